@@ -1,0 +1,71 @@
+# Everything a developer runs: make demo, make test, make lint, make bench.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SLIDE := .cache/CMU-1-Small-Region.svs
+PILLOW_SIMD := pillow-simd==12.1.1.post0
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/vsv-pyramid --version
+	@$(BIN)/vsv-pyramid convert $(SLIDE)
+	@$(BIN)/vsv-pyramid verify images/CMU-1-Small-Region --deep --against $(SLIDE)
+	@echo "The pyramid is in $(CURDIR)/images/CMU-1-Small-Region:" \
+	  "$$(find images/CMU-1-Small-Region -name '*.jpeg' | wc -l) JPEG files and DeepZoom.dzi." \
+	  "A viewer such as OpenSeadragon opens the latter."
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=json:.cache/coverage.json
+	$(BIN)/python tests/coverage_floor.py .cache/coverage.json 90
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.pixels --scratch .cache/bench --json .cache/bench/pixels.json
+
+clean:
+	rm -rf $(VENV) .cache build dist images *.egg-info
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable .
+	$(install-pillow-simd)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install --quiet --editable '.[dev]'
+	$(install-pillow-simd)
+	@touch $@
+
+# What a venv and the build of Pillow-SIMD take, from apt where that is at hand and anything lacks.
+$(BIN)/python:
+	@if ! { command -v cc && $(PYTHON) -c 'import ensurepip, os, sysconfig as s; \
+	      os.stat(s.get_path("include") + "/Python.h")' && \
+	    echo '#include <stdio.h>\n#include <jpeglib.h>\n#include <zlib.h>\n#include <lcms2.h>' \
+	      | cc -E - ; } >/dev/null 2>&1 && command -v apt-get >/dev/null; then \
+	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq \
+	    --no-install-recommends gcc libc6-dev libjpeg-dev liblcms2-dev python3-dev python3-venv \
+	    zlib1g-dev >/dev/null || echo "No system packages: going on without Pillow-SIMD."; \
+	fi
+	$(PYTHON) -m venv $(VENV)
+
+# Pillow and Pillow-SIMD are two distributions of one folder, PIL: whichever comes last wins. Where
+# Pillow-SIMD cannot be built (another platform, no compiler), Pillow comes back. A wheel from pip's
+# cache may have been built before LittleCMS was there: then it is built anew.
+define install-pillow-simd
+@if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+  $(PIP) uninstall --quiet --yes pillow; \
+  export CC="cc $$(grep -qw avx2 /proc/cpuinfo && echo -mavx2)"; \
+  simd="install --quiet --no-deps --force-reinstall $(PILLOW_SIMD)"; \
+  { $(PIP) $$simd && { $(has-lcms) || $(PIP) $$simd --no-cache-dir; } && $(has-lcms); } || { \
+    echo "Pillow-SIMD cannot be built here: going on with Pillow."; \
+    $(PIP) uninstall --quiet --yes pillow-simd; $(PIP) install --quiet pillow; }; \
+fi
+endef
+has-lcms = $(BIN)/python -c 'from PIL import features; exit(not features.check("littlecms2"))'

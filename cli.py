@@ -1,0 +1,6 @@
+"""Launcher for a checkout: python cli.py convert 170782.svs"""
+
+from vsv_pyramid.cli import main
+
+if __name__ == "__main__":
+    main()

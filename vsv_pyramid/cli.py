@@ -1,0 +1,361 @@
+"""The command line: parse, one library call, print. Data on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from vsv_pyramid import dzi, record
+from vsv_pyramid.convert import Progress, Summary, check_ids, convert, find_slides
+from vsv_pyramid.errors import OptionError, VsvPyramidError
+from vsv_pyramid.info import info, plan_facts
+from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
+from vsv_pyramid.progress import ProgressDisplay
+from vsv_pyramid.slide import open_slide
+from vsv_pyramid.verify import Report, verify
+
+EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The console script: runs the command, and turns errors into a sentence and an exit code."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it sees, our errors say
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    try:
+        code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        code = exc.exit_code
+    except VsvPyramidError as exc:
+        click.echo(f"Error: {exc}", err=True)
+        code = EXIT_WRONG_USE if isinstance(exc, OptionError) else EXIT_FAILED
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped: nothing half-made is left.", err=True)
+        code = EXIT_INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    sys.exit(code or 0)
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        for name, version in record.software().items():
+            click.echo(f"{name} {version}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the versions of this program and of the libraries it found.",
+)
+def commands() -> None:
+    """Whole slide images as static DeepZoom pyramids."""
+
+
+def _tile_size(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    if value == "auto":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither 'auto' nor a number of px.") from None
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    names = (name.strip() for name in value.split(","))
+    return tuple(name for name in names if name not in ("", "none"))
+
+
+def _plan_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that both the plan and the conversion depend on."""
+    for option in (
+        click.option(
+            "--bounds", is_flag=True, help="Only the scanned bounds, for slides that state them."
+        ),
+        click.option(
+            "--background",
+            default="white",
+            show_default=True,
+            metavar="COLOR",
+            help="Colour of transparent areas: a name or #rrggbb.",
+        ),
+        click.option(
+            "--color",
+            type=click.Choice(["none", "srgb"]),
+            default="none",
+            show_default=True,
+            help="srgb applies the slide's ICC profile; none keeps the scanner's numbers and "
+            "publishes the profile as icc.icc.",
+        ),
+        click.option(
+            "--associated",
+            default="thumbnail",
+            show_default=True,
+            metavar="LIST",
+            callback=_names,
+            help="Images to publish beside the tiles: thumbnail, label, macro, or none. Label and "
+            "macro can show a patient's name.",
+        ),
+        click.option(
+            "--quality",
+            type=int,
+            default=80,
+            show_default=True,
+            metavar="1..100",
+            help="JPEG quality of encoded tiles.",
+        ),
+        click.option(
+            "--tile-size",
+            default="auto",
+            show_default=True,
+            metavar="auto|N",
+            callback=_tile_size,
+            help="Tile size in px: a multiple of 16 from 64 to 4096. auto joins three of the "
+            "slide's own tiles in each direction where they are small.",
+        ),
+        click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem."),
+    ):
+        command = option(command)
+    return command
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_workers = click.option(
+    "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
+)
+
+
+@commands.command(
+    "convert",
+    short_help="Convert slides into published pyramids.",
+    epilog="""\b
+Examples:
+  vsv-pyramid convert 170782.svs
+  vsv-pyramid convert scans/ --to /srv/www --workers 4
+  vsv-pyramid convert 170782.svs --associated thumbnail,macro --dry-run""",
+)
+@click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
+@click.option(
+    "--to",
+    "destination",
+    default=".",
+    metavar="DEST",
+    help="Folder to publish in, as DEST/images/ID; default: this folder.",
+)
+@_plan_options
+@_workers
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "blank"]),
+    default="fail",
+    show_default=True,
+    help="What to do about a tile that cannot be decoded: fail, or paint it in the background "
+    "colour and count it in slide.json.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is published under the id.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and make nothing.")
+@_as_json
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.pass_context
+def convert_command(
+    context: click.Context,
+    slides: tuple[Path, ...],
+    destination: str,
+    workers: int | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **values: Any,
+) -> None:
+    """Convert each SLIDE (a file, or a folder that is searched for slides) into
+    DEST/images/ID/DeepZoom.dzi and its tiles.
+
+    A slide that is published already, from the same file and with the same options, is skipped.
+    One that fails does not stop the others. DICOM: name one file of the series.
+    """
+    options = ConvertOptions(workers=usable_cpus() if workers is None else workers, **values)
+    found = find_slides(slides)
+    if options.slide_id and len(found) > 1:
+        raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")
+    check_ids(found)
+    results: list[dict[str, Any]] = []
+    for slide in found:
+        try:
+            if dry_run:
+                results.append(_planned(slide, destination, options, as_json))
+            else:
+                results.append(_converted(slide, destination, options, as_json, quiet))
+        except VsvPyramidError as exc:
+            click.echo(f"Error: {exc}", err=True)
+            results.append({"slide": str(slide), "status": "failed", "error": str(exc)})
+    counts = {
+        status: sum(result["status"] == status for result in results)
+        for status in (["planned"] if dry_run else ["converted", "skipped"]) + ["failed"]
+    }
+    if as_json:
+        _print_json({"slides": results, **counts})
+    elif not quiet:
+        click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if counts["failed"]:
+        context.exit(EXIT_FAILED)
+
+
+def _planned(
+    slide: Path, destination: str, options: ConvertOptions, as_json: bool
+) -> dict[str, Any]:
+    with open_slide(slide) as opened:
+        plan = make_plan(opened, options)
+    facts = plan_facts(plan)
+    if not as_json:
+        width, height = plan.pyramid.size
+        click.echo(
+            f"{slide}: {width:,} x {height:,} px, {len(plan.pyramid.levels)} levels, "
+            f"{facts['tiles']:,} tiles of {plan.pyramid.tile_size} px, "
+            f"{facts['objects']:,} objects -> {destination}/{dzi.descriptor_key(plan.folder)}"
+        )
+    return {"slide": str(slide), "status": "planned", **facts}
+
+
+def _converted(
+    slide: Path, destination: str, options: ConvertOptions, as_json: bool, quiet: bool
+) -> dict[str, Any]:
+    with contextlib.ExitStack() as stack:
+        display: Callable[[Progress], None] | None = None
+        if not quiet:
+            display = stack.enter_context(ProgressDisplay(slide.name))
+        summary = convert(slide, destination, options, progress=display)
+    if not quiet:
+        for note in summary.notes:
+            click.echo(f"{slide}: {note}", err=True)
+        if not as_json:
+            click.echo(_sentence(summary))
+    return dataclasses.asdict(summary)
+
+
+def _sentence(summary: Summary) -> str:
+    if summary.status == "skipped":
+        return f"{summary.id}: skipped, the same is published as {summary.target}"
+    speed = summary.width * summary.height / 1e9 / max(summary.seconds, 0.01)
+    return (
+        f"{summary.id}: {summary.tiles:,} tiles, {summary.bytes / 1e6:,.1f} MB in "
+        f"{summary.seconds:.1f} s ({speed:.3f} gigapixels/s) -> {summary.target}"
+    )
+
+
+@commands.command(
+    "info",
+    short_help="Show a slide's facts and its plan.",
+    epilog="""\b
+Examples:
+  vsv-pyramid info 170782.svs
+  vsv-pyramid info 170782.svs --tile-size 1024 --json""",
+)
+@click.argument("slide", type=click.Path(path_type=Path))
+@_plan_options
+@_as_json
+def info_command(slide: Path, as_json: bool, **values: Any) -> None:
+    """Show what SLIDE is, and what its pyramid would be and cost."""
+    facts = info(slide, ConvertOptions(**values))
+    if as_json:
+        _print_json(facts)
+    else:
+        for line in _info_lines(facts):
+            click.echo(line)
+
+
+def _info_lines(facts: dict[str, Any]) -> list[str]:
+    def said(value: object, unit: str = "") -> str:
+        return "not stated" if value is None else f"{value}{unit}"
+
+    plan, mpp, native = facts["plan"], facts["mpp"], facts["native_tile"]
+    gigapixels = facts["width"] * facts["height"] / 1e9
+    rows = {
+        "Slide": facts["slide"],
+        "Size": f"{facts['width']:,} x {facts['height']:,} px ({gigapixels:.3f} gigapixels)",
+        "Levels": ", ".join(f"{level['width']}x{level['height']}" for level in facts["levels"]),
+        "Tiles": f"{native['width']}x{native['height']} px" if native else "none",
+        "Compression": said(facts["compression"]),
+        "Colour": said(facts["photometric"]),
+        "Magnification": "not stated" if facts["objective_power"] is None else f"{facts['objective_power']:g}x",
+        "Microns per pixel": f"{said(mpp['x'])} x {said(mpp['y'])}",
+        "Scanner": f"{said(facts['scanner'])} (vendor {said(facts['vendor'])})",
+        "Scanned": said(facts["scanned"]),
+        "Associated images": ", ".join(facts["associated_images"]) or "none",
+        "ICC profile": said(facts["icc_profile_bytes"], " bytes"),
+        "Plan": f"{len(plan['levels'])} levels, {plan['tiles']:,} tiles of {plan['tile_size']} px, "
+        f"{plan['objects']:,} objects, {plan['lane']} lane",
+        "Estimated size": f"{plan['estimated_bytes'] / 1e6:,.1f} MB",
+        "On S3": f"${plan['s3_put_dollars']:.2g} to put, ${plan['s3_month_dollars']:.2g} a month to store",
+    }
+    return [f"{name + ':':<19}{value}" for name, value in rows.items()]
+
+
+@commands.command(
+    "verify",
+    short_help="Check a published pyramid.",
+    epilog="""\b
+Examples:
+  vsv-pyramid verify images/170782
+  vsv-pyramid verify images/170782 --deep --against 170782.svs""",
+)
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--deep", is_flag=True, help="Decode every tile and compare it with its neighbours "
+              "in the levels above and below.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="SLIDE",
+    help="Compare a sample of the tiles with the slide's pixels.",
+)
+@_workers
+@_as_json
+@click.pass_context
+def verify_command(
+    context: click.Context,
+    target: Path,
+    deep: bool,
+    against: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Check the pyramid TARGET (its folder or its DeepZoom.dzi): descriptor, slide.json, every
+    planned tile and no other, the size that each tile's JPEG header states.
+    """
+    threads = ConvertOptions(workers=usable_cpus() if workers is None else workers).workers
+    with ProgressDisplay(target.name) as display:
+        report = verify(target, deep=deep, against=against, workers=threads, progress=display)
+    if as_json:
+        _print_json(dataclasses.asdict(report))
+    else:
+        for line in _report_lines(report):
+            click.echo(line)
+    if report.errors:
+        context.exit(EXIT_FAILED)
+
+
+def _report_lines(report: Report) -> list[str]:
+    lines = [f"error: {sentence}" for sentence in report.errors]
+    lines += [f"warning: {sentence}" for sentence in report.warnings]
+    verdict = f"{len(report.errors)} errors" if report.errors else "good"
+    lines.append(f"{report.target}: {verdict}, {report.tiles:,} tiles checked")
+    if report.lowest_psnr is not None:
+        lines[-1] += f", {report.compared:,} compared (lowest PSNR {report.lowest_psnr:.1f} dB)"
+    return lines
+
+
+def _print_json(document: object) -> None:
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

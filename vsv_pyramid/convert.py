@@ -1,0 +1,241 @@
+"""One slide into one published pyramid: the only place that sees slide, pyramid and store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from vsv_pyramid import dzi, record
+from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreError
+from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
+from vsv_pyramid.publish import Publication
+from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded, opaque, srgb_transform
+from vsv_pyramid.pyramid.quadtree import build
+from vsv_pyramid.slide import Slide, open_slide
+from vsv_pyramid.store import Store, open_store
+
+# Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
+SLIDE_SUFFIXES = frozenset(
+    ".svs .tif .tiff .ndpi .vms .vmu .scn .mrxs .svslide .bif .czi".split()
+)
+_THUMBNAIL_SIDE = 1024
+
+
+class Progress(NamedTuple):
+    """How far a conversion is: tiles made and planned, and base pixels done."""
+
+    tiles: int
+    total: int
+    base_pixels: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of one slide. `status` is "converted" or "skipped"; `bytes` are the tiles'."""
+
+    slide: str
+    id: str
+    status: str
+    target: str
+    width: int
+    height: int
+    tile_size: int
+    tiles: int
+    bytes: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def convert(
+    slide: Path,
+    destination: str,
+    options: ConvertOptions,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> Summary:
+    """Publishes the slide's pyramid at the destination (a folder, or its URL), whole or not at all.
+
+    `progress` is called in this thread several times a second. Raises OptionError, SlideError,
+    TileError and StoreError; whatever is raised, what was published before is still there.
+    """
+    start = time.monotonic()
+    store = open_store(destination)
+    with open_slide(slide) as opened:
+        plan = make_plan(opened, options)
+        published = None if options.overwrite else _published(store, plan, opened, options)
+        if published:
+            return published
+        with store.replacing(plan.folder) as staged:
+            publication = Publication(staged, plan.folder, plan.pyramid)
+            leaves = pixel_leaves(opened, plan.pyramid, plan.origin, options)
+
+            def tick() -> None:
+                if progress:
+                    total = plan.pyramid.tile_count
+                    progress(Progress(publication.tiles, total, publication.base_pixels))
+
+            build(
+                plan.pyramid,
+                leaves,
+                publication.put_tile,
+                quality=options.quality,
+                workers=options.workers,
+                tick=tick,
+            )
+            tick()
+            _put_images(staged, opened, plan, options)
+            opened.check_unchanged()
+            seconds = time.monotonic() - start
+            publication.complete(
+                record.slide_json(
+                    opened,
+                    plan,
+                    options,
+                    publication,
+                    blank_tiles=len(leaves.blanked),
+                    seconds=seconds,
+                )
+            )
+        notes = _notes(opened, plan, options, leaves.blanked)
+        return _summary(
+            opened, store, plan, "converted", publication.tiles, publication.bytes, seconds, notes
+        )
+
+
+def pixel_leaves(
+    slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
+) -> PixelLeaves:
+    """The leaf source that reads the slide's pixels as the options demand."""
+    return PixelLeaves(
+        slide,
+        pyramid,
+        origin,
+        quality=options.quality,
+        background=options.background_rgb,
+        blank_damaged=options.on_error == "blank",
+        to_srgb=srgb_transform(slide) if options.color == "srgb" else None,
+    )
+
+
+def find_slides(paths: Iterable[Path]) -> list[Path]:
+    """The paths, with each folder replaced by the slide files in it and below, in order of name.
+
+    Raises SlideError for a folder without slides.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        slides = sorted(
+            file
+            for file in path.rglob("*")
+            if file.suffix.lower() in SLIDE_SUFFIXES
+            and not file.name.startswith(".")  # "._170782.svs": what macOS leaves on shares
+            and file.is_file()
+        )
+        if not slides:
+            raise SlideError(path, "a folder without slides; give slide files or another folder")
+        found += slides
+    return list(dict.fromkeys(found))
+
+
+def check_ids(slides: Iterable[Path]) -> None:
+    """Raises OptionError where two slides of one call would be published under the same id."""
+    ids: dict[str, Path] = {}
+    for slide in slides:
+        other = ids.setdefault(slide.stem, slide)
+        if other != slide:
+            raise OptionError(
+                f"{other} and {slide} would get the same id; convert them one by one with --id"
+            )
+
+
+def _published(
+    store: Store, plan: Plan, slide: Slide, options: ConvertOptions
+) -> Summary | None:
+    """What is published under the id where that is this very slide, None where nothing is.
+
+    Raises StoreError where it is anything else.
+    """
+    if not any(True for _ in store.keys(plan.folder + "/")):
+        return None
+    if store.head(dzi.descriptor_key(plan.folder)) is not None:
+        try:
+            document = record.parse(store.get(dzi.slide_json_key(plan.folder)))
+        except (DescriptorError, StoreError):
+            document = {}
+        if record.is_current(document, slide, options):
+            tiles, size = document["pyramid"]["tile_count"], document["pyramid"]["bytes"]
+            return _summary(slide, store, plan, "skipped", tiles, size, 0.0, ())
+    raise StoreError(
+        f"{store}/{plan.folder}",
+        "holds something else, or this slide with other options; replace it with --overwrite",
+    )
+
+
+def _put_images(store: Store, slide: Slide, plan: Plan, options: ConvertOptions) -> None:
+    """Puts the associated images, and the ICC profile, that the plan names."""
+    for name in plan.associated:
+        if name == "thumbnail":
+            jpeg = store.get(dzi.tile_key(plan.folder, _thumbnail_tile(plan.pyramid)))
+        else:
+            image = opaque(slide.associated(name), options.background_rgb)
+            jpeg = encoded(image, options.quality)
+        store.put(dzi.associated_key(plan.folder, name), jpeg)
+    if plan.icc and slide.icc_profile:
+        store.put(dzi.icc_key(plan.folder), slide.icc_profile)
+
+
+def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:
+    """The largest level that is one tile, and small: the whole slide at a glance."""
+    return max(
+        TileAddress(level.number, 0, 0)
+        for level in pyramid.levels
+        if level.columns * level.rows == 1 and max(level.size) <= _THUMBNAIL_SIDE
+    )
+
+
+def _notes(
+    slide: Slide, plan: Plan, options: ConvertOptions, blanked: list[TileAddress]
+) -> tuple[str, ...]:
+    notes = [
+        f"the slide has no {name} image"
+        for name in sorted(set(options.associated) - set(plan.associated))
+    ]
+    if options.color == "srgb" and slide.icc_profile is None:
+        notes.append("the slide has no ICC profile: its colours are as they were")
+    if options.bounds and slide.metadata.bounds is None:
+        notes.append("the slide states no scanned bounds: all of it was converted")
+    if blanked:
+        notes.append(f"{len(blanked)} damaged tiles were left blank, the first is {min(blanked)}")
+    return tuple(notes)
+
+
+def _summary(
+    slide: Slide,
+    store: Store,
+    plan: Plan,
+    status: str,
+    tiles: int,
+    size: int,
+    seconds: float,
+    notes: tuple[str, ...],
+) -> Summary:
+    return Summary(
+        slide=str(slide.path),
+        id=plan.slide_id,
+        status=status,
+        target=f"{store}/{dzi.descriptor_key(plan.folder)}",
+        width=plan.pyramid.size.width,
+        height=plan.pyramid.size.height,
+        tile_size=plan.pyramid.tile_size,
+        tiles=tiles,
+        bytes=size,
+        seconds=round(seconds, 2),
+        notes=notes,
+    )

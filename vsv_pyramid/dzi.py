@@ -1,0 +1,112 @@
+"""The DZI descriptor (write, parse) and the keys of the published layout, version 1."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from vsv_pyramid.errors import DescriptorError, OptionError
+from vsv_pyramid.geometry import Pyramid, Size, TileAddress
+
+LAYOUT_VERSION = 1
+FORMAT = "jpeg"
+NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
+ASSOCIATED_IMAGES = ("thumbnail", "label", "macro")
+
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a DZI file states: the base level's size, the tile size and the overlap, all in px."""
+
+    size: Size
+    tile_size: int
+    overlap: int = 0
+    format: str = FORMAT
+
+    @property
+    def pyramid(self) -> Pyramid:
+        return Pyramid(self.size, self.tile_size)
+
+
+def write(descriptor: Descriptor) -> bytes:
+    """The descriptor as the bytes of a DZI file."""
+    image = ElementTree.Element(
+        "Image",
+        xmlns=NAMESPACE,
+        TileSize=str(descriptor.tile_size),
+        Overlap=str(descriptor.overlap),
+        Format=descriptor.format,
+    )
+    ElementTree.SubElement(
+        image, "Size", Width=str(descriptor.size.width), Height=str(descriptor.size.height)
+    )
+    xml: bytes = ElementTree.tostring(image, encoding="utf-8", xml_declaration=True)
+    return xml + b"\n"
+
+
+def parse(xml: bytes) -> Descriptor:
+    """The descriptor that the bytes of a DZI file state.
+
+    Raises DescriptorError for anything but one Image with one Size, both with positive numbers.
+    """
+    try:
+        image = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as exc:
+        raise DescriptorError(f"the descriptor is not XML ({exc}); convert the slide again") from exc
+    size = image.find(f"{{{NAMESPACE}}}Size")
+    if image.tag != f"{{{NAMESPACE}}}Image" or size is None:
+        raise DescriptorError("the descriptor has no DeepZoom Image and Size; convert again")
+    try:
+        descriptor = Descriptor(
+            Size(int(size.attrib["Width"]), int(size.attrib["Height"])),
+            int(image.attrib["TileSize"]),
+            int(image.attrib["Overlap"]),
+            image.attrib["Format"],
+        )
+    except (KeyError, ValueError) as exc:
+        raise DescriptorError(f"the descriptor lacks a number: {exc}; convert again") from exc
+    if min(*descriptor.size, descriptor.tile_size) < 1 or descriptor.overlap < 0:
+        raise DescriptorError("the descriptor states a size below 1 px; convert again")
+    return descriptor
+
+
+def check_id(slide_id: str) -> str:
+    """The id itself where the layout allows it as a folder's name, else OptionError."""
+    if not _ID.fullmatch(slide_id):
+        raise OptionError(
+            f"{slide_id!r} cannot be an id: letters, digits, '.', '_' and '-' only, not starting "
+            "with '.', at most 128; give another with --id"
+        )
+    return slide_id
+
+
+def folder(slide_id: str) -> str:
+    """The key prefix, without a slash at its end, under which all objects of a slide live."""
+    return f"images/{slide_id}"
+
+
+def descriptor_key(folder: str) -> str:
+    return f"{folder}/DeepZoom.dzi"
+
+
+def slide_json_key(folder: str) -> str:
+    return f"{folder}/slide.json"
+
+
+def icc_key(folder: str) -> str:
+    return f"{folder}/icc.icc"
+
+
+def associated_key(folder: str, name: str) -> str:
+    return f"{folder}/{name}.jpeg"
+
+
+def tiles_prefix(folder: str) -> str:
+    return f"{folder}/DeepZoom_files/"
+
+
+def tile_key(folder: str, address: TileAddress) -> str:
+    return f"{tiles_prefix(folder)}{address}.{FORMAT}"

@@ -1,0 +1,89 @@
+"""What a slide is, and what its pyramid would be and cost, before it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vsv_pyramid.convert import pixel_leaves
+from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
+from vsv_pyramid.pyramid import planes
+from vsv_pyramid.pyramid.leaves import PixelLeaves
+from vsv_pyramid.record import pyramid_levels, slide_facts
+from vsv_pyramid.slide import Slide, open_slide
+
+# US dollars for S3 Standard, us-east-1: a put, and a GB stored for a month.
+_PUT_DOLLARS = 0.005 / 1000
+_GB_MONTH_DOLLARS = 0.023
+
+_SAMPLED_PARENTS = 9
+
+
+def info(path: Path, options: ConvertOptions) -> dict[str, Any]:
+    """The slide's facts and its plan; sizes are in px, bytes are estimated from sampled tiles.
+
+    Raises SlideError where the slide cannot be read, OptionError where its name is no id.
+    """
+    with open_slide(path) as slide:
+        plan = make_plan(slide, options)
+        return {
+            "slide": str(path),
+            "width": slide.size.width,
+            "height": slide.size.height,
+            "levels": [{"width": w, "height": h} for w, h in slide.level_sizes],
+            "native_tile": slide.native_tile and slide.native_tile._asdict(),
+            "compression": slide.tiff and slide.tiff.compression,
+            "photometric": slide.tiff and slide.tiff.photometric,
+            **slide_facts(slide),
+            "associated_images": list(slide.associated_names),
+            "icc_profile_bytes": len(slide.icc_profile) if slide.icc_profile else None,
+            "plan": _plan_facts(slide, plan, options),
+        }
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """The plan as far as it is known without looking at pixels."""
+    return {
+        "id": plan.slide_id,
+        "lane": plan.lane,
+        "tile_size": plan.pyramid.tile_size,
+        "levels": pyramid_levels(plan.pyramid),
+        "tiles": plan.pyramid.tile_count,
+        "objects": plan.object_count,
+        "s3_put_dollars": plan.object_count * _PUT_DOLLARS,
+    }
+
+
+def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, Any]:
+    leaves = pixel_leaves(slide, plan.pyramid, plan.origin, options)
+    estimate = _estimated_bytes(plan.pyramid, leaves, options.quality)
+    return {
+        **plan_facts(plan),
+        "estimated_bytes": estimate,
+        "s3_month_dollars": estimate / 1e9 * _GB_MONTH_DOLLARS,
+    }
+
+
+def _estimated_bytes(pyramid: Pyramid, leaves: PixelLeaves, quality: int) -> int:
+    """Bytes of all tiles, from those of a few base tiles and of their parents, spread evenly.
+
+    A level counts by its pixels: the base as its tiles do, all levels above it as the parents do.
+    """
+    if len(pyramid.levels) == 1:
+        return len(leaves.leaf(TileAddress(0, 0, 0))[0])
+    parents = list(pyramid.levels[-2].tiles())
+    sampled = parents[:: max(1, len(parents) // _SAMPLED_PARENTS)][:_SAMPLED_PARENTS]
+    base_bytes = base_pixels = parent_bytes = parent_pixels = 0
+    for parent in sampled:
+        halves = []
+        for row in pyramid.children(parent):
+            tiles = [leaves.leaf(child) for child in row]
+            base_bytes += sum(len(jpeg) for jpeg, _ in tiles)
+            base_pixels += sum(pyramid.dimensions(child).pixels for child in row)
+            halves.append([half for _, half in tiles])
+        parent_bytes += len(planes.encoded(planes.joined(halves), quality))
+        parent_pixels += pyramid.dimensions(parent).pixels
+    above = sum(level.size.pixels for level in pyramid.levels[:-1])
+    base = base_bytes / base_pixels * pyramid.base.size.pixels
+    return round(base + parent_bytes / parent_pixels * above)

@@ -1,0 +1,159 @@
+"""What a conversion will make, before it makes it: the options and the plan drawn from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import ImageColor
+
+from vsv_pyramid import dzi
+from vsv_pyramid.errors import OptionError, SlideError
+from vsv_pyramid.geometry import Pyramid, Size
+from vsv_pyramid.slide import Slide
+
+LANE = "pixels"
+
+_TILE_SIZES = range(64, 4096 + 1, 16)
+_DEFAULT_TILE_SIZE = 768
+_NATIVE_TILES_JOINED = 3
+
+
+def usable_cpus() -> int:
+    """The number of CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """How slides are converted. Raises OptionError for a value that cannot be.
+
+    `tile_size` is in px, None for a choice by the slide's own tiles; `quality` is libjpeg's;
+    `color` is "none" or "srgb"; `background` is any colour name or #rrggbb; `on_error` is "fail"
+    or "blank".
+    """
+
+    slide_id: str | None = None
+    tile_size: int | None = None
+    quality: int = 80
+    workers: int = field(default_factory=usable_cpus)
+    associated: tuple[str, ...] = ("thumbnail",)
+    color: str = "none"
+    background: str = "white"
+    bounds: bool = False
+    on_error: str = "fail"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.slide_id is not None:
+            dzi.check_id(self.slide_id)
+        if self.tile_size is not None and self.tile_size not in _TILE_SIZES:
+            raise OptionError(
+                f"a tile size of {self.tile_size} is refused: JPEG blocks and their halves fit only "
+                "multiples of 16; give 'auto' or one from 64 to 4096"
+            )
+        _demand("quality", self.quality, range(1, 101), "from 1 to 100")
+        _demand("workers", self.workers, range(1, 1025), "from 1 to 1024")
+        _demand("color", self.color, ("none", "srgb"), "'none' or 'srgb'")
+        _demand("on-error", self.on_error, ("fail", "blank"), "'fail' or 'blank'")
+        for name in self.associated:
+            _demand("associated", name, dzi.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
+        self.background_rgb  # noqa: B018 - refuses an unknown colour
+
+    @property
+    def background_rgb(self) -> tuple[int, int, int]:
+        try:
+            red, green, blue = ImageColor.getrgb(self.background)[:3]
+        except ValueError as exc:
+            raise OptionError(
+                f"{self.background!r} is no colour; give a name or #rrggbb as --background"
+            ) from exc
+        return red, green, blue
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that what is published depends on, as slide.json states them."""
+        return {
+            "tile_size": self.tile_size or "auto",
+            "quality": self.quality,
+            "associated": sorted(set(self.associated)),
+            "color": self.color,
+            "background": "#%02x%02x%02x" % self.background_rgb,
+            "bounds": self.bounds,
+            "on_error": self.on_error,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be published of a slide. `origin` is the base level's top left in slide px."""
+
+    slide_id: str
+    pyramid: Pyramid
+    origin: tuple[int, int]
+    lane: str
+    associated: tuple[str, ...]
+    withheld: tuple[str, ...]
+    icc: bool
+
+    @property
+    def folder(self) -> str:
+        return dzi.folder(self.slide_id)
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all objects, the descriptor's last."""
+        for address in self.pyramid.tiles():
+            yield dzi.tile_key(self.folder, address)
+        for name in self.associated:
+            yield dzi.associated_key(self.folder, name)
+        if self.icc:
+            yield dzi.icc_key(self.folder)
+        yield dzi.slide_json_key(self.folder)
+        yield dzi.descriptor_key(self.folder)
+
+    @property
+    def object_count(self) -> int:
+        return self.pyramid.tile_count + len(self.associated) + self.icc + 2
+
+
+def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
+    """The plan for a slide. Raises OptionError where its name is no id."""
+    bounds = slide.metadata.bounds if options.bounds else None
+    origin, size = ((bounds[0], bounds[1]), Size(*bounds[2:])) if bounds else ((0, 0), slide.size)
+    if size.width + origin[0] > slide.size.width or size.height + origin[1] > slide.size.height:
+        raise SlideError(slide.path, "its stated bounds lie outside of it; convert without --bounds")
+    own = set(slide.associated_names) & set(dzi.ASSOCIATED_IMAGES)
+    available = own | {"thumbnail"}  # ours is a level of the pyramid
+    published = available & set(options.associated)
+    return Plan(
+        slide_id=slide_id(slide, options),
+        pyramid=Pyramid(size, options.tile_size or auto_tile_size(slide.native_tile)),
+        origin=origin,
+        lane=LANE,
+        associated=tuple(sorted(published)),
+        withheld=tuple(sorted(set(slide.associated_names) - published)),
+        icc=slide.icc_profile is not None and options.color == "none",
+    )
+
+
+def slide_id(slide: Slide, options: ConvertOptions) -> str:
+    """The id given, or the stem of the slide's file name. Raises OptionError."""
+    return dzi.check_id(options.slide_id or slide.path.stem)
+
+
+def auto_tile_size(native: Size | None) -> int:
+    """The tile size in px for a base level tiled like that: three native tiles where they are
+    small (192..400 px), one where it is 512 px or more, else 768."""
+    if native and native.width == native.height:
+        joined = native.width * (_NATIVE_TILES_JOINED if 192 <= native.width <= 400 else 1)
+        if joined >= 512 and joined in _TILE_SIZES:
+            return joined
+    return _DEFAULT_TILE_SIZE
+
+
+def _demand(option: str, value: object, allowed: Any, what: str) -> None:
+    if value not in allowed:
+        raise OptionError(f"--{option} {value} is refused; give one {what}")

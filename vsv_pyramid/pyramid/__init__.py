@@ -1,0 +1,1 @@
+"""From base tiles to all tiles: the leaf sources and the quadtree."""

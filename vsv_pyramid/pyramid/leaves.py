@@ -1,0 +1,100 @@
+"""The leaf source of the pixel lane: OpenSlide reads each base tile once, Pillow halves it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+
+import numpy as np
+import openslide
+import simplejpeg
+from PIL import Image, ImageCms, features
+
+from vsv_pyramid.errors import OptionError, SlideError, TileError
+from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.pyramid import planes
+from vsv_pyramid.pyramid.planes import Planes
+from vsv_pyramid.slide import Slide
+
+
+@dataclass
+class PixelLeaves:
+    """Base tiles from decoded pixels. Implements LeafSource.
+
+    `origin` is the base level's top left pixel in slide px. `background` (RGB) shows through where
+    the slide is transparent and, with `blank_damaged`, fills the tiles that cannot be decoded;
+    `blanked` lists those. `to_srgb` is applied to the pixels where given.
+    """
+
+    slide: Slide
+    pyramid: Pyramid
+    origin: tuple[int, int]
+    quality: int
+    background: tuple[int, int, int]
+    blank_damaged: bool = False
+    to_srgb: ImageCms.ImageCmsTransform | None = None
+    blanked: list[TileAddress] = field(default_factory=list)
+
+    def leaf(self, address: TileAddress) -> tuple[bytes, Planes]:
+        image = self.image(address)
+        return encoded(image, self.quality), planes.from_rgb(image.reduce(2))
+
+    def image(self, address: TileAddress) -> Image.Image:
+        """The tile's pixels, RGB. Raises TileError where they cannot be decoded."""
+        x, y = self.pyramid.location(address)
+        size = self.pyramid.dimensions(address)
+        try:
+            rgba = self.slide.read(self.origin[0] + x, self.origin[1] + y, size)
+        except openslide.OpenSlideError as exc:
+            if not self.blank_damaged:
+                raise TileError(
+                    self.slide.path,
+                    f"tile {address} cannot be decoded ({exc}); scan or copy the slide again, "
+                    "or leave the tile blank with --on-error blank",
+                ) from exc
+            self.blanked.append(address)
+            return Image.new("RGB", size, self.background)
+        rgb = opaque(rgba, self.background)
+        if self.to_srgb:
+            ImageCms.applyTransform(rgb, self.to_srgb, inPlace=True)
+        return rgb
+
+
+def opaque(rgba: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """The RGBA image over a background, as RGB."""
+    alpha = rgba.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return rgba.convert("RGB")
+    rgb = Image.new("RGB", rgba.size, background)
+    rgb.paste(rgba, mask=alpha)
+    return rgb
+
+
+def encoded(image: Image.Image, quality: int) -> bytes:
+    """The RGB image as a baseline JPEG (JFIF) with the chroma subsampling of the planes."""
+    jpeg: bytes = simplejpeg.encode_jpeg(
+        np.asarray(image), quality, "RGB", planes.SUBSAMPLING.replace(":", "")
+    )
+    return jpeg
+
+
+def srgb_transform(slide: Slide) -> ImageCms.ImageCmsTransform | None:
+    """The transform from the slide's ICC profile to sRGB, None where it has no profile.
+
+    Raises OptionError without LittleCMS, SlideError where the profile is of no use for RGB.
+    """
+    if slide.icc_profile is None:
+        return None
+    if not features.check("littlecms2"):
+        raise OptionError("this Pillow has no LittleCMS for --color srgb; install pillow from PyPI")
+    try:
+        return ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(slide.icc_profile)),
+            ImageCms.createProfile("sRGB"),
+            "RGB",
+            "RGB",
+        )
+    except (ImageCms.PyCMSError, OSError) as exc:
+        raise SlideError(
+            slide.path, f"its ICC profile cannot be used ({exc}); convert with --color none"
+        ) from exc

@@ -1,0 +1,72 @@
+"""Y, Cb and Cr planes: joined four to one, halved, encoded.
+
+Arrays are uint8 of (rows, columns). Chroma is subsampled 4:2:0 against luma, rounded up: a plane
+of (h, w) luma samples has (ceil(h/2), ceil(w/2)) samples of either chroma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image
+
+SUBSAMPLING = "4:2:0"
+
+Plane: TypeAlias = npt.NDArray[np.uint8]
+
+
+class Planes(NamedTuple):
+    """One image as its luma and its two chroma planes."""
+
+    y: Plane
+    cb: Plane
+    cr: Plane
+
+
+def from_rgb(image: Image.Image) -> Planes:
+    """The planes of an RGB image."""
+    y, cb, cr = image.convert("YCbCr").split()
+    return Planes(np.asarray(y), np.asarray(cb.reduce(2)), np.asarray(cr.reduce(2)))
+
+
+def joined(quarters: Sequence[Sequence[Planes]]) -> Planes:
+    """The planes of one image from those of its parts, given as rows from the top left."""
+    return Planes(*(stitched([[part[n] for part in row] for row in quarters]) for n in range(3)))
+
+
+def halved(planes: Planes) -> Planes:
+    """The planes at half size, rounded up."""
+    return Planes(*(box_halved(plane) for plane in planes))
+
+
+def box_halved(plane: Plane) -> Plane:
+    """One plane at half size, rounded up: a 2x2 box, the last row and column replicated."""
+    return np.asarray(Image.fromarray(plane).reduce(2))
+
+
+def encoded(planes: Planes, quality: int) -> bytes:
+    """The planes as a baseline JPEG (JFIF)."""
+    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=quality)
+    return jpeg
+
+
+def stitched(rows: Sequence[Sequence[Plane]]) -> Plane:
+    """One plane from its parts, given as rows from the top left."""
+    if len(rows) == len(rows[0]) == 1:
+        return rows[0][0]
+    whole = np.empty(
+        (sum(len(row[0]) for row in rows), sum(part.shape[1] for part in rows[0])), np.uint8
+    )
+    y = 0
+    for row in rows:
+        x = 0
+        for part in row:
+            height, width = part.shape
+            whole[y : y + height, x : x + width] = part
+            x += width
+        y += height
+    return whole

@@ -1,0 +1,127 @@
+"""slide.json: what is published about a slide besides its pixels, and what it is compared with."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import Any
+
+import openslide
+import PIL
+from PIL import features
+
+from vsv_pyramid import __version__, dzi
+from vsv_pyramid.errors import DescriptorError
+from vsv_pyramid.geometry import Pyramid
+from vsv_pyramid.plan import ConvertOptions, Plan
+from vsv_pyramid.publish import Publication
+from vsv_pyramid.pyramid import planes
+from vsv_pyramid.slide import Slide
+
+
+def software() -> dict[str, str]:
+    """The versions that the bytes of a pyramid depend on."""
+    pillow = "pillow-simd" if ".post" in PIL.__version__ else "pillow"
+    return {
+        "vsv-pyramid": __version__,
+        "openslide": openslide.__library_version__,
+        "libjpeg-turbo": features.version("libjpeg_turbo") or "none",
+        pillow: PIL.__version__,
+        "simplejpeg": version("simplejpeg"),
+    }
+
+
+def pyramid_levels(pyramid: Pyramid) -> list[dict[str, int]]:
+    """The levels as slide.json lists them."""
+    return [
+        {
+            "level": level.number,
+            "width": level.size.width,
+            "height": level.size.height,
+            "columns": level.columns,
+            "rows": level.rows,
+        }
+        for level in pyramid.levels
+    ]
+
+
+def slide_facts(slide: Slide) -> dict[str, Any]:
+    """What the slide says of itself, as far as it may be published."""
+    said = slide.metadata
+    return {
+        "mpp": {"x": said.mpp_x, "y": said.mpp_y},
+        "objective_power": said.objective_power,
+        "vendor": said.vendor,
+        "scanner": said.scanner,
+        "scanned": said.scanned,
+        "image_id": said.image_id,
+        "properties": dict(said.properties),
+    }
+
+
+def slide_json(
+    slide: Slide,
+    plan: Plan,
+    options: ConvertOptions,
+    publication: Publication,
+    *,
+    blank_tiles: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """The document to publish once all tiles are made."""
+    size = plan.pyramid.size
+    return {
+        "layout": dzi.LAYOUT_VERSION,
+        "id": plan.slide_id,
+        "source": {"name": slide.path.name, **slide.fingerprint},
+        "width": size.width,
+        "height": size.height,
+        "origin": {"x": plan.origin[0], "y": plan.origin[1]},
+        **slide_facts(slide),
+        "associated_images": {"published": plan.associated, "withheld": plan.withheld},
+        "icc_profile": _icc_state(slide, options),
+        "pyramid": {
+            "tile_size": plan.pyramid.tile_size,
+            "levels": pyramid_levels(plan.pyramid),
+            "tile_count": publication.tiles,
+            "bytes": publication.bytes,
+            "quality": options.quality,
+            "chroma_subsampling": planes.SUBSAMPLING,
+            "lane": plan.lane,
+            "blank_tiles": blank_tiles,
+            "version": publication.version,
+        },
+        "options": options.recorded(),
+        "software": software(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
+    }
+
+
+def parse(document: bytes) -> dict[str, Any]:
+    """The document as a mapping. Raises DescriptorError where it is damaged."""
+    try:
+        parsed = json.loads(document)
+    except ValueError as exc:
+        raise DescriptorError(f"slide.json is damaged ({exc}); convert the slide again") from exc
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("pyramid"), dict):
+        raise DescriptorError("slide.json describes no pyramid; convert the slide again")
+    return parsed
+
+
+def is_current(document: dict[str, Any], slide: Slide, options: ConvertOptions) -> bool:
+    """Whether converting the slide again, with these options and programs, would change nothing."""
+    source = {key: document.get("source", {}).get(key) for key in slide.fingerprint}
+    return (
+        document.get("layout") == dzi.LAYOUT_VERSION
+        and source == slide.fingerprint
+        and document.get("options") == options.recorded()
+        and document.get("software", {}).get("vsv-pyramid") == __version__
+    )
+
+
+def _icc_state(slide: Slide, options: ConvertOptions) -> str | None:
+    if slide.icc_profile is None:
+        return None
+    return "published" if options.color == "none" else "applied"

@@ -1,0 +1,193 @@
+"""A slide's pixels, read with OpenSlide, or with Pillow where it is a plain image."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import openslide
+from PIL import Image
+
+from vsv_pyramid.errors import SlideError
+from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
+from vsv_pyramid.slide.tiff import TiffBase, tiff_base
+
+# Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
+_PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
+_MEGABYTE = 1 << 20
+
+# The other files of the formats that are more than one file, as (folder, pattern) of the slide.
+_COMPANIONS = {
+    ".mrxs": lambda path: path.with_suffix("").glob("*"),
+    ".vms": lambda path: path.parent.glob(f"{path.stem}*"),
+    ".vmu": lambda path: path.parent.glob(f"{path.stem}*"),
+    ".dcm": lambda path: path.parent.glob("*.dcm"),
+}
+
+
+class Slide:
+    """An open slide. `read` is safe from several threads: each has an OpenSlide handle of its own,
+    since one failed read puts a handle out of order for good.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises SlideError where the file is missing, damaged, or not an image of 8 bits."""
+        self.path = path
+        self._local = threading.local()
+        self._handles: list[openslide.AbstractSlide] = []
+        try:
+            self.fingerprint = _fingerprint(path)
+            self.tiff: TiffBase | None = tiff_base(path)
+        except OSError as exc:
+            raise SlideError(path, f"{_reason(exc)}; check the path and its permissions") from exc
+        self._plain: openslide.ImageSlide | None = None
+        try:
+            handle = self._handle()
+        except openslide.OpenSlideUnsupportedFormatError:
+            if self.tiff and self.tiff.tiled:
+                raise SlideError(
+                    path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
+                ) from None
+            handle = self._plain = _plain_image(path)
+        self.size = Size(*handle.dimensions)
+        self.properties: Mapping[str, str] = dict(handle.properties)
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.close()
+        self._handles.clear()
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        return metadata(self.properties)
+
+    @property
+    def native_tile(self) -> Size | None:
+        """The tile size of level 0 in px, None where it is not tiled."""
+        return native_tile(self.properties)
+
+    @property
+    def level_sizes(self) -> tuple[Size, ...]:
+        return tuple(Size(*size) for size in self._handle().level_dimensions)
+
+    @cached_property
+    def icc_profile(self) -> bytes | None:
+        """The ICC profile of the pixels as the slide holds it."""
+        profile: bytes | None = self._handle().read_region((0, 0), 0, (1, 1)).info.get("icc_profile")
+        return profile
+
+    @property
+    def associated_names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._handle().associated_images))
+
+    def associated(self, name: str) -> Image.Image:
+        """The associated image, RGBA. Raises SlideError where it cannot be decoded."""
+        try:
+            return self._handle().associated_images[name]
+        except openslide.OpenSlideError as exc:
+            self._forget_handle()
+            raise SlideError(
+                self.path, f"its {name} image is damaged ({exc}); leave it out of --associated"
+            ) from exc
+
+    def read(self, x: int, y: int, size: Size) -> Image.Image:
+        """The region at (x, y) of level 0, in slide px, as an RGBA image of `size`.
+
+        Raises openslide.OpenSlideError where it cannot be decoded; later reads are not affected.
+        """
+        try:
+            return self._handle().read_region((x, y), 0, size)
+        except openslide.OpenSlideError:
+            self._forget_handle()
+            raise
+
+    def check_unchanged(self) -> None:
+        """Raises SlideError where the file has changed since it was opened."""
+        try:
+            changed = _fingerprint(self.path) != self.fingerprint
+        except OSError:
+            changed = True
+        if changed:
+            raise SlideError(
+                self.path, "changed while it was read; convert it when the scanner has finished"
+            )
+
+    def _handle(self) -> openslide.AbstractSlide:
+        """This thread's handle."""
+        if self._plain:
+            return self._plain
+        handle: openslide.AbstractSlide | None = getattr(self._local, "handle", None)
+        if handle is None:
+            try:
+                handle = openslide.OpenSlide(self.path)
+            except openslide.OpenSlideUnsupportedFormatError:
+                raise
+            except openslide.OpenSlideError as exc:
+                raise SlideError(self.path, f"damaged ({exc}); copy it again") from exc
+            self._local.handle = handle
+            self._handles.append(handle)
+        return handle
+
+    def _forget_handle(self) -> None:
+        if not self._plain:
+            handle = self._local.handle
+            self._handles.remove(handle)
+            handle.close()
+            self._local.handle = None
+
+
+def open_slide(path: Path) -> Slide:
+    """The slide or plain image at `path`, opened. Raises SlideError."""
+    return Slide(path)
+
+
+def _plain_image(path: Path) -> openslide.ImageSlide:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+            image.load()
+    except Image.DecompressionBombError as exc:
+        raise SlideError(
+            path, "too large for an image without tiles; save it as a tiled TIFF first"
+        ) from exc
+    except (OSError, SyntaxError, ValueError) as exc:
+        raise SlideError(
+            path, "neither a slide nor an image, or cut off; check it, or copy it again"
+        ) from exc
+    if image.mode not in _PLAIN_MODES:
+        raise SlideError(path, f"pixels of kind {image.mode}; save it with 8 bits a channel first")
+    return openslide.ImageSlide(image)
+
+
+def _fingerprint(path: Path) -> dict[str, object]:
+    """Identity of a slide's file(s): bytes in all, newest mtime in ns, and a digest of the first
+    and last megabyte of the file itself."""
+    files = [path, *_COMPANIONS.get(path.suffix.lower(), lambda _: ())(path)]
+    stats = [file.stat() for file in dict.fromkeys(files)]
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(_MEGABYTE))
+        file.seek(max(0, path.stat().st_size - _MEGABYTE))
+        digest.update(file.read(_MEGABYTE))
+    return {
+        "size": sum(stat.st_size for stat in stats),
+        "mtime_ns": max(stat.st_mtime_ns for stat in stats),
+        "digest": digest.hexdigest(),
+    }
+
+
+def _reason(exc: OSError) -> str:
+    if isinstance(exc, FileNotFoundError):
+        return "no such file"
+    if isinstance(exc, IsADirectoryError):
+        return "is a folder"
+    return exc.strerror or str(exc)

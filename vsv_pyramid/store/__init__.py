@@ -1,0 +1,26 @@
+"""Where pyramids are published: one protocol, and a way from a URL to the store it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from vsv_pyramid.errors import OptionError
+from vsv_pyramid.store.base import Store
+from vsv_pyramid.store.directory import DirectoryStore
+
+__all__ = ["Store", "open_store"]
+
+
+def open_store(destination: str) -> Store:
+    """The store that a path or a file:// URL names; a folder that lacks is made at the first put.
+
+    Raises OptionError for a scheme that no store serves.
+    """
+    url = urlsplit(destination)
+    if len(url.scheme) < 2:  # no scheme, or the drive letter of a Windows path
+        return DirectoryStore(Path(destination))
+    if url.scheme == "file":
+        return DirectoryStore(Path(url2pathname(url.netloc + url.path)))
+    raise OptionError(f"{destination}: no store for {url.scheme}://; give a folder")

@@ -1,4 +1,4 @@
-"""Fails where a file of the package is covered less than the floor: coverage_floor.py JSON PERCENT"""
+"""Fails where a file is covered less than the floor: coverage_floor.py REPORT.json PERCENT"""
 
 from __future__ import annotations
 

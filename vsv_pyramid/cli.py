@@ -14,14 +14,13 @@ from typing import Any, NoReturn
 
 import click
 
-from vsv_pyramid import dzi, record
-from vsv_pyramid.convert import Progress, Summary, check_ids, convert, find_slides
+from vsv_pyramid import display, dzi, record
+from vsv_pyramid.convert import Progress, check_ids, convert, find_slides
 from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.info import info, plan_facts
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
-from vsv_pyramid.progress import ProgressDisplay
 from vsv_pyramid.slide import open_slide
-from vsv_pyramid.verify import Report, verify
+from vsv_pyramid.verify import verify
 
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
@@ -148,7 +147,9 @@ Examples:
   vsv-pyramid convert scans/ --to /srv/www --workers 4
   vsv-pyramid convert 170782.svs --associated thumbnail,macro --dry-run""",
 )
-@click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
+@click.argument(
+    "slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE..."
+)
 @click.option(
     "--to",
     "destination",
@@ -173,6 +174,7 @@ Examples:
 @click.pass_context
 def convert_command(
     context: click.Context,
+    /,
     slides: tuple[Path, ...],
     destination: str,
     workers: int | None,
@@ -234,26 +236,16 @@ def _converted(
     slide: Path, destination: str, options: ConvertOptions, as_json: bool, quiet: bool
 ) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
-        display: Callable[[Progress], None] | None = None
+        show: Callable[[Progress], None] | None = None
         if not quiet:
-            display = stack.enter_context(ProgressDisplay(slide.name))
-        summary = convert(slide, destination, options, progress=display)
+            show = stack.enter_context(display.ProgressDisplay(slide.name))
+        summary = convert(slide, destination, options, progress=show)
     if not quiet:
         for note in summary.notes:
             click.echo(f"{slide}: {note}", err=True)
         if not as_json:
-            click.echo(_sentence(summary))
+            click.echo(display.summary_line(summary))
     return dataclasses.asdict(summary)
-
-
-def _sentence(summary: Summary) -> str:
-    if summary.status == "skipped":
-        return f"{summary.id}: skipped, the same is published as {summary.target}"
-    speed = summary.width * summary.height / 1e9 / max(summary.seconds, 0.01)
-    return (
-        f"{summary.id}: {summary.tiles:,} tiles, {summary.bytes / 1e6:,.1f} MB in "
-        f"{summary.seconds:.1f} s ({speed:.3f} gigapixels/s) -> {summary.target}"
-    )
 
 
 @commands.command(
@@ -273,35 +265,8 @@ def info_command(slide: Path, as_json: bool, **values: Any) -> None:
     if as_json:
         _print_json(facts)
     else:
-        for line in _info_lines(facts):
+        for line in display.info_lines(facts):
             click.echo(line)
-
-
-def _info_lines(facts: dict[str, Any]) -> list[str]:
-    def said(value: object, unit: str = "") -> str:
-        return "not stated" if value is None else f"{value}{unit}"
-
-    plan, mpp, native = facts["plan"], facts["mpp"], facts["native_tile"]
-    gigapixels = facts["width"] * facts["height"] / 1e9
-    rows = {
-        "Slide": facts["slide"],
-        "Size": f"{facts['width']:,} x {facts['height']:,} px ({gigapixels:.3f} gigapixels)",
-        "Levels": ", ".join(f"{level['width']}x{level['height']}" for level in facts["levels"]),
-        "Tiles": f"{native['width']}x{native['height']} px" if native else "none",
-        "Compression": said(facts["compression"]),
-        "Colour": said(facts["photometric"]),
-        "Magnification": "not stated" if facts["objective_power"] is None else f"{facts['objective_power']:g}x",
-        "Microns per pixel": f"{said(mpp['x'])} x {said(mpp['y'])}",
-        "Scanner": f"{said(facts['scanner'])} (vendor {said(facts['vendor'])})",
-        "Scanned": said(facts["scanned"]),
-        "Associated images": ", ".join(facts["associated_images"]) or "none",
-        "ICC profile": said(facts["icc_profile_bytes"], " bytes"),
-        "Plan": f"{len(plan['levels'])} levels, {plan['tiles']:,} tiles of {plan['tile_size']} px, "
-        f"{plan['objects']:,} objects, {plan['lane']} lane",
-        "Estimated size": f"{plan['estimated_bytes'] / 1e6:,.1f} MB",
-        "On S3": f"${plan['s3_put_dollars']:.2g} to put, ${plan['s3_month_dollars']:.2g} a month to store",
-    }
-    return [f"{name + ':':<19}{value}" for name, value in rows.items()]
 
 
 @commands.command(
@@ -313,8 +278,11 @@ Examples:
   vsv-pyramid verify images/170782 --deep --against 170782.svs""",
 )
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--deep", is_flag=True, help="Decode every tile and compare it with its neighbours "
-              "in the levels above and below.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Decode every tile and compare it with its neighbours in the levels above and below.",
+)
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
@@ -326,6 +294,7 @@ Examples:
 @click.pass_context
 def verify_command(
     context: click.Context,
+    /,
     target: Path,
     deep: bool,
     against: Path | None,
@@ -336,25 +305,15 @@ def verify_command(
     planned tile and no other, the size that each tile's JPEG header states.
     """
     threads = ConvertOptions(workers=usable_cpus() if workers is None else workers).workers
-    with ProgressDisplay(target.name) as display:
-        report = verify(target, deep=deep, against=against, workers=threads, progress=display)
+    with display.ProgressDisplay(target.name) as show:
+        report = verify(target, deep=deep, against=against, workers=threads, progress=show)
     if as_json:
         _print_json(dataclasses.asdict(report))
     else:
-        for line in _report_lines(report):
+        for line in display.report_lines(report):
             click.echo(line)
     if report.errors:
         context.exit(EXIT_FAILED)
-
-
-def _report_lines(report: Report) -> list[str]:
-    lines = [f"error: {sentence}" for sentence in report.errors]
-    lines += [f"warning: {sentence}" for sentence in report.warnings]
-    verdict = f"{len(report.errors)} errors" if report.errors else "good"
-    lines.append(f"{report.target}: {verdict}, {report.tiles:,} tiles checked")
-    if report.lowest_psnr is not None:
-        lines[-1] += f", {report.compared:,} compared (lowest PSNR {report.lowest_psnr:.1f} dB)"
-    return lines
 
 
 def _print_json(document: object) -> None:

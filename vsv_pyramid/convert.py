@@ -20,7 +20,7 @@ from vsv_pyramid.store import Store, open_store
 
 # Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
 SLIDE_SUFFIXES = frozenset(
-    ".svs .tif .tiff .ndpi .vms .vmu .scn .mrxs .svslide .bif .czi".split()
+    [".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi"]
 )
 _THUMBNAIL_SIDE = 1024
 
@@ -155,9 +155,7 @@ def check_ids(slides: Iterable[Path]) -> None:
             )
 
 
-def _published(
-    store: Store, plan: Plan, slide: Slide, options: ConvertOptions
-) -> Summary | None:
+def _published(store: Store, plan: Plan, slide: Slide, options: ConvertOptions) -> Summary | None:
     """What is published under the id where that is this very slide, None where nothing is.
 
     Raises StoreError where it is anything else.
@@ -168,8 +166,8 @@ def _published(
         try:
             document = record.parse(store.get(dzi.slide_json_key(plan.folder)))
         except (DescriptorError, StoreError):
-            document = {}
-        if record.is_current(document, slide, options):
+            document = None
+        if document and record.is_current(document, slide, options):
             tiles, size = document["pyramid"]["tile_count"], document["pyramid"]["bytes"]
             return _summary(slide, store, plan, "skipped", tiles, size, 0.0, ())
     raise StoreError(

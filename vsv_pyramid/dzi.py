@@ -55,7 +55,9 @@ def parse(xml: bytes) -> Descriptor:
     try:
         image = ElementTree.fromstring(xml)
     except ElementTree.ParseError as exc:
-        raise DescriptorError(f"the descriptor is not XML ({exc}); convert the slide again") from exc
+        raise DescriptorError(
+            f"the descriptor is not XML ({exc}); convert the slide again"
+        ) from exc
     size = image.find(f"{{{NAMESPACE}}}Size")
     if image.tag != f"{{{NAMESPACE}}}Image" or size is None:
         raise DescriptorError("the descriptor has no DeepZoom Image and Size; convert again")

@@ -53,8 +53,8 @@ class ConvertOptions:
             dzi.check_id(self.slide_id)
         if self.tile_size is not None and self.tile_size not in _TILE_SIZES:
             raise OptionError(
-                f"a tile size of {self.tile_size} is refused: JPEG blocks and their halves fit only "
-                "multiples of 16; give 'auto' or one from 64 to 4096"
+                f"a tile size of {self.tile_size} is refused, since JPEG blocks and their halves need "
+                "a multiple of 16; give 'auto' or one from 64 to 4096"
             )
         _demand("quality", self.quality, range(1, 101), "from 1 to 100")
         _demand("workers", self.workers, range(1, 1025), "from 1 to 1024")
@@ -81,7 +81,7 @@ class ConvertOptions:
             "quality": self.quality,
             "associated": sorted(set(self.associated)),
             "color": self.color,
-            "background": "#%02x%02x%02x" % self.background_rgb,
+            "background": "#{:02x}{:02x}{:02x}".format(*self.background_rgb),
             "bounds": self.bounds,
             "on_error": self.on_error,
         }
@@ -124,7 +124,9 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
     bounds = slide.metadata.bounds if options.bounds else None
     origin, size = ((bounds[0], bounds[1]), Size(*bounds[2:])) if bounds else ((0, 0), slide.size)
     if size.width + origin[0] > slide.size.width or size.height + origin[1] > slide.size.height:
-        raise SlideError(slide.path, "its stated bounds lie outside of it; convert without --bounds")
+        raise SlideError(
+            slide.path, "its stated bounds lie outside of it; convert without --bounds"
+        )
     own = set(slide.associated_names) & set(dzi.ASSOCIATED_IMAGES)
     available = own | {"thumbnail"}  # ours is a level of the pyramid
     published = available & set(options.associated)

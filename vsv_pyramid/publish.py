@@ -38,7 +38,7 @@ class TileDigest:
 
 
 class Publication:
-    """One pyramid on its way into a store. Counts what goes through; tiles may come from threads."""
+    """One pyramid on its way into a store; counts what goes through. Tiles come from threads."""
 
     def __init__(self, store: Store, folder: str, pyramid: Pyramid) -> None:
         self._store = store

@@ -19,6 +19,8 @@ from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.slide import Slide
 
+_SECTIONS = ("source", "origin", "pyramid", "options", "software")
+
 
 def software() -> dict[str, str]:
     """The versions that the bytes of a pyramid depend on."""
@@ -100,25 +102,40 @@ def slide_json(
 
 
 def parse(document: bytes) -> dict[str, Any]:
-    """The document as a mapping. Raises DescriptorError where it is damaged."""
+    """The document, with all its sections. Raises DescriptorError where it is damaged."""
     try:
         parsed = json.loads(document)
     except ValueError as exc:
         raise DescriptorError(f"slide.json is damaged ({exc}); convert the slide again") from exc
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("pyramid"), dict):
-        raise DescriptorError("slide.json describes no pyramid; convert the slide again")
-    return parsed
+    for section in _SECTIONS:
+        if not isinstance(parsed, dict) or not isinstance(parsed.get(section), dict):
+            raise DescriptorError(f"slide.json has no {section}; convert the slide again")
+    return dict(parsed)
 
 
 def is_current(document: dict[str, Any], slide: Slide, options: ConvertOptions) -> bool:
     """Whether converting the slide again, with these options and programs, would change nothing."""
-    source = {key: document.get("source", {}).get(key) for key in slide.fingerprint}
     return (
         document.get("layout") == dzi.LAYOUT_VERSION
-        and source == slide.fingerprint
-        and document.get("options") == options.recorded()
-        and document.get("software", {}).get("vsv-pyramid") == __version__
+        and is_source(document, slide)
+        and document["options"] == options.recorded()
+        and document["software"].get("vsv-pyramid") == __version__
     )
+
+
+def is_source(document: dict[str, Any], slide: Slide) -> bool:
+    """Whether the document was written for this very file."""
+    source = document["source"]
+    return {key: source.get(key) for key in slide.fingerprint} == slide.fingerprint
+
+
+def options(document: dict[str, Any]) -> ConvertOptions:
+    """The options that the document states. Raises OptionError, TypeError and ValueError where it
+    was not written by this program."""
+    stated = dict(document["options"])
+    stated["tile_size"] = None if stated["tile_size"] == "auto" else int(stated["tile_size"])
+    stated["associated"] = tuple(stated["associated"])
+    return ConvertOptions(**stated)
 
 
 def _icc_state(slide: Slide, options: ConvertOptions) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Protocol, TypeVar
@@ -128,7 +128,7 @@ def _in_order(
     addresses: Iterator[TileAddress],
     ahead: int,
     tick: Callable[[], None],
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """The function's results in the order of the addresses, never more than `ahead` under way."""
     pending: deque[Future[Result]] = deque()
     try:

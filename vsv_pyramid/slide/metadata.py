@@ -117,7 +117,8 @@ def _identifier(text: str | None, pattern: re.Pattern[str] = _IDENTIFIER) -> str
 
 def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
     x, y, width, height = (
-        _number(properties.get(f"openslide.bounds-{side}")) for side in ("x", "y", "width", "height")
+        _number(properties.get(f"openslide.bounds-{side}"))
+        for side in ("x", "y", "width", "height")
     )
     if x is None or y is None or not width or not height:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ _PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 _MEGABYTE = 1 << 20
 
 # The other files of the formats that are more than one file, as (folder, pattern) of the slide.
-_COMPANIONS = {
+_COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
     ".mrxs": lambda path: path.with_suffix("").glob("*"),
     ".vms": lambda path: path.parent.glob(f"{path.stem}*"),
     ".vmu": lambda path: path.parent.glob(f"{path.stem}*"),
@@ -81,7 +81,9 @@ class Slide:
     @cached_property
     def icc_profile(self) -> bytes | None:
         """The ICC profile of the pixels as the slide holds it."""
-        profile: bytes | None = self._handle().read_region((0, 0), 0, (1, 1)).info.get("icc_profile")
+        profile: bytes | None = (
+            self._handle().read_region((0, 0), 0, (1, 1)).info.get("icc_profile")
+        )
         return profile
 
     @property
@@ -171,7 +173,8 @@ def _plain_image(path: Path) -> openslide.ImageSlide:
 def _fingerprint(path: Path) -> dict[str, object]:
     """Identity of a slide's file(s): bytes in all, newest mtime in ns, and a digest of the first
     and last megabyte of the file itself."""
-    files = [path, *_COMPANIONS.get(path.suffix.lower(), lambda _: ())(path)]
+    companions = _COMPANIONS.get(path.suffix.lower())
+    files = [path, *(companions(path) if companions else ())]
     stats = [file.stat() for file in dict.fromkeys(files)]
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What only the TIFF structure of a slide tells: compression, colour, and whether it is all there."""
+"""What only a slide's TIFF structure tells: compression, colour, whether it is all there."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def tiff_base(path: Path) -> TiffBase | None:
             page = tiff.pages.first
             base = TiffBase(_name(page.compression), _name(page.photometric), page.is_tiled)
     except _DAMAGED as exc:
-        raise SlideError(path, f"damaged or cut off ({exc}); copy it from the scanner again") from exc
+        raise SlideError(
+            path, f"damaged or cut off ({exc}); copy it from the scanner again"
+        ) from exc
     size = path.stat().st_size
     if end > size:
         raise SlideError(

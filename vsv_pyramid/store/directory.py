@@ -202,6 +202,7 @@ def _exchanged(one: Path, other: Path) -> bool:
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     at_cwd, exchange = -100, 2
-    return renameat2 is not None and 0 == renameat2(
-        at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange
+    return (
+        renameat2 is not None
+        and renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0
     )

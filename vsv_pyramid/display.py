@@ -1,0 +1,100 @@
+"""What the command line shows: progress on stderr, and results as lines of text."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from vsv_pyramid.convert import Progress, Summary
+from vsv_pyramid.verify import Report
+
+_LINE_SECONDS = 8.0
+
+
+class ProgressDisplay:
+    """Shows the Progress it is called with: a bar on a terminal, else a line every few seconds."""
+
+    def __init__(self, slide_id: str) -> None:
+        self._id = slide_id
+        self._start = self._last_line = time.monotonic()
+        self._bar = tqdm(desc=slide_id, unit=" tiles") if sys.stderr.isatty() else None
+
+    def __enter__(self) -> ProgressDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.close()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        speed = progress.base_pixels / 1e9 / max(now - self._start, 1e-3)
+        if self._bar:
+            self._bar.total = progress.total
+            self._bar.set_postfix_str(f"{speed:.3f} gigapixels/s", refresh=False)
+            self._bar.update(progress.tiles - self._bar.n)
+        elif now - self._last_line >= _LINE_SECONDS:
+            self._last_line = now
+            print(
+                f"{self._id}: {progress.tiles:,} of {progress.total:,} tiles, "
+                f"{speed:.3f} gigapixels/s",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def summary_line(summary: Summary) -> str:
+    """What became of one slide."""
+    if summary.status == "skipped":
+        return f"{summary.id}: skipped, the same is published as {summary.target}"
+    speed = summary.width * summary.height / 1e9 / max(summary.seconds, 0.01)
+    return (
+        f"{summary.id}: {summary.tiles:,} tiles, {summary.bytes / 1e6:,.1f} MB in "
+        f"{summary.seconds:.1f} s ({speed:.3f} gigapixels/s) -> {summary.target}"
+    )
+
+
+def info_lines(facts: dict[str, Any]) -> list[str]:
+    """The facts of `info`, a line each."""
+
+    def said(value: object, unit: str = "") -> str:
+        return "not stated" if value is None else f"{value}{unit}"
+
+    plan, mpp, native = facts["plan"], facts["mpp"], facts["native_tile"]
+    gigapixels = facts["width"] * facts["height"] / 1e9
+    rows = {
+        "Slide": facts["slide"],
+        "Size": f"{facts['width']:,} x {facts['height']:,} px ({gigapixels:.3f} gigapixels)",
+        "Levels": ", ".join(f"{level['width']}x{level['height']}" for level in facts["levels"]),
+        "Tiles": f"{native['width']}x{native['height']} px" if native else "none",
+        "Compression": said(facts["compression"]),
+        "Colour": said(facts["photometric"]),
+        "Magnification": "not stated"
+        if facts["objective_power"] is None
+        else f"{facts['objective_power']:g}x",
+        "Microns per pixel": f"{said(mpp['x'])} x {said(mpp['y'])}",
+        "Scanner": f"{said(facts['scanner'])} (vendor {said(facts['vendor'])})",
+        "Scanned": said(facts["scanned"]),
+        "Associated images": ", ".join(facts["associated_images"]) or "none",
+        "ICC profile": said(facts["icc_profile_bytes"], " bytes"),
+        "Plan": f"{len(plan['levels'])} levels, {plan['tiles']:,} tiles of {plan['tile_size']} px, "
+        f"{plan['objects']:,} objects, {plan['lane']} lane",
+        "Estimated size": f"{plan['estimated_bytes'] / 1e6:,.1f} MB",
+        "On S3": f"${plan['s3_put_dollars']:.2g} to put, "
+        f"${plan['s3_month_dollars']:.2g} a month to store",
+    }
+    return [f"{name + ':':<19}{value}" for name, value in rows.items()]
+
+
+def report_lines(report: Report) -> list[str]:
+    """The report's sentences, and the verdict last."""
+    lines = [f"error: {sentence}" for sentence in report.errors]
+    lines += [f"warning: {sentence}" for sentence in report.warnings]
+    verdict = f"{len(report.errors)} errors" if report.errors else "good"
+    lines.append(f"{report.target}: {verdict}, {report.tiles:,} tiles checked")
+    if report.lowest_psnr is not None:
+        lines[-1] += f", {report.compared:,} compared (lowest PSNR {report.lowest_psnr:.1f} dB)"
+    return lines

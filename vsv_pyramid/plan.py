@@ -53,8 +53,8 @@ class ConvertOptions:
             dzi.check_id(self.slide_id)
         if self.tile_size is not None and self.tile_size not in _TILE_SIZES:
             raise OptionError(
-                f"a tile size of {self.tile_size} is refused, since JPEG blocks and their halves need "
-                "a multiple of 16; give 'auto' or one from 64 to 4096"
+                f"a tile size of {self.tile_size} is refused, since JPEG blocks and their halves "
+                "need a multiple of 16; give 'auto' or one from 64 to 4096"
             )
         _demand("quality", self.quality, range(1, 101), "from 1 to 100")
         _demand("workers", self.workers, range(1, 1025), "from 1 to 1024")

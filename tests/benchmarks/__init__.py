@@ -1,0 +1,1 @@
+"""The benchmarks: run by hand or by make bench, never as timed tests."""

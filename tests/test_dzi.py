@@ -1,0 +1,71 @@
+"""The descriptor, the ids and the keys."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openslide import ImageSlide
+from openslide.deepzoom import DeepZoomGenerator
+from PIL import Image
+
+from vsv_pyramid import dzi
+from vsv_pyramid.dzi import Descriptor
+from vsv_pyramid.errors import DescriptorError, OptionError
+from vsv_pyramid.geometry import Size, TileAddress
+
+positive = st.integers(1, 1 << 20)
+
+
+@given(st.builds(Descriptor, st.builds(Size, positive, positive), positive, st.integers(0, 8)))
+def test_what_is_written_is_parsed(descriptor: Descriptor) -> None:
+    assert dzi.parse(dzi.write(descriptor)) == descriptor
+
+
+def test_the_descriptor_says_what_deepzoom_generators_says() -> None:
+    oracle = DeepZoomGenerator(ImageSlide(Image.new("1", (300, 250))), tile_size=254, overlap=0)
+    ours = ElementTree.fromstring(dzi.write(Descriptor(Size(300, 250), 254)))
+    theirs = ElementTree.fromstring(oracle.get_dzi("jpeg"))
+    assert ElementTree.canonicalize(ElementTree.tostring(ours)) == ElementTree.canonicalize(
+        ElementTree.tostring(theirs)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("</Image>", "", "not XML"),
+        ("deepzoom/2008", "deepzoom/2009", "no DeepZoom Image"),
+        ('<Size Width="9" Height="8" />', "", "no DeepZoom Image and Size"),
+        (' Height="8"', "", "lacks a number"),
+        ('Width="9"', 'Width="nine"', "lacks a number"),
+        ('Width="9"', 'Width="0"', "below 1 px"),
+        ('Overlap="0"', 'Overlap="-1"', "below 1 px"),
+    ],
+)
+def test_a_damaged_descriptor_is_refused(old: str, new: str, sentence: str) -> None:
+    xml = dzi.write(Descriptor(Size(9, 8), 64)).decode()
+    assert old in xml
+    with pytest.raises(DescriptorError, match=sentence):
+        dzi.parse(xml.replace(old, new).encode())
+
+
+@pytest.mark.parametrize("slide_id", ["170782", "S-1_a.b", "x" * 128, "-", "a..b"])
+def test_ids(slide_id: str) -> None:
+    assert dzi.check_id(slide_id) == slide_id
+
+
+@pytest.mark.parametrize("slide_id", ["", ".", "..", ".a", "a/b", "a b", "x" * 129, "\xe4", "a\n"])
+def test_what_is_no_id_is_refused_with_the_remedy(slide_id: str) -> None:
+    with pytest.raises(OptionError, match="--id"):
+        dzi.check_id(slide_id)
+
+
+def test_keys() -> None:
+    folder = dzi.folder("170782")
+    assert dzi.tile_key(folder, TileAddress(12, 3, 4)) == (
+        "images/170782/DeepZoom_files/12/3_4.jpeg"
+    )
+    assert dzi.descriptor_key(folder) == "images/170782/DeepZoom.dzi"

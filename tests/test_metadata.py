@@ -1,0 +1,84 @@
+"""What slides say of themselves, and the traps in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.metadata import metadata, native_tile
+
+DATE = {"aperio.Date": "12/29/09", "aperio.Time": "09:59:15"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "scanned"),
+    [
+        ({}, None),
+        (DATE, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Date": "01/31/2021"}, "2021-01-31T09:59:15"),
+        ({**DATE, "aperio.Time Zone": "GMT-0500"}, "2009-12-29T09:59:15-05:00"),
+        ({**DATE, "aperio.Time Zone": "GMT+05:30"}, "2009-12-29T09:59:15+05:30"),
+        ({**DATE, "aperio.Time Zone": "GMT+429496728800"}, "2009-12-29T09:59:15-08:00"),
+        ({**DATE, "aperio.Time Zone": "GMT+9900"}, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Time Zone": "GMT+0099"}, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Time Zone": "Mars"}, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Date": "29.12.09"}, None),
+        ({"aperio.Date": "12/29/09"}, None),
+        ({"leica.creation-date": "2011-06-09T10:11:12.5Z"}, "2011-06-09T10:11:12+00:00"),
+        ({"mirax.GENERAL.SLIDE_CREATIONDATETIME": "26/11/2008 14:15:16"}, "2008-11-26T14:15:16"),
+        ({"tiff.DateTime": "2012:05:02 11:54:12"}, "2012-05-02T11:54:12"),
+    ],
+)
+def test_scan_date(properties: dict[str, str], scanned: str | None) -> None:
+    assert metadata(properties).scanned == scanned
+
+
+@pytest.mark.parametrize(
+    ("properties", "mpp"),
+    [
+        ({"openslide.mpp-x": "0.499", "openslide.mpp-y": "0.5"}, (0.499, 0.5)),
+        ({"aperio.MPP": "0,2520"}, (0.252, 0.252)),
+        ({"aperio.MPP": "nan"}, (None, None)),
+        ({"openslide.mpp-x": "0", "openslide.mpp-y": "-1"}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_microns_per_pixel(
+    properties: dict[str, str], mpp: tuple[float | None, float | None]
+) -> None:
+    said = metadata(properties)
+    assert (said.mpp_x, said.mpp_y) == mpp
+
+
+def test_what_is_stated() -> None:
+    said = metadata(
+        {
+            "openslide.vendor": "aperio",
+            "openslide.objective-power": "40",
+            "openslide.bounds-x": "10",
+            "openslide.bounds-y": "20",
+            "openslide.bounds-width": "300",
+            "openslide.bounds-height": "400",
+            "aperio.ScanScope ID": "SS1234",
+            "aperio.ImageID": "1004486",
+            "aperio.StripeWidth": "2040",
+        }
+    )
+    assert (said.vendor, said.scanner, said.image_id) == ("aperio", "SS1234", "1004486")
+    assert said.objective_power == 40
+    assert said.bounds == (10, 20, 300, 400)
+    assert said.properties == {"StripeWidth": "2040"}
+
+
+@pytest.mark.parametrize(
+    "key", ["User", "Title", "Patient", "Accession", "Barcode", "Filename", "Parmset", "AppMag"]
+)
+def test_a_name_is_withheld_wherever_it_stands(key: str) -> None:
+    said = metadata({f"aperio.{key}": "Doe, Jane", "aperio.ImageID": "Doe, Jane"})
+    assert "Doe" not in repr(said)
+
+
+def test_native_tile() -> None:
+    tiled = {"openslide.level[0].tile-width": "240", "openslide.level[0].tile-height": "256"}
+    assert native_tile(tiled) == Size(240, 256)
+    assert native_tile({}) is None

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pytest
 import simplejpeg
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from openslide import OpenSlide
 from PIL import Image
 
 from vsv_pyramid.geometry import Pyramid, Size, TileAddress
@@ -88,6 +90,15 @@ def decoded_level(pyramid: Pyramid, tiles: dict[str, bytes], number: int) -> Lum
 
 def psnr(one: Luma, other: Luma) -> float:
     return float(10 * np.log10(255**2 / max(1e-9, float(np.mean((one - other) ** 2)))))
+
+
+def test_every_level_shows_the_real_slide(real_slide: Path) -> None:
+    with OpenSlide(real_slide) as slide:
+        pixels = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"))
+        pyramid = Pyramid(Size(*slide.dimensions), 720)
+    tiles = built(pyramid, pixels)
+    for number, expected in enumerate(reference(pixels, len(pyramid.levels))):
+        assert psnr(decoded_level(pyramid, tiles, number), expected) >= 40, number
 
 
 @pytest.mark.parametrize("size", [Size(1000, 700), Size(513, 1025), Size(1, 300), Size(127, 1)])

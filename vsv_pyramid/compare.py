@@ -16,9 +16,12 @@ from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.planes import Plane
 
-# In dB. Neighbouring levels of one pyramid agree far better than this, and so do a slide and its
-# own tiles; two places of one tissue do not.
-LEAST_PSNR = 24.0
+# Measured on real tissue, tiles of 128 to 720 px, quality 5 to 100: what shows one place correlates
+# by 0.4 at the least where it differs by less than 34 dB, and by 0.8 from quality 20 on; two
+# places of one tissue hardly at all. Background differs less than that wherever it is from.
+_VISIBLE_PSNR = 34.0
+_LEAST_CORRELATION = 0.35
+_SINGLE_COLOUR_PSNR = 20.0
 
 _MIDDLE_LEVEL = 2  # levels below the base: one tile is made of 16 base tiles at the most
 _LEAST_SAMPLE = 16
@@ -41,6 +44,20 @@ def psnr(one: Plane, other: Plane) -> float:
     return min(100.0, 10 * math.log10(255 * 255 / mse)) if mse else 100.0
 
 
+def same_place(one: Plane, other: Plane) -> bool:
+    """Whether both can be pictures of one place, be they coded as coarsely as it is done."""
+    if one.shape != other.shape:
+        return False
+    difference = psnr(one, other)
+    if difference >= _VISIBLE_PSNR:
+        return True
+    centred = [plane - plane.mean(dtype=np.float64) for plane in (one, other)]
+    energy = math.sqrt(float(np.sum(centred[0] ** 2)) * float(np.sum(centred[1] ** 2)))
+    if not energy:  # at least one is of a single colour
+        return difference >= _SINGLE_COLOUR_PSNR
+    return float(np.sum(centred[0] * centred[1])) >= _LEAST_CORRELATION * energy
+
+
 def misplaced(
     pyramid: Pyramid,
     address: TileAddress,
@@ -54,9 +71,8 @@ def misplaced(
                 continue
             x = (child.column - 2 * address.column) * pyramid.tile_size // 2
             y = (child.row - 2 * address.row) * pyramid.tile_size // 2
-            found = psnr(pixels[y : y + half.shape[0], x : x + half.shape[1]], half)
-            if found < LEAST_PSNR:
-                yield f"tile {child} does not show what tile {address} shows there ({found:.1f} dB)"
+            if not same_place(pixels[y : y + half.shape[0], x : x + half.shape[1]], half):
+                yield f"tile {child} does not show what tile {address} shows at its place"
 
 
 def sample(pyramid: Pyramid, present: set[TileAddress]) -> Iterator[TileAddress]:

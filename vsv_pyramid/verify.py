@@ -247,7 +247,7 @@ def _compare(check: _Check, address: TileAddress, expected: Plane) -> None:
     psnr = 0.0 if found is None else compare.psnr(found, expected)
     report.compared += 1
     report.lowest_psnr = psnr if report.lowest_psnr is None else min(psnr, report.lowest_psnr)
-    if psnr < compare.LEAST_PSNR:
+    if found is None or not compare.same_place(found, expected):
         report.errors.append(f"tile {address} does not show the slide at its place ({psnr:.1f} dB)")
 
 

@@ -173,11 +173,11 @@ def _locked(target: Path) -> Iterator[None]:
     """Holds the folder's lock, which the system releases when a process dies."""
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path)
-    try:
-        with _naming(target.parent):
+    with _naming(target.parent):
+        try:
             lock.acquire(timeout=0)
-    except Timeout as exc:
-        raise StoreError(target, "is being written by another process; wait for its end") from exc
+        except Timeout as exc:
+            raise StoreError(target, "another process writes it; wait for its end") from exc
     try:
         yield
     finally:

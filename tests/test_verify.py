@@ -1,0 +1,220 @@
+"""Every defect that verify must find, planted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.errors import StoreError
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.verify import verify
+
+
+@pytest.fixture
+def folder(published: Summary) -> Path:
+    return Path(published.target).parent
+
+
+def tile(folder: Path, name: str) -> Path:
+    return folder / "DeepZoom_files" / f"{name}.jpeg"
+
+
+def edit_json(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "slide.json"
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+
+
+def remove(folder: Path) -> None:
+    tile(folder, "11/2_1").unlink()
+
+
+def add(folder: Path) -> None:
+    shutil.copy(tile(folder, "11/0_0"), tile(folder, "11/6_0"))
+
+
+def add_level(folder: Path) -> None:
+    shutil.copytree(folder / "DeepZoom_files/11", folder / "DeepZoom_files/12")
+
+
+def remove_level(folder: Path) -> None:
+    shutil.rmtree(folder / "DeepZoom_files/10")
+
+
+def truncate(folder: Path) -> None:
+    path = tile(folder, "11/2_1")
+    path.write_bytes(path.read_bytes()[:-600])
+
+
+def truncate_in_header(folder: Path) -> None:
+    tile(folder, "11/2_1").write_bytes(tile(folder, "11/2_1").read_bytes()[:100])
+
+
+def resize(folder: Path) -> None:
+    Image.new("RGB", (255, 256)).save(tile(folder, "11/2_1"))
+
+
+def swap(folder: Path) -> None:
+    """Two tiles of one level in each other's place: the sizes and the bytes in all are right."""
+    one, other = tile(folder, "11/3_1").read_bytes(), tile(folder, "11/4_2").read_bytes()
+    tile(folder, "11/3_1").write_bytes(other)
+    tile(folder, "11/4_2").write_bytes(one)
+
+
+def damage_descriptor(folder: Path) -> None:
+    (folder / "DeepZoom.dzi").write_bytes((folder / "DeepZoom.dzi").read_bytes()[:80])
+
+
+def other_descriptor(folder: Path) -> None:
+    path = folder / "DeepZoom.dzi"
+    path.write_text(path.read_text().replace('Overlap="0"', 'Overlap="1"'))
+
+
+def damage_json(folder: Path) -> None:
+    (folder / "slide.json").write_text((folder / "slide.json").read_text()[:200])
+
+
+def remove_json(folder: Path) -> None:
+    (folder / "slide.json").unlink()
+
+
+def fewer_levels(folder: Path) -> None:
+    edit_json(folder, lambda document: document["pyramid"]["levels"].pop())
+
+
+def no_pyramid(folder: Path) -> None:
+    edit_json(folder, lambda document: document.pop("pyramid"))
+
+
+DEFECTS = [
+    (remove, "tile 11/2_1 is missing"),
+    (add, "DeepZoom_files/11/6_0.jpeg is not part of the pyramid"),
+    (add_level, "DeepZoom_files/12/0_0.jpeg is not part of the pyramid"),
+    (remove_level, "tile 10/0_0 is missing"),
+    (truncate, "slide.json says"),
+    (truncate_in_header, "tile 11/2_1 is not a JPEG"),
+    (resize, "tile 11/2_1 is 255x256 px instead of 256x256"),
+    (damage_descriptor, "the descriptor is not XML"),
+    (other_descriptor, "another overlap"),
+    (damage_json, "slide.json is damaged"),
+    (remove_json, "slide.json is missing"),
+    (fewer_levels, "do not agree on the levels"),
+    (no_pyramid, "slide.json has no pyramid"),
+]
+DEEP_DEFECTS = [
+    *DEFECTS,
+    (truncate, "tile 11/2_1 is damaged: it cannot be decoded to its end"),
+    (swap, "tile 11/3_1 does not show what tile 10/1_0 shows at its place"),
+    (swap, "tile 11/4_2 does not show what tile 10/2_1 shows at its place"),
+]
+
+
+def test_a_good_pyramid_is_good(folder: Path, small_slide: Path) -> None:
+    report = verify(folder, deep=True, against=small_slide, workers=2)
+    assert report.errors == report.warnings == []
+    assert report.tiles == 52
+    assert report.compared == 30 + 4
+    assert report.lowest_psnr is not None
+    assert 30 < report.lowest_psnr < 60
+
+
+def test_the_descriptor_names_the_pyramid_too(folder: Path) -> None:
+    assert verify(folder / "DeepZoom.dzi").errors == []
+
+
+@pytest.mark.parametrize(("defect", "sentence"), DEFECTS)
+def test_defects(folder: Path, defect: Callable[[Path], None], sentence: str) -> None:
+    defect(folder)
+    assert any(sentence in error for error in verify(folder).errors), verify(folder).errors
+
+
+@pytest.mark.parametrize(("defect", "sentence"), DEEP_DEFECTS)
+def test_deep_defects(folder: Path, defect: Callable[[Path], None], sentence: str) -> None:
+    defect(folder)
+    errors = verify(folder, deep=True, workers=2).errors
+    assert any(sentence in error for error in errors), errors
+
+
+def test_tiles_that_look_alike_are_told_apart_by_the_digest(folder: Path) -> None:
+    """One more byte behind a JPEG's end: it decodes as before."""
+    with tile(folder, "11/2_1").open("ab") as file:
+        file.write(b"\0")
+    edit_json(folder, lambda document: document["pyramid"].update(bytes=None))
+    size = sum(path.stat().st_size for path in (folder / "DeepZoom_files").rglob("*.jpeg"))
+    edit_json(folder, lambda document: document["pyramid"].update(bytes=size))
+    assert verify(folder).errors == []
+    assert "version digest" in verify(folder, deep=True).errors[0]
+
+
+def test_a_tile_from_another_place_does_not_show_the_slide(folder: Path, small_slide: Path) -> None:
+    swap(folder)
+    errors = verify(folder, against=small_slide).errors
+    assert [error.split(" (")[0] for error in errors] == [
+        "tile 11/3_1 does not show the slide at its place",
+        "tile 11/4_2 does not show the slide at its place",
+    ]
+
+
+def test_a_tile_that_cannot_be_compared_is_an_error(folder: Path, small_slide: Path) -> None:
+    truncate(folder)
+    errors = verify(folder, against=small_slide).errors
+    assert "tile 11/2_1 does not show the slide at its place (0.0 dB)" in errors
+
+
+def test_another_slide_is_refused(folder: Path, real_slide: Path, tmp_path: Path) -> None:
+    """Where the pyramid fits into it, by its pixels; else by its size."""
+    report = verify(folder, against=real_slide)
+    assert "not the one that was converted" in report.warnings[0]
+    assert report.errors == [] or "does not show" in report.errors[0]
+    smaller = tmp_path / "smaller.png"
+    Image.new("RGB", (100, 100)).save(smaller)
+    assert "is not of this slide" in verify(folder, against=smaller).errors[0]
+
+
+def test_without_options_nothing_can_be_compared(folder: Path, small_slide: Path) -> None:
+    edit_json(folder, lambda document: document["options"].update(quality=1000))
+    assert "no usable options" in verify(folder, against=small_slide).errors[0]
+    damage_json(folder)
+    assert verify(folder, against=small_slide).compared == 0
+
+
+def test_many_defects_are_counted(folder: Path) -> None:
+    shutil.rmtree(folder / "DeepZoom_files/11")
+    errors = verify(folder).errors
+    assert len(errors) == 21
+    assert errors[-1] == "... and 10 more like the last one"
+
+
+def test_what_does_not_belong_is_warned_of(folder: Path) -> None:
+    (folder / "notes.txt").write_text("by hand")
+    other = folder.with_name("other")
+    folder.rename(other)
+    report = verify(other)
+    assert report.errors == []
+    assert sorted(report.warnings) == [
+        "other/notes.txt is not part of the layout",
+        "slide.json is of the id 'small', the folder is 'other'",
+    ]
+
+
+def test_no_pyramid(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no DeepZoom\.dzi"):
+        verify(tmp_path)
+
+
+@pytest.mark.parametrize("quality", [5, 10, 30, 100])
+def test_a_good_pyramid_is_good_at_low_quality_too(
+    small_slide: Path, tmp_path: Path, quality: int
+) -> None:
+    options = ConvertOptions(tile_size=128, quality=quality, workers=2)
+    summary = convert(small_slide, str(tmp_path), options)
+    report = verify(Path(summary.target), deep=True, against=small_slide, workers=2)
+    assert report.errors == []

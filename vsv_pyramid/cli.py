@@ -22,13 +22,14 @@ from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.slide import open_slide
 from vsv_pyramid.verify import verify
 
+_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read, our errors say
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """The console script: runs the command, and turns errors into a sentence and an exit code."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it sees, our errors say
-    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
     except click.ClickException as exc:
@@ -37,12 +38,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except VsvPyramidError as exc:
         click.echo(f"Error: {exc}", err=True)
         code = EXIT_WRONG_USE if isinstance(exc, OptionError) else EXIT_FAILED
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort, _Terminated) as exc:
         click.echo("Stopped: nothing half-made is left.", err=True)
-        code = EXIT_INTERRUPTED
+        code = EXIT_TERMINATED if isinstance(exc, _Terminated) else EXIT_INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, previous)
     sys.exit(code or 0)
+
+
+class _Terminated(BaseException):
+    """SIGTERM: unwinds the stack, as KeyboardInterrupt does for Ctrl-C."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -147,9 +156,7 @@ Examples:
   vsv-pyramid convert scans/ --to /srv/www --workers 4
   vsv-pyramid convert 170782.svs --associated thumbnail,macro --dry-run""",
 )
-@click.argument(
-    "slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE..."
-)
+@click.argument("slides", nargs=-1, required=True, type=_PATH, metavar="SLIDE...")
 @click.option(
     "--to",
     "destination",
@@ -256,7 +263,7 @@ Examples:
   vsv-pyramid info 170782.svs
   vsv-pyramid info 170782.svs --tile-size 1024 --json""",
 )
-@click.argument("slide", type=click.Path(path_type=Path))
+@click.argument("slide", type=_PATH)
 @_plan_options
 @_as_json
 def info_command(slide: Path, as_json: bool, **values: Any) -> None:
@@ -277,7 +284,7 @@ Examples:
   vsv-pyramid verify images/170782
   vsv-pyramid verify images/170782 --deep --against 170782.svs""",
 )
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=_PATH)
 @click.option(
     "--deep",
     is_flag=True,
@@ -285,7 +292,7 @@ Examples:
 )
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     metavar="SLIDE",
     help="Compare a sample of the tiles with the slide's pixels.",
 )

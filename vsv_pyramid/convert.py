@@ -78,14 +78,18 @@ def convert(
                     total = plan.pyramid.tile_count
                     progress(Progress(publication.tiles, total, publication.base_pixels))
 
-            build(
-                plan.pyramid,
-                leaves,
-                publication.put_tile,
-                quality=options.quality,
-                workers=options.workers,
-                tick=tick,
-            )
+            try:
+                build(
+                    plan.pyramid,
+                    leaves,
+                    publication.put_tile,
+                    quality=options.quality,
+                    workers=options.workers,
+                    tick=tick,
+                )
+            except SlideError:
+                opened.check_unchanged()  # where it has changed, that is the reason to tell
+                raise
             tick()
             _put_images(staged, opened, plan, options)
             opened.check_unchanged()

@@ -26,13 +26,13 @@ class ProgressDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar:
+        if self._bar is not None:
             self._bar.close()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         speed = progress.base_pixels / 1e9 / max(now - self._start, 1e-3)
-        if self._bar:
+        if self._bar is not None:
             self._bar.total = progress.total
             self._bar.set_postfix_str(f"{speed:.3f} gigapixels/s", refresh=False)
             self._bar.update(progress.tiles - self._bar.n)

@@ -71,20 +71,21 @@ def fold(
     """
     stop = threading.Event()
 
-    def walk(address: TileAddress, leaf: int, result: Callable[[TileAddress], Result]) -> Result:
+    def subtree(address: TileAddress) -> Result:
         if stop.is_set():
             raise _Stopped
-        if address.level == leaf:
-            return result(address)
-        rows = pyramid.children(address)
-        return visit(address, [[walk(child, leaf, result) for child in row] for row in rows])
-
-    def subtree(address: TileAddress) -> Result:
+        rows = [] if address.level == pyramid.base.number else pyramid.children(address)
         try:
-            return walk(address, pyramid.base.number, lambda base: visit(base, ()))
+            return visit(address, [[subtree(child) for child in row] for row in rows])
         except BaseException:
             stop.set()
             raise
+
+    def top(address: TileAddress) -> Result:
+        if address.level == split:
+            return next(results)
+        rows = pyramid.children(address)
+        return visit(address, [[top(child) for child in row] for row in rows])
 
     root = TileAddress(0, 0, 0)
     split = _split_level(pyramid, workers)
@@ -93,7 +94,7 @@ def fold(
             pool, subtree, _subtrees(pyramid, root, split), workers * _AHEAD_PER_WORKER, tick
         )
         try:
-            return walk(root, split, lambda _: next(results))
+            return top(root)
         finally:
             stop.set()
             results.close()

@@ -41,19 +41,18 @@ class Slide:
         self._local = threading.local()
         self._handles: list[openslide.AbstractSlide] = []
         try:
-            self.fingerprint = _fingerprint(path)
+            self.fingerprint = fingerprint(path)
             self.tiff: TiffBase | None = tiff_base(path)
         except OSError as exc:
             raise SlideError(path, f"{_reason(exc)}; check the path and its permissions") from exc
         self._plain: openslide.ImageSlide | None = None
-        try:
-            handle = self._handle()
-        except openslide.OpenSlideUnsupportedFormatError:
+        if openslide.OpenSlide.detect_format(path) is None:
             if self.tiff and self.tiff.tiled:
                 raise SlideError(
                     path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
-                ) from None
-            handle = self._plain = _plain_image(path)
+                )
+            self._plain = _plain_image(path)
+        handle = self._handle()
         self.size = Size(*handle.dimensions)
         self.properties: Mapping[str, str] = dict(handle.properties)
 
@@ -82,7 +81,7 @@ class Slide:
     def icc_profile(self) -> bytes | None:
         """The ICC profile of the pixels as the slide holds it."""
         profile: bytes | None = (
-            self._handle().read_region((0, 0), 0, (1, 1)).info.get("icc_profile")
+            self._handle().read_region((0, 0), 0, (0, 0)).info.get("icc_profile")
         )
         return profile
 
@@ -114,7 +113,7 @@ class Slide:
     def check_unchanged(self) -> None:
         """Raises SlideError where the file has changed since it was opened."""
         try:
-            changed = _fingerprint(self.path) != self.fingerprint
+            changed = fingerprint(self.path) != self.fingerprint
         except OSError:
             changed = True
         if changed:
@@ -130,10 +129,8 @@ class Slide:
         if handle is None:
             try:
                 handle = openslide.OpenSlide(self.path)
-            except openslide.OpenSlideUnsupportedFormatError:
-                raise
             except openslide.OpenSlideError as exc:
-                raise SlideError(self.path, f"damaged ({exc}); copy it again") from exc
+                raise SlideError(self.path, f"damaged or gone ({exc}); copy it again") from exc
             self._local.handle = handle
             self._handles.append(handle)
         return handle
@@ -155,8 +152,8 @@ def _plain_image(path: Path) -> openslide.ImageSlide:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-            image.load()
+            with Image.open(path) as image:
+                image.load()
     except Image.DecompressionBombError as exc:
         raise SlideError(
             path, "too large for an image without tiles; save it as a tiled TIFF first"
@@ -170,7 +167,7 @@ def _plain_image(path: Path) -> openslide.ImageSlide:
     return openslide.ImageSlide(image)
 
 
-def _fingerprint(path: Path) -> dict[str, object]:
+def fingerprint(path: Path) -> dict[str, object]:
     """Identity of a slide's file(s): bytes in all, newest mtime in ns, and a digest of the first
     and last megabyte of the file itself."""
     companions = _COMPANIONS.get(path.suffix.lower())

@@ -1,0 +1,374 @@
+"""The command line: what it prints, its exit codes, and a sentence for whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import PIL
+import pytest
+from PIL import Image
+
+from tests.conftest import Run
+from tests.forge import damage_tile, forge_svs
+from vsv_pyramid import display
+from vsv_pyramid.cli import main
+from vsv_pyramid.convert import Progress
+
+ROOT = Path(__file__).parent.parent
+MODULE = [sys.executable, "-m", "vsv_pyramid"]
+
+
+def assert_one_sentence(err: str, *words: str) -> None:
+    assert err.count("Error: ") == 1, err
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err, err
+
+
+def test_convert(run: Run, small_slide: Path) -> None:
+    outcome = run("convert", small_slide, "--tile-size", 512)
+    assert outcome.code == 0
+    assert outcome.err == ""
+    assert "small: 23 tiles" in outcome.out
+    assert outcome.out.endswith("1 converted, 0 skipped, 0 failed\n")
+    assert Path("images/small/DeepZoom.dzi").exists()
+    again = run("convert", small_slide, "--tile-size", 512)
+    assert again.code == 0
+    assert "skipped, the same is published" in again.out
+    assert again.out.endswith("0 converted, 1 skipped, 0 failed\n")
+
+
+def test_one_that_fails_does_not_stop_the_others(
+    run: Run, small_slide: Path, tmp_path: Path
+) -> None:
+    Path("a.svs").write_text("not a slide")
+    outcome = run("convert", "a.svs", small_slide)
+    assert outcome.code == 1
+    assert_one_sentence(outcome.err, "a.svs", "neither a slide nor an image")
+    assert outcome.out.endswith("1 converted, 0 skipped, 1 failed\n")
+
+
+def test_convert_as_json(run: Run, small_slide: Path) -> None:
+    Path("b.svs").write_text("not a slide")
+    outcome = run("convert", small_slide, "b.svs", "--json", "--to", "to", "--id", "x")
+    assert outcome.code == 2
+    outcome = run("convert", small_slide, "b.svs", "--json", "--to", "to")
+    assert outcome.code == 1
+    result = json.loads(outcome.out)
+    assert [slide["status"] for slide in result["slides"]] == ["converted", "failed"]
+    assert (result["converted"], result["skipped"], result["failed"]) == (1, 0, 1)
+
+
+def test_quiet(run: Run, small_slide: Path) -> None:
+    outcome = run("convert", small_slide, "--quiet", "--associated", "label")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    outcome = run("convert", small_slide, "--associated", "label", "--overwrite")
+    assert "the slide has no label image" in outcome.err
+
+
+def test_dry_run(run: Run, small_slide: Path) -> None:
+    outcome = run("convert", small_slide, "--dry-run")
+    assert outcome.code == 0
+    assert "1,501 x 1,103 px, 12 levels, 18 tiles of 720 px, 21 objects" in outcome.out
+    assert not Path("images").exists()
+    (planned,) = json.loads(run("convert", small_slide, "--dry-run", "--json").out)["slides"]
+    assert (planned["tiles"], planned["objects"], planned["id"]) == (18, 21, "small")
+
+
+def test_info(run: Run, real_slide: Path) -> None:
+    outcome = run("info", real_slide)
+    assert outcome.code == 0
+    for words in (
+        "2,220 x 2,967 px",
+        "240x240 px",
+        "JPEG",
+        "RGB",
+        "20x",
+        "0.499 x 0.499",
+        "CPAPERIOCS (vendor aperio)",
+        "2009-12-29T09:59:15",
+        "label, macro, thumbnail",
+        "not stated",
+        "13 levels, 38 tiles of 720 px, 41 objects, pixels lane",
+        "$0.0002",
+    ):
+        assert words in outcome.out
+    facts = json.loads(run("info", real_slide, "--json").out)
+    assert facts["compression"] == "JPEG"
+    assert facts["plan"]["tile_size"] == 720
+
+
+def test_info_of_a_plain_image(run: Run) -> None:
+    Image.new("RGB", (10, 10)).save("a.png")
+    outcome = run("info", "a.png")
+    assert outcome.code == 0
+    assert "Magnification:     not stated" in outcome.out
+
+
+def test_verify(run: Run, small_slide: Path) -> None:
+    run("convert", small_slide)
+    outcome = run("verify", "images/small", "--deep", "--against", small_slide)
+    assert outcome.code == 0
+    assert "images/small: good, 18 tiles checked, " in outcome.out
+    assert "lowest PSNR" in outcome.out
+    Path("images/small/DeepZoom_files/11/0_0.jpeg").unlink()
+    outcome = run("verify", "images/small")
+    assert outcome.code == 1
+    assert "error: tile 11/0_0 is missing" in outcome.out
+    report = json.loads(run("verify", "images/small", "--json").out)
+    assert report["errors"] == ["tile 11/0_0 is missing"]
+
+
+def test_version(run: Run) -> None:
+    outcome = run("--version")
+    assert outcome.code == 0
+    pillow = "pillow-simd" if ".post" in PIL.__version__ else "pillow"
+    for name in ("vsv-pyramid ", "openslide 4", "libjpeg-turbo ", f"{pillow} {PIL.__version__}"):
+        assert name in outcome.out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="make installs Pillow-SIMD on Linux only")
+def test_pillow_simd_is_really_in_place() -> None:
+    if os.uname().machine == "x86_64":
+        assert ".post" in PIL.__version__
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--tile-size", "100"], "multiple of 16"),
+        (["--tile-size", "48"], "multiple of 16"),
+        (["--tile-size", "4112"], "from 64 to 4096"),
+        (["--tile-size", "big"], "neither 'auto' nor a number"),
+        (["--quality", "0"], "from 1 to 100"),
+        (["--quality", "much"], "not a valid integer"),
+        (["--workers", "0"], "from 1 to 1024"),
+        (["--associated", "thumbnail,lable"], "of thumbnail, label, macro"),
+        (["--background", "blurple"], "is no colour"),
+        (["--color", "cmyk"], "not one of"),
+        (["--on-error", "ignore"], "not one of"),
+        (["--id", "../x"], "cannot be an id"),
+        (["--to", "s3x://bucket"], "no store for s3x://"),
+        (["--what"], "No such option"),
+    ],
+)
+def test_bad_arguments(run: Run, small_slide: Path, words: list[str], sentence: str) -> None:
+    outcome = run("convert", small_slide, *words)
+    assert outcome.code == (1 if "s3x" in sentence else 2)
+    assert_one_sentence(outcome.err, sentence)
+    assert list(Path().iterdir()) == []
+
+
+def test_no_arguments(run: Run) -> None:
+    assert run("convert").code == 2
+    assert run("transmogrify").code == 2
+    assert "Commands:" in run("--help").out
+
+
+def test_two_slides_of_one_id_are_refused_before_anything_is_made(
+    run: Run, small_slide: Path
+) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        Path(folder, "170782.svs").write_bytes(small_slide.read_bytes())
+    outcome = run("convert", "a", "b")
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, "a/170782.svs", "b/170782.svs", "--id")
+    assert not Path("images").exists()
+    assert run("convert", "a", "b", "--id", "x").code == 2
+
+
+def cut(slide: Path) -> None:
+    data = slide.read_bytes()
+    Path("bad.svs").write_bytes(data[: len(data) // 2])
+
+
+def cut_tail(slide: Path) -> None:
+    """The base level is there; the last directory is not."""
+    Path("bad.svs").write_bytes(slide.read_bytes()[:-1000])
+
+
+def cut_data(slide: Path) -> None:
+    """The directories come first, the tiles they point to are cut off."""
+    forge_svs(Path("bad.svs"), tissue=slide, size=(2000, 2000), levels=(1,))
+    data = Path("bad.svs").read_bytes()
+    Path("bad.svs").write_bytes(data[: len(data) // 2])
+
+
+def text(_: Path) -> None:
+    Path("bad.svs").write_text("Dear pathologist,")
+
+
+def empty(_: Path) -> None:
+    Path("bad.svs").touch()
+
+
+def folder(_: Path) -> None:
+    Path("bad.svs").mkdir()
+
+
+def sixteen_bits(_: Path) -> None:
+    Image.new("I;16", (9, 9)).save("bad.svs", format="PNG")
+
+
+def cut_png(_: Path) -> None:
+    Image.effect_noise((99, 99), 9).save("bad.svs", format="PNG")
+    Path("bad.svs").write_bytes(Path("bad.svs").read_bytes()[:500])
+
+
+def nothing(_: Path) -> None:
+    pass
+
+
+def damaged(slide: Path) -> None:
+    forge_svs(Path("bad.svs"), tissue=slide, size=(500, 500), levels=(1,))
+    damage_tile(Path("bad.svs"), 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (nothing, ["no such file", "check the path"]),
+        (folder, ["a folder without slides"]),
+        (text, ["neither a slide nor an image"]),
+        (empty, ["neither a slide nor an image"]),
+        (cut, ["cut off", "copy it"]),
+        (cut_tail, ["cut off", "copy it"]),
+        (cut_data, ["cut off at", "copy it"]),
+        (cut_png, ["cut off", "copy it"]),
+        (sixteen_bits, ["8 bits"]),
+        (damaged, ["tile 9/0_0 cannot be decoded", "--on-error blank"]),
+    ],
+)
+def test_bad_slides(run: Run, real_slide: Path, make: object, words: list[str]) -> None:
+    assert callable(make)
+    make(real_slide)
+    outcome = run("convert", "bad.svs")
+    assert outcome.code == 1
+    assert_one_sentence(outcome.err, "bad.svs", *words)
+    assert not Path("images").exists()
+
+
+def test_a_name_that_is_no_id(run: Run, small_slide: Path) -> None:
+    Path("case 12 slide 3.svs").write_bytes(small_slide.read_bytes())
+    outcome = run("convert", "case 12 slide 3.svs")
+    assert outcome.code == 1
+    assert_one_sentence(outcome.err, "'case 12 slide 3' cannot be an id", "--id")
+    assert run("convert", "case 12 slide 3.svs", "--id", "12-3").code == 0
+
+
+def test_a_target_that_is_a_file(run: Run, small_slide: Path) -> None:
+    Path("to").touch()
+    outcome = run("convert", small_slide, "--to", "to")
+    assert outcome.code == 1
+    assert_one_sentence(outcome.err, "a file is in the way", "--to")
+    Path("images").touch()
+    outcome = run("convert", small_slide)
+    assert outcome.code == 1
+    assert_one_sentence(outcome.err, "a file is in the way", "--to")
+
+
+def without_superpowers(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command line in a process to which permissions apply even where it runs as root."""
+    drop = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner"]
+    prefix = drop if os.geteuid() == 0 else []
+    command = [*prefix, *MODULE, *(str(word) for word in words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="setpriv is Linux's")
+def test_no_permission(run: Run, small_slide: Path) -> None:
+    Path("to").mkdir(mode=0o500)
+    outcome = without_superpowers("convert", small_slide, "--to", "to")
+    assert outcome.returncode == 1
+    assert_one_sentence(outcome.stderr, "no permission", "--to")
+    slide = Path("a.svs")
+    slide.write_bytes(small_slide.read_bytes())
+    slide.chmod(0)
+    outcome = without_superpowers("convert", slide)
+    assert outcome.returncode == 1
+    assert_one_sentence(outcome.stderr, "a.svs", "Permission denied", "permissions")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_it_and_nothing_is_left(
+    run: Run, real_slide: Path, number: signal.Signals, code: int
+) -> None:
+    forge_svs(Path("large.svs"), tissue=real_slide, size=(60000, 60000), levels=(1,))
+    process = subprocess.Popen(
+        [*MODULE, "convert", "large.svs", "--to", "to"], stderr=subprocess.PIPE, text=True
+    )
+    staging = Path("to/images/.large.partial/DeepZoom_files")
+    while not (staging.exists() and len(list(staging.rglob("*.jpeg"))) > 20):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert "nothing half-made is left" in err
+    assert not Path("to").exists()
+
+
+def test_a_closed_pipe_is_no_error(real_slide: Path) -> None:
+    command = [*MODULE, "info", str(real_slide)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_the_launcher_of_a_checkout(run: Run, small_slide: Path) -> None:
+    command = [sys.executable, str(ROOT / "cli.py"), "convert", str(small_slide)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert Path("images/small/DeepZoom.dzi").exists()
+
+
+def test_the_console_script() -> None:
+    script = Path(sys.executable).with_name("vsv-pyramid")
+    shown = subprocess.run([script, "--version"], check=True, capture_output=True, text=True)
+    assert shown.stdout.startswith("vsv-pyramid ")
+
+
+def test_lines_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with display.ProgressDisplay("170782.svs") as show:
+        for second in range(30):
+            now[0] = 100 + second
+            show(Progress(second, 30, second * 10**8))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "170782.svs: 8 of 30 tiles, 0.100 gigapixels/s",
+        "170782.svs: 16 of 30 tiles, 0.100 gigapixels/s",
+        "170782.svs: 24 of 30 tiles, 0.100 gigapixels/s",
+    ]
+
+
+def test_a_bar_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with display.ProgressDisplay("170782.svs") as show:
+        show(Progress(30, 30, 10**9))
+    bar = capsys.readouterr().err
+    assert "170782.svs" in bar
+    assert "30/30" in bar
+    assert "gigapixels/s" in bar
+
+
+def test_main_restores_the_signal_handler() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,529 @@
+"""Whole conversions: what is published, of which slides, with which options."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openslide
+import pytest
+import simplejpeg
+from openslide.deepzoom import DeepZoomGenerator
+from PIL import Image, ImageCms, ImageDraw, features
+
+from tests.forge import damage_tile, forge_svs
+from vsv_pyramid import dzi
+from vsv_pyramid.convert import Progress, Summary, convert, find_slides
+from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
+from vsv_pyramid.geometry import Size
+from vsv_pyramid.info import info
+from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
+from vsv_pyramid.slide import Slide, open_slide
+from vsv_pyramid.slide.pixels import fingerprint
+from vsv_pyramid.verify import verify
+
+OPTIONS = ConvertOptions(workers=2)
+
+
+def objects(root: Path) -> dict[str, str]:
+    """All files below the root, with digests of their bytes."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def slide_json(summary: Summary) -> dict[str, Any]:
+    document = json.loads(Path(summary.target).with_name("slide.json").read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.fixture(scope="session")
+def forged(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small slide with thumbnail, label and macro, and an ICC profile."""
+    path = tmp_path_factory.mktemp("forged") / "forged.svs"
+    label = Image.new("RGB", (120, 80), "white")
+    ImageDraw.Draw(label).text((10, 10), "170782", fill="black")
+    images = {
+        "thumbnail": Image.new("RGB", (100, 80), "pink"),
+        "label": label,
+        "macro": Image.new("RGB", (300, 100), "gray"),
+    }
+    forge_svs(path, tissue=real_slide, size=(701, 503), levels=(1,), associated=images, icc=ICC)
+    return path
+
+
+ICC = (
+    ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if features.check("littlecms2")
+    else None
+)
+
+
+def test_the_real_slide(real_slide: Path, tmp_path: Path) -> None:
+    summary = convert(real_slide, str(tmp_path), OPTIONS)
+    with openslide.OpenSlide(real_slide) as slide:
+        oracle = DeepZoomGenerator(slide, tile_size=720, overlap=0)
+        tiles = {
+            f"images/CMU-1-Small-Region/DeepZoom_files/{level}/{column}_{row}.jpeg":
+            oracle.get_tile_dimensions(level, (column, row))
+            for level, (columns, rows) in enumerate(oracle.level_tiles)
+            for row in range(rows)
+            for column in range(columns)
+        }  # fmt: skip
+    others = {
+        f"images/CMU-1-Small-Region/{name}"
+        for name in ("DeepZoom.dzi", "slide.json", "thumbnail.jpeg")
+    }
+    assert set(objects(tmp_path)) == set(tiles) | others
+    for key, size in tiles.items():
+        height, width, _, subsampling = simplejpeg.decode_jpeg_header((tmp_path / key).read_bytes())
+        assert (width, height) == size
+        assert subsampling == "420" or min(size) <= 2
+    assert summary.status == "converted"
+    assert (summary.tiles, summary.width, summary.height) == (len(tiles), 2220, 2967)
+    report = verify(Path(summary.target), deep=True, against=real_slide, workers=2)
+    assert report.errors == report.warnings == []
+
+
+def test_slide_json(real_slide: Path, tmp_path: Path) -> None:
+    document = slide_json(convert(real_slide, str(tmp_path), OPTIONS))
+    assert document["layout"] == 1
+    assert document["id"] == "CMU-1-Small-Region"
+    assert document["source"]["name"] == real_slide.name
+    assert document["source"]["size"] == 1938955
+    assert (document["width"], document["height"]) == (2220, 2967)
+    assert document["mpp"] == {"x": 0.499, "y": 0.499}
+    assert document["objective_power"] == 20
+    assert document["vendor"] == "aperio"
+    assert document["scanner"] == "CPAPERIOCS"
+    assert document["scanned"] == "2009-12-29T09:59:15"
+    assert document["image_id"] == "1004486"
+    assert document["properties"]["StripeWidth"] == "2040"
+    assert document["associated_images"] == {
+        "published": ["thumbnail"],
+        "withheld": ["label", "macro"],
+    }
+    pyramid = document["pyramid"]
+    assert pyramid["levels"][-1] == {
+        "level": 12,
+        "width": 2220,
+        "height": 2967,
+        "columns": 4,
+        "rows": 5,
+    }
+    assert (pyramid["tile_size"], pyramid["tile_count"], pyramid["quality"]) == (720, 38, 80)
+    assert (pyramid["lane"], pyramid["chroma_subsampling"]) == ("pixels", "4:2:0")
+    tiles = list((tmp_path / "images/CMU-1-Small-Region/DeepZoom_files").rglob("*.jpeg"))
+    assert pyramid["bytes"] == sum(path.stat().st_size for path in tiles)
+    assert {"vsv-pyramid", "openslide", "simplejpeg"} < set(document["software"])
+    # Under the names of the Virtual Slide Viewer's frontend, without opening the slide:
+    assert {
+        "ImageID": document["image_id"],
+        "ScanDate": document["scanned"],
+        "AppMag": document["objective_power"],
+        "MPP": document["mpp"]["x"],
+        "width": document["width"],
+        "height": document["height"],
+    } == {
+        "ImageID": "1004486",
+        "ScanDate": "2009-12-29T09:59:15",
+        "AppMag": 20,
+        "MPP": 0.499,
+        "width": 2220,
+        "height": 2967,
+    }
+
+
+WITHHELD = [
+    *("User", "Title", "Patient", "PatientName", "Accession", "AccessionNumber", "Filename"),
+    *("Barcode", "Slide Label", "Comment", "Case", "Parmset", "AppMag", "MPP", "StripeWidth"),
+    *("ImageID", "Date", "Time", "Time Zone", "Focus Offset", "ICC Profile", "DSR ID"),
+]
+
+
+def test_no_name_is_published_from_any_key(real_slide: Path, tmp_path: Path) -> None:
+    slide = tmp_path / "170782.svs"
+    keys = {key: f"Doe-{number}^Jane" for number, key in enumerate(WITHHELD)}
+    forge_svs(slide, tissue=real_slide, size=(300, 200), levels=(1,), description=keys)
+    with open_slide(slide) as opened:
+        assert sum("^Jane" in text for text in opened.properties.values()) >= len(WITHHELD)
+    convert(slide, str(tmp_path / "to"), OPTIONS)
+    for key in objects(tmp_path / "to"):
+        published = (tmp_path / "to" / key).read_bytes()
+        assert b"Doe" not in published and b"Jane" not in published, key
+
+
+def test_the_same_again_is_skipped(small_slide: Path, tmp_path: Path) -> None:
+    first = convert(small_slide, str(tmp_path), OPTIONS)
+    before = objects(tmp_path)
+    again = convert(small_slide, str(tmp_path), ConvertOptions(workers=1))
+    assert (again.status, again.tiles, again.bytes) == ("skipped", first.tiles, first.bytes)
+    assert objects(tmp_path) == before
+
+
+def test_the_same_again_has_the_same_bytes(small_slide: Path, tmp_path: Path) -> None:
+    for folder, workers in (("1", 1), ("2", 2), ("7", 7)):
+        convert(small_slide, str(tmp_path / folder), ConvertOptions(tile_size=64, workers=workers))
+    made = [objects(tmp_path / folder) for folder in ("1", "2", "7")]
+    for one in made:
+        one.pop("images/small/slide.json")  # says when, and how long it took
+    assert made[0] == made[1] == made[2]
+
+
+def test_the_version_changes_with_the_tiles_only(small_slide: Path, tmp_path: Path) -> None:
+    def version(folder: str, **options: Any) -> str:
+        summary = convert(small_slide, str(tmp_path / folder), ConvertOptions(**options))
+        return str(slide_json(summary)["pyramid"]["version"])
+
+    versions = [
+        version("a", quality=80),
+        version("b", quality=80, associated=()),
+        version("c", quality=81),
+        version("d", quality=80, tile_size=256),
+    ]
+    assert versions[0] == versions[1]
+    assert len(set(versions)) == 3
+
+
+def test_something_else_is_replaced_only_when_told_to(small_slide: Path, tmp_path: Path) -> None:
+    convert(small_slide, str(tmp_path), OPTIONS)
+    before = objects(tmp_path)
+    other = ConvertOptions(quality=50, tile_size=256, workers=2)
+    with pytest.raises(StoreError, match="--overwrite"):
+        convert(small_slide, str(tmp_path), other)
+    assert objects(tmp_path) == before
+    options = ConvertOptions(quality=50, tile_size=256, workers=2, overwrite=True)
+    summary = convert(small_slide, str(tmp_path), options)
+    assert summary.status == "converted"
+    assert verify(Path(summary.target), deep=True).errors == []
+    assert convert(small_slide, str(tmp_path), other).status == "skipped"
+
+
+def test_a_changed_slide_is_not_the_same(small_slide: Path, tmp_path: Path) -> None:
+    slide = tmp_path / "a.svs"
+    slide.write_bytes(small_slide.read_bytes())
+    convert(slide, str(tmp_path), OPTIONS)
+    os.utime(slide, (1, 1))
+    with pytest.raises(StoreError, match="--overwrite"):
+        convert(slide, str(tmp_path), OPTIONS)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pyramid": 1}'])
+def test_a_folder_that_is_no_whole_pyramid_is_not_taken_for_one(
+    small_slide: Path, tmp_path: Path, text: str
+) -> None:
+    summary = convert(small_slide, str(tmp_path), OPTIONS)
+    Path(summary.target).with_name("slide.json").write_text(text)
+    with pytest.raises(StoreError, match="--overwrite"):
+        convert(small_slide, str(tmp_path), OPTIONS)
+    Path(summary.target).unlink()
+    with pytest.raises(StoreError, match="--overwrite"):
+        convert(small_slide, str(tmp_path), OPTIONS)
+
+
+def test_associated_images(forged: Path, tmp_path: Path) -> None:
+    options = ConvertOptions(associated=("label", "macro", "thumbnail"), workers=2)
+    summary = convert(forged, str(tmp_path), options)
+    folder = Path(summary.target).parent
+    sizes = {}
+    for path in folder.glob("*.jpeg"):
+        with Image.open(path) as image:
+            sizes[path.stem] = image.size
+    assert sizes == {"label": (120, 80), "macro": (300, 100), "thumbnail": (701, 503)}
+    assert slide_json(summary)["associated_images"] == {
+        "published": ["label", "macro", "thumbnail"],
+        "withheld": [],
+    }
+
+
+def test_label_and_macro_stay_behind_unless_asked_for(forged: Path, tmp_path: Path) -> None:
+    summary = convert(forged, str(tmp_path), ConvertOptions(associated=(), workers=2))
+    assert not list(Path(summary.target).parent.glob("*.jpeg"))
+    withheld = slide_json(summary)["associated_images"]["withheld"]
+    assert withheld == ["label", "macro", "thumbnail"]
+
+
+def test_what_a_slide_lacks_is_noted(small_slide: Path, tmp_path: Path) -> None:
+    options = ConvertOptions(associated=("label",), color="srgb", bounds=True, workers=2)
+    assert convert(small_slide, str(tmp_path), options).notes == (
+        "the slide has no label image",
+        "the slide has no ICC profile: its colours are as they were",
+        "the slide states no scanned bounds: all of it was converted",
+    )
+
+
+@pytest.mark.skipif(not ICC, reason="this Pillow has no LittleCMS")
+def test_the_icc_profile_is_published(forged: Path, tmp_path: Path) -> None:
+    summary = convert(forged, str(tmp_path), OPTIONS)
+    assert Path(summary.target).with_name("icc.icc").read_bytes() == ICC
+    assert slide_json(summary)["icc_profile"] == "published"
+
+
+@pytest.mark.skipif(not ICC, reason="this Pillow has no LittleCMS")
+def test_the_icc_profile_is_applied(tmp_path: Path) -> None:
+    """The picture's numbers are linear light; sRGB's are not."""
+    picture = Image.linear_gradient("L").convert("RGB")
+    profile = linear_profile()
+    slide = tmp_path / "a.png"
+    picture.save(slide, icc_profile=profile)
+    summary = convert(slide, str(tmp_path), ConvertOptions(color="srgb", quality=95, workers=2))
+    assert slide_json(summary)["icc_profile"] == "applied"
+    assert not Path(summary.target).with_name("icc.icc").exists()
+    base = Path(summary.target).parent / "DeepZoom_files/8/0_0.jpeg"
+    found = np.asarray(Image.open(base).convert("L"), float)[:, 128]
+    linear = np.arange(256) / 255
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    assert np.abs(found - 255 * srgb)[8:].max() < 6
+
+
+TONE_CURVES = (bytearray(b"rTRC"), bytearray(b"gTRC"), bytearray(b"bTRC"))
+
+
+def linear_profile() -> bytes:
+    """sRGB's profile with its three tone curves replaced by straight ones."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = int.from_bytes(profile[128:132], "big")
+    for entry in range(132, 132 + 12 * count, 12):
+        if profile[entry : entry + 4] in TONE_CURVES:
+            offset = int.from_bytes(profile[entry + 4 : entry + 8], "big")
+            profile[offset : offset + 12] = b"curv" + bytes(8)  # no entries: the identity
+            profile[entry + 8 : entry + 12] = (12).to_bytes(4, "big")
+    return bytes(profile)
+
+
+def test_a_profile_of_no_use_is_said(tmp_path: Path) -> None:
+    slide = tmp_path / "a.png"
+    Image.new("RGB", (9, 9)).save(slide, icc_profile=b"no profile")
+    with pytest.raises((SlideError, OptionError), match=r"--color"):
+        convert(slide, str(tmp_path), ConvertOptions(color="srgb"))
+
+
+def test_without_littlecms_srgb_is_refused(
+    forged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "check", lambda _: False)
+    monkeypatch.setattr(Slide, "icc_profile", b"profile")
+    with pytest.raises(OptionError, match="LittleCMS"):
+        convert(forged, str(tmp_path), ConvertOptions(color="srgb"))
+
+
+def test_transparent_areas_show_the_background(tmp_path: Path) -> None:
+    slide = tmp_path / "a.png"
+    image = Image.new("RGBA", (200, 100), (0, 0, 0, 0))
+    image.paste((255, 0, 0, 255), (0, 0, 100, 100))
+    image.save(slide)
+    summary = convert(slide, str(tmp_path), ConvertOptions(background="#0000ff", quality=95))
+    base = Image.open(Path(summary.target).parent / "DeepZoom_files/8/0_0.jpeg").convert("RGB")
+    assert np.abs(np.asarray(base)[50, 20].astype(int) - (255, 0, 0)).max() < 5
+    assert np.abs(np.asarray(base)[50, 180].astype(int) - (0, 0, 255)).max() < 5
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_plain_images(tmp_path: Path, mode: str) -> None:
+    slide = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.linear_gradient("L").convert(mode).save(slide)
+    summary = convert(slide, str(tmp_path), OPTIONS)
+    assert summary.tiles == 9
+    assert verify(Path(summary.target), deep=True, against=slide).errors == []
+
+
+def test_a_png_named_svs_is_a_plain_image(tmp_path: Path) -> None:
+    slide = tmp_path / "a.svs"
+    Image.new("RGB", (1, 1)).save(slide, format="PNG")
+    assert convert(slide, str(tmp_path), OPTIONS).tiles == 1
+
+
+def test_only_the_bounds(
+    small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No format that states bounds can be forged here: the properties are planted."""
+    bounds = {"x": "100", "y": "50", "width": "601", "height": "403"}
+    stated = {f"openslide.bounds-{side}": value for side, value in bounds.items()}
+    init = Slide.__init__
+
+    def with_bounds(self: Slide, path: Path) -> None:
+        init(self, path)
+        self.properties = {**self.properties, **stated}
+
+    monkeypatch.setattr(Slide, "__init__", with_bounds)
+    summary = convert(small_slide, str(tmp_path), ConvertOptions(bounds=True, workers=2))
+    assert (summary.width, summary.height) == (601, 403)
+    assert slide_json(summary)["origin"] == {"x": 100, "y": 50}
+    assert verify(Path(summary.target), deep=True, against=small_slide).errors == []
+    stated["openslide.bounds-width"] = "9000"
+    with pytest.raises(SlideError, match="without --bounds"):
+        convert(small_slide, str(tmp_path), ConvertOptions(bounds=True, slide_id="b"))
+
+
+@pytest.mark.parametrize(
+    ("native", "chosen"),
+    [
+        ((240, 240), 720),
+        ((256, 256), 768),
+        ((192, 192), 576),
+        ((400, 400), 1200),
+        ((176, 176), 768),
+        ((416, 416), 768),
+        ((512, 512), 512),
+        ((1024, 1024), 1024),
+        ((4096, 4096), 4096),
+        ((8192, 8192), 768),
+        ((512, 8), 768),
+        (None, 768),
+    ],
+)
+def test_auto_tile_size(native: tuple[int, int] | None, chosen: int) -> None:
+    assert auto_tile_size(native and Size(*native)) == chosen
+
+
+def test_the_plan_is_what_is_published(forged: Path, tmp_path: Path) -> None:
+    options = ConvertOptions(associated=("thumbnail", "macro"), workers=2)
+    with open_slide(forged) as slide:
+        plan = make_plan(slide, options)
+    convert(forged, str(tmp_path), options)
+    keys = list(plan.keys())
+    assert sorted(keys) == sorted(objects(tmp_path))
+    assert plan.object_count == len(keys)
+    assert keys[-1] == dzi.descriptor_key(plan.folder)
+
+
+def test_the_estimate_of_bytes(real_slide: Path, tmp_path: Path) -> None:
+    made = convert(real_slide, str(tmp_path), OPTIONS).bytes
+    facts = info(real_slide, OPTIONS)
+    assert facts["plan"]["estimated_bytes"] == pytest.approx(made, rel=0.2)
+    assert facts["plan"]["objects"] == 41
+    assert facts["plan"]["s3_put_dollars"] == pytest.approx(41 * 0.005 / 1000)
+
+
+def test_the_estimate_of_a_single_pixel(tmp_path: Path) -> None:
+    slide = tmp_path / "a.png"
+    Image.new("RGB", (1, 1)).save(slide)
+    made = convert(slide, str(tmp_path), OPTIONS).bytes
+    assert info(slide, OPTIONS)["plan"]["estimated_bytes"] == made
+
+
+def test_progress(small_slide: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    convert(small_slide, str(tmp_path), OPTIONS, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == Progress(seen[-1].total, seen[-1].total, 1501 * 1103)
+
+
+@pytest.fixture
+def damaged(real_slide: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "damaged.svs"
+    forge_svs(path, tissue=real_slide, size=(1500, 1100), levels=(1,))
+    damage_tile(path, 1, 1)
+    damage_tile(path, 5, 4)
+    return path
+
+
+def test_a_damaged_tile_fails_the_slide_and_is_named(damaged: Path, tmp_path: Path) -> None:
+    options = ConvertOptions(tile_size=240, workers=2)
+    with pytest.raises(TileError, match=r"damaged\.svs: tile 11/(1_1|5_4) cannot.*--on-error"):
+        convert(damaged, str(tmp_path / "to"), options)
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_damaged_tile_is_left_blank_when_told_to(damaged: Path, tmp_path: Path) -> None:
+    options = ConvertOptions(tile_size=240, workers=2, on_error="blank", background="#00ff00")
+    summary = convert(damaged, str(tmp_path / "to"), options)
+    assert summary.notes == ("2 damaged tiles were left blank, the first is 11/1_1",)
+    assert slide_json(summary)["pyramid"]["blank_tiles"] == 2
+    files = Path(summary.target).parent / "DeepZoom_files/11"
+    blank = {
+        path.stem
+        for path in files.iterdir()
+        if np.abs(np.asarray(Image.open(path)).astype(int) - (0, 255, 0)).max() < 9
+    }
+    assert blank == {"1_1", "5_4"}
+
+
+def test_a_slide_that_grows_is_not_published(small_slide: Path, tmp_path: Path) -> None:
+    slide = tmp_path / "a.svs"
+    slide.write_bytes(small_slide.read_bytes())
+
+    def grow(_: Progress) -> None:
+        with slide.open("ab") as file:
+            file.write(b"more")
+
+    with pytest.raises(SlideError, match="changed while it was read"):
+        convert(slide, str(tmp_path / "to"), OPTIONS, progress=grow)
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_slide_that_vanishes_is_not_published(small_slide: Path, tmp_path: Path) -> None:
+    slide = tmp_path / "a.svs"
+    slide.write_bytes(small_slide.read_bytes())
+    with pytest.raises(SlideError, match="changed while it was read"):
+        convert(
+            slide,
+            str(tmp_path / "to"),
+            OPTIONS,
+            progress=lambda _: slide.unlink(missing_ok=True),
+        )
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_reader_sees_the_old_or_the_new_pyramid(small_slide: Path, tmp_path: Path) -> None:
+    """While one replaces the other, the descriptor and its last tile always belong together."""
+    large = ConvertOptions(tile_size=512, workers=1, overwrite=True)
+    small = ConvertOptions(tile_size=256, workers=1, overwrite=True)
+    folder = Path(convert(small_slide, str(tmp_path), large).target).parent
+    done = threading.Event()
+    sizes: set[int] = set()
+    wrong: list[str] = []
+
+    def read() -> None:
+        while not done.is_set():
+            before = dzi.parse((folder / "DeepZoom.dzi").read_bytes())
+            *_, last = before.pyramid.tiles()
+            there = (folder / f"DeepZoom_files/{last}.jpeg").exists()
+            after = dzi.parse((folder / "DeepZoom.dzi").read_bytes())
+            sizes.add(after.tile_size)
+            if before == after and not there:
+                wrong.append(str(before))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for options in (small, large, small, large):
+        convert(small_slide, str(tmp_path), options)
+    done.set()
+    reader.join()
+    assert wrong == []
+    assert sizes == {256, 512}
+
+
+def test_folders_are_searched(tmp_path: Path) -> None:
+    for name in ("b.svs", "a/c.NDPI", "a/d.txt", "._b.svs", "e.svs/f.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    given = tmp_path / "b.svs"
+    found = find_slides([given, tmp_path])
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "b.svs",
+        "a/c.NDPI",
+        "e.svs/f.tif",
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SlideError, match="without slides"):
+        find_slides([tmp_path / "empty"])
+
+
+def test_the_files_of_a_slide_in_several_count_as_one(tmp_path: Path) -> None:
+    slide = tmp_path / "a.mrxs"
+    slide.write_bytes(b"1234")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/Data0000.dat").write_bytes(b"567")
+    before = fingerprint(slide)
+    assert before["size"] == 7
+    (tmp_path / "a/Data0000.dat").write_bytes(b"5678")
+    assert fingerprint(slide) != before

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from vsv_pyramid import compare
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.pyramid.planes import Plane
 from vsv_pyramid.verify import verify
 
 
@@ -203,6 +206,20 @@ def test_what_does_not_belong_is_warned_of(folder: Path) -> None:
         "other/notes.txt is not part of the layout",
         "slide.json is of the id 'small', the folder is 'other'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (np.full((9, 9), 100), np.full((9, 9), 110), True),
+        (np.full((9, 9), 100), np.full((9, 9), 200), False),
+        (np.full((9, 9), 100), np.full((9, 8), 100), False),
+        (np.arange(0, 162, 2).reshape(9, 9), np.arange(162, 0, -2).reshape(9, 9), False),
+        (np.arange(0, 162, 2).reshape(9, 9), np.arange(80, 161).reshape(9, 9), True),
+    ],
+)
+def test_same_place(one: Plane, other: Plane, same: bool) -> None:
+    assert compare.same_place(one.astype(np.uint8), other.astype(np.uint8)) is same
 
 
 def test_no_pyramid(tmp_path: Path) -> None:

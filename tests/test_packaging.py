@@ -1,0 +1,76 @@
+"""The wheel, and the README: what is shipped, and what is promised."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.conftest import Run
+from tests.coverage_floor import below
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONSOLES = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
+    subprocess.run([*command, str(ROOT)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0] for name in names} == {"vsv_pyramid", "vsv_pyramid-0.1.0.dist-info"}
+    shipped = {name for name in names if name.startswith("vsv_pyramid/")}
+    package = ROOT / "vsv_pyramid"
+    assert shipped == {
+        path.relative_to(ROOT).as_posix()
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".typed")
+    }
+
+
+def numberless(text: str) -> str:
+    """The text without what differs from run to run."""
+    text = re.sub(r"in [\d.]+ s \([\d.]+ gigapixels/s\)", "in N s", text)
+    return re.sub(r"PSNR 33\.\d dB", "PSNR 33 dB", text)  # Pillow and Pillow-SIMD round differently
+
+
+def test_the_readmes_commands_print_what_it_says(run: Run, real_slide: Path) -> None:
+    Path("170782.svs").write_bytes(real_slide.read_bytes())
+    tried = 0
+    for console in CONSOLES:
+        for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE):
+            program, *words = shlex.split(command)
+            if program == "make":
+                continue
+            outcome = run(*words)
+            assert (outcome.code, outcome.err) == (0, "")
+            assert numberless(outcome.out) == numberless(output), command
+            tried += 1
+    assert tried == 4
+
+
+def test_make_has_the_readmes_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"make (demo|test|bench)", README))
+    assert targets == {"demo", "test", "bench"}
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_every_option_is_in_the_readme(run: Run) -> None:
+    help_text = run("convert", "--help").out
+    for option in re.findall(r"--[a-z-]+", help_text):
+        assert option in README, option
+
+
+def test_the_coverage_floor_finds_a_file_below_it(tmp_path: Path) -> None:
+    report = tmp_path / "coverage.json"
+    report.write_text(
+        '{"files": {"a.py": {"summary": {"percent_covered": 89.9}},'
+        ' "b.py": {"summary": {"percent_covered": 90.0}}}}'
+    )
+    assert [sentence.split()[0] for sentence in below(report, 90)] == ["a.py"]

@@ -130,7 +130,9 @@ class Slide:
             try:
                 handle = openslide.OpenSlide(self.path)
             except openslide.OpenSlideError as exc:
-                raise SlideError(self.path, f"damaged or gone ({exc}); copy it again") from exc
+                raise SlideError(
+                    self.path, f"OpenSlide cannot open it ({exc}); check it, or copy it again"
+                ) from exc
             self._local.handle = handle
             self._handles.append(handle)
         return handle

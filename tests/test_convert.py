@@ -15,6 +15,7 @@ import pytest
 import simplejpeg
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image, ImageCms, ImageDraw, features
+from tifffile import TiffWriter
 
 from tests.forge import damage_tile, forge_svs
 from vsv_pyramid import dzi
@@ -332,6 +333,38 @@ def test_plain_images(tmp_path: Path, mode: str) -> None:
     Image.linear_gradient("L").convert(mode).save(slide)
     summary = convert(slide, str(tmp_path), OPTIONS)
     assert summary.tiles == 9
+    assert verify(Path(summary.target), deep=True, against=slide).errors == []
+
+
+APERIO = b"Aperio Image Library v10\r\n700x500 (256x256) J2K/KDU Q=70|AppMag = 40|MPP = 0,2526"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "compression", "settings"),
+    [
+        ("aperio", "aperio_jp2000_rgb", {"description": APERIO}),
+        ("generic-tiff", "jpeg", {}),
+        ("generic-tiff", "deflate", {"bigtiff": True, "byteorder": ">"}),
+    ],
+)
+def test_tiled_tiff(
+    real_slide: Path, tmp_path: Path, vendor: str, compression: str, settings: dict[str, Any]
+) -> None:
+    with openslide.OpenSlide(real_slide) as real:
+        pixels = np.asarray(real.read_region((800, 600), 0, (700, 500)).convert("RGB"))
+    slide = tmp_path / "a.tif"
+    kind = {name: settings.pop(name) for name in ("bigtiff", "byteorder") if name in settings}
+    with TiffWriter(slide, **kind) as tiff:
+        settings.update(compression=compression, metadata=None, software=False)
+        tiff.write(pixels, photometric="rgb", tile=(256, 256), **settings)
+    summary = convert(slide, str(tmp_path), ConvertOptions(quality=95, workers=2))
+    assert (summary.width, summary.height, summary.tile_size) == (700, 500, 768)
+    document = slide_json(summary)
+    assert document["vendor"] == vendor
+    assert document["mpp"]["x"] == (0.2526 if vendor == "aperio" else None)
+    base = Path(summary.target).parent / "DeepZoom_files/10/0_0.jpeg"
+    with Image.open(base) as image:
+        assert np.abs(np.asarray(image).astype(float) - pixels).mean() < 6
     assert verify(Path(summary.target), deep=True, against=slide).errors == []
 
 

@@ -32,7 +32,8 @@ bench: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) .cache build dist images *.egg-info
 
-$(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
+$(VENV)/.installed: setup.cfg setup.py pyproject.toml $(wildcard vsv_pyramid/jpeg/_splice.pyx \
+    vsv_pyramid/jpeg/_vector.h) | $(BIN)/python
 	$(PIP) install --quiet --editable .
 	$(install-pillow-simd)
 	@touch $@

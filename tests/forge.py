@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from tifffile import TiffFile, TiffWriter
 
 TILE = 240  # px, as in the real slide
 PERIOD = (8, 12)  # tiles: whole ones only, and 1920 x 2880 px is still whole at 1/16 and 1/64
+RECODED = (1792, 2816)  # px of the period where it is encoded anew: whole in 256 px, and at 1/16
 LIBRARY = "Aperio Image Library v11.2.1 "
 KEYS = {
     "AppMag": "20",
@@ -28,15 +30,31 @@ KEYS = {
 LOWER_QUALITY = 90
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """How the tissue's tiles are encoded anew: tile in px, a subsampling as Pillow names it."""
+
+    tile: int
+    quality: int
+    subsampling: str
+    rgb: bool
+
+    @property
+    def name(self) -> str:
+        """As Aperio's description has it."""
+        return f"JPEG/{'RGB' if self.rgb else 'YCC'} Q={self.quality}"
+
+
 class Pattern(NamedTuple):
     """A level's abbreviated JPEG tiles in rows, repeated without end, and their shared tables."""
 
     tables: bytes
+    tile: int
     rows: list[list[bytes]]
 
     def tiles(self, size: tuple[int, int]) -> Iterator[bytes]:
         """The tiles that cover a level of `size` px, row by row."""
-        columns, rows = (-(-length // TILE) for length in size)
+        columns, rows = (-(-length // self.tile) for length in size)
         for row in islice(cycle(self.rows), rows):
             yield from islice(cycle(row), columns)
 
@@ -51,8 +69,11 @@ def forge_svs(
     associated: Mapping[str, Image.Image] | None = None,
     icc: bytes | None = None,
     bigtiff: bool | None = None,
+    encoding: Encoding | None = None,
 ) -> None:
     """Write an Aperio SVS of `size` px whose base level is `tissue`'s own JPEG tiles, repeated.
+
+    With `encoding` all levels' tiles are the tissue's pixels encoded anew.
 
     The levels show one picture, and are `size` divided by each of `levels`, rounded down as
     Aperio does. `description` adds Aperio keys or overrides KEYS; None takes a key away.
@@ -64,7 +85,7 @@ def forge_svs(
     """
     associated = associated or {}
     width, height = size
-    period = [count * TILE for count in PERIOD]
+    period = RECODED if encoding else [count * TILE for count in PERIOD]
     if levels[0] != 1 or any(length % down for length in period for down in levels):
         raise ValueError(f"levels {levels}: the first is 1, the others divide {math.gcd(*period)}")
     if unknown := set(associated) - {"thumbnail", "label", "macro"}:
@@ -74,14 +95,20 @@ def forge_svs(
         raise ValueError("a slide of one level needs a thumbnail before its label and macro image")
 
     base, picture = _base(tissue)
-    patterns = {down: _reduced(picture, down) if down > 1 else base for down in levels}
+    lower = encoding or Encoding(TILE, LOWER_QUALITY, "4:4:4", rgb=True)
+    if encoding:
+        picture = picture.crop((0, 0, *RECODED))
+    patterns = {
+        down: base if down == 1 and not encoding else _reduced(picture, down, lower)
+        for down in levels
+    }
     sizes = {down: (max(1, width // down), max(1, height // down)) for down in levels}
     if bigtiff is None:
         data = sum(len(tile) for down in levels for tile in patterns[down].tiles(sizes[down]))
         bigtiff = data > 2**32 - 2**26  # the rest: tables, profile, associated images
     wanted = {**KEYS, **(description or {})}
     keys = {key: value for key, value in wanted.items() if value is not None}
-    canvas = f"{width}x{height} [0,0 {width}x{height}] ({TILE}x{TILE})"
+    canvas = f"{width}x{height} [0,0 {width}x{height}] ({lower.tile}x{lower.tile})"
 
     with TiffWriter(path, bigtiff=bigtiff) as tiff:
 
@@ -91,10 +118,10 @@ def forge_svs(
                 shape=(*sizes[down][::-1], 3),
                 dtype=np.uint8,
                 photometric="rgb",
-                tile=(TILE, TILE),
+                tile=(lower.tile, lower.tile),
                 compression="jpeg",
                 # The YCbCrSubSampling tag is left to say (2, 2): it lies on the real slide, too.
-                compressionargs={"outcolorspace": "rgb"},
+                compressionargs={"outcolorspace": "rgb" if lower.rgb else "ycbcr"},
                 jpegtables=patterns[down].tables,
                 description=_description(header, keys),
                 iccprofile=icc,
@@ -118,13 +145,13 @@ def forge_svs(
                 software=False,
             )
 
-        write_level(1, f"{canvas} JPEG/RGB Q=30", icc)
+        write_level(1, f"{canvas} {encoding.name if encoding else 'JPEG/RGB Q=30'}", icc)
         if "thumbnail" in associated:
             to = "{}x{}".format(*associated["thumbnail"].size)
             write_associated("thumbnail", f"{width}x{height} -> {to} - ", keys, 0)
         for down in levels[1:]:
             to = "{}x{}".format(*sizes[down])
-            write_level(down, f"{canvas} -> {to} JPEG/RGB Q={LOWER_QUALITY}")
+            write_level(down, f"{canvas} -> {to} {lower.name}")
         for name, kind in ("label", 1), ("macro", 9):
             if name in associated:
                 write_associated(name, "{} {}x{}".format(name, *associated[name].size), {}, kind)
@@ -164,13 +191,13 @@ def _base(tissue: Path) -> tuple[Pattern, Image.Image]:
 
         tiles = [[tile(row * stride + column) for column in range(columns)] for row in range(rows)]
         pixels = page.asarray()[: rows * TILE, : columns * TILE]
-        return Pattern(page.jpegtables or b"", tiles), Image.fromarray(pixels)
+        return Pattern(page.jpegtables or b"", TILE, tiles), Image.fromarray(pixels)
 
 
-def _reduced(picture: Image.Image, down: int) -> Pattern:
+def _reduced(picture: Image.Image, down: int, encoding: Encoding) -> Pattern:
     """The period `down` times smaller, repeated until it fills whole tiles, and encoded."""
-    small = picture.reduce(down)
-    width, height = (math.lcm(length, TILE) for length in small.size)
+    small, size = picture.reduce(down), encoding.tile
+    width, height = (math.lcm(length, size) for length in small.size)
     sheet = Image.new("RGB", (width, height))
     for y in range(0, height, small.height):
         for x in range(0, width, small.width):
@@ -178,12 +205,19 @@ def _reduced(picture: Image.Image, down: int) -> Pattern:
 
     def encoded(x: int, y: int, stream: int = 2) -> bytes:  # 1: the tables alone, 2: without them
         file = io.BytesIO()
-        tile = sheet.crop((x, y, x + TILE, y + TILE))
-        tile.save(file, "JPEG", quality=LOWER_QUALITY, keep_rgb=True, streamtype=stream)
+        tile = sheet.crop((x, y, x + size, y + size))
+        tile.save(
+            file,
+            "JPEG",
+            quality=encoding.quality,
+            keep_rgb=encoding.rgb,
+            subsampling=encoding.subsampling,
+            streamtype=stream,
+        )
         return file.getvalue()
 
-    rows = [[encoded(x, y) for x in range(0, width, TILE)] for y in range(0, height, TILE)]
-    return Pattern(encoded(0, 0, stream=1), rows)
+    rows = [[encoded(x, y) for x in range(0, width, size)] for y in range(0, height, size)]
+    return Pattern(encoded(0, 0, stream=1), size, rows)
 
 
 def _description(header: str, keys: Mapping[str, str]) -> bytes:

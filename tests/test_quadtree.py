@@ -37,7 +37,7 @@ class ArrayLeaves:
         width, height = self.pyramid.dimensions(address)
         tile = np.ascontiguousarray(self.pixels[y : y + height, x : x + width])
         jpeg = simplejpeg.encode_jpeg(tile, 95, "RGB", "420")
-        return jpeg, planes.from_rgb(Image.fromarray(tile).reduce(2))
+        return jpeg, planes.from_rgb(Image.fromarray(tile).reduce(2), "420")
 
 
 def tissue(size: Size) -> npt.NDArray[np.uint8]:

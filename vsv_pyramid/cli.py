@@ -18,7 +18,9 @@ from vsv_pyramid import display, dzi, record
 from vsv_pyramid.convert import Progress, check_ids, convert, find_slides
 from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.info import info, plan_facts
+from vsv_pyramid.lanes import LANES
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
+from vsv_pyramid.pyramid.planes import FACTORS
 from vsv_pyramid.slide import open_slide
 from vsv_pyramid.verify import verify
 
@@ -134,6 +136,28 @@ def _plan_options(command: Callable[..., None]) -> Callable[..., None]:
             callback=_tile_size,
             help="Tile size in px: a multiple of 16 from 64 to 4096. auto joins three of the "
             "slide's own tiles in each direction where they are small.",
+        ),
+        click.option(
+            "--lane",
+            type=click.Choice(LANES),
+            default="auto",
+            show_default=True,
+            help="How base tiles are made: lossless joins the slide's own JPEG tiles, pixels "
+            "decodes and encodes; auto takes the first wherever it can.",
+        ),
+        click.option(
+            "--base",
+            type=click.Choice(["copy", "reencode"]),
+            default="copy",
+            show_default=True,
+            help="reencode encodes what the lossless lane would copy, small rather than exact.",
+        ),
+        click.option(
+            "--subsampling",
+            type=click.Choice(list(FACTORS)),
+            default="420",
+            show_default=True,
+            help="Chroma subsampling of encoded tiles.",
         ),
         click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem."),
     ):

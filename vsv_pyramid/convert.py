@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from vsv_pyramid import dzi, record
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.lanes import PIXELS, Lane
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded, opaque, srgb_transform
-from vsv_pyramid.pyramid.quadtree import build
+from vsv_pyramid.pyramid.quadtree import LeafSource, build
 from vsv_pyramid.slide import Slide, open_slide
+from vsv_pyramid.slide.tiff import RawTiles
 from vsv_pyramid.store import Store, open_store
 
 # Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
@@ -69,9 +74,11 @@ def convert(
         published = None if options.overwrite else _published(store, plan, opened, options)
         if published:
             return published
-        with store.replacing(plan.folder) as staged:
+        with contextlib.ExitStack() as stack:
+            staged = stack.enter_context(store.replacing(plan.folder))
             publication = Publication(staged, plan.folder, plan.pyramid)
-            leaves = pixel_leaves(opened, plan.pyramid, plan.origin, options)
+            pixels = pixel_leaves(opened, plan.pyramid, plan.origin, options)
+            leaves = stack.enter_context(leaf_source(pixels, plan.lane, options))
 
             def tick() -> None:
                 if progress:
@@ -100,11 +107,11 @@ def convert(
                     plan,
                     options,
                     publication,
-                    blank_tiles=len(leaves.blanked),
+                    pixels,
                     seconds=seconds,
                 )
             )
-        notes = _notes(opened, plan, options, leaves.blanked)
+        notes = _notes(opened, plan, options, pixels.blanked)
         return _summary(
             opened, store, plan, "converted", publication.tiles, publication.bytes, seconds, notes
         )
@@ -119,10 +126,27 @@ def pixel_leaves(
         pyramid,
         origin,
         quality=options.quality,
+        subsampling=options.subsampling,
         background=options.background_rgb,
         blank_damaged=options.on_error == "blank",
         to_srgb=srgb_transform(slide) if options.color == "srgb" else None,
     )
+
+
+@contextlib.contextmanager
+def leaf_source(pixels: PixelLeaves, lane: Lane, options: ConvertOptions) -> Iterator[LeafSource]:
+    """The base tiles of the lane, until the block ends; `pixels` is what it falls back on."""
+    slide = pixels.slide
+    if lane.name == PIXELS or slide.tiff is None:
+        yield pixels
+        return
+    from vsv_pyramid.pyramid.lossless import LosslessLeaves  # late: not there without a compiler
+
+    raw = RawTiles(slide.path, slide.tiff)
+    try:
+        yield LosslessLeaves(raw, pixels, options.base == "reencode")
+    finally:
+        raw.close()
 
 
 def find_slides(paths: Iterable[Path]) -> list[Path]:
@@ -187,7 +211,7 @@ def _put_images(store: Store, slide: Slide, plan: Plan, options: ConvertOptions)
             jpeg = store.get(dzi.tile_key(plan.folder, _thumbnail_tile(plan.pyramid)))
         else:
             image = opaque(slide.associated(name), options.background_rgb)
-            jpeg = encoded(image, options.quality)
+            jpeg = encoded(np.asarray(image), options.quality, options.subsampling)
         store.put(dzi.associated_key(plan.folder, name), jpeg)
     if plan.icc and slide.icc_profile:
         store.put(dzi.icc_key(plan.folder), slide.icc_profile)

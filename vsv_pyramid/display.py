@@ -81,7 +81,8 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
         "Associated images": ", ".join(facts["associated_images"]) or "none",
         "ICC profile": said(facts["icc_profile_bytes"], " bytes"),
         "Plan": f"{len(plan['levels'])} levels, {plan['tiles']:,} tiles of {plan['tile_size']} px, "
-        f"{plan['objects']:,} objects, {plan['lane']} lane",
+        f"{plan['objects']:,} objects, {plan['lane']} lane "
+        f"({plan['lane_reason']})",
         "Estimated size": f"{plan['estimated_bytes'] / 1e6:,.1f} MB",
         "On S3": f"${plan['s3_put_dollars']:.2g} to put, "
         f"${plan['s3_month_dollars']:.2g} a month to store",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vsv_pyramid.convert import pixel_leaves
+from vsv_pyramid.convert import leaf_source, pixel_leaves
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.leaves import PixelLeaves
+from vsv_pyramid.pyramid.quadtree import LeafSource
 from vsv_pyramid.record import pyramid_levels, slide_facts
 from vsv_pyramid.slide import Slide, open_slide
 
@@ -46,7 +46,8 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     """The plan as far as it is known without looking at pixels."""
     return {
         "id": plan.slide_id,
-        "lane": plan.lane,
+        "lane": plan.lane.name,
+        "lane_reason": plan.lane.reason,
         "tile_size": plan.pyramid.tile_size,
         "levels": pyramid_levels(plan.pyramid),
         "tiles": plan.pyramid.tile_count,
@@ -56,8 +57,9 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, Any]:
-    leaves = pixel_leaves(slide, plan.pyramid, plan.origin, options)
-    estimate = _estimated_bytes(plan.pyramid, leaves, options.quality)
+    pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
+    with leaf_source(pixels, plan.lane, options) as leaves:
+        estimate = _estimated_bytes(plan.pyramid, leaves, options.quality)
     return {
         **plan_facts(plan),
         "estimated_bytes": estimate,
@@ -65,7 +67,7 @@ def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, 
     }
 
 
-def _estimated_bytes(pyramid: Pyramid, leaves: PixelLeaves, quality: int) -> int:
+def _estimated_bytes(pyramid: Pyramid, leaves: LeafSource, quality: int) -> int:
     """Bytes of all tiles, from those of a few base tiles and of their parents, spread evenly.
 
     A level counts by its pixels: the base as its tiles do, all levels above it as the parents do.

@@ -12,9 +12,9 @@ from PIL import ImageColor
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import OptionError, SlideError
 from vsv_pyramid.geometry import Pyramid, Size
+from vsv_pyramid.lanes import LANES, Lane, choose_lane
+from vsv_pyramid.pyramid.planes import FACTORS, Subsampling
 from vsv_pyramid.slide import Slide
-
-LANE = "pixels"
 
 _TILE_SIZES = range(64, 4096 + 1, 16)
 _DEFAULT_TILE_SIZE = 768
@@ -34,7 +34,8 @@ class ConvertOptions:
 
     `tile_size` is in px, None for a choice by the slide's own tiles; `quality` is libjpeg's;
     `color` is "none" or "srgb"; `background` is any colour name or #rrggbb; `on_error` is "fail"
-    or "blank".
+    or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what
+    the lossless lane copies); `subsampling` is that of the levels above the base.
     """
 
     slide_id: str | None = None
@@ -46,6 +47,9 @@ class ConvertOptions:
     background: str = "white"
     bounds: bool = False
     on_error: str = "fail"
+    lane: str = "auto"
+    base: str = "copy"
+    subsampling: Subsampling = "420"
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -60,6 +64,9 @@ class ConvertOptions:
         _demand("workers", self.workers, range(1, 1025), "from 1 to 1024")
         _demand("color", self.color, ("none", "srgb"), "'none' or 'srgb'")
         _demand("on-error", self.on_error, ("fail", "blank"), "'fail' or 'blank'")
+        _demand("lane", self.lane, LANES, "'auto', 'lossless' or 'pixels'")
+        _demand("base", self.base, ("copy", "reencode"), "'copy' or 'reencode'")
+        _demand("subsampling", self.subsampling, FACTORS, "of 420, 422, 444")
         for name in self.associated:
             _demand("associated", name, dzi.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
         self.background_rgb  # noqa: B018 - refuses an unknown colour
@@ -84,6 +91,9 @@ class ConvertOptions:
             "background": "#{:02x}{:02x}{:02x}".format(*self.background_rgb),
             "bounds": self.bounds,
             "on_error": self.on_error,
+            "lane": self.lane,
+            "base": self.base,
+            "subsampling": self.subsampling,
         }
 
 
@@ -94,7 +104,7 @@ class Plan:
     slide_id: str
     pyramid: Pyramid
     origin: tuple[int, int]
-    lane: str
+    lane: Lane
     associated: tuple[str, ...]
     withheld: tuple[str, ...]
     icc: bool
@@ -130,11 +140,12 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
     own = set(slide.associated_names) & set(dzi.ASSOCIATED_IMAGES)
     available = own | {"thumbnail"}  # ours is a level of the pyramid
     published = available & set(options.associated)
+    pyramid = Pyramid(size, options.tile_size or auto_tile_size(slide.native_tile))
     return Plan(
         slide_id=slide_id(slide, options),
-        pyramid=Pyramid(size, options.tile_size or auto_tile_size(slide.native_tile)),
+        pyramid=pyramid,
         origin=origin,
-        lane=LANE,
+        lane=choose_lane(slide, pyramid, origin, options),
         associated=tuple(sorted(published)),
         withheld=tuple(sorted(set(slide.associated_names) - published)),
         icc=slide.icc_profile is not None and options.color == "none",

@@ -14,9 +14,10 @@ from PIL import features
 from vsv_pyramid import __version__, dzi
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.geometry import Pyramid
+from vsv_pyramid.lanes import LOSSLESS
 from vsv_pyramid.plan import ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
-from vsv_pyramid.pyramid import planes
+from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.slide import Slide
 
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
@@ -67,12 +68,13 @@ def slide_json(
     plan: Plan,
     options: ConvertOptions,
     publication: Publication,
+    pixels: PixelLeaves,
     *,
-    blank_tiles: int,
     seconds: float,
 ) -> dict[str, Any]:
     """The document to publish once all tiles are made."""
     size = plan.pyramid.size
+    copied = plan.lane.name == LOSSLESS and options.base == "copy"
     return {
         "layout": dzi.LAYOUT_VERSION,
         "id": plan.slide_id,
@@ -89,9 +91,12 @@ def slide_json(
             "tile_count": publication.tiles,
             "bytes": publication.bytes,
             "quality": options.quality,
-            "chroma_subsampling": planes.SUBSAMPLING,
-            "lane": plan.lane,
-            "blank_tiles": blank_tiles,
+            "chroma_subsampling": ":".join(options.subsampling),
+            "lane": plan.lane.name,
+            "lane_reason": plan.lane.reason,
+            "base": "copied" if copied else "encoded",
+            "fallback_tiles": dict(sorted(pixels.fallbacks.items())),
+            "blank_tiles": len(pixels.blanked),
             "version": publication.version,
         },
         "options": options.recorded(),

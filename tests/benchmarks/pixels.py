@@ -163,17 +163,21 @@ def rows(pairs: Sequence[Pair]) -> Iterator[list[str]]:
 
 
 def table(pairs: Sequence[Pair], *, markdown: bool) -> str:
-    cells = list(rows(pairs))
+    return cells_as_table(list(rows(pairs)), left=(1,), markdown=markdown)
+
+
+def cells_as_table(cells: Sequence[Sequence[str]], *, left: Sequence[int], markdown: bool) -> str:
+    """The cells in columns, aligned to the right but for those at `left`."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         " | ".join(
-            cell.ljust(width) if column == 1 else cell.rjust(width)
+            cell.ljust(width) if column in left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in cells
     ]
     rule = [
-        "-" * width if column == 1 else "-" * (width - 1) + ":"
+        "-" * width if column in left else "-" * (width - 1) + ":"
         for column, width in enumerate(widths)
     ]
     lines.insert(1, " | ".join(rule) if markdown else "-+-".join("-" * width for width in widths))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import openslide
 import simplejpeg
 from PIL import Image, ImageCms, features
@@ -13,7 +15,7 @@ from PIL import Image, ImageCms, features
 from vsv_pyramid.errors import OptionError, SlideError, TileError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.planes import Planes
+from vsv_pyramid.pyramid.planes import Planes, Subsampling
 from vsv_pyramid.slide import Slide
 
 
@@ -23,21 +25,25 @@ class PixelLeaves:
 
     `origin` is the base level's top left pixel in slide px. `background` (RGB) shows through where
     the slide is transparent and, with `blank_damaged`, fills the tiles that cannot be decoded;
-    `blanked` lists those. `to_srgb` is applied to the pixels where given.
+    `blanked` lists those. `to_srgb` is applied to the pixels where given. `fallbacks` counts why
+    tiles came from here that should have come from the lossless lane.
     """
 
     slide: Slide
     pyramid: Pyramid
     origin: tuple[int, int]
     quality: int
+    subsampling: Subsampling
     background: tuple[int, int, int]
     blank_damaged: bool = False
     to_srgb: ImageCms.ImageCmsTransform | None = None
     blanked: list[TileAddress] = field(default_factory=list)
+    fallbacks: Counter[str] = field(default_factory=Counter)
 
     def leaf(self, address: TileAddress) -> tuple[bytes, Planes]:
         image = self.image(address)
-        return encoded(image, self.quality), planes.from_rgb(image.reduce(2))
+        jpeg = encoded(np.asarray(image), self.quality, self.subsampling)
+        return jpeg, planes.from_rgb(image.reduce(2), self.subsampling)
 
     def image(self, address: TileAddress) -> Image.Image:
         """The tile's pixels, RGB. Raises TileError where they cannot be decoded."""
@@ -70,11 +76,9 @@ def opaque(rgba: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     return rgb
 
 
-def encoded(image: Image.Image, quality: int) -> bytes:
-    """The RGB image as a baseline JPEG (JFIF) with the chroma subsampling of the planes."""
-    jpeg: bytes = simplejpeg.encode_jpeg(
-        np.asarray(image), quality, "RGB", planes.SUBSAMPLING.replace(":", "")
-    )
+def encoded(pixels: npt.NDArray[np.uint8], quality: int, subsampling: Subsampling) -> bytes:
+    """RGB pixels (rows, columns, 3) as a baseline JPEG (JFIF)."""
+    jpeg: bytes = simplejpeg.encode_jpeg(pixels, quality, "RGB", subsampling)
     return jpeg
 
 

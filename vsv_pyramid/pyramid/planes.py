@@ -1,20 +1,23 @@
 """Y, Cb and Cr planes: joined four to one, halved, encoded.
 
-Arrays are uint8 of (rows, columns). Chroma is subsampled 4:2:0 against luma, rounded up: a plane
-of (h, w) luma samples has (ceil(h/2), ceil(w/2)) samples of either chroma.
+Arrays are uint8 of (rows, columns). Chroma is subsampled as asked for, rounded up: with 420, an
+image of (h, w) luma samples has (ceil(h/2), ceil(w/2)) samples of either chroma.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-SUBSAMPLING = "4:2:0"
+Subsampling = Literal["420", "422", "444"]
+
+# What chroma is reduced by, across and down.
+FACTORS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 
 # The lowest levels are smaller than a block. What is replicated to fill it makes steep edges, which
 # at quality 95 cost up to 5 dB; at 100 such a tile is a few hundred bytes.
@@ -32,10 +35,11 @@ class Planes(NamedTuple):
     cr: Plane
 
 
-def from_rgb(image: Image.Image) -> Planes:
+def from_rgb(image: Image.Image, subsampling: Subsampling) -> Planes:
     """The planes of an RGB image."""
     y, cb, cr = image.convert("YCbCr").split()
-    return Planes(np.asarray(y), np.asarray(cb.reduce(2)), np.asarray(cr.reduce(2)))
+    factors = FACTORS[subsampling]
+    return Planes(np.asarray(y), np.asarray(cb.reduce(factors)), np.asarray(cr.reduce(factors)))
 
 
 def joined(quarters: Sequence[Sequence[Planes]]) -> Planes:

@@ -1,14 +1,17 @@
-"""What only a slide's TIFF structure tells: compression, colour, whether it is all there."""
+"""A slide as a TIFF: how its base level is stored, whether it is all there, its raw tiles."""
 
 from __future__ import annotations
 
 import struct
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import tifffile
 
 from vsv_pyramid.errors import SlideError
+from vsv_pyramid.geometry import Size
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -27,11 +30,54 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class TiffBase:
-    """How the base level, the first page of a TIFF, is stored."""
+    """How the base level, the first page of a TIFF, is stored.
+
+    `grid` is in tiles; `tables` is the JPEGTables tag; `offsets` and `counts` place each tile's
+    bytes in the file, row by row.
+    """
 
     compression: str
     photometric: str
     tiled: bool
+    size: Size
+    tile_size: Size
+    tables: bytes
+    offsets: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def grid(self) -> Size:
+        """Columns and rows."""
+        return Size(
+            -(-self.size.width // self.tile_size.width),
+            -(-self.size.height // self.tile_size.height),
+        )
+
+
+class RawTiles:
+    """The base level's compressed tiles, read from several threads: each has its own handle."""
+
+    def __init__(self, path: Path, base: TiffBase) -> None:
+        self.base = base
+        self._path = path
+        self._local = threading.local()
+        self._files: list[BinaryIO] = []
+
+    def read(self, column: int, row: int) -> bytes | None:
+        """The tile's bytes, None where the slide has left it out."""
+        index = row * self.base.grid.width + column
+        if not self.base.counts[index]:
+            return None
+        file: BinaryIO | None = getattr(self._local, "file", None)
+        if file is None:
+            file = self._local.file = self._path.open("rb", buffering=0)
+            self._files.append(file)
+        file.seek(self.base.offsets[index])
+        return file.read(self.base.counts[index])
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
 
 
 def tiff_base(path: Path) -> TiffBase | None:
@@ -51,7 +97,16 @@ def tiff_base(path: Path) -> TiffBase | None:
                 for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
             )
             page = tiff.pages.first
-            base = TiffBase(_name(page.compression), _name(page.photometric), page.is_tiled)
+            base = TiffBase(
+                compression=_name(page.compression),
+                photometric=_name(page.photometric),
+                tiled=page.is_tiled,
+                size=Size(page.imagewidth, page.imagelength),
+                tile_size=Size(page.tilewidth, page.tilelength),
+                tables=page.jpegtables or b"",
+                offsets=tuple(page.dataoffsets),
+                counts=tuple(page.databytecounts),
+            )
     except _DAMAGED as exc:
         raise SlideError(
             path, f"damaged or cut off ({exc}); copy it from the scanner again"

@@ -1,0 +1,1 @@
+"""JPEG tiles joined without decoding them, and their halves."""

@@ -1,0 +1,32 @@
+import numpy as np
+from numpy.typing import NDArray
+
+class Coding:
+    @property
+    def key(self) -> tuple[object, ...]: ...
+    def __init__(
+        self,
+        pairs: tuple[tuple[tuple[bytes, bytes], tuple[bytes, bytes]], ...],
+        use: tuple[int, ...],
+    ) -> None: ...
+
+def splice(
+    sources: list[bytes | None],
+    starts: list[int],
+    codings: list[Coding | None],
+    intervals: list[int],
+    columns: int,
+    rows: int,
+    tile_size: tuple[int, int],
+    size: tuple[int, int],
+    sampling: tuple[tuple[int, int], ...],
+    quantisation: tuple[tuple[int, ...], ...],
+    subsampling: tuple[int, int],
+    rgb: bool,
+    header: bytes,
+    fallback_header: bytes,
+    fallback: Coding,
+    luma: NDArray[np.uint8],
+    cb: NDArray[np.uint8],
+    cr: NDArray[np.uint8],
+) -> bytes: ...

@@ -1,0 +1,127 @@
+/* Eight 16-bit integers at once, for the inverse DCT of eight blocks side by side and for colour.
+   Compilers do not find the upper half of a product or the narrowing of pixels by themselves. */
+
+#include <stdint.h>
+#include <string.h>
+
+#define VSV_HALF_BITS 5
+
+#if defined(__SSE2__) && !defined(VSV_PLAIN)
+
+#include <emmintrin.h>
+
+typedef __m128i v8;
+
+static inline v8 v8_load(const int16_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+static inline v8 v8_add(v8 a, v8 b) { return _mm_add_epi16(a, b); }
+static inline v8 v8_sub(v8 a, v8 b) { return _mm_sub_epi16(a, b); }
+/* a * b / 2**16, rounded down */
+static inline v8 v8_times(v8 a, int16_t b) { return _mm_mulhi_epi16(a, _mm_set1_epi16(b)); }
+
+/* 32 pixels: the first of a, b, c and d, the second of each, and so on */
+static inline void v8_pixels(uint8_t *out, v8 a, v8 b, v8 c, v8 d)
+{
+    __m128i ab = _mm_packus_epi16(_mm_srai_epi16(a, VSV_HALF_BITS), _mm_srai_epi16(b, VSV_HALF_BITS));
+    __m128i cd = _mm_packus_epi16(_mm_srai_epi16(c, VSV_HALF_BITS), _mm_srai_epi16(d, VSV_HALF_BITS));
+    ab = _mm_unpacklo_epi8(ab, _mm_srli_si128(ab, 8));
+    cd = _mm_unpacklo_epi8(cd, _mm_srli_si128(cd, 8));
+    _mm_storeu_si128((__m128i *)out, _mm_unpacklo_epi16(ab, cd));
+    _mm_storeu_si128((__m128i *)(out + 16), _mm_unpackhi_epi16(ab, cd));
+}
+
+/* bytes with 7 bits of fraction, and back, rounded; the truncation of products is made up for by a
+   128th */
+static inline v8 v8_widen(const uint8_t *p)
+{
+    return _mm_slli_epi16(_mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)p), _mm_setzero_si128()), 7);
+}
+static inline v8 v8_halved(v8 a) { return _mm_srai_epi16(a, 1); }
+static inline v8 v8_128(void) { return _mm_set1_epi16(128 << 7); }
+static inline void v8_narrow(uint8_t *p, v8 a)
+{
+    a = _mm_srli_epi16(_mm_add_epi16(a, _mm_set1_epi16(65)), 7);
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(a, a));
+}
+
+#else
+
+typedef struct {
+    int16_t x[8];
+} v8;
+
+static inline v8 v8_load(const int16_t *p)
+{
+    v8 a;
+    memcpy(a.x, p, sizeof a.x);
+    return a;
+}
+
+static inline v8 v8_add(v8 a, v8 b)
+{
+    for (int i = 0; i < 8; i++)
+        a.x[i] = (int16_t)(a.x[i] + b.x[i]);
+    return a;
+}
+
+static inline v8 v8_sub(v8 a, v8 b)
+{
+    for (int i = 0; i < 8; i++)
+        a.x[i] = (int16_t)(a.x[i] - b.x[i]);
+    return a;
+}
+
+static inline v8 v8_times(v8 a, int16_t b)
+{
+    for (int i = 0; i < 8; i++)
+        a.x[i] = (int16_t)((a.x[i] * b) >> 16);
+    return a;
+}
+
+static inline uint8_t v8_pixel(int16_t x)
+{
+    x >>= VSV_HALF_BITS;
+    return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
+}
+
+static inline void v8_pixels(uint8_t *out, v8 a, v8 b, v8 c, v8 d)
+{
+    for (int i = 0; i < 8; i++) {
+        out[4 * i] = v8_pixel(a.x[i]);
+        out[4 * i + 1] = v8_pixel(b.x[i]);
+        out[4 * i + 2] = v8_pixel(c.x[i]);
+        out[4 * i + 3] = v8_pixel(d.x[i]);
+    }
+}
+
+static inline v8 v8_widen(const uint8_t *p)
+{
+    v8 a;
+    for (int i = 0; i < 8; i++)
+        a.x[i] = (int16_t)(p[i] << 7);
+    return a;
+}
+
+static inline v8 v8_halved(v8 a)
+{
+    for (int i = 0; i < 8; i++)
+        a.x[i] >>= 1;
+    return a;
+}
+
+static inline v8 v8_128(void)
+{
+    v8 a;
+    for (int i = 0; i < 8; i++)
+        a.x[i] = 128 << 7;
+    return a;
+}
+
+static inline void v8_narrow(uint8_t *p, v8 a)
+{
+    for (int i = 0; i < 8; i++) {
+        unsigned x = (uint16_t)(a.x[i] + 65) >> 7;
+        p[i] = (uint8_t)(x > 255 ? 255 : x);
+    }
+}
+
+#endif

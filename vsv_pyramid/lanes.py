@@ -1,0 +1,98 @@
+"""How a slide's base tiles are made, copied out of it or from decoded pixels; and why."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, NamedTuple
+
+from vsv_pyramid.errors import SlideError
+from vsv_pyramid.geometry import Pyramid
+from vsv_pyramid.slide import Slide
+from vsv_pyramid.slide.tiff import RawTiles, TiffBase
+
+if TYPE_CHECKING:
+    from vsv_pyramid.plan import ConvertOptions
+
+LOSSLESS, PIXELS = "lossless", "pixels"
+LANES = ("auto", LOSSLESS, PIXELS)
+
+# OpenSlide shows these vendors' tiles where the TIFF has them; others overlap, or lie elsewhere.
+_VENDORS = ("aperio", "generic-tiff")
+
+
+class Lane(NamedTuple):
+    """The way taken, and the reason in words."""
+
+    name: str
+    reason: str
+
+
+def choose_lane(
+    slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
+) -> Lane:
+    """The lossless lane wherever it can be taken, unless the pixel lane is asked for.
+
+    Raises SlideError where the lossless lane is asked for and cannot be taken.
+    """
+    if options.lane == PIXELS:
+        return Lane(PIXELS, "asked for")
+    obstacle = _obstacle(slide, pyramid, origin, options)
+    if obstacle is None:
+        return Lane(LOSSLESS, "the slide's own JPEG tiles are joined as they are")
+    if options.lane == LOSSLESS:
+        raise SlideError(slide.path, f"cannot be copied: {obstacle}; convert it with --lane auto")
+    return Lane(PIXELS, obstacle)
+
+
+def _obstacle(
+    slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
+) -> str | None:
+    """What stands against copying the slide's tiles, in words; None where nothing does."""
+    base = slide.tiff
+    if base is None or not base.tiled:
+        return "it is no tiled TIFF"
+    vendor, native = slide.metadata.vendor, base.tile_size
+    if vendor not in _VENDORS:
+        return f"tiles of {vendor} slides may overlap"
+    obstacles = (
+        (base.compression != "JPEG", f"its compression is {base.compression}, not JPEG"),
+        (
+            base.photometric not in ("RGB", "YCBCR"),
+            f"its pixels are {base.photometric}, neither RGB nor YCbCr",
+        ),
+        (base.size != slide.size, "the first page of the TIFF is not the base level"),
+        (options.color == "srgb", "the colours are to be changed"),
+        (
+            bool(pyramid.tile_size % native.width or pyramid.tile_size % native.height),
+            f"{pyramid.tile_size} px is no multiple of its {native.width}x{native.height} px tiles",
+        ),
+        (
+            bool(origin[0] % native.width or origin[1] % native.height),
+            "the scanned bounds cut through its tiles",
+        ),
+        (
+            importlib.util.find_spec("vsv_pyramid.jpeg._splice") is None,
+            "the kernel was not compiled; install a C compiler and this program again",
+        ),
+    )
+    return next((sentence for holds, sentence in obstacles if holds), None) or _refused(base, slide)
+
+
+def _refused(base: TiffBase, slide: Slide) -> str | None:
+    """Why the kernel refuses the tile in the middle, None where it does not."""
+    from vsv_pyramid.jpeg.join import join  # late: it is not there without a compiler
+    from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
+
+    raw = RawTiles(slide.path, base)
+    try:
+        tile = raw.read(base.grid.width // 2, base.grid.height // 2)
+        if tile:
+            size, rgb = base.tile_size, base.photometric == "RGB"
+            join([tile], 1, 1, tile_size=size, size=size, tables=base.tables, rgb=rgb)
+    except Unspliceable as exc:
+        return f"its tiles are of another kind ({exc.reason})"
+    except StreamError:
+        return None  # damaged: what to do about that is not for the lane to say
+    finally:
+        raw.close()
+    return None

@@ -1,0 +1,96 @@
+"""The leaf source of the lossless lane: the slide's own JPEG tiles joined, the half for free."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from vsv_pyramid.errors import TileError
+from vsv_pyramid.geometry import TileAddress
+from vsv_pyramid.jpeg.join import Joined, join
+from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
+from vsv_pyramid.pyramid import planes
+from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
+from vsv_pyramid.pyramid.planes import Planes
+from vsv_pyramid.slide.tiff import RawTiles
+
+
+@dataclass
+class LosslessLeaves:
+    """Base tiles copied out of the slide. Implements LeafSource.
+
+    A base tile whose native tiles cannot be joined comes from `pixels` instead, which counts it.
+    Native tiles that the slide has left out are white, and so are damaged ones where `pixels` is
+    to blank them. With `reencode` the joined tile is decoded and encoded anew, small rather than
+    exact.
+    """
+
+    raw: RawTiles
+    pixels: PixelLeaves
+    reencode: bool
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def leaf(self, address: TileAddress) -> tuple[bytes, Planes]:
+        try:
+            joined = self._joined(address)
+        except Unspliceable as exc:
+            with self._lock:
+                self.pixels.fallbacks[exc.reason] += 1
+            return self.pixels.leaf(address)
+        jpeg = joined.jpeg
+        if self.reencode:
+            rgb = simplejpeg.decode_jpeg(jpeg, "RGB")
+            jpeg = encoded(rgb, self.pixels.quality, self.pixels.subsampling)
+        return jpeg, Planes(*joined.half)
+
+    def _joined(self, address: TileAddress) -> Joined:
+        """The native tiles under the address as one. Raises Unspliceable, TileError."""
+        native = self.raw.base.tile_size
+        size = self.pixels.pyramid.dimensions(address)
+        x, y = self.pixels.pyramid.location(address)
+        left = (self.pixels.origin[0] + x) // native.width
+        top = (self.pixels.origin[1] + y) // native.height
+        columns, rows = -(-size.width // native.width), -(-size.height // native.height)
+        places = [(left + c, top + r) for r in range(rows) for c in range(columns)]
+        tiles = [self.raw.read(*place) for place in places]
+        while any(tiles):
+            try:
+                return join(
+                    tiles,
+                    columns,
+                    rows,
+                    tile_size=native,
+                    size=size,
+                    tables=self.raw.base.tables,
+                    rgb=self.raw.base.photometric == "RGB",
+                    subsampling=self.pixels.subsampling,
+                )
+            except Unspliceable:
+                raise
+            except StreamError as exc:
+                column, row = exc.tile or (0, 0)
+                damaged = row * columns + column
+                if not self.pixels.blank_damaged:
+                    raise self._error(address, places[damaged], exc.reason) from exc
+                tiles[damaged] = None
+                with self._lock:
+                    if address not in self.pixels.blanked:
+                        self.pixels.blanked.append(address)
+        return self._white(address)
+
+    def _white(self, address: TileAddress) -> Joined:
+        image = Image.new("RGB", self.pixels.pyramid.dimensions(address), "white")
+        jpeg = encoded(np.asarray(image), self.pixels.quality, self.pixels.subsampling)
+        return Joined(jpeg, planes.from_rgb(image.reduce(2), self.pixels.subsampling))
+
+    def _error(self, address: TileAddress, place: tuple[int, int], reason: str) -> TileError:
+        return TileError(
+            self.pixels.slide.path,
+            f"tile {address} cannot be made, since the slide's tile at column {place[0]}, row "
+            f"{place[1]} is damaged ({reason}); scan or copy the slide again, or leave the tile "
+            "blank with --on-error blank",
+        )

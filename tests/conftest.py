@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.forge import forge_svs
 from tests.real_slide import fetch
 from vsv_pyramid.cli import main
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 CACHE = Path(__file__).parent.parent / ".cache"
 

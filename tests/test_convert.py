@@ -26,6 +26,7 @@ from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
 from vsv_pyramid.slide import Slide, open_slide
 from vsv_pyramid.slide.pixels import fingerprint
+from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.verify import verify
 
 OPTIONS = ConvertOptions(workers=2)
@@ -208,6 +209,32 @@ def test_something_else_is_replaced_only_when_told_to(small_slide: Path, tmp_pat
     assert convert(small_slide, str(tmp_path), other).status == "skipped"
 
 
+def test_what_another_process_publishes_meanwhile_is_not_replaced(
+    small_slide: Path, real_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replacing = DirectoryStore.replacing
+
+    def late(self: DirectoryStore, folder: str) -> Any:
+        monkeypatch.setattr(DirectoryStore, "replacing", replacing)
+        convert(real_slide, str(tmp_path), ConvertOptions(slide_id="small"))
+        return replacing(self, folder)
+
+    monkeypatch.setattr(DirectoryStore, "replacing", late)
+    with pytest.raises(StoreError, match="--overwrite"):
+        convert(small_slide, str(tmp_path), OPTIONS)
+    document = json.loads((tmp_path / "images/small/slide.json").read_text())
+    assert document["source"]["name"] == real_slide.name
+
+
+def test_a_photograph_stands_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned by a quarter
+    slide = tmp_path / "a.jpg"
+    Image.new("RGB", (90, 60)).save(slide, exif=exif)
+    summary = convert(slide, str(tmp_path), OPTIONS)
+    assert (summary.width, summary.height) == (60, 90)
+
+
 def test_a_changed_slide_is_not_the_same(small_slide: Path, tmp_path: Path) -> None:
     slide = tmp_path / "a.svs"
     slide.write_bytes(small_slide.read_bytes())
@@ -217,7 +244,10 @@ def test_a_changed_slide_is_not_the_same(small_slide: Path, tmp_path: Path) -> N
         convert(slide, str(tmp_path), OPTIONS)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pyramid": 1}'])
+NO_COUNTS = json.dumps({"source": {}, "origin": {}, "pyramid": {}, "options": {}, "software": {}})
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pyramid": 1}', NO_COUNTS])
 def test_a_folder_that_is_no_whole_pyramid_is_not_taken_for_one(
     small_slide: Path, tmp_path: Path, text: str
 ) -> None:
@@ -536,19 +566,19 @@ def test_a_reader_sees_the_old_or_the_new_pyramid(small_slide: Path, tmp_path: P
 
 
 def test_folders_are_searched(tmp_path: Path) -> None:
-    for name in ("b.svs", "a/c.NDPI", "a/d.txt", "._b.svs", "e.svs/f.tif"):
+    for name in ("b.svs", "a/c.NDPI", "a/d.txt", "._b.svs", ".snapshot/b.svs", "e.svs/f.tif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    given = tmp_path / "b.svs"
-    found = find_slides([given, tmp_path])
+    found = find_slides(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         "b.svs",
         "a/c.NDPI",
         "e.svs/f.tif",
     ]
     (tmp_path / "empty").mkdir()
+    assert find_slides(tmp_path / "b.svs") == [tmp_path / "b.svs"]
     with pytest.raises(SlideError, match="without slides"):
-        find_slides([tmp_path / "empty"])
+        find_slides(tmp_path / "empty")
 
 
 def test_the_files_of_a_slide_in_several_count_as_one(tmp_path: Path) -> None:

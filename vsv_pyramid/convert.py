@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -65,11 +66,13 @@ def convert(
     start = time.monotonic()
     store = open_store(destination)
     with open_slide(slide) as opened:
-        plan = make_plan(opened, options)
+        plan = checked_plan(opened, options)
         published = None if options.overwrite else _published(store, plan, opened, options)
         if published:
             return published
         with store.replacing(plan.folder) as staged:
+            if not options.overwrite and _exists(store, plan):
+                raise _other_is_there(store, plan)  # since the first look, by another process
             publication = Publication(staged, plan.folder, plan.pyramid)
             leaves = pixel_leaves(opened, plan.pyramid, plan.origin, options)
 
@@ -110,6 +113,16 @@ def convert(
         )
 
 
+def checked_plan(slide: Slide, options: ConvertOptions) -> Plan:
+    """The plan, under an id that the layout allows; raises SlideError where the name is none."""
+    plan = make_plan(slide, options)
+    try:
+        dzi.check_id(plan.slide_id)
+    except OptionError as exc:
+        raise SlideError(slide.path, str(exc)) from exc
+    return plan
+
+
 def pixel_leaves(
     slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
 ) -> PixelLeaves:
@@ -125,27 +138,30 @@ def pixel_leaves(
     )
 
 
-def find_slides(paths: Iterable[Path]) -> list[Path]:
-    """The paths, with each folder replaced by the slide files in it and below, in order of name.
+def find_slides(path: Path) -> list[Path]:
+    """The path itself, or the slide files in the folder it is and below, in order of name.
 
-    Raises SlideError for a folder without slides.
+    What is hidden is left out. Raises SlideError for a folder without slides, or one that cannot
+    be read.
     """
+    if not path.is_dir():
+        return [path]
     found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        slides = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in SLIDE_SUFFIXES
-            and not file.name.startswith(".")  # "._170782.svs": what macOS leaves on shares
-            and file.is_file()
-        )
-        if not slides:
-            raise SlideError(path, "a folder without slides; give slide files or another folder")
-        found += slides
-    return list(dict.fromkeys(found))
+    for folder, folders, files in os.walk(path, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(folder, name)
+            for name in sorted(files)
+            if Path(name).suffix.lower() in SLIDE_SUFFIXES
+            and not name.startswith(".")  # "._170782.svs": what macOS leaves on shares
+        ]
+    if not found:
+        raise SlideError(path, "a folder without slides; give slide files or another folder")
+    return found
+
+
+def _raise(exc: OSError) -> None:
+    raise SlideError(exc.filename, f"{exc.strerror}; check its permissions") from exc
 
 
 def check_ids(slides: Iterable[Path]) -> None:
@@ -164,7 +180,7 @@ def _published(store: Store, plan: Plan, slide: Slide, options: ConvertOptions) 
 
     Raises StoreError where it is anything else.
     """
-    if not any(True for _ in store.keys(plan.folder + "/")):
+    if not _exists(store, plan):
         return None
     if store.head(dzi.descriptor_key(plan.folder)) is not None:
         try:
@@ -172,11 +188,20 @@ def _published(store: Store, plan: Plan, slide: Slide, options: ConvertOptions) 
         except (DescriptorError, StoreError):
             document = None
         if document and record.is_current(document, slide, options):
-            tiles, size = document["pyramid"]["tile_count"], document["pyramid"]["bytes"]
+            tiles, size = (document["pyramid"].get(key, 0) for key in ("tile_count", "bytes"))
             return _summary(slide, store, plan, "skipped", tiles, size, 0.0, ())
-    raise StoreError(
+    raise _other_is_there(store, plan)
+
+
+def _exists(store: Store, plan: Plan) -> bool:
+    return any(True for _ in store.keys(plan.folder + "/"))
+
+
+def _other_is_there(store: Store, plan: Plan) -> StoreError:
+    return StoreError(
         f"{store}/{plan.folder}",
-        "holds something else, or this slide with other options; replace it with --overwrite",
+        "holds another file's pyramid, or this one's with other options; replace it with "
+        "--overwrite",
     )
 
 

@@ -54,7 +54,9 @@ def tiff_base(path: Path) -> TiffBase | None:
             base = TiffBase(_name(page.compression), _name(page.photometric), page.is_tiled)
     except _DAMAGED as exc:
         raise SlideError(
-            path, f"damaged or cut off ({exc}); copy it from the scanner again"
+            path,
+            "damaged or cut off: its TIFF directories cannot be read; copy it from the scanner "
+            "again",
         ) from exc
     size = path.stat().st_size
     if end > size:

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SLIDE := .cache/CMU-1-Small-Region.svs
+KERNEL := vsv_pyramid/jpeg/_splice.pyx vsv_pyramid/jpeg/_vector.h
 PILLOW_SIMD := pillow-simd==12.1.1.post0
 
 .PHONY: demo test lint bench clean
@@ -26,20 +27,25 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.pixels --scratch .cache/bench --json .cache/bench/pixels.json
+	$(BIN)/python -m tests.benchmarks.lossless --scratch .cache/bench --json .cache/bench/lossless.json
 
 clean:
 	rm -rf $(VENV) .cache build dist images *.egg-info
 
-$(VENV)/.installed: setup.cfg setup.py pyproject.toml $(wildcard vsv_pyramid/jpeg/_splice.pyx \
-    vsv_pyramid/jpeg/_vector.h) | $(BIN)/python
+$(VENV)/.installed: setup.cfg setup.py pyproject.toml $(KERNEL) | $(BIN)/python
 	$(PIP) install --quiet --editable .
 	$(install-pillow-simd)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install --quiet --editable '.[dev]'
+	$(install-pillow-simd)
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) install --quiet --editable '.[bench]'
 	$(install-pillow-simd)
 	@touch $@
 

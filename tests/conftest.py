@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.forge import forge_svs
 from tests.real_slide import fetch
 from vsv_pyramid.cli import main
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 CACHE = Path(__file__).parent.parent / ".cache"
 
@@ -38,8 +43,13 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
 
     def run(*words: object) -> Outcome:
         capfd.readouterr()
-        with pytest.raises(SystemExit) as exit_:
-            main([str(word) for word in words])
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        try:
+            with pytest.raises(SystemExit) as exit_:
+                main([str(word) for word in words])
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, handlers[number])
         captured = capfd.readouterr()
         code = exit_.value.code
         assert isinstance(code, int)

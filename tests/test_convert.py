@@ -19,13 +19,15 @@ from tifffile import TiffWriter
 
 from tests.forge import damage_tile, forge_svs
 from vsv_pyramid import dzi
-from vsv_pyramid.convert import Progress, Summary, convert, find_slides
+from vsv_pyramid.convert import Progress, Summary, convert
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
 from vsv_pyramid.slide import Slide, open_slide
 from vsv_pyramid.slide.pixels import fingerprint
+from vsv_pyramid.slide.search import find_slides
+from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.verify import verify
 
 OPTIONS = ConvertOptions(workers=2)
@@ -87,7 +89,8 @@ def test_the_real_slide(real_slide: Path, tmp_path: Path) -> None:
     for key, size in tiles.items():
         height, width, _, subsampling = simplejpeg.decode_jpeg_header((tmp_path / key).read_bytes())
         assert (width, height) == size
-        assert subsampling == "420" or min(size) <= 2
+        base = f"/{len(oracle.level_tiles) - 1}/" in key
+        assert subsampling == ("444" if base else "420") or min(size) <= 2
     assert summary.status == "converted"
     assert (summary.tiles, summary.width, summary.height) == (len(tiles), 2220, 2967)
     report = verify(Path(summary.target), deep=True, against=real_slide, workers=2)
@@ -121,7 +124,9 @@ def test_slide_json(real_slide: Path, tmp_path: Path) -> None:
         "rows": 5,
     }
     assert (pyramid["tile_size"], pyramid["tile_count"], pyramid["quality"]) == (720, 38, 80)
-    assert (pyramid["lane"], pyramid["chroma_subsampling"]) == ("pixels", "4:2:0")
+    assert (pyramid["lane"], pyramid["base"]) == ("lossless", "copied")
+    assert pyramid["chroma_subsampling"] == "4:2:0"
+    assert pyramid["fallback_tiles"] == {}
     tiles = list((tmp_path / "images/CMU-1-Small-Region/DeepZoom_files").rglob("*.jpeg"))
     assert pyramid["bytes"] == sum(path.stat().st_size for path in tiles)
     assert {"vsv-pyramid", "openslide", "simplejpeg"} < set(document["software"])
@@ -208,6 +213,32 @@ def test_something_else_is_replaced_only_when_told_to(small_slide: Path, tmp_pat
     assert convert(small_slide, str(tmp_path), other).status == "skipped"
 
 
+def test_what_another_process_publishes_meanwhile_is_not_replaced(
+    small_slide: Path, real_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replacing = DirectoryStore.replacing
+
+    def late(self: DirectoryStore, folder: str) -> Any:
+        monkeypatch.setattr(DirectoryStore, "replacing", replacing)
+        convert(real_slide, str(tmp_path), ConvertOptions(slide_id="small"))
+        return replacing(self, folder)
+
+    monkeypatch.setattr(DirectoryStore, "replacing", late)
+    with pytest.raises(StoreError, match="--overwrite"):
+        convert(small_slide, str(tmp_path), OPTIONS)
+    document = json.loads((tmp_path / "images/small/slide.json").read_text())
+    assert document["source"]["name"] == real_slide.name
+
+
+def test_a_photograph_stands_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned by a quarter
+    slide = tmp_path / "a.jpg"
+    Image.new("RGB", (90, 60)).save(slide, exif=exif)
+    summary = convert(slide, str(tmp_path), OPTIONS)
+    assert (summary.width, summary.height) == (60, 90)
+
+
 def test_a_changed_slide_is_not_the_same(small_slide: Path, tmp_path: Path) -> None:
     slide = tmp_path / "a.svs"
     slide.write_bytes(small_slide.read_bytes())
@@ -217,7 +248,10 @@ def test_a_changed_slide_is_not_the_same(small_slide: Path, tmp_path: Path) -> N
         convert(slide, str(tmp_path), OPTIONS)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pyramid": 1}'])
+NO_COUNTS = json.dumps({"source": {}, "origin": {}, "pyramid": {}, "options": {}, "software": {}})
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pyramid": 1}', NO_COUNTS])
 def test_a_folder_that_is_no_whole_pyramid_is_not_taken_for_one(
     small_slide: Path, tmp_path: Path, text: str
 ) -> None:
@@ -459,15 +493,26 @@ def damaged(real_slide: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_damaged_tile_fails_the_slide_and_is_named(damaged: Path, tmp_path: Path) -> None:
-    options = ConvertOptions(tile_size=240, workers=2)
+@pytest.mark.parametrize("lane", ["pixels", "lossless"])
+def test_a_damaged_tile_fails_the_slide_and_is_named(
+    damaged: Path, tmp_path: Path, lane: str
+) -> None:
+    options = ConvertOptions(tile_size=240, workers=2, lane=lane)
     with pytest.raises(TileError, match=r"damaged\.svs: tile 11/(1_1|5_4) cannot.*--on-error"):
         convert(damaged, str(tmp_path / "to"), options)
     assert not (tmp_path / "to").exists()
 
 
-def test_a_damaged_tile_is_left_blank_when_told_to(damaged: Path, tmp_path: Path) -> None:
-    options = ConvertOptions(tile_size=240, workers=2, on_error="blank", background="#00ff00")
+@pytest.mark.parametrize(
+    ("lane", "background", "color"),
+    [("pixels", "#00ff00", (0, 255, 0)), ("lossless", "white", (255, 255, 255))],
+)
+def test_a_damaged_tile_is_left_blank_when_told_to(
+    damaged: Path, tmp_path: Path, lane: str, background: str, color: tuple[int, int, int]
+) -> None:
+    options = ConvertOptions(
+        tile_size=240, workers=2, on_error="blank", background=background, lane=lane
+    )
     summary = convert(damaged, str(tmp_path / "to"), options)
     assert summary.notes == ("2 damaged tiles were left blank, the first is 11/1_1",)
     assert slide_json(summary)["pyramid"]["blank_tiles"] == 2
@@ -475,7 +520,7 @@ def test_a_damaged_tile_is_left_blank_when_told_to(damaged: Path, tmp_path: Path
     blank = {
         path.stem
         for path in files.iterdir()
-        if np.abs(np.asarray(Image.open(path)).astype(int) - (0, 255, 0)).max() < 9
+        if np.abs(np.asarray(Image.open(path)).astype(int) - color).max() < 9
     }
     assert blank == {"1_1", "5_4"}
 
@@ -536,19 +581,19 @@ def test_a_reader_sees_the_old_or_the_new_pyramid(small_slide: Path, tmp_path: P
 
 
 def test_folders_are_searched(tmp_path: Path) -> None:
-    for name in ("b.svs", "a/c.NDPI", "a/d.txt", "._b.svs", "e.svs/f.tif"):
+    for name in ("b.svs", "a/c.NDPI", "a/d.txt", "._b.svs", ".snapshot/b.svs", "e.svs/f.tif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    given = tmp_path / "b.svs"
-    found = find_slides([given, tmp_path])
+    found = find_slides(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         "b.svs",
         "a/c.NDPI",
         "e.svs/f.tif",
     ]
     (tmp_path / "empty").mkdir()
+    assert find_slides(tmp_path / "b.svs") == [tmp_path / "b.svs"]
     with pytest.raises(SlideError, match="without slides"):
-        find_slides([tmp_path / "empty"])
+        find_slides(tmp_path / "empty")
 
 
 def test_the_files_of_a_slide_in_several_count_as_one(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_there_are_no_seams() -> None:
         assert error[:, at_seam].mean() <= 1.15 * error[:, at_block & ~at_seam].mean(), number
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([64, 80, 128]))
 @example(1, 1, 64)
 @example(1, 65, 64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -463,14 +462,9 @@ def test_other_kinds_are_told() -> None:
         one(saved(progressive=True))
     with pytest.raises(Unspliceable, match="4 components"):
         one(saved("CMYK"))
-    ppm = io.BytesIO()
-    Image.fromarray(tissue(48, 48)).save(ppm, "PPM")
-    arithmetic = subprocess.run(
-        ["cjpeg", "-arithmetic"], input=ppm.getvalue(), capture_output=True, check=True
-    ).stdout
-    with pytest.raises(Unspliceable, match="arithmetic"):
-        one(arithmetic)
     jpeg = saved()
+    with pytest.raises(Unspliceable, match="arithmetic"):
+        one(jpeg.replace(b"\xff\xc0", b"\xff\xc9"))
     at = jpeg.index(b"\xff\xc0")
     with pytest.raises(Unspliceable, match="12 bits"):
         one(jpeg[: at + 4] + b"\x0c" + jpeg[at + 5 :])

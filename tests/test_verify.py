@@ -93,6 +93,14 @@ def fewer_levels(folder: Path) -> None:
     edit_json(folder, lambda document: document["pyramid"]["levels"].pop())
 
 
+def remove_thumbnail(folder: Path) -> None:
+    (folder / "thumbnail.jpeg").unlink()
+
+
+def damage_thumbnail(folder: Path) -> None:
+    (folder / "thumbnail.jpeg").write_text("not a picture")
+
+
 def no_pyramid(folder: Path) -> None:
     edit_json(folder, lambda document: document.pop("pyramid"))
 
@@ -111,6 +119,8 @@ DEFECTS = [
     (remove_json, "slide.json is missing"),
     (fewer_levels, "do not agree on the levels"),
     (no_pyramid, "slide.json has no pyramid"),
+    (remove_thumbnail, "the thumbnail image is missing"),
+    (damage_thumbnail, "the thumbnail image is damaged"),
 ]
 DEEP_DEFECTS = [
     *DEFECTS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import logging
 import signal
@@ -15,45 +16,77 @@ from typing import Any, NoReturn
 import click
 
 from vsv_pyramid import display, dzi, record
-from vsv_pyramid.convert import Progress, check_ids, convert, find_slides
+from vsv_pyramid.convert import Progress, checked_plan, convert
 from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.info import info, plan_facts
 from vsv_pyramid.lanes import LANES
-from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
+from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.pyramid.planes import FACTORS
 from vsv_pyramid.slide import open_slide
+from vsv_pyramid.slide.search import check_ids, find_slides
+from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
 
-_PATH = click.Path(path_type=Path, readable=False)  # what cannot be read, our errors say
-EXIT_FAILED, EXIT_WRONG_USE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+EXIT_FAILED, EXIT_WRONG_USE = 1, 2
+_EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """The console script: runs the command, and turns errors into a sentence and an exit code."""
+    """Runs the command, and turns errors and signals into a sentence and an exit code."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it sees, our errors say
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
+    _Stopped.by = None
+    for number in _SIGNALS:
+        signal.signal(number, _Stopped.handler)
     try:
         code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
         code = exc.exit_code
-    except VsvPyramidError as exc:
-        click.echo(f"Error: {exc}", err=True)
+    except (VsvPyramidError, OSError) as exc:
+        _report(exc)
         code = EXIT_WRONG_USE if isinstance(exc, OptionError) else EXIT_FAILED
-    except (KeyboardInterrupt, click.Abort, _Terminated) as exc:
+    except _Stopped as exc:
+        for number in _SIGNALS:  # or a late one would end the interpreter in its last moments
+            signal.signal(number, signal.SIG_IGN)
         click.echo("Stopped: nothing half-made is left.", err=True)
-        code = EXIT_TERMINATED if isinstance(exc, _Terminated) else EXIT_INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+        code = _EXIT_SIGNALLED + exc.number
     sys.exit(code or 0)
 
 
-class _Terminated(BaseException):
-    """SIGTERM: unwinds the stack, as KeyboardInterrupt does for Ctrl-C."""
+class _Stopped(BaseException):
+    """A signal: unwinds the stack, as KeyboardInterrupt does."""
+
+    by: int | None = None
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    @classmethod
+    def handler(cls, number: int, _: object) -> None:
+        """Raises once: a second signal would only disturb the tidying up after the first."""
+        if cls.by is None:
+            cls.by = number
+            raise cls(number)
+
+    @classmethod
+    def check(cls) -> None:
+        """Raises again what a destructor, or C code that called back, has swallowed."""
+        if cls.by is not None:
+            raise cls(cls.by)
 
 
-def _terminate(*_: object) -> NoReturn:
-    raise _Terminated
+def _report(exc: Exception) -> None:
+    if isinstance(exc, OSError):
+        reason = exc.strerror or str(exc)
+        click.echo(f"Error: {exc.filename or 'output'}: {reason}; check the path", err=True)
+    else:
+        click.echo(f"Error: {exc}", err=True)
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -76,6 +109,17 @@ def commands() -> None:
     """Whole slide images as static DeepZoom pyramids."""
 
 
+class _Path(click.ParamType[Path]):
+    """Any path but none: an unset variable must not mean this folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        if not str(value):
+            self.fail("an empty path; give a file or a folder", param, ctx)
+        return Path(value)
+
+
 def _tile_size(_: click.Context, __: click.Parameter, value: str) -> int | None:
     if value == "auto":
         return None
@@ -86,8 +130,9 @@ def _tile_size(_: click.Context, __: click.Parameter, value: str) -> int | None:
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    names = (name.strip() for name in value.split(","))
-    return tuple(name for name in names if name not in ("", "none"))
+    if value in ("", "none"):
+        return ()
+    return tuple(name.strip() for name in value.split(","))
 
 
 def _plan_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -180,7 +225,7 @@ Examples:
   vsv-pyramid convert scans/ --to /srv/www --workers 4
   vsv-pyramid convert 170782.svs --associated thumbnail,macro --dry-run""",
 )
-@click.argument("slides", nargs=-1, required=True, type=_PATH, metavar="SLIDE...")
+@click.argument("slides", nargs=-1, required=True, type=_Path(), metavar="SLIDE...")
 @click.option(
     "--to",
     "destination",
@@ -218,22 +263,31 @@ def convert_command(
     DEST/images/ID/DeepZoom.dzi and its tiles.
 
     A slide that is published already, from the same file and with the same options, is skipped.
-    One that fails does not stop the others. DICOM: name one file of the series.
+    One that fails does not stop the others. Folders are searched for .svs, .tif, .tiff, .ndpi,
+    .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
     """
     options = ConvertOptions(workers=usable_cpus() if workers is None else workers, **values)
-    found = find_slides(slides)
+    open_store(destination)  # refuses what cannot be one before anything is read
+    results: list[dict[str, Any]] = []
+    found: list[Path] = []
+    for path in slides:
+        try:
+            found += find_slides(path)
+        except (VsvPyramidError, OSError) as exc:
+            _report(exc)
+            results.append({"slide": str(path), "status": "failed", "error": str(exc)})
+    found = list(dict.fromkeys(found))
     if options.slide_id and len(found) > 1:
         raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")
     check_ids(found)
-    results: list[dict[str, Any]] = []
     for slide in found:
         try:
             if dry_run:
                 results.append(_planned(slide, destination, options, as_json))
             else:
                 results.append(_converted(slide, destination, options, as_json, quiet))
-        except VsvPyramidError as exc:
-            click.echo(f"Error: {exc}", err=True)
+        except (VsvPyramidError, OSError) as exc:
+            _report(exc)
             results.append({"slide": str(slide), "status": "failed", "error": str(exc)})
     counts = {
         status: sum(result["status"] == status for result in results)
@@ -251,7 +305,7 @@ def _planned(
     slide: Path, destination: str, options: ConvertOptions, as_json: bool
 ) -> dict[str, Any]:
     with open_slide(slide) as opened:
-        plan = make_plan(opened, options)
+        plan = checked_plan(opened, options)
     facts = plan_facts(plan)
     if not as_json:
         width, height = plan.pyramid.size
@@ -267,9 +321,13 @@ def _converted(
     slide: Path, destination: str, options: ConvertOptions, as_json: bool, quiet: bool
 ) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
-        show: Callable[[Progress], None] | None = None
-        if not quiet:
-            show = stack.enter_context(display.ProgressDisplay(slide.name))
+        bar = None if quiet else stack.enter_context(display.ProgressDisplay(slide.name))
+
+        def show(progress: Progress) -> None:
+            _Stopped.check()
+            if bar:
+                bar(progress)
+
         summary = convert(slide, destination, options, progress=show)
     if not quiet:
         for note in summary.notes:
@@ -287,7 +345,7 @@ Examples:
   vsv-pyramid info 170782.svs
   vsv-pyramid info 170782.svs --tile-size 1024 --json""",
 )
-@click.argument("slide", type=_PATH)
+@click.argument("slide", type=_Path())
 @_plan_options
 @_as_json
 def info_command(slide: Path, as_json: bool, **values: Any) -> None:
@@ -308,7 +366,7 @@ Examples:
   vsv-pyramid verify images/170782
   vsv-pyramid verify images/170782 --deep --against 170782.svs""",
 )
-@click.argument("target", type=_PATH)
+@click.argument("target", type=_Path())
 @click.option(
     "--deep",
     is_flag=True,
@@ -316,7 +374,7 @@ Examples:
 )
 @click.option(
     "--against",
-    type=_PATH,
+    type=_Path(),
     metavar="SLIDE",
     help="Compare a sample of the tiles with the slide's pixels.",
 )
@@ -348,4 +406,4 @@ def verify_command(
 
 
 def _print_json(document: object) -> None:
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(document, indent=2))

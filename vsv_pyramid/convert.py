@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,19 +14,14 @@ import numpy as np
 from vsv_pyramid import dzi, record
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
-from vsv_pyramid.lanes import PIXELS, Lane
+from vsv_pyramid.lanes import leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
-from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded, opaque, srgb_transform
-from vsv_pyramid.pyramid.quadtree import LeafSource, build
+from vsv_pyramid.pyramid.leaves import encoded, opaque
+from vsv_pyramid.pyramid.quadtree import build
 from vsv_pyramid.slide import Slide, open_slide
-from vsv_pyramid.slide.tiff import RawTiles
 from vsv_pyramid.store import Store, open_store
 
-# Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
-SLIDE_SUFFIXES = frozenset(
-    [".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi"]
-)
 _THUMBNAIL_SIDE = 1024
 
 
@@ -70,12 +65,14 @@ def convert(
     start = time.monotonic()
     store = open_store(destination)
     with open_slide(slide) as opened:
-        plan = make_plan(opened, options)
+        plan = checked_plan(opened, options)
         published = None if options.overwrite else _published(store, plan, opened, options)
         if published:
             return published
         with contextlib.ExitStack() as stack:
             staged = stack.enter_context(store.replacing(plan.folder))
+            if not options.overwrite and _exists(store, plan):
+                raise _other_is_there(store, plan)  # since the first look, by another process
             publication = Publication(staged, plan.folder, plan.pyramid)
             pixels = pixel_leaves(opened, plan.pyramid, plan.origin, options)
             leaves = stack.enter_context(leaf_source(pixels, plan.lane, options))
@@ -117,70 +114,14 @@ def convert(
         )
 
 
-def pixel_leaves(
-    slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
-) -> PixelLeaves:
-    """The leaf source that reads the slide's pixels as the options demand."""
-    return PixelLeaves(
-        slide,
-        pyramid,
-        origin,
-        quality=options.quality,
-        subsampling=options.subsampling,
-        background=options.background_rgb,
-        blank_damaged=options.on_error == "blank",
-        to_srgb=srgb_transform(slide) if options.color == "srgb" else None,
-    )
-
-
-@contextlib.contextmanager
-def leaf_source(pixels: PixelLeaves, lane: Lane, options: ConvertOptions) -> Iterator[LeafSource]:
-    """The base tiles of the lane, until the block ends; `pixels` is what it falls back on."""
-    slide = pixels.slide
-    if lane.name == PIXELS or slide.tiff is None:
-        yield pixels
-        return
-    from vsv_pyramid.pyramid.lossless import LosslessLeaves  # late: not there without a compiler
-
-    raw = RawTiles(slide.path, slide.tiff)
+def checked_plan(slide: Slide, options: ConvertOptions) -> Plan:
+    """The plan, under an id that the layout allows; raises SlideError where the name is none."""
+    plan = make_plan(slide, options)
     try:
-        yield LosslessLeaves(raw, pixels, options.base == "reencode")
-    finally:
-        raw.close()
-
-
-def find_slides(paths: Iterable[Path]) -> list[Path]:
-    """The paths, with each folder replaced by the slide files in it and below, in order of name.
-
-    Raises SlideError for a folder without slides.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        slides = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in SLIDE_SUFFIXES
-            and not file.name.startswith(".")  # "._170782.svs": what macOS leaves on shares
-            and file.is_file()
-        )
-        if not slides:
-            raise SlideError(path, "a folder without slides; give slide files or another folder")
-        found += slides
-    return list(dict.fromkeys(found))
-
-
-def check_ids(slides: Iterable[Path]) -> None:
-    """Raises OptionError where two slides of one call would be published under the same id."""
-    ids: dict[str, Path] = {}
-    for slide in slides:
-        other = ids.setdefault(slide.stem, slide)
-        if other != slide:
-            raise OptionError(
-                f"{other} and {slide} would get the same id; convert them one by one with --id"
-            )
+        dzi.check_id(plan.slide_id)
+    except OptionError as exc:
+        raise SlideError(slide.path, str(exc)) from exc
+    return plan
 
 
 def _published(store: Store, plan: Plan, slide: Slide, options: ConvertOptions) -> Summary | None:
@@ -188,7 +129,7 @@ def _published(store: Store, plan: Plan, slide: Slide, options: ConvertOptions) 
 
     Raises StoreError where it is anything else.
     """
-    if not any(True for _ in store.keys(plan.folder + "/")):
+    if not _exists(store, plan):
         return None
     if store.head(dzi.descriptor_key(plan.folder)) is not None:
         try:
@@ -196,11 +137,20 @@ def _published(store: Store, plan: Plan, slide: Slide, options: ConvertOptions) 
         except (DescriptorError, StoreError):
             document = None
         if document and record.is_current(document, slide, options):
-            tiles, size = document["pyramid"]["tile_count"], document["pyramid"]["bytes"]
+            tiles, size = (document["pyramid"].get(key, 0) for key in ("tile_count", "bytes"))
             return _summary(slide, store, plan, "skipped", tiles, size, 0.0, ())
-    raise StoreError(
+    raise _other_is_there(store, plan)
+
+
+def _exists(store: Store, plan: Plan) -> bool:
+    return any(True for _ in store.keys(plan.folder + "/"))
+
+
+def _other_is_there(store: Store, plan: Plan) -> StoreError:
+    return StoreError(
         f"{store}/{plan.folder}",
-        "holds something else, or this slide with other options; replace it with --overwrite",
+        "holds another file's pyramid, or this one's with other options; replace it with "
+        "--overwrite",
     )
 
 

@@ -20,7 +20,9 @@ class ProgressDisplay:
     def __init__(self, slide_id: str) -> None:
         self._id = slide_id
         self._start = self._last_line = time.monotonic()
-        self._bar = tqdm(desc=slide_id, unit=" tiles") if sys.stderr.isatty() else None
+        self._bar = (
+            tqdm(desc=slide_id, unit=" tiles") if sys.stderr and sys.stderr.isatty() else None
+        )
 
     def __enter__(self) -> ProgressDisplay:
         return self
@@ -36,7 +38,7 @@ class ProgressDisplay:
             self._bar.total = progress.total
             self._bar.set_postfix_str(f"{speed:.3f} gigapixels/s", refresh=False)
             self._bar.update(progress.tiles - self._bar.n)
-        elif now - self._last_line >= _LINE_SECONDS:
+        elif sys.stderr and now - self._last_line >= _LINE_SECONDS:
             self._last_line = now
             print(
                 f"{self._id}: {progress.tiles:,} of {progress.total:,} tiles, "

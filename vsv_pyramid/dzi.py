@@ -55,12 +55,10 @@ def parse(xml: bytes) -> Descriptor:
     try:
         image = ElementTree.fromstring(xml)
     except ElementTree.ParseError as exc:
-        raise DescriptorError(
-            f"the descriptor is not XML ({exc}); convert the slide again"
-        ) from exc
+        raise DescriptorError(f"the descriptor is not XML ({exc})") from exc
     size = image.find(f"{{{NAMESPACE}}}Size")
     if image.tag != f"{{{NAMESPACE}}}Image" or size is None:
-        raise DescriptorError("the descriptor has no DeepZoom Image and Size; convert again")
+        raise DescriptorError("the descriptor has no DeepZoom Image and Size")
     try:
         descriptor = Descriptor(
             Size(int(size.attrib["Width"]), int(size.attrib["Height"])),
@@ -69,9 +67,9 @@ def parse(xml: bytes) -> Descriptor:
             image.attrib["Format"],
         )
     except (KeyError, ValueError) as exc:
-        raise DescriptorError(f"the descriptor lacks a number: {exc}; convert again") from exc
+        raise DescriptorError(f"the descriptor lacks a number: {exc}") from exc
     if min(*descriptor.size, descriptor.tile_size) < 1 or descriptor.overlap < 0:
-        raise DescriptorError("the descriptor states a size below 1 px; convert again")
+        raise DescriptorError("the descriptor states a size below 1 px")
     return descriptor
 
 

@@ -39,3 +39,6 @@ class StoreError(VsvPyramidError):
 
 class DescriptorError(VsvPyramidError):
     """A DZI descriptor or a slide.json that is not what the layout demands."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; convert the slide again with --overwrite")

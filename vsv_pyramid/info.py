@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vsv_pyramid.convert import leaf_source, pixel_leaves
 from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.lanes import leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.quadtree import LeafSource
@@ -23,8 +24,9 @@ _SAMPLED_PARENTS = 9
 def info(path: Path, options: ConvertOptions) -> dict[str, Any]:
     """The slide's facts and its plan; sizes are in px, bytes are estimated from sampled tiles.
 
-    Raises SlideError where the slide cannot be read, OptionError where its name is no id.
+    Raises SlideError where the slide cannot be read.
     """
+    options = replace(options, on_error="blank")  # a damaged tile is no reason to say nothing
     with open_slide(path) as slide:
         plan = make_plan(slide, options)
         return {
@@ -52,7 +54,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "levels": pyramid_levels(plan.pyramid),
         "tiles": plan.pyramid.tile_count,
         "objects": plan.object_count,
-        "s3_put_dollars": plan.object_count * _PUT_DOLLARS,
+        "s3_put_dollars": round(plan.object_count * _PUT_DOLLARS, 6),
     }
 
 
@@ -63,7 +65,7 @@ def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, 
     return {
         **plan_facts(plan),
         "estimated_bytes": estimate,
-        "s3_month_dollars": estimate / 1e9 * _GB_MONTH_DOLLARS,
+        "s3_month_dollars": round(estimate / 1e9 * _GB_MONTH_DOLLARS, 6),
     }
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Pyramid
+from vsv_pyramid.pyramid.leaves import PixelLeaves, srgb_transform
+from vsv_pyramid.pyramid.quadtree import LeafSource
 from vsv_pyramid.slide import Slide
 from vsv_pyramid.slide.tiff import RawTiles, TiffBase
 
@@ -42,6 +46,38 @@ def choose_lane(
     if options.lane == LOSSLESS:
         raise SlideError(slide.path, f"cannot be copied: {obstacle}; convert it with --lane auto")
     return Lane(PIXELS, obstacle)
+
+
+def pixel_leaves(
+    slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
+) -> PixelLeaves:
+    """The leaf source that reads the slide's pixels as the options demand."""
+    return PixelLeaves(
+        slide,
+        pyramid,
+        origin,
+        quality=options.quality,
+        subsampling=options.subsampling,
+        background=options.background_rgb,
+        blank_damaged=options.on_error == "blank",
+        to_srgb=srgb_transform(slide) if options.color == "srgb" else None,
+    )
+
+
+@contextlib.contextmanager
+def leaf_source(pixels: PixelLeaves, lane: Lane, options: ConvertOptions) -> Iterator[LeafSource]:
+    """The base tiles of the lane, until the block ends; `pixels` is what it falls back on."""
+    slide = pixels.slide
+    if lane.name == PIXELS or slide.tiff is None:
+        yield pixels
+        return
+    from vsv_pyramid.pyramid.lossless import LosslessLeaves  # late: not there without a compiler
+
+    raw = RawTiles(slide.path, slide.tiff)
+    try:
+        yield LosslessLeaves(raw, pixels, options.base == "reencode")
+    finally:
+        raw.close()
 
 
 def _obstacle(

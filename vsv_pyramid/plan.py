@@ -126,11 +126,11 @@ class Plan:
 
     @property
     def object_count(self) -> int:
-        return self.pyramid.tile_count + len(self.associated) + self.icc + 2
+        return sum(1 for _ in self.keys())
 
 
 def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
-    """The plan for a slide. Raises OptionError where its name is no id."""
+    """The plan for a slide, under the id given or its file's stem, be that an id or not."""
     bounds = slide.metadata.bounds if options.bounds else None
     origin, size = ((bounds[0], bounds[1]), Size(*bounds[2:])) if bounds else ((0, 0), slide.size)
     if size.width + origin[0] > slide.size.width or size.height + origin[1] > slide.size.height:
@@ -142,7 +142,7 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
     published = available & set(options.associated)
     pyramid = Pyramid(size, options.tile_size or auto_tile_size(slide.native_tile))
     return Plan(
-        slide_id=slide_id(slide, options),
+        slide_id=options.slide_id or slide.path.stem,
         pyramid=pyramid,
         origin=origin,
         lane=choose_lane(slide, pyramid, origin, options),
@@ -150,11 +150,6 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
         withheld=tuple(sorted(set(slide.associated_names) - published)),
         icc=slide.icc_profile is not None and options.color == "none",
     )
-
-
-def slide_id(slide: Slide, options: ConvertOptions) -> str:
-    """The id given, or the stem of the slide's file name. Raises OptionError."""
-    return dzi.check_id(options.slide_id or slide.path.stem)
 
 
 def auto_tile_size(native: Size | None) -> int:

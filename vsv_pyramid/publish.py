@@ -81,5 +81,5 @@ class Publication:
 
 
 def to_json(document: dict[str, Any]) -> bytes:
-    """The document as the UTF-8 bytes of an indented JSON file."""
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    """The document as the ASCII bytes of an indented JSON file."""
+    return (json.dumps(document, indent=2) + "\n").encode()

@@ -111,10 +111,10 @@ def parse(document: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(document)
     except ValueError as exc:
-        raise DescriptorError(f"slide.json is damaged ({exc}); convert the slide again") from exc
+        raise DescriptorError(f"slide.json is damaged ({exc})") from exc
     for section in _SECTIONS:
         if not isinstance(parsed, dict) or not isinstance(parsed.get(section), dict):
-            raise DescriptorError(f"slide.json has no {section}; convert the slide again")
+            raise DescriptorError(f"slide.json has no {section}")
     return dict(parsed)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import simplejpeg
 
 from vsv_pyramid import compare, dzi, record
-from vsv_pyramid.convert import Progress, pixel_leaves
+from vsv_pyramid.convert import Progress
 from vsv_pyramid.errors import DescriptorError, OptionError, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.lanes import pixel_leaves
 from vsv_pyramid.publish import TileDigest
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.planes import Plane
@@ -66,7 +67,7 @@ def verify(
     the base level and of one middle level with the slide's pixels. Raises StoreError where there
     is no pyramid, and what opening a slide raises.
     """
-    folder = (target.parent if target.suffix == ".dzi" else target).resolve()
+    folder = (target.parent if target.name == "DeepZoom.dzi" else target).absolute()
     store = DirectoryStore(folder.parent)
     report = Report(str(target))
     if store.head(dzi.descriptor_key(folder.name)) is None:
@@ -82,6 +83,7 @@ def verify(
         return report
     check = _Check(store, folder.name, report, descriptor.pyramid, document)
     _check_document(check)
+    _check_images(check)
     present = _check_keys(check)
     _check_headers(check, present)
     if deep:
@@ -95,7 +97,7 @@ def _slide_json(store: Store, folder: str, report: Report) -> dict[str, Any] | N
     try:
         return record.parse(store.get(dzi.slide_json_key(folder)))
     except StoreError:
-        report.errors.append("slide.json is missing; convert the slide again")
+        report.errors.append(str(DescriptorError("slide.json is missing")))
     except DescriptorError as exc:
         report.errors.append(str(exc))
     return None
@@ -114,7 +116,7 @@ def _check_document(check: _Check) -> None:
         "tile count": (stated.get("tile_count"), check.pyramid.tile_count),
     }
     check.report.errors += [
-        f"slide.json and the descriptor do not agree on the {name}; convert the slide again"
+        str(DescriptorError(f"slide.json and the descriptor do not agree on the {name}"))
         for name, (one, other) in pairs.items()
         if one != other
     ]
@@ -122,6 +124,19 @@ def _check_document(check: _Check) -> None:
         check.report.warnings.append(
             f"slide.json is of the id {check.document.get('id')!r}, the folder is {check.folder!r}"
         )
+
+
+def _check_images(check: _Check) -> None:
+    """The associated images that slide.json lists must be there, and be JPEGs."""
+    stated = check.document.get("associated_images") if check.document else None
+    for name in stated.get("published", ()) if isinstance(stated, dict) else ():
+        try:
+            jpeg = check.store.get(dzi.associated_key(check.folder, str(name)))
+        except StoreError:
+            check.report.errors.append(f"the {name} image is missing")
+            continue
+        if compare.luma(jpeg) is None:
+            check.report.errors.append(f"the {name} image is damaged")
 
 
 def _check_keys(check: _Check) -> set[TileAddress]:
@@ -211,8 +226,7 @@ def _check_deep(
     stated = check.document["pyramid"].get("version") if check.document else None
     if not check.report.errors and stated != digest.hexdigest():
         check.report.errors.append(
-            "the tiles are not the ones that slide.json was written for (version digest); "
-            "convert the slide again"
+            str(DescriptorError("slide.json is of other tiles than these (version digest)"))
         )
 
 
@@ -224,7 +238,9 @@ def _check_against(check: _Check, present: set[TileAddress], path: Path) -> None
         options = record.options(check.document)
         origin = int(check.document["origin"]["x"]), int(check.document["origin"]["y"])
     except (KeyError, TypeError, ValueError, OptionError) as exc:
-        check.report.errors.append(f"slide.json states no usable options ({exc}); convert again")
+        check.report.errors.append(
+            str(DescriptorError(f"slide.json states no usable options ({exc})"))
+        )
         return
     with open_slide(path) as slide:
         size, whole = check.pyramid.size, slide.size

@@ -19,9 +19,9 @@ Subsampling = Literal["420", "422", "444"]
 # What chroma is reduced by, across and down.
 FACTORS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 
-# The lowest levels are smaller than a block. What is replicated to fill it makes steep edges, which
-# at quality 95 cost up to 5 dB; at 100 such a tile is a few hundred bytes.
-_BLOCK = 8
+# Of the lowest levels much is replicated to fill a block. That makes steep edges, which at quality
+# 95 cost up to 5 dB; at 100 such a tile is a few hundred bytes.
+_SMALL = 16
 _BEST = 100
 
 Plane: TypeAlias = npt.NDArray[np.uint8]
@@ -64,7 +64,7 @@ def encoded(planes: Planes, quality: int) -> bytes:
     if height % 2 or width % 2:
         # simplejpeg 1.9 reads luma up to the next even row and column, past an odd plane's end
         y = np.pad(y, ((0, height % 2), (0, width % 2)), "edge")[:height, :width]
-    if max(height, width) < _BLOCK:
+    if max(height, width) < _SMALL:
         quality = _BEST
     jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(y, cb, cr, quality=quality)
     return jpeg

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import openslide
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps  # noqa: F401 - see below
 
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Size
@@ -20,6 +20,7 @@ from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
 _PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 _MEGABYTE = 1 << 20
+# ImageFile is imported here since Image imports it late, in whichever thread needs it first.
 
 # The other files of the formats that are more than one file, as (folder, pattern) of the slide.
 _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
@@ -154,8 +155,8 @@ def _plain_image(path: Path) -> openslide.ImageSlide:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
+            with Image.open(path) as opened:
+                image = ImageOps.exif_transpose(opened)
     except Image.DecompressionBombError as exc:
         raise SlideError(
             path, "too large for an image without tiles; save it as a tiled TIFF first"

@@ -64,16 +64,26 @@ class RawTiles:
         self._files: list[BinaryIO] = []
 
     def read(self, column: int, row: int) -> bytes | None:
-        """The tile's bytes, None where the slide has left it out."""
+        """The tile's bytes, None where the slide has left it out. Raises SlideError."""
         index = row * self.base.grid.width + column
         if not self.base.counts[index]:
             return None
         file: BinaryIO | None = getattr(self._local, "file", None)
         if file is None:
-            file = self._local.file = self._path.open("rb", buffering=0)
-            self._files.append(file)
-        file.seek(self.base.offsets[index])
-        return file.read(self.base.counts[index])
+            file = self._local.file = self._opened()
+        try:
+            file.seek(self.base.offsets[index])
+            return file.read(self.base.counts[index])
+        except OSError as exc:
+            raise SlideError(self._path, f"{exc.strerror}; check its disk") from exc
+
+    def _opened(self) -> BinaryIO:
+        try:
+            file = self._path.open("rb", buffering=0)
+        except OSError as exc:
+            raise SlideError(self._path, f"{exc.strerror}; check the path") from exc
+        self._files.append(file)
+        return file
 
     def close(self) -> None:
         for file in self._files:
@@ -109,7 +119,9 @@ def tiff_base(path: Path) -> TiffBase | None:
             )
     except _DAMAGED as exc:
         raise SlideError(
-            path, f"damaged or cut off ({exc}); copy it from the scanner again"
+            path,
+            "damaged or cut off: its TIFF directories cannot be read; copy it from the scanner "
+            "again",
         ) from exc
     size = path.stat().st_size
     if end > size:

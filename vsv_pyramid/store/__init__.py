@@ -16,11 +16,11 @@ __all__ = ["Store", "open_store"]
 def open_store(destination: str) -> Store:
     """The store that a path or a file:// URL names; a folder that lacks is made at the first put.
 
-    Raises OptionError for a scheme that no store serves.
+    Raises OptionError for anything else.
     """
-    url = urlsplit(destination)
-    if len(url.scheme) < 2:  # no scheme, or the drive letter of a Windows path
+    if "://" not in destination and destination:
         return DirectoryStore(Path(destination))
-    if url.scheme == "file":
-        return DirectoryStore(Path(url2pathname(url.netloc + url.path)))
-    raise OptionError(f"{destination}: no store for {url.scheme}://; give a folder")
+    url = urlsplit(destination)
+    if url.scheme == "file" and url.path and url.netloc in ("", "localhost"):
+        return DirectoryStore(Path(url2pathname(url.path)))
+    raise OptionError(f"{destination!r} is no place to publish in; give a folder or a file:// URL")

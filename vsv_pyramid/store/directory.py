@@ -17,16 +17,18 @@ from filelock import FileLock, Timeout
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store.base import StoredObject
 
+_SWEEP_SECONDS = 2.0  # for which another process, sweeping, may hold a lock
+
 _REMEDIES = {
-    errno.EACCES: "no permission; choose another folder with --to, or have it made writable",
-    errno.EPERM: "no permission; choose another folder with --to, or have it made writable",
-    errno.EROFS: "the file system is read-only; choose another folder with --to",
-    errno.ENOSPC: "the disk is full; free some space or choose another folder with --to",
-    errno.EDQUOT: "the quota is used up; free some space or choose another folder with --to",
-    errno.ENOTDIR: "a file is in the way of a folder; choose another folder with --to",
-    errno.EEXIST: "a file is in the way of a folder; choose another folder with --to",
+    errno.EACCES: "no permission; choose another folder, or have it made accessible",
+    errno.EPERM: "no permission; choose another folder, or have it made accessible",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the quota is used up; free some space or choose another folder",
+    errno.ENOTDIR: "a file is in the way of a folder; choose another folder",
+    errno.EEXIST: "a file is in the way of a folder; choose another folder",
     errno.ENOENT: "there is no such object; check the path",
-    errno.EISDIR: "a folder is in the way of a file; choose another folder with --to",
+    errno.EISDIR: "a folder is in the way of a file; choose another folder",
 }
 
 
@@ -70,10 +72,11 @@ class DirectoryStore:
             return file.read(-1 if first is None else first)
 
     def head(self, key: str) -> int | None:
-        try:
-            return self.path(key).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        with _naming(self.path(key)):
+            try:
+                return self.path(key).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]
@@ -89,22 +92,20 @@ class DirectoryStore:
     @contextmanager
     def replacing(self, folder: str) -> Iterator[DirectoryStore]:
         target = self.path(folder)
-        staging = target.with_name(f".{target.name}.partial")
-        aside = target.with_name(f".{target.name}.old")
-        with _made(target.parent), _locked(target):
-            with _naming(target):
-                if aside.exists() and not target.exists():  # a crash between _swap's two renames
-                    aside.rename(target)
-                _clear(aside, staging)
-                staging.mkdir()
-            try:
-                yield _StagedStore(self.root, folder, staging)
-                with _naming(target):
-                    if hasattr(os, "sync"):  # or a power cut could leave renamed but empty files
-                        os.sync()
-                    _swap(staging, target, aside)
-            finally:
-                _clear(aside, staging)
+        staging, aside = _staging(target), _aside(target)
+        with _made(target.parent):
+            _sweep(target.parent)
+            with _locked(target, _SWEEP_SECONDS):
+                try:
+                    with _naming(target):
+                        staging.mkdir()
+                    yield _StagedStore(self.root, folder, staging)
+                    with _naming(target):
+                        if hasattr(os, "sync"):  # or a power cut could leave empty files
+                            os.sync()
+                        _swap(staging, target, aside)
+                finally:
+                    _clear(aside, staging)
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,6 +150,30 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
                 yield prefix + entry.name, entry.stat().st_size
 
 
+def _staging(target: Path) -> Path:
+    """Where what will take the target's place is built."""
+    return target.with_name(f".{target.name}.partial")
+
+
+def _aside(target: Path) -> Path:
+    """Where what the target held is put while its place is taken."""
+    return target.with_name(f".{target.name}.old")
+
+
+def _lock(target: Path) -> Path:
+    return target.with_name(f".{target.name}.lock")
+
+
+def _sweep(folder: Path) -> None:
+    """Clears what dead processes left: what lies beside a target whose lock nobody holds."""
+    helpers = (path for path in folder.glob(".*") if path.suffix in (".lock", ".old", ".partial"))
+    for target in {path.with_name(path.stem.removeprefix(".")) for path in helpers}:
+        with contextlib.suppress(StoreError), _locked(target, 0):
+            if _aside(target).exists() and not target.exists():
+                _aside(target).rename(target)  # it died between _swap's two renames
+            _clear(_aside(target), _staging(target))
+
+
 def _clear(*folders: Path) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,13 +194,13 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Holds the folder's lock, which the system releases when a process dies."""
-    path = target.with_name(f".{target.name}.lock")
+def _locked(target: Path, seconds: float) -> Iterator[None]:
+    """Holds the folder's lock, waited for that long; the system releases it when a process dies."""
+    path = _lock(target)
     lock = FileLock(path)
     with _naming(target.parent):
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=seconds)
         except Timeout as exc:
             raise StoreError(target, "another process writes it; wait for its end") from exc
     try:

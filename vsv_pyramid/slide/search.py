@@ -1,0 +1,51 @@
+"""The slides that a command line names: files, and folders that are searched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vsv_pyramid.errors import OptionError, SlideError
+
+# Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
+SLIDE_SUFFIXES = frozenset(
+    [".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi"]
+)
+
+
+def find_slides(path: Path) -> list[Path]:
+    """The path itself, or the slide files in the folder it is and below, in order of name.
+
+    What is hidden is left out. Raises SlideError for a folder without slides, or one that cannot
+    be read.
+    """
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, folders, files in os.walk(path, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(folder, name)
+            for name in sorted(files)
+            if Path(name).suffix.lower() in SLIDE_SUFFIXES
+            and not name.startswith(".")  # "._170782.svs": what macOS leaves on shares
+        ]
+    if not found:
+        raise SlideError(path, "a folder without slides; give slide files or another folder")
+    return found
+
+
+def _raise(exc: OSError) -> None:
+    raise SlideError(exc.filename, f"{exc.strerror}; check its permissions") from exc
+
+
+def check_ids(slides: Iterable[Path]) -> None:
+    """Raises OptionError where two slides of one call would be published under the same id."""
+    ids: dict[str, Path] = {}
+    for slide in slides:
+        other = ids.setdefault(slide.stem, slide)
+        if other != slide:
+            raise OptionError(
+                f"{other} and {slide} would get the same id; convert them one by one with --id"
+            )

@@ -492,6 +492,44 @@ def test_other_kinds_are_told() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("factors", "kind", "sentence"),
+    [
+        ({11: 0x41}, Unspliceable, "sampling factors"),
+        ({11: 0x22, 14: 0x12, 17: 0x11}, Unspliceable, "sampling factors"),
+        ({11: 0x22, 14: 0x22, 17: 0x22}, StreamError, "more than ten blocks"),
+    ],
+)
+def test_odd_sampling_factors_are_told(
+    factors: dict[int, int], kind: type[StreamError], sentence: str
+) -> None:
+    jpeg = bytearray(saved(subsampling=0))
+    frame = jpeg.index(b"\xff\xc0")
+    for at, factor in factors.items():
+        jpeg[frame + at] = factor
+    with pytest.raises(kind, match=sentence):
+        one(bytes(jpeg))
+
+
+def test_what_is_too_large_or_unlike_is_told() -> None:
+    with pytest.raises(ValueError, match="1 tiles for 2 x 1"):
+        join([saved()], 2, 1, tile_size=(48, 48), size=(96, 48), rgb=False)
+    with pytest.raises(Unspliceable, match="one component"):
+        one(saved("L"), rgb=True)
+    with pytest.raises(Unspliceable, match="larger than 4096"):
+        wide = Variant("").whole(tissue(4104, 8))
+        join([wide], 1, 1, tile_size=(4104, 8), size=(4104, 8), rgb=False)
+    with pytest.raises(Unspliceable, match="larger than a JPEG can be"):
+        tile = Variant("").whole(tissue(4096, 8))
+        join([tile] * 17, 17, 1, tile_size=(4096, 8), size=(17 * 4096, 8), rgb=False)
+    with pytest.raises(Unspliceable, match="other components or sampling factors"):
+        tiles = [saved(subsampling=0), saved(subsampling=2)]
+        join(tiles, 2, 1, tile_size=(48, 48), size=(96, 48), rgb=False)
+    with pytest.raises(Unspliceable, match="its neighbours are"):
+        unlike = [saved(), Variant("").whole(tissue(56, 56))]
+        join(unlike, 2, 1, tile_size=(48, 48), size=(96, 48), rgb=False)
+
+
 def scans(jpeg: bytes) -> tuple[bytes, bytes]:
     at = parse(jpeg).scan
     return jpeg[:at], jpeg[at:-2]

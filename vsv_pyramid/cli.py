@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -45,11 +46,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         signal.signal(number, _Stopped.handler)
     try:
         code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()  # here, where a full disk can still be told
     except click.ClickException as exc:
         exc.show()
         code = exc.exit_code
     except (VsvPyramidError, OSError) as exc:
         _report(exc)
+        if isinstance(exc, OSError) and sys.stdout:
+            # or what stdout could not take would be tried, and complained of, once more at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_WRONG_USE if isinstance(exc, OptionError) else EXIT_FAILED
     except _Stopped as exc:
         for number in _SIGNALS:  # or a late one would end the interpreter in its last moments

@@ -25,27 +25,28 @@ if os.environ.get("VSV_PYRAMID_ASAN") == "1":
 if os.environ.get("VSV_PYRAMID_FUZZ") == "1":
     compile_args = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,fuzzer-no-link"]
 
-setup(
-    ext_modules=cythonize(
-        [
-            Extension(
-                "vsv_pyramid.jpeg._splice",
-                ["vsv_pyramid/jpeg/_splice.pyx"],
-                depends=["vsv_pyramid/jpeg/_vector.h"],
-                define_macros=macros,
-                extra_compile_args=compile_args,
-                extra_link_args=link_args,
-                optional=not checked,
-            )
-        ],
-        compiler_directives={
-            "language_level": 3,
-            "boundscheck": checked,
-            "wraparound": False,
-            "initializedcheck": checked,
-            "nonecheck": checked,
-            "cdivision": True,
-        },
-        force=True,
-    )
+extensions = cythonize(
+    [
+        Extension(
+            "vsv_pyramid.jpeg._splice",
+            ["vsv_pyramid/jpeg/_splice.pyx"],
+            depends=["vsv_pyramid/jpeg/_vector.h"],
+            define_macros=macros,
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+        )
+    ],
+    compiler_directives={
+        "language_level": 3,
+        "boundscheck": checked,
+        "wraparound": False,
+        "initializedcheck": checked,
+        "nonecheck": checked,
+        "cdivision": True,
+    },
+    force=True,
 )
+for extension in extensions:
+    extension.optional = not checked  # cythonize does not hand it on
+
+setup(ext_modules=extensions)

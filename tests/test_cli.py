@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 import pytest
-from PIL import Image
+from PIL import Image, features
 from tifffile import TiffWriter
 
 from tests.conftest import Run
@@ -134,6 +134,11 @@ def test_version(run: Run) -> None:
     pillow = "pillow-simd" if ".post" in PIL.__version__ else "pillow"
     for name in ("vsv-pyramid ", "openslide 4", "libjpeg-turbo ", f"{pillow} {PIL.__version__}"):
         assert name in outcome.out
+
+
+def test_pillow_has_littlecms() -> None:
+    """Or the tests of colours would be skipped."""
+    assert features.check("littlecms2")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="make installs Pillow-SIMD on Linux only")

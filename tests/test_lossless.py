@@ -181,9 +181,11 @@ def test_the_lane_and_its_reason(tiff: Path, tmp_path: Path) -> None:
     assert "not JPEG" in lane(deflated, tile_size=384).reason
 
 
-def test_without_the_kernel(tiff: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_kernel(tiff: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert "the kernel was not compiled" in lane(tiff, tile_size=384).reason
+    summary = convert(tiff, str(tmp_path), ConvertOptions(tile_size=384, workers=2))
+    assert "install a C compiler" in summary.notes[0]
 
 
 def saved(pixels: Pixels, **settings: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -18,29 +19,42 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONSOLES = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
-    source = tmp_path / "source"  # not here: what an earlier build left would be shipped again
+def wheel(tmp_path: Path, **environment: str) -> set[str]:
+    """The names in a wheel built of a clean copy: what an earlier build left is not in it."""
+    source = tmp_path / "source"
     source.mkdir()
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in ("vsv_pyramid", "tests"):
-        shutil.copytree(ROOT / name, source / name)
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.so"))
     shutil.copy(ROOT / "cli.py", source)
-    subprocess.run([*command, str(source)], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-    assert {name.split("/")[0] for name in names} == {"vsv_pyramid", "vsv_pyramid-0.1.0.dist-info"}
-    shipped = {name for name in names if name.startswith("vsv_pyramid/")}
-    package = ROOT / "vsv_pyramid"
-    compiled = {name for name in shipped if "/_splice." in name and not name.endswith(".pyi")}
-    assert len(compiled) == 1
-    assert shipped - compiled == {
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
+    subprocess.run([*command, str(source)], check=True, env=os.environ | environment)
+    (path,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return set(archive.namelist())
+
+
+def modules() -> set[str]:
+    return {
         path.relative_to(ROOT).as_posix()
-        for path in package.rglob("*")
+        for path in (ROOT / "vsv_pyramid").rglob("*")
         if path.suffix in (".py", ".pyi", ".typed")
     }
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+    names = wheel(tmp_path)
+    assert {name.split("/")[0] for name in names} == {"vsv_pyramid", "vsv_pyramid-0.1.0.dist-info"}
+    shipped = {name for name in names if name.startswith("vsv_pyramid/")}
+    compiled = {name for name in shipped if "/_splice." in name and not name.endswith(".pyi")}
+    assert len(compiled) == 1
+    assert shipped - compiled == modules()
+
+
+def test_without_a_compiler_all_but_the_kernel_is_there(tmp_path: Path) -> None:
+    names = wheel(tmp_path, CC="/bin/false")
+    assert {name for name in names if name.startswith("vsv_pyramid/")} == modules()
 
 
 def numberless(text: str) -> str:

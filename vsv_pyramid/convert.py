@@ -14,7 +14,7 @@ import numpy as np
 from vsv_pyramid import dzi, record
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
-from vsv_pyramid.lanes import leaf_source, pixel_leaves
+from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
@@ -187,6 +187,8 @@ def _notes(
         notes.append("the slide has no ICC profile: its colours are as they were")
     if options.bounds and slide.metadata.bounds is None:
         notes.append("the slide states no scanned bounds: all of it was converted")
+    if plan.lane.reason == NO_KERNEL:
+        notes.append(f"base tiles are decoded and encoded: {NO_KERNEL}")
     if blanked:
         notes.append(f"{len(blanked)} damaged tiles were left blank, the first is {min(blanked)}")
     return tuple(notes)

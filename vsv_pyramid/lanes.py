@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LOSSLESS, PIXELS = "lossless", "pixels"
 LANES = ("auto", LOSSLESS, PIXELS)
 
+NO_KERNEL = "the kernel was not compiled; install a C compiler and this program again"
+
 # OpenSlide shows these vendors' tiles where the TIFF has them; others overlap, or lie elsewhere.
 _VENDORS = ("aperio", "generic-tiff")
 
@@ -108,7 +110,7 @@ def _obstacle(
         ),
         (
             importlib.util.find_spec("vsv_pyramid.jpeg._splice") is None,
-            "the kernel was not compiled; install a C compiler and this program again",
+            NO_KERNEL,
         ),
     )
     return next((sentence for holds, sentence in obstacles if holds), None) or _refused(base, slide)

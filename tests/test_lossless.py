@@ -25,6 +25,7 @@ from vsv_pyramid.errors import SlideError, TileError
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.lanes import Lane
 from vsv_pyramid.plan import ConvertOptions, make_plan
+from vsv_pyramid.pyramid.planes import Subsampling
 from vsv_pyramid.slide import open_slide
 from vsv_pyramid.verify import verify
 
@@ -293,9 +294,9 @@ def test_the_base_can_be_encoded_anew(real_slide: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("subsampling", ["420", "422", "444"])
 @pytest.mark.parametrize("lane", ["lossless", "pixels"])
 def test_subsampling_of_the_levels_above(
-    small_slide: Path, tmp_path: Path, subsampling: str, lane: str
+    small_slide: Path, tmp_path: Path, subsampling: Subsampling, lane: str
 ) -> None:
-    options = ConvertOptions(subsampling=subsampling, lane=lane, tile_size=240, workers=2)  # type: ignore[arg-type]
+    options = ConvertOptions(subsampling=subsampling, lane=lane, tile_size=240, workers=2)
     summary = convert(small_slide, str(tmp_path), options)
     assert slide_json(summary)["pyramid"]["chroma_subsampling"] == ":".join(subsampling)
     tile = (Path(summary.target).parent / "DeepZoom_files/10/0_0.jpeg").read_bytes()

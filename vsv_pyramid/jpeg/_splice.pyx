@@ -29,6 +29,7 @@ cdef extern from "_vector.h" nogil:
     v8 v8_add(v8, v8)
     v8 v8_sub(v8, v8)
     v8 v8_times(v8, int16_t)
+    v8 v8_dc(v8, int16_t)
     void v8_pixels(uint8_t*, v8, v8, v8, v8)
     v8 v8_widen(const uint8_t*)
     v8 v8_halved(v8)
@@ -570,7 +571,7 @@ cdef Status integrate(int16_t* coefficients, Tile* tile, const Job* job) noexcep
     """DC differences to DC values."""
     cdef int32_t last[3]
     cdef uint32_t b, restart = 0
-    cdef int32_t high = 0, pixel
+    cdef int32_t high = 0
     cdef int16_t* slot
     cdef int c
     for b in range(tile.walked):
@@ -581,10 +582,7 @@ cdef Status integrate(int16_t* coefficients, Tile* tile, const Job* job) noexcep
         c = tile.places[b].component
         last[c] += slot[0]
         high |= last[c] if last[c] >= 0 else ~last[c]
-        tile.dc[b] = <int16_t>last[c]
-        # A pixel is an eighth of the dequantised DC; the level shift and the rounding come along.
-        pixel = (tile.dc[b] * <int32_t>job.part[c].quantisation[0] << HALF_BITS - 3) + (257 << HALF_BITS - 1)
-        slot[0] = <int16_t>max(-16384, min(16383, pixel))
+        tile.dc[b] = slot[0] = <int16_t>last[c]
     return DONE if high < 32768 else RANGE
 
 
@@ -600,7 +598,7 @@ cdef void halve(int16_t* coefficients, int number, const Job* job) noexcept nogi
     cdef int16_t* line
     cdef uint8_t* out
     cdef uint8_t pixels[4 * 32]
-    cdef int c, row, column, y, inside_x, inside_y
+    cdef int c, row, column, first, y, inside_x, inside_y
     for c in range(job.parts):
         part = &job.part[c]
         for row in range(part.rows):
@@ -618,9 +616,13 @@ cdef void halve(int16_t* coefficients, int number, const Job* job) noexcept nogi
             memset(line, 0, part.pitch * sizeof(int16_t))
             if inside_y <= 0:
                 continue
-            for column in range(part.columns):
+            # From here on blocks straddle the crop's edge, or all do.
+            first = max(0, (part.width >> 3) - left * part.columns)
+            if part.unit == 8 or inside_y < 8:
+                first = 0
+            for column in range(first, part.columns):
                 inside_x = part.width - (left * part.columns + column) * 8
-                if inside_x > 0 and (part.unit == 8 or inside_x < 8 or inside_y < 8):
+                if inside_x > 0:
                     whole(tile, part, c, row, column, min(8, inside_x), min(8, inside_y), job,
                           part.plane + (top * part.rows + row) * part.unit * part.stride
                           + (left * part.columns + column) * part.unit)
@@ -646,8 +648,7 @@ cdef void idct4(const int16_t* group, const int16_t* scale, uint8_t* out, size_t
     cdef v8 g0
     cdef int i
     for i in range(4):
-        # The DC comes scaled already, from `integrate`.
-        g0 = v8_times(v8_load(group + 8 * i), scale[i]) if i else v8_load(group)
+        g0 = v8_times(v8_load(group + 8 * i), scale[i]) if i else v8_dc(v8_load(group), scale[0])
         transform4(
             g0, v8_times(v8_load(group + 8 * i + 32), scale[4 + i]), v8_times(v8_load(group + 8 * i + 64), scale[8 + i]),
             v8_times(v8_load(group + 8 * i + 96), scale[12 + i]), half + 4 * i,
@@ -1094,8 +1095,7 @@ cdef void weigh(Part* part) noexcept nogil:
                 step[slot] /= 2
             # The 4-point transform has sqrt(1/2) in its middle frequency.
             weight = step[slot] * (sqrt(0.5) if u == 2 else 1) * (sqrt(0.5) if v == 2 else 1)
-            if i:
-                part.scale[slot] = <int16_t>(weight * (1 << 16 + HALF_BITS))
+            part.scale[slot] = <int16_t>(weight * (1 << 16 + HALF_BITS)) if i else <int16_t>min(32767, part.quantisation[0])
     for i in range(64):
         u = NATURAL[i] >> 3
         v = NATURAL[i] & 7

@@ -18,6 +18,19 @@ static inline v8 v8_sub(v8 a, v8 b) { return _mm_sub_epi16(a, b); }
 /* a * b / 2**16, rounded down */
 static inline v8 v8_times(v8 a, int16_t b) { return _mm_mulhi_epi16(a, _mm_set1_epi16(b)); }
 
+/* DC values as pixels with VSV_HALF_BITS of fraction: an eighth of the dequantised value, the level
+   shift and the rounding; clamped so that sums with it stay within 16 bits */
+static inline v8 v8_dc(v8 dc, int16_t step)
+{
+    __m128i low = _mm_mullo_epi16(dc, _mm_set1_epi16(step));
+    __m128i high = _mm_mulhi_epi16(dc, _mm_set1_epi16(step));
+    v8 a = _mm_packs_epi32(_mm_unpacklo_epi16(low, high), _mm_unpackhi_epi16(low, high));
+    a = _mm_adds_epi16(a, a);
+    a = _mm_adds_epi16(a, a);
+    a = _mm_adds_epi16(a, _mm_set1_epi16(257 << (VSV_HALF_BITS - 1)));
+    return _mm_max_epi16(_mm_set1_epi16(-16384), _mm_min_epi16(a, _mm_set1_epi16(16383)));
+}
+
 /* 32 pixels: the first of a, b, c and d, the second of each, and so on */
 static inline void v8_pixels(uint8_t *out, v8 a, v8 b, v8 c, v8 d)
 {
@@ -75,6 +88,15 @@ static inline v8 v8_times(v8 a, int16_t b)
     for (int i = 0; i < 8; i++)
         a.x[i] = (int16_t)((a.x[i] * b) >> 16);
     return a;
+}
+
+static inline v8 v8_dc(v8 dc, int16_t step)
+{
+    for (int i = 0; i < 8; i++) {
+        int64_t x = ((int64_t)dc.x[i] * step << (VSV_HALF_BITS - 3)) + (257 << (VSV_HALF_BITS - 1));
+        dc.x[i] = (int16_t)(x < -16384 ? -16384 : x > 16383 ? 16383 : x);
+    }
+    return dc;
 }
 
 static inline uint8_t v8_pixel(int16_t x)

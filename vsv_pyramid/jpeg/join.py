@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -57,47 +58,45 @@ def join(
     if len(tiles) != columns * rows:
         raise ValueError(f"{len(tiles)} tiles for {columns} x {rows}")
     sources = [tile or None for tile in tiles]
-    streams: list[Stream | None] = [None] * len(tiles)
-    first: Stream | None = None
+    kinds: list[_Kind | None] = [None] * len(tiles)
+    first: _Kind | None = None
     for i, tile in enumerate(sources):
         if tile is None:
             continue
         try:
-            streams[i] = stream = _stream(tile, tables)
+            kinds[i] = kind = _kind(tile, tables)
             if first is None:
-                first = stream
-                _check(stream, columns, rows, tile_size, rgb)
-            elif stream is not first:
-                _check_alike(stream, first)
+                first = kind
+                _check(kind, columns, rows, tile_size, rgb)
+            elif kind is not first:
+                _check_alike(kind, first)
         except StreamError as exc:
             raise type(exc)(exc.reason, (i % columns, i // columns)) from exc
     if first is None:
         raise Unspliceable("every tile is empty")
-    sampling = _sampling(first)
     half_width, half_height = -(-size[0] // 2), -(-size[1] // 2)
     fx, fy = _FACTORS[subsampling]
     luma = np.empty((half_height, half_width), np.uint8)
-    # Gray has no chroma of its own to overwrite this.
     cb, cr = (
-        np.full((-(-half_height // fy), -(-half_width // fx)), 128, np.uint8) for _ in range(2)
+        np.empty((-(-half_height // fy), -(-half_width // fx)), np.uint8) for _ in range(2)
     )
-    fallback = _fallback(len(sampling), rgb)
+    if len(first.sampling) == 1:  # gray has no chroma of its own
+        cb[:] = cr[:] = 128
     jpeg = splice(
         sources,
-        [stream.scan if stream else 0 for stream in streams],
-        [_coding(stream.coding) if stream else None for stream in streams],
-        [stream.restart if stream else 0 for stream in streams],
+        [kind.stream.scan if kind else 0 for kind in kinds],
+        [kind.coding if kind else None for kind in kinds],
+        [kind.stream.restart if kind else 0 for kind in kinds],
         columns,
         rows,
         (*tile_size,),
         (*size,),
-        sampling,
-        first.quantisation,
+        first.sampling,
+        first.stream.quantisation,
         (fx, fy),
         rgb,
-        _header(first, first.coding, size, rgb),
-        _header(first, fallback, size, rgb),
-        _coding(fallback),
+        *_headers(first, (*size,), rgb),
+        _fallback_coding(len(first.sampling), rgb),
         luma,
         cb,
         cr,
@@ -105,8 +104,18 @@ def join(
     return Joined(jpeg, (luma, cb, cr))
 
 
-def _stream(tile: bytes, tables: bytes) -> Stream:
-    """The tile's header, read once for all tiles that share it.
+@dataclass(frozen=True, eq=False)
+class _Kind:
+    """What all tiles with the same header share; the same one for all of them, so that it can be
+    told and cached by its identity."""
+
+    stream: Stream
+    sampling: tuple[tuple[int, int], ...]
+    coding: Coding
+
+
+def _kind(tile: bytes, tables: bytes) -> _Kind:
+    """The tile's kind; its header is read once for all tiles that share it.
 
     Headers cost more in Python than the scan in C.
     """
@@ -114,22 +123,30 @@ def _stream(tile: bytes, tables: bytes) -> Stream:
     if sos >= 0 and sos + 4 <= len(tile):
         head = tile[: sos + 2 + int.from_bytes(tile[sos + 2 : sos + 4], "big")]
         try:
-            return _parsed(head, tables)
+            return _kind_of_head(head, tables)
         except StreamError:
             # What was found may not have been the scan's header, but part of a thumbnail in a
             # marker before it.
             pass
-    return parse(tile, tables)
+    return _read_kind(tile, tables)
+
+
+def _read_kind(head: bytes, tables: bytes) -> _Kind:
+    stream = parse(head, tables)
+    return _Kind(stream, _sampling(stream), _coding(stream.coding))
+
+
+_kind_of_head = lru_cache(maxsize=64)(_read_kind)
 
 
 @lru_cache(maxsize=64)
-def _parsed(head: bytes, tables: bytes) -> Stream:
-    return parse(head, tables)
-
-
-@lru_cache(maxsize=64)
-def _header(stream: Stream, coding: _Tables, size: tuple[int, int], rgb: bool) -> bytes:
-    return header(stream, _sampling(stream), coding, size, rgb)
+def _headers(kind: _Kind, size: tuple[int, int], rgb: bool) -> tuple[bytes, bytes]:
+    """The joined tile's header, with its kind's own tables and with the fallback's."""
+    own, fallback = kind.stream.coding, _fallback(len(kind.sampling), rgb)
+    return (
+        header(kind.stream, kind.sampling, own, size, rgb),
+        header(kind.stream, kind.sampling, fallback, size, rgb),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -146,6 +163,11 @@ def _fallback(count: int, rgb: bool) -> _Tables:
     return (LUMINANCE,) * count if rgb else (LUMINANCE, CHROMINANCE, CHROMINANCE)[:count]
 
 
+@lru_cache
+def _fallback_coding(count: int, rgb: bool) -> Coding:
+    return _coding(_fallback(count, rgb))
+
+
 def _sampling(stream: Stream) -> tuple[tuple[int, int], ...]:
     """(h, v) per component.
 
@@ -154,13 +176,14 @@ def _sampling(stream: Stream) -> tuple[tuple[int, int], ...]:
     return tuple((c.h, c.v) for c in stream.components) if len(stream.components) > 1 else ((1, 1),)
 
 
-def _check(stream: Stream, columns: int, rows: int, tile_size: tuple[int, int], rgb: bool) -> None:
+@lru_cache(maxsize=64)
+def _check(kind: _Kind, columns: int, rows: int, tile_size: tuple[int, int], rgb: bool) -> None:
+    stream, sampling = kind.stream, kind.sampling
     if (stream.width, stream.height) != tile_size:
         raise Unspliceable(
             f"{stream.width} x {stream.height} px where the slide's tiles are "
             f"{tile_size[0]} x {tile_size[1]}"
         )
-    sampling = _sampling(stream)
     h, v = sampling[0]
     if (
         h > 2
@@ -182,13 +205,14 @@ def _check(stream: Stream, columns: int, rows: int, tile_size: tuple[int, int], 
         raise Unspliceable("a joined tile larger than a JPEG can be")
 
 
-def _check_alike(stream: Stream, first: Stream) -> None:
+def _check_alike(kind: _Kind, other: _Kind) -> None:
+    stream, first = kind.stream, other.stream
     if (stream.width, stream.height) != (first.width, first.height):
         raise Unspliceable(
             f"{stream.width} x {stream.height} px where its neighbours are "
             f"{first.width} x {first.height}"
         )
-    if _sampling(stream) != _sampling(first):
+    if kind.sampling != other.sampling:
         raise Unspliceable("other components or sampling factors than its neighbours'")
     if stream.quantisation != first.quantisation:
         raise Unspliceable("other quantisation tables than its neighbours'")

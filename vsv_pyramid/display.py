@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.verify import Report
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _LINE_SECONDS = 8.0
 
@@ -20,9 +21,7 @@ class ProgressDisplay:
     def __init__(self, slide_id: str) -> None:
         self._id = slide_id
         self._start = self._last_line = time.monotonic()
-        self._bar = (
-            tqdm(desc=slide_id, unit=" tiles") if sys.stderr and sys.stderr.isatty() else None
-        )
+        self._bar = _bar(slide_id) if sys.stderr and sys.stderr.isatty() else None
 
     def __enter__(self) -> ProgressDisplay:
         return self
@@ -46,6 +45,12 @@ class ProgressDisplay:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+def _bar(slide_id: str) -> tqdm[NoReturn]:
+    from tqdm import tqdm  # late: its import takes a tenth of the start
+
+    return tqdm(desc=slide_id, unit=" tiles")
 
 
 def summary_line(summary: Summary) -> str:

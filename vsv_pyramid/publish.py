@@ -6,35 +6,33 @@ descriptor last: a pyramid is complete if and only if its descriptor exists.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from typing import Any
+
+import xxhash
 
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store
 
-_DIGEST_BYTES = 16
-
-
 class TileDigest:
-    """A digest over tiles that come in any order, from several threads: the sum of one hash for
-    each tile's address and bytes."""
+    """A digest over tiles that come in any order, from several threads: the sum of one hash (XXH3,
+    128 bits) for each tile's address and bytes."""
 
     def __init__(self) -> None:
         self._sum = 0
         self._lock = threading.Lock()
 
     def add(self, address: TileAddress, jpeg: bytes) -> None:
-        tile = hashlib.blake2b(f"{address} ".encode(), digest_size=_DIGEST_BYTES)
+        tile = xxhash.xxh3_128(f"{address} ".encode())
         tile.update(jpeg)
         with self._lock:
-            self._sum += int.from_bytes(tile.digest(), "big")
+            self._sum += tile.intdigest()
 
     def hexdigest(self) -> str:
-        return (self._sum % (1 << 8 * _DIGEST_BYTES)).to_bytes(_DIGEST_BYTES, "big").hex()
+        return f"{self._sum % (1 << 128):032x}"
 
 
 class Publication:

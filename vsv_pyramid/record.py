@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from importlib.metadata import version
 from typing import Any
 
 import openslide
 import PIL
+import simplejpeg
 from PIL import features
 
 from vsv_pyramid import __version__, dzi
@@ -31,7 +31,7 @@ def software() -> dict[str, str]:
         "openslide": openslide.__library_version__,
         "libjpeg-turbo": features.version("libjpeg_turbo") or "none",
         pillow: PIL.__version__,
-        "simplejpeg": version("simplejpeg"),
+        "simplejpeg": simplejpeg.__version__,
     }
 
 

@@ -10,6 +10,7 @@ class Coding:
         use: tuple[int, ...],
     ) -> None: ...
 
+def halved(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None: ...
 def splice(
     sources: list[bytes | None],
     starts: list[int],

@@ -18,7 +18,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.math cimport M_PI, cos, sqrt
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from vsv_pyramid.jpeg.stream import ZIGZAG, StreamError
 
@@ -30,11 +30,14 @@ cdef extern from "_vector.h" nogil:
     v8 v8_sub(v8, v8)
     v8 v8_times(v8, int16_t)
     v8 v8_dc(v8, int16_t)
+    bint v8_flat(const int16_t*)
     void v8_pixels(uint8_t*, v8, v8, v8, v8)
     v8 v8_widen(const uint8_t*)
     v8 v8_halved(v8)
     v8 v8_128()
     void v8_narrow(uint8_t*, v8)
+    int before_ff(const uint8_t*)
+    size_t count_ff(const uint8_t*, size_t)
 
 cdef enum:
     BITS = 11  # of the first-level lookup
@@ -254,12 +257,14 @@ cdef inline Symbol valued(uint64_t window, uint32_t symbol, int length, bint dc)
     return s
 
 
-cdef Symbol read_symbol(uint64_t window, const Pair* pair, bint dc) noexcept nogil:
-    """The symbol at the head of the window, 27 bits at most, without the lookup."""
+cdef Symbol read_symbol(uint64_t window, const Pair* pair, bint dc, int length=1) noexcept nogil:
+    """The symbol at the head of the window, 27 bits at most, without the lookup.
+
+    Its code has this length at least.
+    """
     cdef Symbol s
     cdef const Huffman* h = &pair.dc if dc else &pair.ac
     cdef uint32_t peek = <uint32_t>(window >> 48)
-    cdef int length = 1
     while length <= 16 and peek >= h.limit[length]:
         length += 1
     if length > 16:
@@ -287,7 +292,7 @@ cdef void tabulate(Entry* dc, Entry* ac, const Pair* pair) noexcept nogil:
             e.first = 65
             if 0 < s.bits <= BITS:
                 e.bits, e.first, e.value = s.bits, s.advance, s.value
-            elif s.bits and s.code_bits <= BITS:
+            elif 0 < s.code_bits <= BITS:
                 # At least the code has been found; common at high quality, where values are long.
                 e.code_bits = s.code_bits
                 e.value = s.symbol
@@ -351,17 +356,24 @@ cdef Status unstuff(Tile* tile, uint32_t segments) noexcept nogil:
     """
     cdef const uint8_t* at = tile.source
     cdef const uint8_t* end = at + tile.size
-    cdef const uint8_t* mark
     cdef uint8_t* out = tile.data
+    cdef int plain
     cdef uint32_t segment = 0
     tile.segments[0] = 0
     while at < end:
-        mark = <const uint8_t*>memchr(at, 0xFF, end - at)
-        if mark == NULL:
-            mark = end
-        memcpy(out, at, mark - at)
-        out += mark - at
-        at = mark + 1
+        if end - at >= 16:
+            memcpy(out, at, 16)
+            plain = before_ff(at)
+            out += plain
+            at += plain
+            if plain == 16:
+                continue
+        elif at[0] != 0xFF:
+            out[0] = at[0]
+            out += 1
+            at += 1
+            continue
+        at += 1
         if at >= end:
             break
         if at[0] == 0:
@@ -421,7 +433,7 @@ cdef inline bint step(Lane* a, uint64_t* window) noexcept nogil:
         if e.code_bits:
             s = valued(window[0], e.value, e.code_bits, a.k == 0)
         else:
-            s = read_symbol(window[0], a.pairs + a.places[a.block].pair, a.k == 0)
+            s = read_symbol(window[0], a.pairs + a.places[a.block].pair, a.k == 0, BITS + 1 if e.first == 65 else 1)
         k = a.k + s.advance
         if s.bits == 0 or (k - 1) & 64:
             a.failed = 1
@@ -647,6 +659,11 @@ cdef void idct4(const int16_t* group, const int16_t* scale, uint8_t* out, size_t
     cdef v8 rows[4]
     cdef v8 g0
     cdef int i
+    if v8_flat(group):  # glass, half of a slide
+        g0 = v8_dc(v8_load(group), scale[0])
+        for i in range(4):
+            v8_pixels(out + i * stride, g0, g0, g0, g0)
+        return
     for i in range(4):
         g0 = v8_times(v8_load(group + 8 * i), scale[i]) if i else v8_dc(v8_load(group), scale[0])
         transform4(
@@ -1014,32 +1031,24 @@ cdef Status emit(Writer* w, const Job* job, Coding target, bint transcode, const
     return DONE
 
 
-cdef size_t stuffing(const uint8_t* at, size_t length) noexcept nogil:
-    """How many bytes need a 00 behind them."""
-    cdef const uint8_t* end = at + length
-    cdef size_t count = 0
-    while at < end:
-        at = <const uint8_t*>memchr(at, 0xFF, end - at)
-        if at == NULL:
-            break
-        at += 1
-        count += 1
-    return count
-
-
 cdef void stuff(uint8_t* out, const uint8_t* at, size_t length) noexcept nogil:
+    """Copy the bytes with a 00 behind each FF."""
     cdef const uint8_t* end = at + length
-    cdef const uint8_t* mark
+    cdef int plain
     while at < end:
-        mark = <const uint8_t*>memchr(at, 0xFF, end - at)
-        if mark == NULL:
-            memcpy(out, at, end - at)
-            return
-        memcpy(out, at, mark + 1 - at)
-        out += mark + 1 - at
-        out[0] = 0
+        if end - at >= 16:
+            memcpy(out, at, 16)
+            plain = before_ff(at)
+            out += plain
+            at += plain
+            if plain == 16:
+                continue
+        out[0] = at[0]
         out += 1
-        at = mark + 1
+        if at[0] == 0xFF:
+            out[0] = 0
+            out += 1
+        at += 1
 
 
 # --- The whole ------------------------------------------------------------------------------------
@@ -1184,6 +1193,28 @@ cdef _measure(Job* job, tuple tile_size, tuple size, tuple sampling, tuple quant
     job.coefficients = offset + GROUP
 
 
+def halved(const uint8_t[:, ::1] plane, uint8_t[:, ::1] out):
+    """Fill `out` with the plane at half size, rounded up: a 2x2 box, the last row and column
+    replicated."""
+    cdef Py_ssize_t high = plane.shape[0]
+    cdef Py_ssize_t wide = plane.shape[1]
+    cdef Py_ssize_t x, y
+    cdef const uint8_t* p
+    cdef const uint8_t* q
+    cdef uint8_t* to
+    if out.shape[0] != (high + 1) // 2 or out.shape[1] != (wide + 1) // 2 or high == 0 or wide == 0:
+        raise ValueError("the half of another plane")
+    with nogil:
+        for y in range(out.shape[0]):
+            p = &plane[2 * y, 0]
+            q = p + (wide if 2 * y + 1 < high else 0)
+            to = &out[y, 0]
+            for x in range(wide // 2):
+                to[x] = (p[2 * x] + p[2 * x + 1] + q[2 * x] + q[2 * x + 1] + 2) >> 2
+            if wide & 1:
+                to[wide // 2] = (p[wide - 1] + q[wide - 1] + 1) >> 1
+
+
 def splice(
     list sources, list starts, list codings, list intervals, int columns, int rows, tuple tile_size, tuple size,
     tuple sampling, tuple quantisation, tuple subsampling, bint rgb, bytes header, bytes fallback_header,
@@ -1290,7 +1321,7 @@ def splice(
             status = run(&job, &w, arena, words, scratch, coding, fallback, white, &transcoded, &culprit)
             if status == DONE:
                 finish(&job, luma, cb, cr, planes + plane_bytes)
-                length = w.length + stuffing(w.data, w.length)
+                length = w.length + count_ff(w.data, w.length)
         if status == MEMORY:
             raise MemoryError
         if status == LACKING:

@@ -31,6 +31,15 @@ static inline v8 v8_dc(v8 dc, int16_t step)
     return _mm_max_epi16(_mm_set1_epi16(-16384), _mm_min_epi16(a, _mm_set1_epi16(16383)));
 }
 
+/* Whether of 16 rows all but the first are zero */
+static inline int v8_flat(const int16_t *p)
+{
+    v8 any = v8_load(p + 8);
+    for (int i = 2; i < 16; i++)
+        any = _mm_or_si128(any, v8_load(p + 8 * i));
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(any, _mm_setzero_si128())) == 0xFFFF;
+}
+
 /* 32 pixels: the first of a, b, c and d, the second of each, and so on */
 static inline void v8_pixels(uint8_t *out, v8 a, v8 b, v8 c, v8 d)
 {
@@ -54,6 +63,30 @@ static inline void v8_narrow(uint8_t *p, v8 a)
 {
     a = _mm_srli_epi16(_mm_add_epi16(a, _mm_set1_epi16(65)), 7);
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(a, a));
+}
+
+/* How many of 16 bytes come before the first FF */
+static inline int before_ff(const uint8_t *p)
+{
+    int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8(-1)));
+    return mask ? __builtin_ctz(mask) : 16;
+}
+
+static inline size_t count_ff(const uint8_t *p, size_t length)
+{
+    size_t i = 0, count = 0;
+    while (length - i >= 16) {
+        /* 255 times at most, or a byte of the sum overflows */
+        size_t stop = i + (length - i > 255 * 16 ? 255 * 16 : (length - i) / 16 * 16);
+        __m128i sum = _mm_setzero_si128();
+        for (; i < stop; i += 16)
+            sum = _mm_sub_epi8(sum, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(p + i)), _mm_set1_epi8(-1)));
+        sum = _mm_sad_epu8(sum, _mm_setzero_si128());
+        count += _mm_extract_epi16(sum, 0) + _mm_extract_epi16(sum, 4);
+    }
+    for (; i < length; i++)
+        count += p[i] == 0xFF;
+    return count;
 }
 
 #else
@@ -97,6 +130,14 @@ static inline v8 v8_dc(v8 dc, int16_t step)
         dc.x[i] = (int16_t)(x < -16384 ? -16384 : x > 16383 ? 16383 : x);
     }
     return dc;
+}
+
+static inline int v8_flat(const int16_t *p)
+{
+    for (int i = 8; i < 128; i++)
+        if (p[i])
+            return 0;
+    return 1;
 }
 
 static inline uint8_t v8_pixel(int16_t x)
@@ -144,6 +185,22 @@ static inline void v8_narrow(uint8_t *p, v8 a)
         unsigned x = (uint16_t)(a.x[i] + 65) >> 7;
         p[i] = (uint8_t)(x > 255 ? 255 : x);
     }
+}
+
+static inline int before_ff(const uint8_t *p)
+{
+    int i = 0;
+    while (i < 16 && p[i] != 0xFF)
+        i++;
+    return i;
+}
+
+static inline size_t count_ff(const uint8_t *p, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++)
+        count += p[i] == 0xFF;
+    return count;
 }
 
 #endif

@@ -77,9 +77,7 @@ def join(
     half_width, half_height = -(-size[0] // 2), -(-size[1] // 2)
     fx, fy = _FACTORS[subsampling]
     luma = np.empty((half_height, half_width), np.uint8)
-    cb, cr = (
-        np.empty((-(-half_height // fy), -(-half_width // fx)), np.uint8) for _ in range(2)
-    )
+    cb, cr = (np.empty((-(-half_height // fy), -(-half_width // fx)), np.uint8) for _ in range(2))
     if len(first.sampling) == 1:  # gray has no chroma of its own
         cb[:] = cr[:] = 128
     jpeg = splice(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,8 +43,8 @@ class TiffBase:
     size: Size
     tile_size: Size
     tables: bytes
-    offsets: tuple[int, ...]
-    counts: tuple[int, ...]
+    offsets: array[int]
+    counts: array[int]
 
     @property
     def grid(self) -> Size:
@@ -59,21 +60,23 @@ class RawTiles:
 
     def __init__(self, path: Path, base: TiffBase) -> None:
         self.base = base
+        self._columns = base.grid.width
         self._path = path
         self._local = threading.local()
         self._files: list[BinaryIO] = []
 
     def read(self, column: int, row: int) -> bytes | None:
         """The tile's bytes, None where the slide has left it out. Raises SlideError."""
-        index = row * self.base.grid.width + column
-        if not self.base.counts[index]:
+        index = row * self._columns + column
+        count = self.base.counts[index]
+        if not count:
             return None
         file: BinaryIO | None = getattr(self._local, "file", None)
         if file is None:
             file = self._local.file = self._opened()
         try:
             file.seek(self.base.offsets[index])
-            return file.read(self.base.counts[index])
+            return file.read(count)
         except OSError as exc:
             raise SlideError(self._path, f"{exc.strerror}; check its disk") from exc
 
@@ -114,8 +117,9 @@ def tiff_base(path: Path) -> TiffBase | None:
                 size=Size(page.imagewidth, page.imagelength),
                 tile_size=Size(page.tilewidth, page.tilelength),
                 tables=page.jpegtables or b"",
-                offsets=tuple(page.dataoffsets),
-                counts=tuple(page.databytecounts),
+                # 8 bytes a tile, where a tuple of integers takes 40
+                offsets=array("Q", page.dataoffsets),
+                counts=array("Q", page.databytecounts),
             )
     except _DAMAGED as exc:
         raise SlideError(

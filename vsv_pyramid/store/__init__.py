@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.store.base import Store
@@ -22,5 +21,7 @@ def open_store(destination: str) -> Store:
         return DirectoryStore(Path(destination))
     url = urlsplit(destination)
     if url.scheme == "file" and url.path and url.netloc in ("", "localhost"):
+        from urllib.request import url2pathname  # late: it brings ssl and http along
+
         return DirectoryStore(Path(url2pathname(url.path)))
     raise OptionError(f"{destination!r} is no place to publish in; give a folder or a file:// URL")

@@ -60,7 +60,8 @@ class DirectoryStore:
         partial = path.with_name(f".{path.name}.partial")
         with _naming(path):
             try:
-                self._write(partial, data)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial.write_bytes(data)
                 partial.replace(path)
             except BaseException:
                 partial.unlink(missing_ok=True)
@@ -107,10 +108,6 @@ class DirectoryStore:
                 finally:
                     _clear(aside, staging)
 
-    def _write(self, path: Path, data: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
 
 class _StagedStore(DirectoryStore):
     """The store as it will be: what belongs under `folder` lies in `staging` for now."""
@@ -119,7 +116,7 @@ class _StagedStore(DirectoryStore):
         super().__init__(root)
         self._folder = folder + "/"
         self._staging = staging
-        self._made_folders: set[Path] = set()
+        self._made_folders: set[str] = set()
 
     def path(self, key: str) -> Path:
         if (key + "/").startswith(self._folder):
@@ -128,15 +125,12 @@ class _StagedStore(DirectoryStore):
 
     def put(self, key: str, data: bytes) -> None:
         """Writes in place: nobody sees the folder before it is whole."""
-        path = self.path(key)
+        path, folder = self.path(key), key.rpartition("/")[0]
         with _naming(path):
-            self._write(path, data)
-
-    def _write(self, path: Path, data: bytes) -> None:
-        if path.parent not in self._made_folders:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._made_folders.add(path.parent)
-        path.write_bytes(data)
+            if folder not in self._made_folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._made_folders.add(folder)
+            path.write_bytes(data)
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:

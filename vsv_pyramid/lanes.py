@@ -123,7 +123,8 @@ def _refused(base: TiffBase, slide: Slide) -> str | None:
 
     raw = RawTiles(slide.path, base)
     try:
-        tile = raw.read(base.grid.width // 2, base.grid.height // 2)
+        column, row = base.grid.width // 2, base.grid.height // 2
+        (tile,) = raw.read(range(column, column + 1), range(row, row + 1))
         if tile:
             size, rgb = base.tile_size, base.photometric == "RGB"
             join([tile], 1, 1, tile_size=size, size=size, tables=base.tables, rgb=rgb)

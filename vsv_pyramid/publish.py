@@ -17,6 +17,7 @@ from vsv_pyramid.errors import StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store
 
+
 class TileDigest:
     """A digest over tiles that come in any order, from several threads: the sum of one hash (XXH3,
     128 bits) for each tile's address and bytes."""

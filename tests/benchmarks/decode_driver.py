@@ -25,8 +25,7 @@ def decode(slide: Path, workers: int) -> None:
 
     def decode_row(row: int) -> None:
         pixels = np.empty((base.tile_size.height, base.tile_size.width, 3), np.uint8)
-        for column in range(columns):
-            tile = raw.read(column, row)
+        for tile in raw.read(range(columns), range(row, row + 1)):
             assert tile is not None
             simplejpeg.decode_jpeg(head + tile[2:], "RGB", buffer=pixels)
 

@@ -63,6 +63,9 @@ def join(
     for i, tile in enumerate(sources):
         if tile is None:
             continue
+        if first and tile.startswith(first.head):
+            kinds[i] = first
+            continue
         try:
             kinds[i] = kind = _kind(tile, tables)
             if first is None:
@@ -107,6 +110,7 @@ class _Kind:
     """What all tiles with the same header share; the same one for all of them, so that it can be
     told and cached by its identity."""
 
+    head: bytes
     stream: Stream
     sampling: tuple[tuple[int, int], ...]
     coding: Coding
@@ -131,7 +135,7 @@ def _kind(tile: bytes, tables: bytes) -> _Kind:
 
 def _read_kind(head: bytes, tables: bytes) -> _Kind:
     stream = parse(head, tables)
-    return _Kind(stream, _sampling(stream), _coding(stream.coding))
+    return _Kind(head[: stream.scan], stream, _sampling(stream), _coding(stream.coding))
 
 
 _kind_of_head = lru_cache(maxsize=64)(_read_kind)

@@ -55,8 +55,7 @@ class LosslessLeaves:
         left = (self.pixels.origin[0] + x) // native.width
         top = (self.pixels.origin[1] + y) // native.height
         columns, rows = -(-size.width // native.width), -(-size.height // native.height)
-        places = [(left + c, top + r) for r in range(rows) for c in range(columns)]
-        tiles = [self.raw.read(*place) for place in places]
+        tiles = self.raw.read(range(left, left + columns), range(top, top + rows))
         while any(tiles):
             try:
                 return join(
@@ -73,10 +72,9 @@ class LosslessLeaves:
                 raise
             except StreamError as exc:
                 column, row = exc.tile or (0, 0)
-                damaged = row * columns + column
                 if not self.pixels.blank_damaged:
-                    raise self._error(address, places[damaged], exc.reason) from exc
-                tiles[damaged] = None
+                    raise self._error(address, (left + column, top + row), exc.reason) from exc
+                tiles[row * columns + column] = None
                 with self._lock:
                     if address not in self.pixels.blanked:
                         self.pixels.blanked.append(address)

@@ -65,20 +65,28 @@ class RawTiles:
         self._local = threading.local()
         self._files: list[BinaryIO] = []
 
-    def read(self, column: int, row: int) -> bytes | None:
-        """The tile's bytes, None where the slide has left it out. Raises SlideError."""
-        index = row * self._columns + column
-        count = self.base.counts[index]
-        if not count:
-            return None
+    def read(self, columns: range, rows: range) -> list[bytes | None]:
+        """The bytes of these tiles, row by row, None for one that the slide has left out.
+
+        Raises SlideError.
+        """
         file: BinaryIO | None = getattr(self._local, "file", None)
         if file is None:
             file = self._local.file = self._opened()
+        offsets, counts = self.base.offsets, self.base.counts
+        tiles: list[bytes | None] = []
         try:
-            file.seek(self.base.offsets[index])
-            return file.read(count)
+            for row in rows:
+                for index in range(
+                    row * self._columns + columns.start, row * self._columns + columns.stop
+                ):
+                    count = counts[index]
+                    if count:
+                        file.seek(offsets[index])
+                    tiles.append(file.read(count) if count else None)
         except OSError as exc:
             raise SlideError(self._path, f"{exc.strerror}; check its disk") from exc
+        return tiles
 
     def _opened(self) -> BinaryIO:
         try:

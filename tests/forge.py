@@ -16,7 +16,7 @@ from tifffile import TiffFile, TiffWriter
 
 TILE = 240  # px, as in the real slide
 PERIOD = (8, 12)  # tiles: whole ones only, and 1920 x 2880 px is still whole at 1/16 and 1/64
-RECODED = (1792, 2816)  # px of the period where it is encoded anew: whole in 256 px, and at 1/16
+RECODED = (2048, 2816)  # px of the period where it is encoded anew: whole in 256 px, and at 1/16
 LIBRARY = "Aperio Image Library v11.2.1 "
 KEYS = {
     "AppMag": "20",
@@ -85,7 +85,7 @@ def forge_svs(
     """
     associated = associated or {}
     width, height = size
-    period = RECODED if encoding else [count * TILE for count in PERIOD]
+    period = RECODED if encoding else (PERIOD[0] * TILE, PERIOD[1] * TILE)
     if levels[0] != 1 or any(length % down for length in period for down in levels):
         raise ValueError(f"levels {levels}: the first is 1, the others divide {math.gcd(*period)}")
     if unknown := set(associated) - {"thumbnail", "label", "macro"}:
@@ -96,8 +96,7 @@ def forge_svs(
 
     base, picture = _base(tissue)
     lower = encoding or Encoding(TILE, LOWER_QUALITY, "4:4:4", rgb=True)
-    if encoding:
-        picture = picture.crop((0, 0, *RECODED))
+    picture = picture.crop((0, 0, *period))
     patterns = {
         down: base if down == 1 and not encoding else _reduced(picture, down, lower)
         for down in levels
@@ -178,7 +177,7 @@ def damage_tile(path: Path, column: int, row: int, level: int = 0) -> None:
 
 
 def _base(tissue: Path) -> tuple[Pattern, Image.Image]:
-    """The period as it lies in the real slide, and its pixels."""
+    """The period as it lies in the real slide, and the slide's pixels."""
     with TiffFile(tissue) as tiff:
         page = tiff.pages.first
         columns, rows = PERIOD
@@ -190,8 +189,8 @@ def _base(tissue: Path) -> tuple[Pattern, Image.Image]:
             return bytes(data.read(page.databytecounts[index]))
 
         tiles = [[tile(row * stride + column) for column in range(columns)] for row in range(rows)]
-        pixels = page.asarray()[: rows * TILE, : columns * TILE]
-        return Pattern(page.jpegtables or b"", TILE, tiles), Image.fromarray(pixels)
+        picture = Image.fromarray(page.asarray())
+        return Pattern(page.jpegtables or b"", TILE, tiles), picture
 
 
 def _reduced(picture: Image.Image, down: int, encoding: Encoding) -> Pattern:

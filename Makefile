@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SLIDE := .cache/CMU-1-Small-Region.svs
 KERNEL := vsv_pyramid/jpeg/_splice.pyx vsv_pyramid/jpeg/_vector.h
+# In memory where there is such a place: on a disk, creating files costs more than making them.
+SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
 PILLOW_SIMD := pillow-simd==12.1.1.post0
 
 .PHONY: demo test lint bench clean
@@ -28,8 +30,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m tests.benchmarks.pixels --scratch .cache/bench --json .cache/bench/pixels.json
-	$(BIN)/python -m tests.benchmarks.lossless --scratch .cache/bench --json .cache/bench/lossless.json
+	$(BIN)/python -m tests.benchmarks.pixels --scratch $(SCRATCH) --json .cache/pixels.json
+	$(BIN)/python -m tests.benchmarks.lossless --scratch $(SCRATCH) --json .cache/lossless.json
+	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
 
 clean:
 	rm -rf $(VENV) .cache build dist images *.egg-info

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.measure import Cost, measure
 from tests.benchmarks.pixels import OURS, TISSUE, USUAL, cells_as_table, machine, size
@@ -43,6 +44,8 @@ KINDS = (
     Kind("YCbCr 4:2:2 Q91, 256 px", Encoding(256, 91, "4:2:2", rgb=False), 4, 5, 1.1),
 )
 USUAL_CPU = 15
+PEAK_MB = 200
+SPREAD = 1.1  # from the smallest slide to the largest
 HEADING = ["slide", "gigapixels", "tool", "CPU s", "CPU ratio", "wall s", "wall ratio", "peak MB"]
 
 
@@ -132,6 +135,27 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def growth_verdicts(growth: Sequence[Row]) -> list[str]:
+    """A line for each target of memory, and of CPU time a gigapixel, as the slide grows."""
+    if not growth:
+        return []
+    peaks = [row.cost.peak_bytes / 1e6 for row in growth]
+    seconds = [row.cost.cpu_seconds / row.gigapixels for row in growth]
+    return [
+        f"{what}: {reached:.3g} {unit}, target {target}, {'met' if reached <= target else 'MISSED'}"
+        for what, reached, unit, target in (
+            ("peak memory at any size", max(peaks), "MB", PEAK_MB),
+            ("peak memory, most over least", max(peaks) / min(peaks), "times", SPREAD),
+            ("CPU a gigapixel, most over least", max(seconds) / min(seconds), "times", SPREAD),
+        )
+    ]
+
+
+def record(row: Row) -> dict[str, Any]:
+    about = {"slide": row.kind.name, "gigapixels": row.gigapixels, "tool": row.tool}
+    return about | row.cost._asdict()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.lossless", description=__doc__
@@ -160,16 +184,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     about = machine()
     print(cells_as_table(cells(rows), left=(0, 2), markdown=options.markdown), "", sep="\n")
     print(cells_as_table(cells(growth), left=(0, 2), markdown=options.markdown), "", sep="\n")
-    print("\n".join(verdicts(rows)))
+    lines = verdicts(rows) + growth_verdicts(growth)
+    print("\n".join(lines))
     if options.json:
         result = {
             "machine": about,
-            "runs": [
-                {"slide": row.kind.name, "gigapixels": row.gigapixels, "tool": row.tool}
-                | row.cost._asdict()
-                for row in rows + growth
-            ],
-            "verdicts": verdicts(rows),
+            "runs": [record(row) for row in rows],
+            "growth": [record(row) for row in growth],
+            "verdicts": lines,
         }
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

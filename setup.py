@@ -6,6 +6,7 @@ or, for the fuzzer, VSV_PYRAMID_FUZZ=1 it is built with AddressSanitizer too.
 """
 
 import os
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -30,7 +31,7 @@ extensions = cythonize(
         Extension(
             "vsv_pyramid.jpeg._splice",
             ["vsv_pyramid/jpeg/_splice.pyx"],
-            depends=["vsv_pyramid/jpeg/_vector.h"],
+            depends=[str(path) for path in Path("vsv_pyramid/jpeg").glob("_*.[hp]*")],
             define_macros=macros,
             extra_compile_args=compile_args,
             extra_link_args=link_args,

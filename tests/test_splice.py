@@ -246,6 +246,29 @@ def test_real_slide(real: RealSlide) -> None:
     assert (10 * np.log10(255**2 / (squares / pixels)) >= 45).all()
 
 
+def test_no_grid_at_the_seams(real: RealSlide) -> None:
+    """Beside the seams of native tiles the half is as near to the boxed decode as elsewhere."""
+    k, tile = 3, real.tile
+    errors = []
+    for left, top in product((0, 3, 6), (0, 3, 6, 9)):
+        made = join(
+            [real.tiles[left + x, top + y] for y in range(k) for x in range(k)],
+            k,
+            k,
+            tile_size=(tile, tile),
+            size=(k * tile, k * tile),
+            tables=real.tables,
+            rgb=True,
+        )
+        reference = ycc(np.dstack([boxed(plane) for plane in np.moveaxis(decode(made.jpeg), 2, 0)]))
+        errors.append(np.abs(made.half[0] - reference[..., 0]))
+    error = np.mean(errors, axis=0)
+    for across in (error, error.T):
+        by_place = across.mean(axis=0).reshape(k, -1).mean(axis=0)
+        beside = by_place[[0, -1]].mean()
+        assert 0.8 < beside / by_place.mean() < 1.2
+
+
 @pytest.mark.parametrize("half", ["420", "422", "444"])
 @pytest.mark.parametrize("name", ["rgb444", "ycc444", "ycc422", "ycc420", "ycc420-restart"])
 @pytest.mark.parametrize("size", [(480, 480), (479, 333), (249, 251)], ids=str)

@@ -42,7 +42,10 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml $(KERNEL) | $(BIN)/python
 	$(install-pillow-simd)
 	@touch $@
 
+# The tests of what a browser shows need one.
 $(VENV)/.dev: $(VENV)/.installed
+	@{ command -v chromium || command -v google-chrome || ! command -v apt-get; } >/dev/null || \
+	  { $(call apt-install,chromium); } || echo "No Chromium: going on without its tests."
 	$(PIP) install --quiet --editable '.[dev]'
 	$(install-pillow-simd)
 	@touch $@
@@ -58,12 +61,15 @@ $(BIN)/python:
 	      os.stat(s.get_path("include") + "/Python.h")' && \
 	    echo '#include <stdio.h>\n#include <jpeglib.h>\n#include <zlib.h>\n#include <lcms2.h>' \
 	      | cc -E - ; } >/dev/null 2>&1 && command -v apt-get >/dev/null; then \
-	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
-	  $$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq \
-	    --no-install-recommends gcc libc6-dev libjpeg-dev liblcms2-dev python3-dev python3-venv \
-	    zlib1g-dev >/dev/null || echo "No system packages: going on without Pillow-SIMD."; \
+	  { $(call apt-install,gcc libc6-dev libjpeg-dev liblcms2-dev python3-dev python3-venv \
+	    zlib1g-dev); } || echo "No system packages: going on without Pillow-SIMD."; \
 	fi
 	$(PYTHON) -m venv $(VENV)
+
+define apt-install
+as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; $$as_root apt-get update -qq && \
+  DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq --no-install-recommends $(1) >/dev/null
+endef
 
 # Pillow and Pillow-SIMD are two distributions of one folder, PIL: whichever comes last wins. Where
 # Pillow-SIMD cannot be built (another platform, no compiler), Pillow comes back. A wheel from pip's

@@ -26,7 +26,12 @@ _DAMAGED = (
     TypeError,
     ValueError,
     OSError,
+    ArithmeticError,
+    MemoryError,  # for a tag that claims to be larger
 )
+
+# OpenSlide ends the process where it lacks the memory for a tile: 4 bytes a px, half a GB here.
+_TILE_PIXELS = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -129,12 +134,19 @@ def tiff_base(path: Path) -> TiffBase | None:
                 offsets=array("Q", page.dataoffsets),
                 counts=array("Q", page.databytecounts),
             )
+            if base.tiled and len(base.counts) < base.grid.pixels:
+                raise tifffile.TiffFileError("fewer tiles than cover the image")
     except _DAMAGED as exc:
         raise SlideError(
             path,
             "damaged or cut off: its TIFF directories cannot be read; copy it from the scanner "
             "again",
         ) from exc
+    if base.tiled and base.tile_size.pixels > _TILE_PIXELS:
+        width, height = base.tile_size
+        raise SlideError(
+            path, f"its tiles of {width} x {height} px are too large; save it with smaller ones"
+        )
     size = path.stat().st_size
     if end > size:
         raise SlideError(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -32,12 +32,16 @@ LOWER_QUALITY = 90
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the tissue's tiles are encoded anew: tile in px, a subsampling as Pillow names it."""
+    """How the tissue's tiles are encoded anew: tile in px, a subsampling as Pillow names it.
+
+    Each tile is a whole JPEG where `whole`, else they share their tables.
+    """
 
     tile: int
     quality: int
     subsampling: str
     rgb: bool
+    whole: bool = False
 
     @property
     def name(self) -> str:
@@ -67,6 +71,7 @@ def forge_svs(
     levels: tuple[int, ...] = (1, 4, 16),
     description: Mapping[str, str | None] | None = None,
     associated: Mapping[str, Image.Image] | None = None,
+    described: bool = True,
     icc: bytes | None = None,
     bigtiff: bool | None = None,
     encoding: Encoding | None = None,
@@ -77,8 +82,9 @@ def forge_svs(
 
     The levels show one picture, and are `size` divided by each of `levels`, rounded down as
     Aperio does. `description` adds Aperio keys or overrides KEYS; None takes a key away.
-    `associated` may hold a thumbnail, a label and a macro image. BigTIFF is written when the
-    classic kind would not do, unless `bigtiff` says which.
+    `associated` may hold a thumbnail, a label and a macro image; the latter two have no
+    ImageDescription unless `described`. BigTIFF is written when the classic kind would not do,
+    unless `bigtiff` says which.
 
     Raises ValueError for levels that cannot repeat with the base, and for a label or a macro
     image where readers expect the thumbnail.
@@ -121,7 +127,7 @@ def forge_svs(
                 compression="jpeg",
                 # The YCbCrSubSampling tag is left to say (2, 2): it lies on the real slide, too.
                 compressionargs={"outcolorspace": "rgb" if lower.rgb else "ycbcr"},
-                jpegtables=patterns[down].tables,
+                jpegtables=patterns[down].tables or None,
                 description=_description(header, keys),
                 iccprofile=icc,
                 metadata=None,
@@ -139,7 +145,7 @@ def forge_svs(
                 predictor=lossless,
                 subsampling=None if lossless else (1, 1),
                 subfiletype=kind,
-                description=_description(header, keys),
+                description=_description(header, keys) if described or not kind else None,
                 metadata=None,
                 software=False,
             )
@@ -154,6 +160,28 @@ def forge_svs(
         for name, kind in ("label", 1), ("macro", 9):
             if name in associated:
                 write_associated(name, "{} {}x{}".format(name, *associated[name].size), {}, kind)
+
+
+def store_in_order(path: Path, order: Callable[[int, int], Any]) -> None:
+    """Move the base level's tiles within the file: that whose order(column, row) is least is first.
+
+    Raises ValueError where something else lies between them.
+    """
+    with TiffFile(path, mode="r+") as tiff:
+        page, file = tiff.pages.first, tiff.filehandle
+        offsets, counts = list(page.dataoffsets), page.databytecounts
+        columns = -(-page.imagewidth // page.tilewidth)
+        tiles = [
+            file.seek(at) and file.read(count) for at, count in zip(offsets, counts, strict=True)
+        ]
+        at = min(offsets)
+        if at + sum(counts) != max(map(sum, zip(offsets, counts, strict=True))):
+            raise ValueError(f"the tiles of {path} do not lie side by side")
+        for index in sorted(range(len(tiles)), key=lambda i: order(i % columns, i // columns)):
+            file.seek(at)
+            file.write(tiles[index])
+            offsets[index], at = at, at + counts[index]
+        page.tags["TileOffsets"].overwrite(offsets)
 
 
 def damage_tile(path: Path, column: int, row: int, level: int = 0) -> None:
@@ -202,7 +230,7 @@ def _reduced(picture: Image.Image, down: int, encoding: Encoding) -> Pattern:
         for x in range(0, width, small.width):
             sheet.paste(small, (x, y))
 
-    def encoded(x: int, y: int, stream: int = 2) -> bytes:  # 1: the tables alone, 2: without them
+    def encoded(x: int, y: int, stream: int) -> bytes:  # 0: whole, 1: tables alone, 2: without them
         file = io.BytesIO()
         tile = sheet.crop((x, y, x + size, y + size))
         tile.save(
@@ -215,8 +243,9 @@ def _reduced(picture: Image.Image, down: int, encoding: Encoding) -> Pattern:
         )
         return file.getvalue()
 
-    rows = [[encoded(x, y) for x in range(0, width, size)] for y in range(0, height, size)]
-    return Pattern(encoded(0, 0, stream=1), size, rows)
+    kind = 0 if encoding.whole else 2
+    rows = [[encoded(x, y, kind) for x in range(0, width, size)] for y in range(0, height, size)]
+    return Pattern(b"" if encoding.whole else encoded(0, 0, 1), size, rows)
 
 
 def _description(header: str, keys: Mapping[str, str]) -> bytes:

@@ -195,28 +195,6 @@ def saved(pixels: Pixels, **settings: Any) -> bytes:
     return out.getvalue()
 
 
-def test_tiles_of_another_kind_come_from_pixels(tmp_path: Path) -> None:
-    """One tile of another quality within a join: this join alone is decoded, and counted."""
-    image = tissue(512, 256)
-    rows = [[saved(part, quality=80) for part in row] for row in cut(image, 128)]
-    rows[0][0] = saved(image[:128, :128], quality=60)
-    slide = write_tiff(tmp_path / "a.tif", rows, (512, 256), 128, rgb=False)
-    summary = convert(slide, str(tmp_path), ConvertOptions(tile_size=256, workers=2, quality=95))
-    document = slide_json(summary)["pyramid"]
-    assert document["lane"] == "lossless"
-    assert list(document["fallback_tiles"].values()) == [1]
-    assert "quantisation" in next(iter(document["fallback_tiles"]))
-    assert verify(Path(summary.target), deep=True, against=slide).errors == []
-
-
-def test_progressive_tiles_take_the_pixel_lane(tmp_path: Path) -> None:
-    rows = [[saved(part, progressive=True) for part in row] for row in cut(tissue(256, 256), 128)]
-    slide = write_tiff(tmp_path / "a.tif", rows, (256, 256), 128, rgb=False)
-    assert "progressive" in lane(slide, tile_size=384).reason
-    summary = convert(slide, str(tmp_path), ConvertOptions(tile_size=384, workers=2))
-    assert verify(Path(summary.target), deep=True, against=slide).errors == []
-
-
 def test_tiles_that_are_left_out_are_white(tmp_path: Path) -> None:
     image = tissue(512, 256)
     rows = [[VARIANTS[3].tile(part) for part in row] for row in cut(image, 128)]

@@ -20,6 +20,8 @@ from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
 _PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 _MEGABYTE = 1 << 20
+# No scanner's label or macro image has as many; what claims more fills the memory.
+_ASSOCIATED_PIXELS = 1 << 26
 # ImageFile is imported here since Image imports it late, in whichever thread needs it first.
 
 # The other files of the formats that are more than one file, as (folder, pattern) of the slide.
@@ -92,6 +94,16 @@ class Slide:
 
     def associated(self, name: str) -> Image.Image:
         """The associated image, RGBA. Raises SlideError where it cannot be decoded."""
+        width, height = (
+            int(self.properties[f"openslide.associated.{name}.{side}"])
+            for side in ("width", "height")
+        )
+        if width * height > _ASSOCIATED_PIXELS:
+            raise SlideError(
+                self.path,
+                f"its {name} image of {width} x {height} px is too large; leave it out of "
+                "--associated",
+            )
         try:
             return self._handle().associated_images[name]
         except openslide.OpenSlideError as exc:

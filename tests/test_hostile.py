@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tifffile import TiffFile
 
+from tests.conftest import Run
+from tests.forge import forge_svs
 from tests.test_lossless import slide_of
 from tests.tiles import VARIANTS, tissue
 
@@ -217,3 +221,22 @@ def test_nothing_else_is_published(strict: Outcome, lenient: Outcome) -> None:
     for results, published in (strict, lenient):
         assert set(results) == set(SAID)
         assert published <= set(SAID)
+
+
+def test_a_macro_image_that_claims_to_be_huge_is_not_read(
+    run: Run, real_slide: Path, tmp_path: Path
+) -> None:
+    images = {name: Image.new("RGB", (99, 99)) for name in ("thumbnail", "macro")}
+    slide = tmp_path / "a.svs"
+    forge_svs(slide, tissue=real_slide, size=(700, 500), levels=(1,), associated=images)
+    data = bytearray(slide.read_bytes())
+    with TiffFile(slide) as tiff:
+        tags = tiff.pages[-1].aspage().tags
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            struct.pack_into("<HII", data, tags[name].offset + 2, LONG, 1, 1 << 14)
+    slide.write_bytes(data)
+    outcome = run("convert", slide, "--associated", "macro")
+    assert outcome.code == 1
+    assert f"Error: {slide}: its macro image of 16384 x 16384 px is too large" in outcome.err
+    assert not Path("images").exists()
+    assert run("convert", slide).code == 0

@@ -356,9 +356,17 @@ def test_a_second_signal_does_not_disturb_the_tidying_up(run: Run, real_slide: P
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
 def test_a_signal_during_start_up_is_no_traceback(real_slide: Path, tmp_path: Path) -> None:
+    begin = "from vsv_pyramid.__main__ import main; print('begun', flush=True); main()"
     for tenths in range(1, 6):
-        command = [*PROGRAM, "convert", str(real_slide), "--to", str(tmp_path / str(tenths))]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        words = ["convert", str(real_slide), "--to", str(tmp_path / str(tenths))]
+        process = subprocess.Popen(
+            [sys.executable, "-c", begin, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout
+        process.stdout.readline()  # before it, the signal is Python's own business
         time.sleep(tenths / 10)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

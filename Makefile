@@ -1,4 +1,4 @@
-# Everything a developer runs: make demo, make test, make lint, make bench.
+# Everything a developer runs; CONTRIBUTING.md says what each target does.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ KERNEL := $(filter-out %.so %.c,$(wildcard vsv_pyramid/jpeg/_*))
 SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
 PILLOW_SIMD := pillow-simd==12.1.1.post0
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench wheel clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/real_slide.py $(SLIDE)
@@ -33,6 +33,20 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.pixels --scratch $(SCRATCH) --json .cache/pixels.json
 	$(BIN)/python -m tests.benchmarks.lossless --scratch $(SCRATCH) --json .cache/lossless.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
+
+# A wheel for every Linux whose glibc is as new as the wheel's tag says.
+wheel: $(VENV)/.dev
+ifeq ($(shell uname -s),Linux)
+	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	rm -rf .cache/wheel
+	$(BIN)/python -m build --outdir .cache/wheel
+	PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --wheel-dir .cache/wheel/repaired .cache/wheel/*.whl
+	$(BIN)/python tests/try_wheel.py .cache/wheel/repaired/*.whl $(SLIDE)
+	mkdir -p dist
+	cp .cache/wheel/repaired/*.whl dist
+else
+	@echo "make wheel makes wheels for Linux only: pip wheel . makes one for this machine."
+endif
 
 clean:
 	rm -rf $(VENV) .cache build dist images *.egg-info

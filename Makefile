@@ -8,8 +8,9 @@ KERNEL := $(filter-out %.so %.c,$(wildcard vsv_pyramid/jpeg/_*))
 # In memory where there is such a place: on a disk, creating files costs more than making them.
 SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
 PILLOW_SIMD := pillow-simd==12.1.1.post0
+SANITIZE := .cache/sanitize
 
-.PHONY: demo test lint bench wheel clean
+.PHONY: demo test lint bench wheel sanitize clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/real_slide.py $(SLIDE)
@@ -48,6 +49,20 @@ else
 	@echo "make wheel makes wheels for Linux only: pip wheel . makes one for this machine."
 endif
 
+# Python's own allocator would hide what goes past a small object, and pytest the reports: they go to
+# files. No test expects an abort. libstdc++ is there from the start because ASan looks for __cxa_throw.
+sanitize: $(VENV)/.dev
+	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	$(call copy-sources,$(SANITIZE))
+	mkdir $(SANITIZE)/.cache
+	cp $(SLIDE) $(SANITIZE)/.cache
+	cd $(SANITIZE) && VSV_PYRAMID_CHECKED=1 VSV_PYRAMID_ASAN=1 $(build-kernel)
+	cd $(SANITIZE) && options="abort_on_error=1:detect_leaks=0:log_path=$$PWD/report" && code=0 && \
+	  LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so.6)" \
+	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
+	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.sanitized || code=$$?; \
+	  ! cat report.* 2>/dev/null && exit $$code
+
 clean:
 	rm -rf $(VENV) .cache build dist images *.egg-info
 
@@ -84,6 +99,14 @@ define apt-install
 as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; $$as_root apt-get update -qq && \
   DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq --no-install-recommends $(1) >/dev/null
 endef
+
+# Other kernels are built and run in a copy: the one in the sources stays as it is.
+define copy-sources
+rm -rf $(1) && mkdir -p $(1)
+cp -R .ci vsv_pyramid tests docs *.py *.cfg *.toml *.md *.in Makefile LICENSE $(1)
+rm -f $(1)/vsv_pyramid/jpeg/*.so
+endef
+build-kernel = "$(CURDIR)/$(BIN)/python" setup.py --quiet build_ext --inplace
 
 # Pillow and Pillow-SIMD are two distributions of one folder, PIL: whichever comes last wins. Where
 # Pillow-SIMD cannot be built (another platform, no compiler), Pillow comes back. A wheel from pip's

@@ -20,6 +20,12 @@ HOLD = "block = b'x' * {size}; import time; time.sleep({seconds})"
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
 
 
+@pytest.fixture(autouse=True)
+def plain_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children without AddressSanitizer, whose memory would be counted as theirs."""
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+
+
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 

@@ -9,8 +9,11 @@ KERNEL := $(filter-out %.so %.c,$(wildcard vsv_pyramid/jpeg/_*))
 SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
 PILLOW_SIMD := pillow-simd==12.1.1.post0
 SANITIZE := .cache/sanitize
+FUZZ := .cache/fuzz
+SECONDS ?= 60
+CLANG ?= clang
 
-.PHONY: demo test lint bench wheel sanitize clean
+.PHONY: demo test lint bench wheel sanitize fuzz clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/real_slide.py $(SLIDE)
@@ -63,6 +66,21 @@ sanitize: $(VENV)/.dev
 	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.sanitized || code=$$?; \
 	  ! cat report.* 2>/dev/null && exit $$code
 
+# What was found is tried first the next time, and so is found until it is mended.
+fuzz: $(VENV)/.fuzz
+	@command -v $(CLANG) >/dev/null || { $(call apt-install,clang); }
+	$(call copy-sources,$(FUZZ)/source)
+	mkdir -p $(FUZZ)/corpus $(FUZZ)/findings
+	cd $(FUZZ)/source && VSV_PYRAMID_CHECKED=1 VSV_PYRAMID_FUZZ=1 CC=$(CLANG) \
+	  LDSHARED="$(CLANG) -shared" $(build-kernel)
+	cd $(FUZZ)/source && export PYTHONPATH="$$PWD" PYTHONMALLOC=malloc \
+	  LD_PRELOAD="$$(echo "$(CURDIR)/$(VENV)"/lib/python3*/site-packages/asan_with_fuzzer.so)" \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:allow_addr2line=1 && \
+	  "$(CURDIR)/$(BIN)/python" -m tests.sanitized && \
+	  "$(CURDIR)/$(BIN)/python" -m tests.fuzz.fuzz_splice -max_total_time=$(SECONDS) \
+	    -max_len=70000 -timeout=20 -rss_limit_mb=4096 -artifact_prefix="$(CURDIR)/$(FUZZ)/findings/" \
+	    ../corpus ../findings tests/fuzz/corpus
+
 clean:
 	rm -rf $(VENV) .cache build dist images *.egg-info
 
@@ -84,6 +102,11 @@ $(VENV)/.bench: $(VENV)/.dev
 	$(install-pillow-simd)
 	@touch $@
 
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(PIP) install --quiet --editable '.[fuzz]'
+	$(install-pillow-simd)
+	@touch $@
+
 # What a venv and the build of Pillow-SIMD take, from apt where that is at hand and anything lacks.
 $(BIN)/python:
 	@if ! { command -v cc && $(PYTHON) -c 'import ensurepip, os, sysconfig as s; \
@@ -97,7 +120,7 @@ $(BIN)/python:
 
 define apt-install
 as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; $$as_root apt-get update -qq && \
-  DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq --no-install-recommends $(1) >/dev/null
+  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(1) >/dev/null
 endef
 
 # Other kernels are built and run in a copy: the one in the sources stays as it is.

@@ -307,3 +307,6 @@ def test_a_damaged_tile_within_a_join_is_named_or_white(real_slide: Path, tmp_pa
     tiles = {address[1:]: decode(jpeg) for address, jpeg in base_tiles(summary)}
     assert (tiles[1, 0][240:480, 240:480] == 255).all()
     assert np.array_equal(tiles[1, 0][:240, :240], decode(source_tile(slide, 3, 0)))
+    report = verify(Path(summary.target), deep=True, against=slide)
+    assert report.errors == []
+    assert any("not compared, since the slide is damaged there" in s for s in report.warnings)

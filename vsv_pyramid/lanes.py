@@ -117,21 +117,30 @@ def _obstacle(
 
 
 def _refused(base: TiffBase, slide: Slide) -> str | None:
-    """Why the kernel refuses the tile in the middle, None where it does not."""
+    """Why the kernel refuses the slide's tiles, None where there is one that it does not refuse.
+
+    Looked at are three tiles: a single odd one is for its own join to do without.
+    """
     from vsv_pyramid.jpeg.join import join  # late: it is not there without a compiler
     from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
 
     raw = RawTiles(slide.path, base)
+    size, rgb = base.tile_size, base.photometric == "RGB"
+    refusal = None
     try:
-        column, row = base.grid.width // 2, base.grid.height // 2
-        (tile,) = raw.read(range(column, column + 1), range(row, row + 1))
-        if tile:
-            size, rgb = base.tile_size, base.photometric == "RGB"
-            join([tile], 1, 1, tile_size=size, size=size, tables=base.tables, rgb=rgb)
-    except Unspliceable as exc:
-        return f"its tiles are of another kind ({exc.reason})"
-    except StreamError:
-        return None  # damaged: what to do about that is not for the lane to say
+        for quarter in (2, 1, 3):
+            column, row = base.grid.width * quarter // 4, base.grid.height * quarter // 4
+            (tile,) = raw.read(range(column, column + 1), range(row, row + 1))
+            if not tile:
+                continue
+            try:
+                join([tile], 1, 1, tile_size=size, size=size, tables=base.tables, rgb=rgb)
+            except Unspliceable as exc:
+                refusal = refusal or f"its tiles are of another kind ({exc.reason})"
+            except StreamError:
+                return None  # damaged: what to do about that is not for the lane to say
+            else:
+                return None
     finally:
         raw.close()
-    return None
+    return refusal

@@ -253,8 +253,18 @@ def _check_against(check: _Check, present: set[TileAddress], path: Path) -> None
         if not record.is_source(check.document, slide):
             check.report.warnings.append("the slide's file is not the one that was converted")
         leaves = pixel_leaves(slide, check.pyramid, origin, options)
+        damaged = 0
         for address in compare.sample(check.pyramid, present):
-            _compare(check, address, compare.expected(check.pyramid, leaves.image, address))
+            expected = compare.expected(check.pyramid, leaves.image, address)
+            if leaves.blanked:  # a lane may have left out more or less of it than OpenSlide does
+                leaves.blanked.clear()
+                damaged += 1
+            else:
+                _compare(check, address, expected)
+        if damaged:
+            check.report.warnings.append(
+                f"{damaged} tiles were not compared, since the slide is damaged there"
+            )
 
 
 def _compare(check: _Check, address: TileAddress, expected: Plane) -> None:

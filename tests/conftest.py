@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,14 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     def run(*words: object) -> Outcome:
         capfd.readouterr()
         handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        unraisable = sys.unraisablehook
         try:
             with pytest.raises(SystemExit) as exit_:
                 main([str(word) for word in words])
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, handlers[number])
+            sys.unraisablehook = unraisable
         captured = capfd.readouterr()
         code = exit_.value.code
         assert isinstance(code, int)

@@ -20,7 +20,7 @@ from tifffile import TiffWriter
 
 from tests.conftest import Run
 from tests.forge import damage_tile, forge_svs
-from vsv_pyramid import display
+from vsv_pyramid import cli, display
 from vsv_pyramid.convert import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -394,6 +394,19 @@ def test_a_swallowed_signal_is_raised_again(
     monkeypatch.setattr(display, "ProgressDisplay", lambda _: Swallowing())
     assert run("convert", small_slide).code == 143
     assert not Path("images").exists()
+
+
+def test_a_signal_within_a_destructor_is_no_traceback(
+    run: Run, small_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(cli, "open_store", lambda _: Dying())
+    outcome = run("convert", small_slide, "--dry-run")
+    assert outcome.code == 143
+    assert outcome.err == "Stopped: nothing half-made is left.\n"
 
 
 def test_a_folder_without_slides_does_not_stop_the_others(run: Run, small_slide: Path) -> None:

@@ -41,11 +41,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
+    sys.unraisablehook = _Stopped.unraisable
     _Stopped.by = None
     for number in _SIGNALS:
         signal.signal(number, _Stopped.handler)
     try:
         code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
+        _Stopped.check()
         if sys.stdout:
             sys.stdout.flush()  # here, where a full disk can still be told
     except click.ClickException as exc:
@@ -85,6 +87,12 @@ class _Stopped(BaseException):
         """Raises again what a destructor, or C code that called back, has swallowed."""
         if cls.by is not None:
             raise cls(cls.by)
+
+    @classmethod
+    def unraisable(cls, swallowed: sys.UnraisableHookArgs) -> None:
+        """Leaves to `check` what a destructor has swallowed, instead of a traceback on stderr."""
+        if swallowed.exc_type is not cls:
+            sys.__unraisablehook__(swallowed)
 
 
 def _report(exc: Exception) -> None:

@@ -136,6 +136,12 @@ def tiff_base(path: Path) -> TiffBase | None:
             )
             if base.tiled and len(base.counts) < base.grid.pixels:
                 raise tifffile.TiffFileError("fewer tiles than cover the image")
+            # Its objects refer to each other: 80 bytes a tile would stay until they are collected.
+            for page in pages:
+                page.dataoffsets = page.databytecounts = ()
+                for tag in "TileOffsets", "TileByteCounts":
+                    if tag in page.tags:
+                        del page.tags[tag]
     except _DAMAGED as exc:
         raise SlideError(
             path,

@@ -36,6 +36,7 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.pixels --scratch $(SCRATCH) --json .cache/pixels.json
 	$(BIN)/python -m tests.benchmarks.lossless --scratch $(SCRATCH) --json .cache/lossless.json
+	$(BIN)/python -m tests.benchmarks.publish --scratch $(SCRATCH) --json .cache/publish.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
 
 # A wheel for every Linux whose glibc is as new as the wheel's tag says.

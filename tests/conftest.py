@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests import s3_proxy, s3_server
 from tests.forge import forge_svs
 from tests.real_slide import fetch
 from vsv_pyramid.cli import main
@@ -80,3 +82,33 @@ def published(small_slide: Path, tmp_path: Path) -> Summary:
     """The small slide, converted with small tiles; its target is the descriptor's path."""
     options = ConvertOptions(tile_size=256, workers=2)
     return convert(small_slide, str(tmp_path / "published"), options)
+
+
+@pytest.fixture(scope="session")
+def s3_running() -> Iterator[s3_server.Server]:
+    with s3_server.running() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_running: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> s3_server.Server:
+    """A real S3 server, which boto3's chain finds."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in s3_running.environment().items():
+        monkeypatch.setenv(name, value)
+    return s3_running
+
+
+@pytest.fixture
+def proxy(s3: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[s3_proxy.Proxy]:
+    """A proxy before the S3 server, which boto3's chain finds instead."""
+    with s3_proxy.before(s3.url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        yield proxy
+
+
+@pytest.fixture
+def place(s3: s3_server.Server) -> s3_server.Place:
+    """A new and empty place in a bucket."""
+    return s3_server.Place(s3, f"place-{uuid.uuid4().hex[:12]}")

@@ -25,8 +25,8 @@ from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
 from vsv_pyramid.slide import Slide, open_slide
-from vsv_pyramid.slide.pixels import fingerprint
 from vsv_pyramid.slide.search import find_slides
+from vsv_pyramid.slide.source import fingerprint
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.verify import verify
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.conftest import Run
 from tests.coverage_floor import below
+from tests.s3_server import Server
 from tests.sanitized import lacking
 
 ROOT = Path(__file__).parent.parent
@@ -66,8 +67,12 @@ def numberless(text: str) -> str:
     return re.sub(r"PSNR 33\.\d dB", "PSNR 33 dB", text)  # Pillow and Pillow-SIMD round differently
 
 
-def test_the_readmes_commands_print_what_it_says(run: Run, real_slide: Path) -> None:
+def test_the_readmes_commands_print_what_it_says(run: Run, real_slide: Path, s3: Server) -> None:
     Path("170782.svs").write_bytes(real_slide.read_bytes())
+    client = s3.client()
+    for bucket in ("my-bucket", "my-scans"):
+        client.create_bucket(Bucket=bucket)
+    client.upload_file(str(real_slide), "my-scans", "170783.svs")
     tried = 0
     for console in CONSOLES:
         for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE):
@@ -78,7 +83,7 @@ def test_the_readmes_commands_print_what_it_says(run: Run, real_slide: Path) -> 
             assert (outcome.code, outcome.err) == (0, "")
             assert numberless(outcome.out) == numberless(output), command
             tried += 1
-    assert tried == 4
+    assert tried == 8
 
 
 def targets(text: str) -> set[str]:

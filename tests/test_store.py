@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.errors import OptionError, StoreBusy, StoreError
 from vsv_pyramid.store import Store, directory, open_store
+from vsv_pyramid.store.archive import ArchiveStore
 from vsv_pyramid.store.directory import DirectoryStore
 
 FOLDER = "images/a"
@@ -27,63 +30,128 @@ def store(tmp_path: Path) -> DirectoryStore:
     return DirectoryStore(tmp_path / "root")
 
 
+@pytest.fixture(params=["directory", "s3", "archive"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A new store of each kind."""
+    if request.param == "s3":
+        return open_store(str(request.getfixturevalue("place")))
+    return open_store(str(tmp_path / {"directory": "root", "archive": "root.zip"}[request.param]))
+
+
 class TestStore:
     """What every store must do."""
 
-    def test_what_is_put_is_got(self, store: Store) -> None:
-        store.put("a/b.jpeg", b"12345")
-        store.put("a/b.jpeg", b"1234")
-        assert store.get("a/b.jpeg") == b"1234"
-        assert store.get("a/b.jpeg", first=2) == b"12"
-        assert store.head("a/b.jpeg") == 4
-        assert keys(store) == {"a/b.jpeg": 4}
+    def test_what_is_put_is_got(self, any_store: Store) -> None:
+        with any_store.replacing(FOLDER) as staged:
+            staged.put(f"{FOLDER}/b.jpeg", b"1234")
+        assert any_store.get(f"{FOLDER}/b.jpeg") == b"1234"
+        assert any_store.get(f"{FOLDER}/b.jpeg", first=2) == b"12"
+        assert any_store.head(f"{FOLDER}/b.jpeg") == 4
+        assert keys(any_store) == {f"{FOLDER}/b.jpeg": 4}
 
-    def test_keys_below_a_prefix(self, store: Store) -> None:
-        for key in ("a/1/x", "a/1/y", "a/12/z", "b"):
-            store.put(key, b"")
-        assert set(keys(store, "a/1/")) == {"a/1/x", "a/1/y"}
-        assert set(keys(store, "a/1")) == {"a/1/x", "a/1/y", "a/12/z"}
-        assert set(keys(store, "c/")) == set()
+    def test_keys_below_a_prefix(self, any_store: Store) -> None:
+        with any_store.replacing(FOLDER) as staged:
+            for key in ("1/x", "1/y", "12/z", "b"):
+                staged.put(f"{FOLDER}/{key}", b"1")
+            assert set(keys(staged, f"{FOLDER}/12/")) == {f"{FOLDER}/12/z"}
+        assert set(keys(any_store, f"{FOLDER}/1/")) == {f"{FOLDER}/1/x", f"{FOLDER}/1/y"}
+        assert set(keys(any_store, f"{FOLDER}/1")) == {
+            f"{FOLDER}/{key}" for key in ("1/x", "1/y", "12/z")
+        }
+        assert set(keys(any_store, "c/")) == set()
 
-    def test_what_is_not_there(self, store: Store) -> None:
-        assert store.head("a") is None
-        with pytest.raises(StoreError, match="nothing"):
-            store.get("nothing")
-        store.delete("a")
+    def test_what_is_not_there(self, any_store: Store) -> None:
+        assert any_store.head(f"{FOLDER}/a") is None
+        assert keys(any_store) == {}
+        with pytest.raises(StoreError, match=re.escape(str(any_store))):
+            any_store.get("nothing")
+        any_store.delete()
 
-    def test_delete(self, store: Store) -> None:
-        store.put("a/b", b"1")
-        store.delete("a/b")
-        assert store.head("a/b") is None
-        assert keys(store) == {}
+    def test_a_replacement_takes_the_place_of_what_was_there(self, any_store: Store) -> None:
+        for text in (b"1", b"22"):
+            with any_store.replacing(FOLDER) as staged:
+                staged.put(f"{FOLDER}/same", text)
+                assert keys(staged, f"{FOLDER}/") == {f"{FOLDER}/same": len(text)}
+        assert keys(any_store) == {f"{FOLDER}/same": 2}
 
-    def test_a_replacement_takes_the_place_of_all(self, store: Store) -> None:
-        store.put(f"{FOLDER}/old", b"1")
-        with store.replacing(FOLDER) as staged:
-            staged.put(f"{FOLDER}/new", b"22")
-            assert staged.get(f"{FOLDER}/new") == b"22"
-            assert keys(staged, f"{FOLDER}/") == {f"{FOLDER}/new": 2}
-            assert keys(store, f"{FOLDER}/") == {f"{FOLDER}/old": 1}
-        assert keys(store) == {f"{FOLDER}/new": 2}
+    def test_a_failed_first_replacement_shows_nothing(self, any_store: Store) -> None:
+        with pytest.raises(KeyboardInterrupt), any_store.replacing(FOLDER):
+            raise KeyboardInterrupt
+        assert keys(any_store) == {}
 
-    def test_a_failed_replacement_changes_nothing(self, store: Store) -> None:
-        store.put(f"{FOLDER}/old", b"1")
+    def test_only_one_replaces_at_a_time(self, any_store: Store) -> None:
+        with any_store.replacing(FOLDER) as staged:
+            staged.put(f"{FOLDER}/x", b"1")
+            with pytest.raises(StoreBusy, match="another process"):
+                any_store.replacing(FOLDER).__enter__()
+        with any_store.replacing(FOLDER) as staged:
+            staged.put(f"{FOLDER}/x", b"12")
+        assert keys(any_store) == {f"{FOLDER}/x": 2}
 
-        def fail() -> None:
-            with store.replacing(FOLDER) as staged:
-                staged.put(f"{FOLDER}/new", b"22")
-                raise KeyboardInterrupt
+    def test_puts_and_deletes_of_single_objects(self, any_store: Store) -> None:
+        if isinstance(any_store, ArchiveStore):
+            with pytest.raises(StoreError, match="convert the slide again"):
+                any_store.put("a", b"1")
+            with pytest.raises(StoreError, match="delete the file itself"):
+                any_store.delete("a")
+            return
+        for key in ("a/b", "a/c", "d"):
+            any_store.put(key, b"5")
+        any_store.put("a/b", b"55")
+        any_store.delete("a/c", "d", "e")
+        assert keys(any_store) == {"a/b": 2}
 
-        with pytest.raises(KeyboardInterrupt):
-            fail()
-        assert keys(store) == {f"{FOLDER}/old": 1}
 
-    def test_only_one_replaces_at_a_time(self, store: Store) -> None:
-        with store.replacing(FOLDER), pytest.raises(StoreError, match="another process"):
-            store.replacing(FOLDER).__enter__()
-        with store.replacing(FOLDER) as staged:
-            staged.put(f"{FOLDER}/x", b"")
-        assert keys(store) == {f"{FOLDER}/x": 0}
+def test_a_replacement_leaves_only_the_new(store: DirectoryStore) -> None:
+    store.put(f"{FOLDER}/old", b"1")
+    with store.replacing(FOLDER) as staged:
+        staged.put(f"{FOLDER}/new", b"22")
+        assert staged.get(f"{FOLDER}/new") == b"22"
+        assert keys(store, f"{FOLDER}/") == {f"{FOLDER}/old": 1}
+    assert keys(store) == {f"{FOLDER}/new": 2}
+
+
+def test_a_failed_replacement_changes_nothing(store: DirectoryStore) -> None:
+    store.put(f"{FOLDER}/old", b"1")
+    with pytest.raises(KeyboardInterrupt), store.replacing(FOLDER) as staged:
+        staged.put(f"{FOLDER}/new", b"22")
+        raise KeyboardInterrupt
+    assert keys(store) == {f"{FOLDER}/old": 1}
+
+
+def test_folders_left_empty_go_with_what_was_in_them(store: DirectoryStore) -> None:
+    store.put("a/b/c", b"1")
+    store.put("a/d", b"1")
+    store.delete("a/b/c")
+    assert [path.name for path in (store.root / "a").iterdir()] == ["d"]
+    store.delete("a/d")
+    assert list(store.root.iterdir()) == []
+
+
+def test_an_archive_is_one_slides(tmp_path: Path) -> None:
+    archive = ArchiveStore(tmp_path / "a.szi")
+    with archive.replacing("images/a") as staged:
+        staged.put("images/a/x", b"1")
+    before = (tmp_path / "a.szi").read_bytes()
+    with pytest.raises(StoreError, match="is for one slide"):
+        archive.replacing("images/b").__enter__()
+    with pytest.raises(ZeroDivisionError), archive.replacing("images/a") as staged:
+        staged.put("images/a/x", b"2")
+        raise ZeroDivisionError
+    assert (tmp_path / "a.szi").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.szi"]
+    (tmp_path / "a.szi").write_bytes(before[:-10])
+    with pytest.raises(StoreError, match="no whole zip file"):
+        archive.get("images/a/x")
+
+
+def test_an_archive_is_stored_as_it_is(tmp_path: Path) -> None:
+    with ArchiveStore(tmp_path / "a.zip").replacing("images/a") as staged:
+        staged.put("images/a/x", b"1" * 1000)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.testzip() is None
+        (member,) = archive.infolist()
+    assert (member.compress_type, member.compress_size) == (zipfile.ZIP_STORED, 1000)
 
 
 def test_a_failed_first_publication_leaves_no_folder(store: DirectoryStore) -> None:
@@ -190,5 +258,6 @@ def test_what_the_disk_refuses_is_said_with_the_remedy(
 def test_destinations(tmp_path: Path) -> None:
     assert str(open_store(str(tmp_path))) == str(tmp_path)
     assert str(open_store(tmp_path.as_uri())) == str(tmp_path)
-    with pytest.raises(OptionError, match="gopher"):
-        open_store("gopher://hole")
+    for place in ("gopher://hole", "s3://", "s3:///x", "s3://a b"):
+        with pytest.raises(OptionError, match=r"is no place|names no bucket"):
+            open_store(place)

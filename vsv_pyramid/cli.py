@@ -10,25 +10,31 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 import click
 
 from vsv_pyramid import display, dzi, record
-from vsv_pyramid.convert import Progress, checked_plan, convert
-from vsv_pyramid.errors import OptionError, VsvPyramidError
-from vsv_pyramid.info import info, plan_facts
-from vsv_pyramid.lanes import LANES
-from vsv_pyramid.plan import ConvertOptions, usable_cpus
-from vsv_pyramid.pyramid.planes import FACTORS
-from vsv_pyramid.slide import open_slide
+from vsv_pyramid.cli_options import (
+    PathType,
+    PlaceType,
+    as_json,
+    plan_options,
+    store_options,
+    workers,
+)
+from vsv_pyramid.convert import Progress, Summary, convert, slide_id
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError
+from vsv_pyramid.info import info, is_pyramid, plan_facts, published
+from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
+from vsv_pyramid.publish import delete, pyramid_keys
+from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.search import check_ids, find_slides
-from vsv_pyramid.store import open_store
+from vsv_pyramid.store import S3Options, open_pyramid, open_store
 from vsv_pyramid.verify import verify
 
-EXIT_FAILED, EXIT_WRONG_USE = 1, 2
 _EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -38,6 +44,9 @@ _SIGNALS = [
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Runs the command, and turns errors and signals into a sentence and an exit code."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it sees, our errors say
+    warnings = logging.StreamHandler()
+    warnings.setFormatter(logging.Formatter("Warning: %(message)s"))
+    logging.getLogger("vsv_pyramid").handlers = [warnings]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
@@ -50,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         _Stopped.check()
         if sys.stdout:
             sys.stdout.flush()  # here, where a full disk can still be told
+    except click.Abort:
+        click.echo("Stopped: nothing was removed.", err=True)
+        code = EXIT_FAILED
     except click.ClickException as exc:
         exc.show()
         code = exc.exit_code
@@ -58,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if isinstance(exc, OSError) and sys.stdout:
             # or what stdout could not take would be tried, and complained of, once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_WRONG_USE if isinstance(exc, OptionError) else EXIT_FAILED
+        code = exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED
     except _Stopped as exc:
         for number in _SIGNALS:  # or a late one would end the interpreter in its last moments
             signal.signal(number, signal.SIG_IGN)
@@ -96,11 +108,13 @@ class _Stopped(BaseException):
 
 
 def _report(exc: Exception) -> None:
+    click.echo(f"Error: {_sentence(exc)}", err=True)
+
+
+def _sentence(exc: Exception) -> str:
     if isinstance(exc, OSError):
-        reason = exc.strerror or str(exc)
-        click.echo(f"Error: {exc.filename or 'output'}: {reason}; check the path", err=True)
-    else:
-        click.echo(f"Error: {exc}", err=True)
+        return f"{exc.filename or 'output'}: {exc.strerror or exc}; check the path"
+    return str(exc)
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -123,113 +137,6 @@ def commands() -> None:
     """Whole slide images as static DeepZoom pyramids."""
 
 
-class _Path(click.ParamType[Path]):
-    """Any path but none: an unset variable must not mean this folder."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        if not str(value):
-            self.fail("an empty path; give a file or a folder", param, ctx)
-        return Path(value)
-
-
-def _tile_size(_: click.Context, __: click.Parameter, value: str) -> int | None:
-    if value == "auto":
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is neither 'auto' nor a number of px.") from None
-
-
-def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    if value in ("", "none"):
-        return ()
-    return tuple(name.strip() for name in value.split(","))
-
-
-def _plan_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that both the plan and the conversion depend on."""
-    for option in (
-        click.option(
-            "--bounds", is_flag=True, help="Only the scanned bounds, for slides that state them."
-        ),
-        click.option(
-            "--background",
-            default="white",
-            show_default=True,
-            metavar="COLOR",
-            help="Colour of transparent areas: a name or #rrggbb.",
-        ),
-        click.option(
-            "--color",
-            type=click.Choice(["none", "srgb"]),
-            default="none",
-            show_default=True,
-            help="srgb applies the slide's ICC profile; none keeps the scanner's numbers and "
-            "publishes the profile as icc.icc.",
-        ),
-        click.option(
-            "--associated",
-            default="thumbnail",
-            show_default=True,
-            metavar="LIST",
-            callback=_names,
-            help="Images to publish beside the tiles: thumbnail, label, macro, or none. Label and "
-            "macro can show a patient's name.",
-        ),
-        click.option(
-            "--quality",
-            type=int,
-            default=80,
-            show_default=True,
-            metavar="1..100",
-            help="JPEG quality of encoded tiles.",
-        ),
-        click.option(
-            "--tile-size",
-            default="auto",
-            show_default=True,
-            metavar="auto|N",
-            callback=_tile_size,
-            help="Tile size in px: a multiple of 16 from 64 to 4096. auto joins three of the "
-            "slide's own tiles in each direction where they are small.",
-        ),
-        click.option(
-            "--lane",
-            type=click.Choice(LANES),
-            default="auto",
-            show_default=True,
-            help="How base tiles are made: lossless joins the slide's own JPEG tiles, pixels "
-            "decodes and encodes; auto takes the first wherever it can.",
-        ),
-        click.option(
-            "--base",
-            type=click.Choice(["copy", "reencode"]),
-            default="copy",
-            show_default=True,
-            help="reencode encodes what the lossless lane would copy, small rather than exact.",
-        ),
-        click.option(
-            "--subsampling",
-            type=click.Choice(list(FACTORS)),
-            default="420",
-            show_default=True,
-            help="Chroma subsampling of encoded tiles.",
-        ),
-        click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem."),
-    ):
-        command = option(command)
-    return command
-
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-_workers = click.option(
-    "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
-)
-
-
 @commands.command(
     "convert",
     short_help="Convert slides into published pyramids.",
@@ -237,18 +144,22 @@ _workers = click.option(
 Examples:
   vsv-pyramid convert 170782.svs
   vsv-pyramid convert scans/ --to /srv/www --workers 4
+  vsv-pyramid convert 170782.svs --to s3://bucket/prefix
+  vsv-pyramid convert s3://scans/170782.svs --to s3://bucket
+  vsv-pyramid convert 170782.svs --to 170782.zip
   vsv-pyramid convert 170782.svs --associated thumbnail,macro --dry-run""",
 )
-@click.argument("slides", nargs=-1, required=True, type=_Path(), metavar="SLIDE...")
+@click.argument("slides", nargs=-1, required=True, type=PlaceType(), metavar="SLIDE...")
 @click.option(
     "--to",
     "destination",
     default=".",
     metavar="DEST",
-    help="Folder to publish in, as DEST/images/ID; default: this folder.",
+    help="Where to publish, as DEST/images/ID: a folder, s3://bucket/prefix, or a .zip or .szi "
+    "file for one slide; default: this folder.",
 )
-@_plan_options
-@_workers
+@plan_options
+@workers
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "blank"]),
@@ -258,38 +169,71 @@ Examples:
     "colour and count it in slide.json.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is published under the id.")
+@click.option(
+    "--if-busy",
+    type=click.Choice(["skip", "wait"]),
+    default="skip",
+    show_default=True,
+    help="What to do about a slide that another process is converting into the same place.",
+)
+@store_options
+@click.option(
+    "--scratch",
+    type=PathType(),
+    metavar="FOLDER",
+    help="Where to put a slide fetched from S3 for a while; default: the system's own folder.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and make nothing.")
-@_as_json
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json writes events to stderr, one JSON line each.",
+)
+@as_json
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
 def convert_command(
     context: click.Context,
     /,
-    slides: tuple[Path, ...],
+    slides: tuple[str, ...],
     destination: str,
     workers: int | None,
     dry_run: bool,
+    log_format: str,
     as_json: bool,
     quiet: bool,
     **values: Any,
 ) -> None:
-    """Convert each SLIDE (a file, or a folder that is searched for slides) into
+    """Convert each SLIDE (a file, an s3:// URL, or a folder that is searched for slides) into
     DEST/images/ID/DeepZoom.dzi and its tiles.
 
     A slide that is published already, from the same file and with the same options, is skipped.
     One that fails does not stop the others. Folders are searched for .svs, .tif, .tiff, .ndpi,
     .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
     """
-    options = ConvertOptions(workers=usable_cpus() if workers is None else workers, **values)
-    open_store(destination)  # refuses what cannot be one before anything is read
+    s3 = S3Options(
+        **{field.name: values.pop(field.name) for field in dataclasses.fields(S3Options)}
+    )
+    options = ConvertOptions(workers=usable_cpus() if workers is None else workers, s3=s3, **values)
+    say = _Events() if log_format == "json" else _Lines(quiet, as_json)
+    open_store(destination, s3)  # refuses what cannot be one before anything is read
     results: list[dict[str, Any]] = []
-    found: list[Path] = []
-    for path in slides:
+    codes: set[int] = set()
+
+    def fail(slide: str | Path, exc: VsvPyramidError | OSError) -> None:
+        code = exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED
+        codes.add(code)
+        say.failed(str(slide), exc, code)
+        results.append({"slide": str(slide), "status": "failed", "error": str(exc)})
+
+    found: list[str | Path] = []
+    for place in slides:
         try:
-            found += find_slides(path)
+            found += [place] if place.startswith("s3://") else find_slides(Path(place))
         except (VsvPyramidError, OSError) as exc:
-            _report(exc)
-            results.append({"slide": str(path), "status": "failed", "error": str(exc)})
+            fail(place, exc)
     found = list(dict.fromkeys(found))
     if options.slide_id and len(found) > 1:
         raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")
@@ -299,27 +243,86 @@ def convert_command(
             if dry_run:
                 results.append(_planned(slide, destination, options, as_json))
             else:
-                results.append(_converted(slide, destination, options, as_json, quiet))
+                with say.progress(str(slide), destination) as show:
+                    summary = convert(slide, destination, options, progress=_checked(show))
+                say.done(summary)
+                results.append(dataclasses.asdict(summary))
         except (VsvPyramidError, OSError) as exc:
-            _report(exc)
-            results.append({"slide": str(slide), "status": "failed", "error": str(exc)})
+            fail(slide, exc)
+    wanted = ["planned"] if dry_run else ["converted", "skipped", "busy"]
     counts = {
         status: sum(result["status"] == status for result in results)
-        for status in (["planned"] if dry_run else ["converted", "skipped"]) + ["failed"]
+        for status in [*wanted, "failed"]
     }
     if as_json:
         _print_json({"slides": results, **counts})
-    elif not quiet:
-        click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
-    if counts["failed"]:
-        context.exit(EXIT_FAILED)
+    elif not quiet and log_format == "text":
+        shown = {status: count for status, count in counts.items() if count or status != "busy"}
+        click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
+    if codes:
+        context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
+
+
+def _checked(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    def checked(progress: Progress) -> None:
+        _Stopped.check()
+        show(progress)
+
+    return checked
+
+
+class _Lines:
+    """Says what happens as text: results on stdout, all else on stderr."""
+
+    def __init__(self, quiet: bool, as_json: bool) -> None:
+        self._quiet = quiet
+        self._results = not (quiet or as_json)
+
+    @contextlib.contextmanager
+    def progress(self, slide: str, _: str) -> Iterator[Callable[[Progress], None]]:
+        if self._quiet:
+            yield lambda _: None
+        else:
+            with display.ProgressDisplay(PurePath(slide).name) as show:
+                yield show
+
+    def done(self, summary: Summary) -> None:
+        for note in () if self._quiet else summary.notes:
+            click.echo(f"{summary.slide}: {note}", err=True)
+        if self._results:
+            click.echo(display.summary_line(summary))
+
+    def failed(self, _: str, exc: VsvPyramidError | OSError, __: int) -> None:
+        _report(exc)
+
+
+class _Events:
+    """Says what happens as JSON lines on stderr, for unattended runs."""
+
+    def __init__(self) -> None:
+        logger = logging.getLogger("vsv_pyramid")
+        logger.setLevel(logging.INFO)
+        logger.handlers = [display.EventHandler()]
+
+    @contextlib.contextmanager
+    def progress(self, slide: str, target: str) -> Iterator[Callable[[Progress], None]]:
+        display.event("start", slide=slide, target=target)
+        yield display.EventProgress(slide)
+
+    def done(self, summary: Summary) -> None:
+        display.event("done", **dataclasses.asdict(summary))
+
+    def failed(self, slide: str, exc: VsvPyramidError | OSError, code: int) -> None:
+        display.event("failed", slide=slide, error=_sentence(exc), exit_code=code)
 
 
 def _planned(
-    slide: Path, destination: str, options: ConvertOptions, as_json: bool
+    slide: str | Path, destination: str, options: ConvertOptions, as_json: bool
 ) -> dict[str, Any]:
-    with open_slide(slide) as opened:
-        plan = checked_plan(opened, options)
+    source = find_source(slide, options.scratch)
+    slide_id(source, options)
+    with source.opened() as opened:
+        plan = make_plan(opened, options)
     facts = plan_facts(plan)
     if not as_json:
         width, height = plan.pyramid.size
@@ -331,44 +334,30 @@ def _planned(
     return {"slide": str(slide), "status": "planned", **facts}
 
 
-def _converted(
-    slide: Path, destination: str, options: ConvertOptions, as_json: bool, quiet: bool
-) -> dict[str, Any]:
-    with contextlib.ExitStack() as stack:
-        bar = None if quiet else stack.enter_context(display.ProgressDisplay(slide.name))
-
-        def show(progress: Progress) -> None:
-            _Stopped.check()
-            if bar:
-                bar(progress)
-
-        summary = convert(slide, destination, options, progress=show)
-    if not quiet:
-        for note in summary.notes:
-            click.echo(f"{slide}: {note}", err=True)
-        if not as_json:
-            click.echo(display.summary_line(summary))
-    return dataclasses.asdict(summary)
-
-
 @commands.command(
     "info",
-    short_help="Show a slide's facts and its plan.",
+    short_help="Show a slide's facts and its plan, or what is published.",
     epilog="""\b
 Examples:
   vsv-pyramid info 170782.svs
-  vsv-pyramid info 170782.svs --tile-size 1024 --json""",
+  vsv-pyramid info 170782.svs --tile-size 1024 --json
+  vsv-pyramid info s3://bucket/images/170782""",
 )
-@click.argument("slide", type=_Path())
-@_plan_options
-@_as_json
-def info_command(slide: Path, as_json: bool, **values: Any) -> None:
-    """Show what SLIDE is, and what its pyramid would be and cost."""
-    facts = info(slide, ConvertOptions(**values))
+@click.argument("place", type=PlaceType(), metavar="SLIDE|TARGET")
+@plan_options
+@as_json
+def info_command(place: str, as_json: bool, **values: Any) -> None:
+    """Show what SLIDE is, and what its pyramid would be and cost; or what is published as TARGET
+    (a pyramid's folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or .szi file).
+    """
+    if is_pyramid(place):
+        facts, lines = published(place), display.published_lines
+    else:
+        facts, lines = info(place, ConvertOptions(**values)), display.info_lines
     if as_json:
         _print_json(facts)
     else:
-        for line in display.info_lines(facts):
+        for line in lines(facts):
             click.echo(line)
 
 
@@ -378,38 +367,51 @@ def info_command(slide: Path, as_json: bool, **values: Any) -> None:
     epilog="""\b
 Examples:
   vsv-pyramid verify images/170782
-  vsv-pyramid verify images/170782 --deep --against 170782.svs""",
+  vsv-pyramid verify images/170782 --deep --against 170782.svs
+  vsv-pyramid verify s3://bucket/images/170782 --deep --sample 200""",
 )
-@click.argument("target", type=_Path())
+@click.argument("target", type=PlaceType())
 @click.option(
     "--deep",
     is_flag=True,
     help="Decode every tile and compare it with its neighbours in the levels above and below.",
 )
 @click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --deep: decode only N tiles, spread evenly, and compare none.",
+)
+@click.option(
     "--against",
-    type=_Path(),
+    type=PlaceType(),
     metavar="SLIDE",
     help="Compare a sample of the tiles with the slide's pixels.",
 )
-@_workers
-@_as_json
+@workers
+@as_json
 @click.pass_context
 def verify_command(
     context: click.Context,
     /,
-    target: Path,
+    target: str,
     deep: bool,
-    against: Path | None,
+    sample: int | None,
+    against: str | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Check the pyramid TARGET (its folder or its DeepZoom.dzi): descriptor, slide.json, every
-    planned tile and no other, the size that each tile's JPEG header states.
+    """Check the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or
+    .szi file): descriptor, slide.json, every planned tile and no other, the size that each tile's
+    JPEG header states. In S3, tiles are listed only, and looked into with --deep.
     """
+    if sample is not None and not deep:
+        raise OptionError("--sample needs --deep")
     threads = ConvertOptions(workers=usable_cpus() if workers is None else workers).workers
-    with display.ProgressDisplay(target.name) as show:
-        report = verify(target, deep=deep, against=against, workers=threads, progress=show)
+    with display.ProgressDisplay(PurePath(target).name) as show:
+        report = verify(
+            target, deep=deep, sample=sample, against=against, workers=threads, progress=show
+        )
     if as_json:
         _print_json(dataclasses.asdict(report))
     else:
@@ -417,6 +419,28 @@ def verify_command(
             click.echo(line)
     if report.errors:
         context.exit(EXIT_FAILED)
+
+
+@commands.command(
+    "delete",
+    short_help="Remove a published pyramid.",
+    epilog="""\b
+Examples:
+  vsv-pyramid delete images/170782
+  vsv-pyramid delete s3://bucket/images/170782 --yes""",
+)
+@click.argument("target", type=PlaceType())
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete_command(target: str, yes: bool) -> None:
+    """Remove the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL), the
+    descriptor first.
+    """
+    store, folder = open_pyramid(target)
+    found = pyramid_keys(store, folder)
+    if not yes:
+        click.confirm(f"Remove {store}/{folder}, {len(found):,} objects?", abort=True)
+    delete(store, folder)
+    click.echo(f"{store}/{folder}: {len(found):,} objects removed")
 
 
 def _print_json(document: object) -> None:

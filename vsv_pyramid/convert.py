@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
 
 from vsv_pyramid import dzi, record
-from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreError
+from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
-from vsv_pyramid.slide import Slide, open_slide
+from vsv_pyramid.slide import Slide, Source, find_source
 from vsv_pyramid.store import Store, open_store
 
 _THUMBNAIL_SIDE = 1024
+_BUSY_SECONDS = 1.0
 
 
 class Progress(NamedTuple):
@@ -35,136 +37,194 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of one slide. `status` is "converted" or "skipped"; `bytes` are the tiles'."""
+    """What became of one slide. `status` is "converted", "skipped" (it is published already) or
+    "busy" (another process converts it); `bytes` are the tiles'; `kept` is how many objects an
+    earlier attempt had put already."""
 
     slide: str
     id: str
     status: str
     target: str
-    width: int
-    height: int
-    tile_size: int
-    tiles: int
-    bytes: int
-    seconds: float
+    width: int = 0
+    height: int = 0
+    tile_size: int = 0
+    tiles: int = 0
+    bytes: int = 0
+    kept: int = 0
+    seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
 
 def convert(
-    slide: Path,
+    slide: str | Path,
     destination: str,
     options: ConvertOptions,
     *,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
-    """Publishes the slide's pyramid at the destination (a folder, or its URL), whole or not at all.
+    """Publishes the pyramid of the slide (a path, or an s3:// URL) at the destination (a folder, a
+    .zip or .szi file, or a URL), whole or not at all.
 
     `progress` is called in this thread several times a second. Raises OptionError, SlideError,
-    TileError and StoreError; whatever is raised, what was published before is still there.
+    TileError and StoreError. Whatever is raised, there is no descriptor without a whole pyramid;
+    where the store is not remote, what was published before is still there, and in a remote one
+    the same call goes on where it ended.
     """
-    start = time.monotonic()
-    store = open_store(destination)
-    with open_slide(slide) as opened:
-        plan = checked_plan(opened, options)
-        published = None if options.overwrite else _published(store, plan, opened, options)
+    stop = threading.Event()
+    store = open_store(destination, options.s3, stop)
+    source = find_source(slide, options.scratch)
+    folder = dzi.folder(slide_id(source, options))
+    while True:
+        published = _published(store, folder, source, options)
         if published:
             return published
-        with contextlib.ExitStack() as stack:
-            staged = stack.enter_context(store.replacing(plan.folder))
-            if not options.overwrite and _exists(store, plan):
-                raise _other_is_there(store, plan)  # since the first look, by another process
-            publication = Publication(staged, plan.folder, plan.pyramid)
-            pixels = pixel_leaves(opened, plan.pyramid, plan.origin, options)
-            leaves = stack.enter_context(leaf_source(pixels, plan.lane, options))
+        try:
+            with store.replacing(folder) as staged:
+                if _published(store, folder, source, options):
+                    raise _PublishedMeanwhile
+                return _converted(source, store, staged, options, stop, progress)
+        except _PublishedMeanwhile:
+            continue
+        except StoreBusy as exc:
+            if stop.is_set():
+                raise  # it has begun, and lost its lease
+            if options.if_busy == "skip":
+                target = f"{store}/{folder}"
+                name = slide_id(source, options)
+                return Summary(str(source), name, "busy", target, notes=(str(exc),))
+        if progress:
+            progress(Progress(0, 0, 0))
+        time.sleep(_BUSY_SECONDS)
 
-            def tick() -> None:
-                if progress:
-                    total = plan.pyramid.tile_count
-                    progress(Progress(publication.tiles, total, publication.base_pixels))
 
-            try:
-                build(
-                    plan.pyramid,
-                    leaves,
-                    publication.put_tile,
-                    quality=options.quality,
-                    workers=options.workers,
-                    tick=tick,
-                )
-            except SlideError:
-                opened.check_unchanged()  # where it has changed, that is the reason to tell
-                raise
-            tick()
-            _put_images(staged, opened, plan, options)
-            opened.check_unchanged()
-            seconds = time.monotonic() - start
-            publication.complete(
-                record.slide_json(
-                    opened,
-                    plan,
-                    options,
-                    publication,
-                    pixels,
-                    seconds=seconds,
-                )
+class _PublishedMeanwhile(Exception):
+    """Another process published the slide between our first look and our turn to write."""
+
+
+def _converted(
+    source: Source,
+    store: Store,
+    staged: Store,
+    options: ConvertOptions,
+    stop: threading.Event,
+    progress: Callable[[Progress], None] | None,
+) -> Summary:
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        slide = stack.enter_context(source.opened())
+        plan = make_plan(slide, options)
+        pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
+        leaves = stack.enter_context(leaf_source(pixels, plan.lane, options))
+        publication = stack.enter_context(
+            Publication(
+                staged,
+                plan.folder,
+                plan.pyramid,
+                thumbnail=_thumbnail_tile(plan.pyramid),
+                stop=stop,
             )
-        notes = _notes(opened, plan, options, pixels.blanked)
-        return _summary(
-            opened, store, plan, "converted", publication.tiles, publication.bytes, seconds, notes
+        )
+
+        def tick() -> None:
+            if progress:
+                total = plan.pyramid.tile_count
+                progress(Progress(publication.tiles, total, publication.base_pixels))
+
+        try:
+            build(
+                plan.pyramid,
+                leaves,
+                publication.put_tile,
+                quality=options.quality,
+                workers=options.workers,
+                tick=tick,
+                stop=stop,
+            )
+        except SlideError:
+            source.check_unchanged()  # where it has changed, that is the reason to tell
+            raise
+        tick()
+        _put_images(publication, slide, plan, options)
+        source.check_unchanged()
+        seconds = round(time.monotonic() - start, 2)
+        publication.complete(
+            record.slide_json(source, slide, plan, options, publication, pixels, seconds=seconds)
+        )
+        return Summary(
+            slide=str(source),
+            id=plan.slide_id,
+            status="converted",
+            target=f"{store}/{dzi.descriptor_key(plan.folder)}",
+            width=plan.pyramid.size.width,
+            height=plan.pyramid.size.height,
+            tile_size=plan.pyramid.tile_size,
+            tiles=publication.tiles,
+            bytes=publication.bytes,
+            kept=publication.kept,
+            seconds=seconds,
+            notes=_notes(slide, plan, options, pixels.blanked),
         )
 
 
-def checked_plan(slide: Slide, options: ConvertOptions) -> Plan:
-    """The plan, under an id that the layout allows; raises SlideError where the name is none."""
-    plan = make_plan(slide, options)
+def slide_id(source: Source, options: ConvertOptions) -> str:
+    """The id given, or the file's stem; raises SlideError where the layout does not allow it."""
     try:
-        dzi.check_id(plan.slide_id)
+        return options.slide_id or dzi.check_id(PurePath(source.name).stem)
     except OptionError as exc:
-        raise SlideError(slide.path, str(exc)) from exc
-    return plan
+        raise SlideError(source, str(exc)) from exc
 
 
-def _published(store: Store, plan: Plan, slide: Slide, options: ConvertOptions) -> Summary | None:
-    """What is published under the id where that is this very slide, None where nothing is.
+def _published(
+    store: Store, folder: str, source: Source, options: ConvertOptions
+) -> Summary | None:
+    """What is published in the folder where that is this very slide, None where nothing is, or
+    what is there is to be replaced.
 
     Raises StoreError where it is anything else.
     """
-    if not _exists(store, plan):
+    if options.overwrite:
         return None
-    if store.head(dzi.descriptor_key(plan.folder)) is not None:
+    if store.head(dzi.descriptor_key(folder)) is None:
+        if store.remote or not any(True for _ in store.keys(folder + "/")):
+            return None  # in a remote store, what lies there is an interrupted publication
+    else:
         try:
-            document = record.parse(store.get(dzi.slide_json_key(plan.folder)))
+            document = record.parse(store.get(dzi.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             document = None
-        if document and record.is_current(document, slide, options):
-            tiles, size = (document["pyramid"].get(key, 0) for key in ("tile_count", "bytes"))
-            return _summary(slide, store, plan, "skipped", tiles, size, 0.0, ())
-    raise _other_is_there(store, plan)
-
-
-def _exists(store: Store, plan: Plan) -> bool:
-    return any(True for _ in store.keys(plan.folder + "/"))
-
-
-def _other_is_there(store: Store, plan: Plan) -> StoreError:
-    return StoreError(
-        f"{store}/{plan.folder}",
+        if document and record.is_current(document, source, options):
+            pyramid = document["pyramid"]
+            return Summary(
+                slide=str(source),
+                id=slide_id(source, options),
+                status="skipped",
+                target=f"{store}/{dzi.descriptor_key(folder)}",
+                width=document.get("width", 0),
+                height=document.get("height", 0),
+                tile_size=pyramid.get("tile_size", 0),
+                tiles=pyramid.get("tile_count", 0),
+                bytes=pyramid.get("bytes", 0),
+            )
+    raise StoreError(
+        f"{store}/{folder}",
         "holds another file's pyramid, or this one's with other options; replace it with "
         "--overwrite",
     )
 
 
-def _put_images(store: Store, slide: Slide, plan: Plan, options: ConvertOptions) -> None:
+def _put_images(
+    publication: Publication, slide: Slide, plan: Plan, options: ConvertOptions
+) -> None:
     """Puts the associated images, and the ICC profile, that the plan names."""
     for name in plan.associated:
         if name == "thumbnail":
-            jpeg = store.get(dzi.tile_key(plan.folder, _thumbnail_tile(plan.pyramid)))
+            jpeg = publication.thumbnail_jpeg
         else:
             image = opaque(slide.associated(name), options.background_rgb)
             jpeg = encoded(np.asarray(image), options.quality, options.subsampling)
-        store.put(dzi.associated_key(plan.folder, name), jpeg)
+        publication.put(dzi.associated_key(plan.folder, name), jpeg)
     if plan.icc and slide.icc_profile:
-        store.put(dzi.icc_key(plan.folder), slide.icc_profile)
+        publication.put(dzi.icc_key(plan.folder), slide.icc_profile)
 
 
 def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:
@@ -192,28 +252,3 @@ def _notes(
     if blanked:
         notes.append(f"{len(blanked)} damaged tiles were left blank, the first is {min(blanked)}")
     return tuple(notes)
-
-
-def _summary(
-    slide: Slide,
-    store: Store,
-    plan: Plan,
-    status: str,
-    tiles: int,
-    size: int,
-    seconds: float,
-    notes: tuple[str, ...],
-) -> Summary:
-    return Summary(
-        slide=str(slide.path),
-        id=plan.slide_id,
-        status=status,
-        target=f"{store}/{dzi.descriptor_key(plan.folder)}",
-        width=plan.pyramid.size.width,
-        height=plan.pyramid.size.height,
-        tile_size=plan.pyramid.tile_size,
-        tiles=tiles,
-        bytes=size,
-        seconds=round(seconds, 2),
-        notes=notes,
-    )

@@ -1,9 +1,12 @@
-"""What the command line shows: progress on stderr, and results as lines of text."""
+"""What the command line shows: progress and events on stderr, and results as lines of text."""
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 import time
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid.convert import Progress, Summary
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _LINE_SECONDS = 8.0
+_EVENT_SECONDS = 10.0
 
 
 class ProgressDisplay:
@@ -53,15 +57,67 @@ def _bar(slide_id: str) -> tqdm[NoReturn]:
     return tqdm(desc=slide_id, unit=" tiles")
 
 
+class EventProgress:
+    """Tells the Progress it is called with as an event every ten seconds."""
+
+    def __init__(self, slide: str) -> None:
+        self._slide = slide
+        self._last = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last >= _EVENT_SECONDS:
+            self._last = now
+            event("progress", slide=self._slide, **progress._asdict())
+
+
+def event(name: str, **facts: object) -> None:
+    """Writes one JSON line to stderr."""
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    print(json.dumps({"time": now, "event": name, **facts}), file=sys.stderr, flush=True)
+
+
+class EventHandler(logging.Handler):
+    """What the library logs, as events."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = {"status": record.status} if hasattr(record, "status") else {}
+        event(
+            getattr(record, "event", record.levelname.lower()), message=record.getMessage(), **facts
+        )
+
+
 def summary_line(summary: Summary) -> str:
     """What became of one slide."""
     if summary.status == "skipped":
         return f"{summary.id}: skipped, the same is published as {summary.target}"
+    if summary.status == "busy":
+        return f"{summary.id}: left to another process that converts it"
     speed = summary.width * summary.height / 1e9 / max(summary.seconds, 0.01)
+    kept = f", {summary.kept:,} objects were there already" if summary.kept else ""
     return (
         f"{summary.id}: {summary.tiles:,} tiles, {summary.bytes / 1e6:,.1f} MB in "
-        f"{summary.seconds:.1f} s ({speed:.3f} gigapixels/s) -> {summary.target}"
+        f"{summary.seconds:.1f} s ({speed:.3f} gigapixels/s{kept}) -> {summary.target}"
     )
+
+
+def published_lines(facts: dict[str, Any]) -> list[str]:
+    """The facts of a published pyramid, a line each."""
+    rows = {
+        "Pyramid": facts["target"],
+        "State": "complete" if facts["complete"] else "not complete: it has no descriptor",
+        "Stored": f"{facts['objects']:,} objects, {facts['tiles']:,} of them tiles; "
+        f"{facts['bytes'] / 1e6:,.1f} MB",
+    }
+    if facts["slide"]:
+        rows |= {
+            "Slide": facts["slide"],
+            "Size": f"{facts['width']:,} x {facts['height']:,} px",
+            "Tiles": f"{facts['tile_size']} px, {facts['lane']} lane",
+            "Version": facts["version"],
+            "Created": facts["created"],
+        }
+    return [f"{name + ':':<19}{value}" for name, value in rows.items()]
 
 
 def info_lines(facts: dict[str, Any]) -> list[str]:

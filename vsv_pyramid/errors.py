@@ -1,33 +1,60 @@
 """The errors a user can cause. Each names its object and ends with the remedy.
 
 VsvPyramidError
-├── OptionError     an option's value, or an id, that is refused
-├── SlideError      a slide that cannot be opened, is cut off, or changes while it is read
-│   └── TileError   one tile of a slide that cannot be decoded
-├── StoreError      an object of a store that cannot be read, written or replaced
-└── DescriptorError a DZI descriptor or a slide.json that is not what the layout demands
+├── OptionError          an option's value, or an id, that is refused
+├── SlideError           a slide that is bad, and will be so the next time
+│   ├── TileError        one tile of a slide that cannot be decoded
+│   ├── SlideAccessError a slide that is not there, or may not be read
+│   └── SlideChanged     a slide that changed while it was read
+├── StoreError           an object of a store that cannot be read, written or replaced
+│   ├── StoreUnavailable a store that did not answer for a while
+│   └── StoreBusy        another process writes there
+└── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
+
+`exit_code` is the process's where the error ends it; the README lists them.
 """
 
 from __future__ import annotations
+
+EXIT_FAILED, EXIT_WRONG_USE, EXIT_BAD_SLIDE, EXIT_TRY_AGAIN = 1, 2, 65, 75
 
 
 class VsvPyramidError(Exception):
     """Root of all errors that are the input's or the environment's, not the program's."""
 
+    exit_code = EXIT_FAILED
+
 
 class OptionError(VsvPyramidError):
     """An option's value, or an id, that is refused."""
+
+    exit_code = EXIT_WRONG_USE
 
 
 class SlideError(VsvPyramidError):
     """A slide that cannot be read as it is."""
 
+    exit_code = EXIT_BAD_SLIDE
+
     def __init__(self, slide: object, what: str) -> None:
         super().__init__(f"{slide}: {what}")
+        self.what = what
 
 
 class TileError(SlideError):
     """A tile of a slide that cannot be decoded."""
+
+
+class SlideAccessError(SlideError):
+    """A slide that is not there, or may not be read."""
+
+    exit_code = EXIT_FAILED
+
+
+class SlideChanged(SlideError):
+    """A slide that changed while it was read."""
+
+    exit_code = EXIT_TRY_AGAIN
 
 
 class StoreError(VsvPyramidError):
@@ -35,6 +62,18 @@ class StoreError(VsvPyramidError):
 
     def __init__(self, place: object, what: str) -> None:
         super().__init__(f"{place}: {what}")
+
+
+class StoreUnavailable(StoreError):
+    """A store that did not answer, or only with errors of its own, for a while."""
+
+    exit_code = EXIT_TRY_AGAIN
+
+
+class StoreBusy(StoreError):
+    """Another process writes there."""
+
+    exit_code = EXIT_TRY_AGAIN
 
 
 class DescriptorError(VsvPyramidError):

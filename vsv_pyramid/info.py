@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vsv_pyramid import dzi
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
+from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.quadtree import LeafSource
-from vsv_pyramid.record import pyramid_levels, slide_facts
-from vsv_pyramid.slide import Slide, open_slide
+from vsv_pyramid.record import parse, pyramid_levels, slide_facts
+from vsv_pyramid.slide import Slide, find_source
+from vsv_pyramid.slide.search import SLIDE_SUFFIXES
+from vsv_pyramid.store import open_pyramid
 
 # US dollars for S3 Standard, us-east-1: a put, and a GB stored for a month.
 _PUT_DOLLARS = 0.005 / 1000
@@ -21,16 +25,57 @@ _GB_MONTH_DOLLARS = 0.023
 _SAMPLED_PARENTS = 9
 
 
-def info(path: Path, options: ConvertOptions) -> dict[str, Any]:
-    """The slide's facts and its plan; sizes are in px, bytes are estimated from sampled tiles.
+def is_pyramid(place: str) -> bool:
+    """Whether the path or URL is rather of a pyramid than of a slide."""
+    name = PurePosixPath(place).name
+    if place.startswith("s3://"):
+        return PurePosixPath(name).suffix.lower() not in SLIDE_SUFFIXES
+    return Path(place).is_dir() or Path(place).suffix.lower() in (".dzi", ".zip", ".szi")
+
+
+def published(target: str) -> dict[str, Any]:
+    """What is published as `target` (as `open_pyramid` takes it): what is listed there, in objects
+    and bytes, and what its slide.json says, in px.
+
+    Raises StoreError where nothing is, or it cannot be read.
+    """
+    store, folder = open_pyramid(target)
+    keys = pyramid_keys(store, folder)
+    stored = list(store.keys(dzi.tiles_prefix(folder)))
+    facts: dict[str, Any] = {
+        "target": target,
+        "complete": dzi.descriptor_key(folder) in keys,
+        "objects": len(keys),
+        "tiles": len(stored),
+        "bytes": sum(found.size for found in stored),
+        "slide": None,
+    }
+    if dzi.slide_json_key(folder) in keys:
+        document = parse(store.get(dzi.slide_json_key(folder)))
+        pyramid = document["pyramid"]
+        facts |= {
+            "slide": document["source"].get("name"),
+            "width": document.get("width"),
+            "height": document.get("height"),
+            "tile_size": pyramid.get("tile_size"),
+            "lane": pyramid.get("lane"),
+            "version": pyramid.get("version"),
+            "created": document.get("created"),
+        }
+    return facts
+
+
+def info(place: str | Path, options: ConvertOptions) -> dict[str, Any]:
+    """The facts of the slide (a path, or an s3:// URL) and its plan; sizes are in px, bytes are
+    estimated from sampled tiles.
 
     Raises SlideError where the slide cannot be read.
     """
     options = replace(options, on_error="blank")  # a damaged tile is no reason to say nothing
-    with open_slide(path) as slide:
+    with find_source(place, options.scratch).opened() as slide:
         plan = make_plan(slide, options)
         return {
-            "slide": str(path),
+            "slide": str(place),
             "width": slide.size.width,
             "height": slide.size.height,
             "levels": [{"width": w, "height": h} for w, h in slide.level_sizes],

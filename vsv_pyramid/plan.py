@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from PIL import ImageColor
@@ -15,6 +16,7 @@ from vsv_pyramid.geometry import Pyramid, Size
 from vsv_pyramid.lanes import LANES, Lane, choose_lane
 from vsv_pyramid.pyramid.planes import FACTORS, Subsampling
 from vsv_pyramid.slide import Slide
+from vsv_pyramid.store import S3Options
 
 _TILE_SIZES = range(64, 4096 + 1, 16)
 _DEFAULT_TILE_SIZE = 768
@@ -35,7 +37,8 @@ class ConvertOptions:
     `tile_size` is in px, None for a choice by the slide's own tiles; `quality` is libjpeg's;
     `color` is "none" or "srgb"; `background` is any colour name or #rrggbb; `on_error` is "fail"
     or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what
-    the lossless lane copies); `subsampling` is that of the levels above the base.
+    the lossless lane copies); `subsampling` is that of the levels above the base; `if_busy` is
+    "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into.
     """
 
     slide_id: str | None = None
@@ -51,6 +54,9 @@ class ConvertOptions:
     base: str = "copy"
     subsampling: Subsampling = "420"
     overwrite: bool = False
+    if_busy: str = "skip"
+    scratch: Path | None = None
+    s3: S3Options = field(default_factory=S3Options)
 
     def __post_init__(self) -> None:
         if self.slide_id is not None:
@@ -67,6 +73,7 @@ class ConvertOptions:
         _demand("lane", self.lane, LANES, "'auto', 'lossless' or 'pixels'")
         _demand("base", self.base, ("copy", "reencode"), "'copy' or 'reencode'")
         _demand("subsampling", self.subsampling, FACTORS, "of 420, 422, 444")
+        _demand("if-busy", self.if_busy, ("skip", "wait"), "'skip' or 'wait'")
         for name in self.associated:
             _demand("associated", name, dzi.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
         self.background_rgb  # noqa: B018 - refuses an unknown colour

@@ -1,13 +1,16 @@
 """Drains a pyramid into a store, in the order that never shows a half-made one.
 
-Tiles first, then the images and slide.json, then a count of what is really there, and the
-descriptor last: a pyramid is complete if and only if its descriptor exists.
+The old descriptor is removed first. Then come the tiles, the images and slide.json; what the plan
+does not know is removed; what is really there is counted; and the descriptor goes last: a pyramid
+is complete if and only if its descriptor exists. What is there already with the same bytes is not
+put again.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import xxhash
@@ -16,6 +19,8 @@ from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store
+
+_WAITING_PER_THREAD = 2
 
 
 class TileDigest:
@@ -37,26 +42,65 @@ class TileDigest:
 
 
 class Publication:
-    """One pyramid on its way into a store; counts what goes through. Tiles come from threads."""
+    """One pyramid on its way into a store; counts what goes through. Tiles come from threads.
 
-    def __init__(self, store: Store, folder: str, pyramid: Pyramid) -> None:
+    `thumbnail` is the address of the tile whose bytes are kept as `thumbnail_jpeg`; once `stop` is
+    set, nothing more is put. `kept` counts the objects that were there already.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: str,
+        pyramid: Pyramid,
+        *,
+        thumbnail: TileAddress | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
         self._store = store
         self._folder = folder
         self._pyramid = pyramid
+        self._thumbnail = thumbnail
         self._lock = threading.Lock()
         self._digest = TileDigest()
+        self._present = {found.key: found for found in store.keys(folder + "/")}
+        self._stop = stop or threading.Event()
+        self._uploads = _Uploads(store, self._stop)
+        self.thumbnail_jpeg = b""
         self.tiles = 0
         self.bytes = 0
         self.base_pixels = 0
+        self.kept = 0
+        if self._present.pop(dzi.descriptor_key(folder), None):
+            store.delete(dzi.descriptor_key(folder))
+
+    def __enter__(self) -> Publication:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind:
+            self._stop.set()
+        self._uploads.close()
 
     def put_tile(self, address: TileAddress, jpeg: bytes) -> None:
-        self._store.put(dzi.tile_key(self._folder, address), jpeg)
+        self.put(dzi.tile_key(self._folder, address), jpeg)
         self._digest.add(address, jpeg)
         with self._lock:
             self.tiles += 1
             self.bytes += len(jpeg)
             if address.level == self._pyramid.base.number:
                 self.base_pixels += self._pyramid.dimensions(address).pixels
+            if address == self._thumbnail:
+                self.thumbnail_jpeg = jpeg
+
+    def put(self, key: str, data: bytes) -> None:
+        """Puts the object, now or soon; raises StoreError for this one or for one before it."""
+        present = self._present.pop(key, None)
+        if present and present.holds(data):
+            with self._lock:
+                self.kept += 1
+        else:
+            self._uploads.put(key, data)
 
     @property
     def version(self) -> str:
@@ -64,19 +108,86 @@ class Publication:
         return self._digest.hexdigest()
 
     def complete(self, slide_json: dict[str, Any]) -> None:
-        """Puts slide.json, counts the tiles in the store, and only then puts the descriptor.
+        """Puts slide.json, removes what the plan does not know, counts the tiles in the store, and
+        only then puts the descriptor.
 
         Raises StoreError where the store does not hold exactly the planned tiles.
         """
-        self._store.put(dzi.slide_json_key(self._folder), to_json(slide_json))
+        self.put(dzi.slide_json_key(self._folder), to_json(slide_json))
+        self._uploads.drain()
+        self._store.delete(*self._present)
         prefix = dzi.tiles_prefix(self._folder)
-        stored = sum(1 for _ in self._store.keys(prefix))
-        if not stored == self.tiles == self._pyramid.tile_count:
+        sizes = [found.size for found in self._store.keys(prefix)]
+        if not len(sizes) == self.tiles == self._pyramid.tile_count or sum(sizes) != self.bytes:
             raise StoreError(
-                prefix, f"holds {stored} of {self._pyramid.tile_count} tiles; convert again"
+                f"{self._store}/{prefix}",
+                f"holds {len(sizes)} of {self._pyramid.tile_count} tiles, {sum(sizes)} of "
+                f"{self.bytes} bytes; convert again",
             )
         descriptor = dzi.Descriptor(self._pyramid.size, self._pyramid.tile_size)
         self._store.put(dzi.descriptor_key(self._folder), dzi.write(descriptor))
+
+
+class _Uploads:
+    """Puts in as many threads as the store can use, and so many waiting that memory is bounded: who
+    brings one more waits himself. Without threads the caller's own is used."""
+
+    def __init__(self, store: Store, stop: threading.Event) -> None:
+        self._store = store
+        self._stop = stop
+        self._error: Exception | None = None
+        self._places = _WAITING_PER_THREAD * store.parallel_puts
+        self._room = threading.Semaphore(self._places)
+        self._pool = ThreadPoolExecutor(store.parallel_puts) if store.parallel_puts else None
+
+    def put(self, key: str, data: bytes) -> None:
+        if self._pool is None:
+            self._store.put(key, data)
+            return
+        self._room.acquire()
+        self._pool.submit(self._run, key, data)
+        self._check()
+
+    def drain(self) -> None:
+        """Waits for all that was put."""
+        for _ in range(self._places):
+            self._room.acquire()
+        for _ in range(self._places):
+            self._room.release()
+        self._check()
+
+    def close(self) -> None:
+        """Waits for what is under way, and forgets what is not."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _run(self, key: str, data: bytes) -> None:
+        try:
+            if not (self._error or self._stop.is_set()):
+                self._store.put(key, data)
+        except Exception as exc:  # raised again by _check, in the threads that make the tiles
+            self._error = self._error or exc
+        finally:
+            self._room.release()
+
+    def _check(self) -> None:
+        if self._error:
+            raise self._error
+
+
+def pyramid_keys(store: Store, folder: str) -> list[str]:
+    """The keys of all that lies in the folder. Raises StoreError where nothing does."""
+    keys = [found.key for found in store.keys(folder + "/")]
+    if not keys:
+        raise StoreError(f"{store}/{folder}", "nothing is published there; check the id")
+    return keys
+
+
+def delete(store: Store, folder: str) -> None:
+    """Removes the pyramid, the descriptor first. Raises StoreBusy while it is written."""
+    with store.exclusive(folder):
+        store.delete(dzi.descriptor_key(folder))
+        store.delete(*pyramid_keys(store, folder))
 
 
 def to_json(document: dict[str, Any]) -> bytes:

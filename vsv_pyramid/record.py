@@ -18,7 +18,7 @@ from vsv_pyramid.lanes import LOSSLESS
 from vsv_pyramid.plan import ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
-from vsv_pyramid.slide import Slide
+from vsv_pyramid.slide import Slide, Source
 
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 
@@ -64,6 +64,7 @@ def slide_facts(slide: Slide) -> dict[str, Any]:
 
 
 def slide_json(
+    source: Source,
     slide: Slide,
     plan: Plan,
     options: ConvertOptions,
@@ -78,7 +79,7 @@ def slide_json(
     return {
         "layout": dzi.LAYOUT_VERSION,
         "id": plan.slide_id,
-        "source": {"name": slide.path.name, **slide.fingerprint},
+        "source": {"name": source.name, **source.fingerprint},
         "width": size.width,
         "height": size.height,
         "origin": {"x": plan.origin[0], "y": plan.origin[1]},
@@ -118,20 +119,20 @@ def parse(document: bytes) -> dict[str, Any]:
     return dict(parsed)
 
 
-def is_current(document: dict[str, Any], slide: Slide, options: ConvertOptions) -> bool:
+def is_current(document: dict[str, Any], source: Source, options: ConvertOptions) -> bool:
     """Whether converting the slide again, with these options and programs, would change nothing."""
     return (
         document.get("layout") == dzi.LAYOUT_VERSION
-        and is_source(document, slide)
+        and is_source(document, source)
         and document["options"] == options.recorded()
         and document["software"].get("vsv-pyramid") == __version__
     )
 
 
-def is_source(document: dict[str, Any], slide: Slide) -> bool:
+def is_source(document: dict[str, Any], source: Source) -> bool:
     """Whether the document was written for this very file."""
-    source = document["source"]
-    return {key: source.get(key) for key in slide.fingerprint} == slide.fingerprint
+    stated = document["source"]
+    return all(stated.get(key) == value for key, value in source.fingerprint.items())
 
 
 def options(document: dict[str, Any]) -> ConvertOptions:

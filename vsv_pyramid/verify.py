@@ -18,9 +18,8 @@ from vsv_pyramid.publish import TileDigest
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.planes import Plane
 from vsv_pyramid.pyramid.quadtree import fold
-from vsv_pyramid.slide import open_slide
-from vsv_pyramid.store import Store
-from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.slide import find_source
+from vsv_pyramid.store import Store, open_pyramid
 
 _HEADER_BYTES = 4096
 _ERRORS_A_KIND = 20
@@ -53,40 +52,46 @@ class _Check:
 
 
 def verify(
-    target: Path,
+    target: str | Path,
     *,
     deep: bool = False,
-    against: Path | None = None,
+    sample: int | None = None,
+    against: str | Path | None = None,
     workers: int = 1,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Report:
-    """A report on the pyramid in the folder `target`, or of the .dzi file `target`.
+    """A report on the pyramid `target`: its folder or its descriptor, by path or s3:// URL, or its
+    .zip or .szi file.
 
-    Always: descriptor, slide.json, the set of tiles, their sizes as their headers state them.
-    `deep` decodes every tile and compares it with the level below; `against` compares tiles of
-    the base level and of one middle level with the slide's pixels. Raises StoreError where there
-    is no pyramid, and what opening a slide raises.
+    Always: descriptor, slide.json, the set of tiles, their sizes in bytes as listed and, unless the
+    store is remote, those in px as their headers state them. `deep` decodes every tile and compares
+    it with the level below, or decodes a `sample` of so many tiles; `against` compares tiles of the
+    base level and of one middle level with the slide's pixels. Raises StoreError where there is no
+    pyramid, and what opening a slide raises.
     """
-    folder = (target.parent if target.name == "DeepZoom.dzi" else target).absolute()
-    store = DirectoryStore(folder.parent)
+    store, folder = open_pyramid(str(target))
     report = Report(str(target))
-    if store.head(dzi.descriptor_key(folder.name)) is None:
+    if store.head(dzi.descriptor_key(folder)) is None:
         raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
-    document = _slide_json(store, folder.name, report)
+    document = _slide_json(store, folder, report)
     try:
-        descriptor = dzi.parse(store.get(dzi.descriptor_key(folder.name)))
+        descriptor = dzi.parse(store.get(dzi.descriptor_key(folder)))
     except DescriptorError as exc:
         report.errors.append(str(exc))
         return report
     if descriptor.overlap or descriptor.format != dzi.FORMAT:
         report.errors.append("the descriptor states another overlap or format than this layout's")
         return report
-    check = _Check(store, folder.name, report, descriptor.pyramid, document)
+    check = _Check(store, folder, report, descriptor.pyramid, document)
     _check_document(check)
     _check_images(check)
     present = _check_keys(check)
-    _check_headers(check, present)
-    if deep:
+    if not store.remote:
+        _check_headers(check, sorted(present))
+    report.tiles = len(present)
+    if deep and sample is not None:
+        _check_headers(check, _spread(present, sample), whole=True)
+    elif deep:
         _check_deep(check, present, workers, progress)
     if against:
         _check_against(check, present, against)
@@ -120,9 +125,10 @@ def _check_document(check: _Check) -> None:
         for name, (one, other) in pairs.items()
         if one != other
     ]
-    if check.document.get("id") != check.folder:
+    name = check.folder.rpartition("/")[2]
+    if check.document.get("id") != name:
         check.report.warnings.append(
-            f"slide.json is of the id {check.document.get('id')!r}, the folder is {check.folder!r}"
+            f"slide.json is of the id {check.document.get('id')!r}, the folder is {name!r}"
         )
 
 
@@ -174,19 +180,28 @@ def _check_keys(check: _Check) -> set[TileAddress]:
     return present
 
 
-def _check_headers(check: _Check, present: set[TileAddress]) -> None:
-    """Every tile's JPEG header must state the planned size."""
-    faults = (_header_fault(check, address) for address in sorted(present))
+def _spread(present: set[TileAddress], count: int) -> list[TileAddress]:
+    """So many of the tiles, spread evenly over levels, columns and rows."""
+    ordered = sorted(present)
+    count = min(count, len(ordered))
+    return [ordered[i * len(ordered) // count] for i in range(count)]
+
+
+def _check_headers(check: _Check, addresses: Sequence[TileAddress], *, whole: bool = False) -> None:
+    """Each tile's JPEG header must state the planned size; a `whole` tile must be decodable."""
+    faults = (_header_fault(check, address, whole) for address in addresses)
     _add(check.report.errors, [fault for fault in faults if fault])
-    check.report.tiles = len(present)
 
 
-def _header_fault(check: _Check, address: TileAddress) -> str | None:
+def _header_fault(check: _Check, address: TileAddress, whole: bool) -> str | None:
     planned = check.pyramid.dimensions(address)
+    jpeg = check.tile(address, first=None if whole else _HEADER_BYTES)
     try:
-        header = simplejpeg.decode_jpeg_header(check.tile(address, first=_HEADER_BYTES))
+        header = simplejpeg.decode_jpeg_header(jpeg)
     except ValueError:
         return f"tile {address} is not a JPEG"
+    if whole and compare.luma(jpeg) is None:
+        return f"tile {address} is damaged: it cannot be decoded to its end"
     height, width = header[:2]
     if (width, height) != planned:
         return f"tile {address} is {width}x{height} px instead of {planned.width}x{planned.height}"
@@ -230,7 +245,7 @@ def _check_deep(
         )
 
 
-def _check_against(check: _Check, present: set[TileAddress], path: Path) -> None:
+def _check_against(check: _Check, present: set[TileAddress], path: str | Path) -> None:
     """Compares a sample of tiles with what OpenSlide reads at their places."""
     if check.document is None:
         return  # reported already; without it the options are not known
@@ -242,7 +257,8 @@ def _check_against(check: _Check, present: set[TileAddress], path: Path) -> None
             str(DescriptorError(f"slide.json states no usable options ({exc})"))
         )
         return
-    with open_slide(path) as slide:
+    source = find_source(path)
+    with source.opened() as slide:
         size, whole = check.pyramid.size, slide.size
         if size.width + origin[0] > whole.width or size.height + origin[1] > whole.height:
             check.report.errors.append(
@@ -250,7 +266,7 @@ def _check_against(check: _Check, present: set[TileAddress], path: Path) -> None
                 f"which has {whole.width}x{whole.height} px; give the slide it was made from"
             )
             return
-        if not record.is_source(check.document, slide):
+        if not record.is_source(check.document, source):
             check.report.warnings.append("the slide's file is not the one that was converted")
         leaves = pixel_leaves(slide, check.pyramid, origin, options)
         damaged = 0

@@ -41,6 +41,7 @@ def build(
     quality: int,
     workers: int,
     tick: Callable[[], None] = lambda: None,
+    stop: threading.Event | None = None,
 ) -> None:
     """Makes every tile once and hands it to `emit`, which is called from several threads."""
 
@@ -53,7 +54,7 @@ def build(
         emit(address, jpeg)
         return half
 
-    fold(pyramid, visit, workers=workers, tick=tick)
+    fold(pyramid, visit, workers=workers, tick=tick, stop=stop)
 
 
 def fold(
@@ -62,14 +63,16 @@ def fold(
     *,
     workers: int,
     tick: Callable[[], None] = lambda: None,
+    stop: threading.Event | None = None,
 ) -> Result:
     """The result of the pyramid's level 0, each tile's made by `visit` from its children's.
 
     `visit` gets a tile's address and the results of its children as rows from the top left, none
     for a base tile. `tick` is called in the caller's thread several times a second. The first
-    exception of any thread stops all the others at their next tile, and is raised.
+    exception of any thread stops all the others at their next tile, and is raised. `stop` is set
+    as soon as that happens, for whatever `visit` may wait for.
     """
-    stop = threading.Event()
+    stop = stop or threading.Event()
 
     def subtree(address: TileAddress) -> Result:
         if stop.is_set():
@@ -95,8 +98,10 @@ def fold(
         )
         try:
             return top(root)
-        finally:
+        except BaseException:
             stop.set()
+            raise
+        finally:
             results.close()
 
 

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 import openslide
 from PIL import Image, ImageFile, ImageOps  # noqa: F401 - see below
 
-from vsv_pyramid.errors import SlideError
+from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
 from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
 _PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
-_MEGABYTE = 1 << 20
 # No scanner's label or macro image has as many; what claims more fills the memory.
 _ASSOCIATED_PIXELS = 1 << 26
 # ImageFile is imported here since Image imports it late, in whichever thread needs it first.
-
-# The other files of the formats that are more than one file, as (folder, pattern) of the slide.
-_COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
-    ".mrxs": lambda path: path.with_suffix("").glob("*"),
-    ".vms": lambda path: path.parent.glob(f"{path.stem}*"),
-    ".vmu": lambda path: path.parent.glob(f"{path.stem}*"),
-    ".dcm": lambda path: path.parent.glob("*.dcm"),
-}
 
 
 class Slide:
@@ -44,10 +34,11 @@ class Slide:
         self._local = threading.local()
         self._handles: list[openslide.AbstractSlide] = []
         try:
-            self.fingerprint = fingerprint(path)
             self.tiff: TiffBase | None = tiff_base(path)
         except OSError as exc:
-            raise SlideError(path, f"{_reason(exc)}; check the path and its permissions") from exc
+            raise SlideAccessError(
+                path, f"{reason(exc)}; check the path and its permissions"
+            ) from exc
         self._plain: openslide.ImageSlide | None = None
         if openslide.OpenSlide.detect_format(path) is None:
             if self.tiff and self.tiff.tiled:
@@ -123,17 +114,6 @@ class Slide:
             self._forget_handle()
             raise
 
-    def check_unchanged(self) -> None:
-        """Raises SlideError where the file has changed since it was opened."""
-        try:
-            changed = fingerprint(self.path) != self.fingerprint
-        except OSError:
-            changed = True
-        if changed:
-            raise SlideError(
-                self.path, "changed while it was read; convert it when the scanner has finished"
-            )
-
     def _handle(self) -> openslide.AbstractSlide:
         """This thread's handle."""
         if self._plain:
@@ -182,25 +162,8 @@ def _plain_image(path: Path) -> openslide.ImageSlide:
     return openslide.ImageSlide(image)
 
 
-def fingerprint(path: Path) -> dict[str, object]:
-    """Identity of a slide's file(s): bytes in all, newest mtime in ns, and a digest of the first
-    and last megabyte of the file itself."""
-    companions = _COMPANIONS.get(path.suffix.lower())
-    files = [path, *(companions(path) if companions else ())]
-    stats = [file.stat() for file in dict.fromkeys(files)]
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(_MEGABYTE))
-        file.seek(max(0, path.stat().st_size - _MEGABYTE))
-        digest.update(file.read(_MEGABYTE))
-    return {
-        "size": sum(stat.st_size for stat in stats),
-        "mtime_ns": max(stat.st_mtime_ns for stat in stats),
-        "digest": digest.hexdigest(),
-    }
-
-
-def _reason(exc: OSError) -> str:
+def reason(exc: OSError) -> str:
+    """Why a file cannot be read, in words."""
     if isinstance(exc, FileNotFoundError):
         return "no such file"
     if isinstance(exc, IsADirectoryError):

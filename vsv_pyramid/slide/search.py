@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from vsv_pyramid.errors import OptionError, SlideError
+from vsv_pyramid.errors import OptionError, SlideAccessError
 
 # Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
 SLIDE_SUFFIXES = frozenset(
@@ -17,8 +17,8 @@ SLIDE_SUFFIXES = frozenset(
 def find_slides(path: Path) -> list[Path]:
     """The path itself, or the slide files in the folder it is and below, in order of name.
 
-    What is hidden is left out. Raises SlideError for a folder without slides, or one that cannot
-    be read.
+    What is hidden is left out. Raises SlideAccessError for a folder without slides, or one that
+    cannot be read.
     """
     if not path.is_dir():
         return [path]
@@ -32,19 +32,19 @@ def find_slides(path: Path) -> list[Path]:
             and not name.startswith(".")  # "._170782.svs": what macOS leaves on shares
         ]
     if not found:
-        raise SlideError(path, "a folder without slides; give slide files or another folder")
+        raise SlideAccessError(path, "a folder without slides; give slide files or another folder")
     return found
 
 
 def _raise(exc: OSError) -> None:
-    raise SlideError(exc.filename, f"{exc.strerror}; check its permissions") from exc
+    raise SlideAccessError(exc.filename, f"{exc.strerror}; check its permissions") from exc
 
 
-def check_ids(slides: Iterable[Path]) -> None:
+def check_ids(slides: Iterable[str | Path]) -> None:
     """Raises OptionError where two slides of one call would be published under the same id."""
-    ids: dict[str, Path] = {}
+    ids: dict[str, str | Path] = {}
     for slide in slides:
-        other = ids.setdefault(slide.stem, slide)
+        other = ids.setdefault(PurePath(slide).stem, slide)
         if other != slide:
             raise OptionError(
                 f"{other} and {slide} would get the same id; convert them one by one with --id"

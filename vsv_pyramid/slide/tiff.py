@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import tifffile
 
-from vsv_pyramid.errors import SlideError
+from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.geometry import Size
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -90,14 +90,14 @@ class RawTiles:
                         file.seek(offsets[index])
                     tiles.append(file.read(count) if count else None)
         except OSError as exc:
-            raise SlideError(self._path, f"{exc.strerror}; check its disk") from exc
+            raise SlideAccessError(self._path, f"{exc.strerror}; check its disk") from exc
         return tiles
 
     def _opened(self) -> BinaryIO:
         try:
             file = self._path.open("rb", buffering=0)
         except OSError as exc:
-            raise SlideError(self._path, f"{exc.strerror}; check the path") from exc
+            raise SlideAccessError(self._path, f"{exc.strerror}; check the path") from exc
         self._files.append(file)
         return file
 

@@ -2,26 +2,73 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.store.base import Store
 from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.options import S3Options
 
-__all__ = ["Store", "open_store"]
+__all__ = ["S3Options", "Store", "open_pyramid", "open_store"]
+
+_ARCHIVES = (".zip", ".szi")
 
 
-def open_store(destination: str) -> Store:
-    """The store that a path or a file:// URL names; a folder that lacks is made at the first put.
+def open_store(
+    destination: str, options: S3Options | None = None, stop: threading.Event | None = None
+) -> Store:
+    """The store that a path or a URL (file:// or s3://) names; nothing is made before the first
+    put. Once `stop` is set, no put is tried again.
 
-    Raises OptionError for anything else.
+    Raises OptionError for anything else, StoreError where a store cannot be reached.
     """
+    if destination.startswith("s3://"):
+        from vsv_pyramid import aws  # late: boto3 and obstore take half a second
+        from vsv_pyramid.store.s3 import S3Store
+
+        return S3Store(aws.parse_url(destination), options or S3Options(), stop)
+    path = _path(destination)
+    if path.suffix.lower() in _ARCHIVES and not path.is_dir():
+        from vsv_pyramid.store.archive import ArchiveStore
+
+        return ArchiveStore(path)
+    return DirectoryStore(path)
+
+
+def open_pyramid(target: str) -> tuple[Store, str]:
+    """The store that holds a pyramid, and its folder there. `target` is the pyramid's folder or its
+    descriptor, by path or URL, or the .zip or .szi file it is in.
+
+    Raises OptionError and StoreError as `open_store` does.
+    """
+    if target.startswith("s3://"):
+        place = target.rstrip("/").removesuffix("/DeepZoom.dzi")
+        root, _, folder = place.rpartition("/")
+        if not urlsplit(root).netloc:
+            raise OptionError(f"{target!r} is no pyramid; give s3://bucket/.../images/ID")
+        return open_store(root), folder
+    path = _path(target)
+    store = open_store(str(path))
+    if isinstance(store, DirectoryStore):
+        own = (path.parent if path.name == "DeepZoom.dzi" else path).absolute()
+        return DirectoryStore(own.parent), own.name
+    keys = [found.key for found in store.keys("")]
+    return store, next(
+        (key.rpartition("/")[0] for key in keys if key.endswith("/DeepZoom.dzi")), ""
+    )
+
+
+def _path(destination: str) -> Path:
     if "://" not in destination and destination:
-        return DirectoryStore(Path(destination))
+        return Path(destination)
     url = urlsplit(destination)
     if url.scheme == "file" and url.path and url.netloc in ("", "localhost"):
         from urllib.request import url2pathname  # late: it brings ssl and http along
 
-        return DirectoryStore(Path(url2pathname(url.path)))
-    raise OptionError(f"{destination!r} is no place to publish in; give a folder or a file:// URL")
+        return Path(url2pathname(url.path))
+    raise OptionError(
+        f"{destination!r} is no place to publish in; give a folder, a .zip or .szi file, or "
+        "s3://bucket/prefix"
+    )

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 
 class StoredObject(NamedTuple):
-    """One object of a listing: its key and its size in bytes."""
+    """One object of a listing: its key, its size in bytes, and its MD5 (hex) where it is known."""
 
     key: str
     size: int
+    md5: str | None = None
+
+    def holds(self, data: bytes) -> bool:
+        """Whether these are its bytes, as far as the listing tells."""
+        return (
+            self.size == len(data)
+            and self.md5 is not None
+            and self.md5 == hashlib.md5(data, usedforsecurity=False).hexdigest()
+        )
 
 
 class Store(Protocol):
-    """A flat set of objects. All methods raise StoreError, which names the key."""
+    """A flat set of objects. All methods raise StoreError, which names the key.
+
+    `parallel_puts` says how many puts it is worth making at the same time. A `remote` store's
+    objects travel over a network, and appear one by one under their final keys: what an
+    interrupted publication has put is there, and goes on from there.
+    """
+
+    parallel_puts: int
+    remote: bool
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the object, whole or not at all; safe from several threads."""
@@ -29,11 +47,15 @@ class Store(Protocol):
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys start with `prefix`, in no particular order."""
 
-    def delete(self, key: str) -> None:
-        """Removes the object; one that is not there is no error."""
+    def delete(self, *keys: str) -> None:
+        """Removes the objects; one that is not there is no error."""
+
+    def exclusive(self, folder: str) -> AbstractContextManager[None]:
+        """Keeps other processes from writing to the folder until the block ends. Raises StoreBusy
+        where another one is at it."""
 
     def replacing(self, folder: str) -> AbstractContextManager[Store]:
-        """A store whose objects under `folder` take the place of the present ones at the block's
-        end, and vanish where the block raises. Only one such block runs for a folder at a time:
-        a second one raises StoreError.
+        """A store to put the new objects under `folder` into, exclusively. Where the store is not
+        remote, they take the place of the present ones at the block's end, and vanish where the
+        block raises.
         """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vsv_pyramid.errors import StoreError
+from vsv_pyramid.errors import StoreBusy, StoreError
 from vsv_pyramid.store.base import StoredObject
 
 _SWEEP_SECONDS = 2.0  # for which another process, sweeping, may hold a lock
@@ -33,7 +33,7 @@ _REMEDIES = {
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Turns an OSError of the block into a StoreError that names the path."""
     try:
         yield
@@ -44,6 +44,9 @@ def _naming(path: Path) -> Iterator[None]:
 
 class DirectoryStore:
     """Objects as files below `root`. Implements Store."""
+
+    parallel_puts = 0
+    remote = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -58,7 +61,7 @@ class DirectoryStore:
     def put(self, key: str, data: bytes) -> None:
         path = self.path(key)
         partial = path.with_name(f".{path.name}.partial")
-        with _naming(path):
+        with naming(path):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial.write_bytes(data)
@@ -69,11 +72,11 @@ class DirectoryStore:
 
     def get(self, key: str, *, first: int | None = None) -> bytes:
         path = self.path(key)
-        with _naming(path), path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             return file.read(-1 if first is None else first)
 
     def head(self, key: str) -> int | None:
-        with _naming(self.path(key)):
+        with naming(self.path(key)):
             try:
                 return self.path(key).stat().st_size
             except (FileNotFoundError, NotADirectoryError):
@@ -81,32 +84,48 @@ class DirectoryStore:
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]
-        with _naming(self.path(folder)):
+        with naming(self.path(folder)):
             for key, size in _files(self.path(folder), folder + "/" if folder else ""):
                 if key.startswith(prefix):
                     yield StoredObject(key, size)
 
-    def delete(self, key: str) -> None:
-        with _naming(self.path(key)):
-            self.path(key).unlink(missing_ok=True)
+    def delete(self, *keys: str) -> None:
+        """Removes folders, too, which are left empty by it."""
+        paths = [self.path(key) for key in keys]
+        for path in paths:
+            with naming(path):
+                path.unlink(missing_ok=True)
+        folders = {
+            folder for path in paths for folder in path.parents if self.root in folder.parents
+        }
+        for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
+            if self.root in folder.parents:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+    @contextmanager
+    def exclusive(self, folder: str) -> Iterator[None]:
+        target = self.path(folder)
+        with _made(target.parent):
+            _sweep(target.parent)
+            with locked(target, _SWEEP_SECONDS):
+                yield
 
     @contextmanager
     def replacing(self, folder: str) -> Iterator[DirectoryStore]:
         target = self.path(folder)
         staging, aside = _staging(target), _aside(target)
-        with _made(target.parent):
-            _sweep(target.parent)
-            with _locked(target, _SWEEP_SECONDS):
-                try:
-                    with _naming(target):
-                        staging.mkdir()
-                    yield _StagedStore(self.root, folder, staging)
-                    with _naming(target):
-                        if hasattr(os, "sync"):  # or a power cut could leave empty files
-                            os.sync()
-                        _swap(staging, target, aside)
-                finally:
-                    _clear(aside, staging)
+        with self.exclusive(folder):
+            try:
+                with naming(target):
+                    staging.mkdir()
+                yield _StagedStore(self.root, folder, staging)
+                with naming(target):
+                    if hasattr(os, "sync"):  # or a power cut could leave empty files
+                        os.sync()
+                    _swap(staging, target, aside)
+            finally:
+                _clear(aside, staging)
 
 
 class _StagedStore(DirectoryStore):
@@ -126,7 +145,7 @@ class _StagedStore(DirectoryStore):
     def put(self, key: str, data: bytes) -> None:
         """Writes in place: nobody sees the folder before it is whole."""
         path, folder = self.path(key), key.rpartition("/")[0]
-        with _naming(path):
+        with naming(path):
             if folder not in self._made_folders:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._made_folders.add(folder)
@@ -162,7 +181,7 @@ def _sweep(folder: Path) -> None:
     """Clears what dead processes left: what lies beside a target whose lock nobody holds."""
     helpers = (path for path in folder.glob(".*") if path.suffix in (".lock", ".old", ".partial"))
     for target in {path.with_name(path.stem.removeprefix(".")) for path in helpers}:
-        with contextlib.suppress(StoreError), _locked(target, 0):
+        with contextlib.suppress(StoreError), locked(target, 0):
             if _aside(target).exists() and not target.exists():
                 _aside(target).rename(target)  # it died between _swap's two renames
             _clear(_aside(target), _staging(target))
@@ -177,7 +196,7 @@ def _clear(*folders: Path) -> None:
 def _made(folder: Path) -> Iterator[None]:
     """Makes the folder, and removes what it made where the block leaves it empty."""
     lacking = [path for path in (folder, *folder.parents) if not path.exists()]
-    with _naming(folder):
+    with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
@@ -188,15 +207,15 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(target: Path, seconds: float) -> Iterator[None]:
+def locked(target: Path, seconds: float) -> Iterator[None]:
     """Holds the folder's lock, waited for that long; the system releases it when a process dies."""
     path = _lock(target)
     lock = FileLock(path)
-    with _naming(target.parent):
+    with naming(target.parent):
         try:
             lock.acquire(timeout=seconds)
         except Timeout as exc:
-            raise StoreError(target, "another process writes it; wait for its end") from exc
+            raise StoreBusy(target, "another process writes it; wait for its end") from exc
     try:
         yield
     finally:

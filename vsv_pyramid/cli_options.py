@@ -1,0 +1,165 @@
+"""The options and the types of arguments that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsv_pyramid.lanes import LANES
+from vsv_pyramid.pyramid.planes import FACTORS
+
+Command = Callable[..., None]
+
+
+class PathType(click.ParamType[Path]):
+    """Any path but none: an unset variable must not mean this folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        if not str(value):
+            self.fail("an empty path; give a file or a folder", param, ctx)
+        return Path(value)
+
+
+class PlaceType(click.ParamType[str]):
+    """Any path or URL but none."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        if not str(value):
+            self.fail("an empty path; give a file or a folder", param, ctx)
+        return str(value)
+
+
+def _tile_size(_: click.Context, __: click.Parameter, value: str) -> int | None:
+    if value == "auto":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither 'auto' nor a number of px.") from None
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    if value in ("", "none"):
+        return ()
+    return tuple(name.strip() for name in value.split(","))
+
+
+def plan_options(command: Command) -> Command:
+    """The options that both the plan and the conversion depend on."""
+    for option in (
+        click.option(
+            "--bounds", is_flag=True, help="Only the scanned bounds, for slides that state them."
+        ),
+        click.option(
+            "--background",
+            default="white",
+            show_default=True,
+            metavar="COLOR",
+            help="Colour of transparent areas: a name or #rrggbb.",
+        ),
+        click.option(
+            "--color",
+            type=click.Choice(["none", "srgb"]),
+            default="none",
+            show_default=True,
+            help="srgb applies the slide's ICC profile; none keeps the scanner's numbers and "
+            "publishes the profile as icc.icc.",
+        ),
+        click.option(
+            "--associated",
+            default="thumbnail",
+            show_default=True,
+            metavar="LIST",
+            callback=_names,
+            help="Images to publish beside the tiles: thumbnail, label, macro, or none. Label and "
+            "macro can show a patient's name.",
+        ),
+        click.option(
+            "--quality",
+            type=int,
+            default=80,
+            show_default=True,
+            metavar="1..100",
+            help="JPEG quality of encoded tiles.",
+        ),
+        click.option(
+            "--tile-size",
+            default="auto",
+            show_default=True,
+            metavar="auto|N",
+            callback=_tile_size,
+            help="Tile size in px: a multiple of 16 from 64 to 4096. auto joins three of the "
+            "slide's own tiles in each direction where they are small.",
+        ),
+        click.option(
+            "--lane",
+            type=click.Choice(LANES),
+            default="auto",
+            show_default=True,
+            help="How base tiles are made: lossless joins the slide's own JPEG tiles, pixels "
+            "decodes and encodes; auto takes the first wherever it can.",
+        ),
+        click.option(
+            "--base",
+            type=click.Choice(["copy", "reencode"]),
+            default="copy",
+            show_default=True,
+            help="reencode encodes what the lossless lane would copy, small rather than exact.",
+        ),
+        click.option(
+            "--subsampling",
+            type=click.Choice(list(FACTORS)),
+            default="420",
+            show_default=True,
+            help="Chroma subsampling of encoded tiles.",
+        ),
+        click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem."),
+    ):
+        command = option(command)
+    return command
+
+
+def store_options(command: Command) -> Command:
+    """How objects are put into S3."""
+    for option in (
+        click.option(
+            "--upload-workers",
+            type=int,
+            default=32,
+            show_default=True,
+            metavar="N",
+            help="Puts at the same time.",
+        ),
+        click.option(
+            "--max-put-rate",
+            type=int,
+            default=3000,
+            show_default=True,
+            metavar="N",
+            help="Most puts a second.",
+        ),
+        click.option("--kms-key", metavar="KEY", help="Id or ARN of the key for --sse aws:kms."),
+        click.option(
+            "--sse",
+            type=click.Choice(["AES256", "aws:kms"]),
+            help="Server-side encryption; default: the bucket's own.",
+        ),
+        click.option(
+            "--storage-class", metavar="CLASS", help="S3 storage class; default: the bucket's own."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+workers = click.option(
+    "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
+)

@@ -1,0 +1,186 @@
+"""Where slides come from: files, and objects in S3 that are fetched first."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from vsv_pyramid.errors import SlideAccessError, SlideChanged, SlideError, StoreError
+from vsv_pyramid.slide.pixels import Slide, open_slide, reason
+
+_MEGABYTE = 1 << 20
+_SPARE_BYTES = 64 * _MEGABYTE  # what a scratch folder's disk must keep
+
+# The other files of the formats that are more than one file, as (folder, pattern) of the slide.
+_COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
+    ".mrxs": lambda path: path.with_suffix("").glob("*"),
+    ".vms": lambda path: path.parent.glob(f"{path.stem}*"),
+    ".vmu": lambda path: path.parent.glob(f"{path.stem}*"),
+    ".dcm": lambda path: path.parent.glob("*.dcm"),
+}
+
+
+class Source(Protocol):
+    """One slide's place. `name` is the file's; `fingerprint` tells this slide from any other.
+
+    Raises SlideAccessError where there is no slide.
+    """
+
+    name: str
+    fingerprint: Mapping[str, object]
+
+    def opened(self) -> AbstractContextManager[Slide]:
+        """The slide, open until the block ends."""
+
+    def check_unchanged(self) -> None:
+        """Raises SlideChanged where the slide is no longer the one that the source was made of."""
+
+
+def find_source(slide: str | Path, scratch: Path | None = None) -> Source:
+    """The source that a path or an s3:// URL names; what is fetched goes into a new folder within
+    `scratch`, the system's own by default, and is removed after use."""
+    if str(slide).startswith("s3://"):
+        return _Object(str(slide), scratch)
+    return _File(Path(slide))
+
+
+class _File:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.name
+        try:
+            self.fingerprint: Mapping[str, object] = fingerprint(path)
+        except OSError as exc:
+            raise SlideAccessError(
+                path, f"{reason(exc)}; check the path and its permissions"
+            ) from exc
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    @contextmanager
+    def opened(self) -> Iterator[Slide]:
+        with open_slide(self._path) as slide:
+            yield slide
+
+    def check_unchanged(self) -> None:
+        try:
+            changed = fingerprint(self._path) != self.fingerprint
+        except OSError:
+            changed = True
+        if changed:
+            raise SlideChanged(
+                self._path, "changed while it was read; convert it when the scanner has finished"
+            )
+
+
+class _Object:
+    def __init__(self, url: str, scratch: Path | None) -> None:
+        from vsv_pyramid import aws  # late: boto3 takes half a second
+
+        self._url = aws.parse_url(url)
+        self._scratch = scratch
+        self.name = PurePosixPath(self._url.key).name
+        suffix = PurePosixPath(self.name).suffix.lower()
+        if suffix in _COMPANIONS:
+            raise SlideAccessError(
+                url, f"a {suffix} slide is more than one file; copy all of them into a folder"
+            )
+        self._account = aws.Account(url)
+        self.fingerprint: Mapping[str, object] = self._head()
+
+    def __str__(self) -> str:
+        return str(self._url)
+
+    @contextmanager
+    def opened(self) -> Iterator[Slide]:
+        with self._fetched() as path:
+            try:
+                with open_slide(path) as slide:
+                    yield slide
+            except SlideError as exc:
+                raise type(exc)(self._url, exc.what) from exc
+
+    def check_unchanged(self) -> None:
+        try:
+            changed = self._head() != self.fingerprint
+        except SlideAccessError:
+            changed = True
+        if changed:
+            raise self._changed()
+
+    def _changed(self) -> SlideChanged:
+        return SlideChanged(
+            self._url, "changed while it was read; convert it when it is uploaded for good"
+        )
+
+    def _head(self) -> dict[str, object]:
+        with self._naming():
+            head = self._account.client.head_object(Bucket=self._url.bucket, Key=self._url.key)
+        return {"size": head["ContentLength"], "etag": head["ETag"].strip('"')}
+
+    @contextmanager
+    def _fetched(self) -> Iterator[Path]:
+        scratch = Path(self._scratch or tempfile.gettempdir())
+        needed = int(str(self.fingerprint["size"])) + _SPARE_BYTES
+        try:
+            free = shutil.disk_usage(scratch).free
+        except OSError as exc:
+            raise StoreError(
+                scratch, f"{exc.strerror}; give a folder that exists as --scratch"
+            ) from exc
+        if free < needed:
+            raise StoreError(
+                scratch,
+                f"has {free / 1e9:.1f} GB free, and {self._url} needs {needed / 1e9:.1f} GB; "
+                "give another folder as --scratch",
+            )
+        with tempfile.TemporaryDirectory(prefix="vsv-pyramid-", dir=scratch) as folder:
+            path = Path(folder, self.name)
+            with self._naming():
+                self._account.client.download_file(self._url.bucket, self._url.key, str(path))
+            self.check_unchanged()
+            yield path
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Turns what boto3 raises in the block into errors that name the slide."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        from vsv_pyramid import aws
+
+        try:
+            yield
+        except (ClientError, BotoCoreError, Boto3Error) as exc:
+            code = aws.status(exc)
+            if code == 404:
+                raise SlideAccessError(
+                    self._url, "there is no such object; check bucket and key"
+                ) from exc
+            if code == 412:
+                raise self._changed() from exc
+            raise aws.refusal(self._url, exc) from exc
+
+
+def fingerprint(path: Path) -> dict[str, object]:
+    """Identity of a slide's file(s): bytes in all, newest mtime in ns, and a digest of the first
+    and last megabyte of the file itself."""
+    companions = _COMPANIONS.get(path.suffix.lower())
+    files = [path, *(companions(path) if companions else ())]
+    stats = [file.stat() for file in dict.fromkeys(files)]
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(_MEGABYTE))
+        file.seek(max(0, path.stat().st_size - _MEGABYTE))
+        digest.update(file.read(_MEGABYTE))
+    return {
+        "size": sum(stat.st_size for stat in stats),
+        "mtime_ns": max(stat.st_mtime_ns for stat in stats),
+        "digest": digest.hexdigest(),
+    }

@@ -1,0 +1,114 @@
+"""A store in one uncompressed zip file (.zip, .szi), written in one go and there when complete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vsv_pyramid.errors import StoreError
+from vsv_pyramid.store.base import Store, StoredObject
+from vsv_pyramid.store.directory import locked, naming
+
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
+
+
+class ArchiveStore:
+    """Objects as the members of a zip file, which holds one folder. Implements Store, but for `put`
+    and `delete`: a zip is written anew, by `replacing`."""
+
+    parallel_puts = 0
+    remote = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def put(self, key: str, data: bytes) -> None:
+        raise StoreError(self._path, f"{key} cannot be put into it alone; convert the slide again")
+
+    def delete(self, *keys: str) -> None:
+        if keys:
+            raise StoreError(self._path, "nothing can be removed from it; delete the file itself")
+
+    def get(self, key: str, *, first: int | None = None) -> bytes:
+        with self._opened() as archive:
+            try:
+                with archive.open(key) as member:
+                    return member.read(-1 if first is None else first)
+            except KeyError as exc:
+                raise StoreError(
+                    f"{self._path}/{key}", "there is no such object; check the path"
+                ) from exc
+
+    def head(self, key: str) -> int | None:
+        return next((found.size for found in self.keys(key) if found.key == key), None)
+
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        if not self._path.exists():
+            return
+        with self._opened() as archive:
+            for member in archive.infolist():
+                if member.filename.startswith(prefix):
+                    yield StoredObject(member.filename, member.file_size)
+
+    @contextmanager
+    def exclusive(self, folder: str) -> Iterator[None]:
+        with naming(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._path, 0):
+            yield
+
+    @contextmanager
+    def replacing(self, folder: str) -> Iterator[Store]:
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        with self.exclusive(folder):
+            for found in self.keys(""):
+                if not found.key.startswith(folder + "/"):
+                    raise StoreError(
+                        self._path, f"holds {found.key}, and is for one slide; give another file"
+                    )
+            try:
+                with naming(self._path), zipfile.ZipFile(partial, "w") as archive:
+                    yield _Written(self._path, archive)
+                with naming(self._path):
+                    with partial.open("rb") as file:
+                        os.fsync(file.fileno())
+                    partial.replace(self._path)
+            finally:
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with naming(self._path), zipfile.ZipFile(self._path) as archive:
+                yield archive
+        except zipfile.BadZipFile as exc:
+            raise StoreError(self._path, f"is no whole zip file ({exc}); convert again") from exc
+
+
+class _Written(ArchiveStore):
+    """The archive as it will be."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        super().__init__(path)
+        self._archive = archive
+        self._lock = threading.Lock()
+
+    def put(self, key: str, data: bytes) -> None:
+        with self._lock, naming(self._path):
+            self._archive.writestr(zipfile.ZipInfo(key, _DATE), data)
+
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        with self._lock:
+            members = self._archive.infolist()
+        for member in members:
+            if member.filename.startswith(prefix):
+                yield StoredObject(member.filename, member.file_size)

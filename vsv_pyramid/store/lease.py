@@ -1,0 +1,149 @@
+"""A lease on a folder in S3: an object that one worker holds, and renews as long as it lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from vsv_pyramid import aws
+from vsv_pyramid.errors import StoreBusy
+
+SECONDS = 60.0  # after which a lease that nobody renews is anybody's
+_RENEWALS = 4  # within that time
+_TAKEN = (409, 412)  # the latter is S3's for a race
+_UNKNOWN = (400, 405, 501)  # of servers that know no conditional writes
+
+_log = logging.getLogger(__name__)
+
+
+class _Held(NamedTuple):
+    """A lease as the server has it: its ETag, and whether its holder is dead."""
+
+    etag: str
+    expired: bool
+
+
+class Lease:
+    """The object at `url`, made with If-None-Match and renewed with If-Match.
+
+    Its age is reckoned by the server's clock. A server that does not know such conditions is
+    warned of, and done without.
+    """
+
+    def __init__(self, client: Any, url: aws.S3Url, place: str) -> None:
+        """`place` is what it is on, in words."""
+        self._client = client
+        self._url = url
+        self._place = place
+        self._owner = uuid.uuid4().hex
+        self._renewals = 0
+        self._etag: str | None = None
+        self._conditional = True
+        self._ended = threading.Event()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Raises StoreBusy where another worker holds it."""
+        try:
+            self._take()
+        except (ClientError, BotoCoreError) as exc:
+            raise aws.refusal(self._place, exc) from exc
+        if not self._conditional:
+            yield
+            return
+        thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+            self._release()
+
+    def check(self) -> None:
+        """Raises StoreBusy where the lease was lost: it expired, and another worker took it."""
+        if self._conditional and self._etag is None:
+            raise StoreBusy(self._place, "another process has taken it over; wait for its end")
+
+    def _take(self) -> None:
+        try:
+            self._put(IfNoneMatch="*")
+            self._put(IfNoneMatch="*")  # must fail, or the server ignores the condition
+        except ClientError as exc:
+            code = aws.status(exc)
+            if code in _TAKEN:
+                if self._etag is None:
+                    self._take_over()
+                return
+            if code not in _UNKNOWN:
+                raise
+        self._conditional = False
+        self._release()
+        _log.warning(
+            "%s: this server knows no conditional writes; see to it that no two processes convert "
+            "the same slide at once",
+            self._place,
+        )
+
+    def _take_over(self) -> None:
+        """Takes the lease of a dead worker."""
+        held = self._look()
+        if held is None or held.expired:
+            try:
+                self._put(**{"IfMatch": held.etag} if held else {"IfNoneMatch": "*"})
+                return
+            except ClientError as exc:
+                if aws.status(exc) not in (*_TAKEN, 404):
+                    raise
+        raise StoreBusy(self._place, "another process writes it; wait for its end")
+
+    def _look(self) -> _Held | None:
+        try:
+            answer = self._client.head_object(Bucket=self._url.bucket, Key=self._url.key)
+        except ClientError as exc:
+            if aws.status(exc) == 404:
+                return None
+            raise
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        age = (now - answer["LastModified"]).total_seconds()
+        return _Held(answer["ETag"], age > float(answer["Metadata"].get("seconds", SECONDS)))
+
+    def _put(self, **condition: str) -> None:
+        body = f"{self._owner} {self._renewals}"  # so that the ETag is new each time
+        self._etag = self._client.put_object(
+            Bucket=self._url.bucket,
+            Key=self._url.key,
+            Body=body.encode(),
+            Metadata={"seconds": str(SECONDS)},
+            ContentType="text/plain",
+            CacheControl="no-store",
+            **condition,
+        )["ETag"]
+        self._renewals += 1
+
+    def _renew(self) -> None:
+        renewed = time.monotonic()
+        while self._etag and not self._ended.wait(SECONDS / _RENEWALS):
+            try:
+                self._put(IfMatch=self._etag)
+                renewed = time.monotonic()
+            except (ClientError, BotoCoreError) as exc:
+                if aws.status(exc) in (404, 412) or time.monotonic() - renewed > SECONDS:
+                    self._etag = None
+
+    def _release(self) -> None:
+        """Lets go of it; where that fails, it expires."""
+        try:
+            held = self._look()
+            if held and held.etag == self._etag:
+                self._client.delete_object(Bucket=self._url.bucket, Key=self._url.key)
+        except (ClientError, BotoCoreError) as exc:
+            _log.info("%s: not released (%s)", self._url, type(exc).__name__)

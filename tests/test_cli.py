@@ -20,7 +20,7 @@ from tifffile import TiffWriter
 
 from tests.conftest import Run
 from tests.forge import damage_tile, forge_svs
-from vsv_pyramid import cli, display
+from vsv_pyramid import cli, display, reports
 from vsv_pyramid.convert import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -332,7 +332,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in err
-    assert "nothing half-made is left" in err
+    assert "nothing half-made is published" in err
     assert not Path("to").exists()
 
 
@@ -350,7 +350,7 @@ def test_a_second_signal_does_not_disturb_the_tidying_up(run: Run, real_slide: P
         time.sleep(0.02)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.endswith("Stopped: nothing half-made is left.\n")
+    assert err.endswith("Stopped: nothing half-made is published.\n")
     assert not Path("to").exists()
 
 
@@ -391,7 +391,7 @@ def test_a_swallowed_signal_is_raised_again(
         def __call__(self, _: Progress) -> None:
             pass
 
-    monkeypatch.setattr(display, "ProgressDisplay", lambda _: Swallowing())
+    monkeypatch.setattr(reports, "ProgressDisplay", lambda _: Swallowing())
     assert run("convert", small_slide).code == 143
     assert not Path("images").exists()
 
@@ -406,7 +406,7 @@ def test_a_signal_within_a_destructor_is_no_traceback(
     monkeypatch.setattr(cli, "open_store", lambda *_: Dying())
     outcome = run("convert", small_slide, "--dry-run")
     assert outcome.code == 143
-    assert outcome.err == "Stopped: nothing half-made is left.\n"
+    assert outcome.err == "Stopped: nothing half-made is published.\n"
 
 
 def test_a_folder_without_slides_does_not_stop_the_others(run: Run, small_slide: Path) -> None:

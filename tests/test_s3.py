@@ -23,7 +23,7 @@ from tests.conftest import Run
 from tests.forge import damage_tile
 from tests.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.s3_server import IDENTITIES, Place
-from vsv_pyramid import aws, display
+from vsv_pyramid import aws, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (
     SlideAccessError,
@@ -130,14 +130,20 @@ class TestConvert:
         self, small_slide: Path, place: Place, proxy: Proxy
     ) -> None:
         seen: list[tuple[str | None, ...]] = []
+        leases: list[tuple[str | None, ...]] = []
         names = ("storage-class", "server-side-encryption", "server-side-encryption-aws-kms-key-id")
 
         def record(handler: Handler, request: Request) -> bool:
-            if request.method == "PUT" and ".leases" not in request.path:
-                seen.append(tuple(request.headers.get(f"x-amz-{name}") for name in names))
+            if request.method != "PUT":
+                return False
+            wanted = tuple(request.headers.get(f"x-amz-{name}") for name in names)
+            if ".leases" in request.path:
+                leases.append(wanted)
+                handler.refuse(501, "NotImplemented")
+            else:
+                seen.append(wanted)
                 handler.accept(request)
-                return True
-            return False
+            return True
 
         proxy.fault = record
         options = S3Options(storage_class="STANDARD_IA", sse="aws:kms", kms_key="a-key")
@@ -145,6 +151,7 @@ class TestConvert:
             convert(small_slide, str(place), ConvertOptions(tile_size=240, s3=options))
         assert len(seen) > 40
         assert set(seen) == {("STANDARD_IA", "aws:kms", "a-key")}
+        assert leases == [(None, "aws:kms", "a-key")]
 
     def test_an_archive(self, run: Run, small_slide: Path, on_disk: dict[str, str]) -> None:
         words = ("convert", small_slide, "--tile-size", 240, "--to", "small.szi")
@@ -378,9 +385,9 @@ class TestLease:
         assert not any(key.startswith(".leases") for key in place.objects())
 
     def test_a_lease_is_renewed(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lease, "SECONDS", 1.0)
+        monkeypatch.setattr(lease, "SECONDS", 2.0)
         with open_store(str(place)).replacing("images/small") as staged:
-            time.sleep(3.5)
+            time.sleep(5)
             with pytest.raises(StoreBusy):
                 open_store(str(place)).replacing("images/small").__enter__()
             staged.put("images/small/x", b"1")
@@ -513,6 +520,15 @@ class TestFaults:
             convert(small_slide, str(place), OPTIONS)
         assert DESCRIPTOR not in place.objects()
 
+    def test_failures_are_told(self, run: Run, place: Place) -> None:
+        Path("bad.svs").write_text("not a slide")
+        outcome = run("convert", "bad.svs", "--to", place, "--log-format", "json")
+        assert (outcome.code, outcome.out) == (65, "")
+        start, failed = (json.loads(line) for line in outcome.err.splitlines())
+        assert (start["event"], failed["event"]) == ("start", "failed")
+        assert (failed["id"], failed["exit_code"]) == ("bad", 65)
+        assert "neither a slide nor an image" in failed["error"]
+
     def test_retries_are_told(
         self, run: Run, small_slide: Path, place: Place, proxy: Proxy
     ) -> None:
@@ -521,7 +537,7 @@ class TestFaults:
         assert outcome.code == 0
         assert outcome.out == ""
         events = [json.loads(line) for line in outcome.err.splitlines()]
-        assert events[0]["event"] == "start"
+        assert (events[0]["event"], events[0]["id"]) == ("start", "small")
         assert events[-1]["event"] == "done"
         assert {"id", "tiles", "bytes", "seconds", "time"} <= set(events[-1])
         (status,) = {event["status"] for event in events if event["event"] == "retry"}
@@ -545,7 +561,7 @@ class TestFaults:
         process.terminate()
         _, err = process.communicate(timeout=20)
         assert process.returncode == 143
-        assert err == "Stopped: nothing half-made is left.\n"
+        assert err == "Stopped: nothing half-made is published.\n"
         assert not any(key.startswith(".leases") for key in place.objects())
         assert DESCRIPTOR not in place.objects()
 
@@ -591,7 +607,7 @@ def test_progress_is_an_event_every_ten_seconds(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    show = display.EventProgress("a.svs")
+    show = reports.EventProgress({"slide": "a.svs", "id": "a"})
     for _ in range(251):
         show(Progress(5, 20, 1000))
         now[0] += 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import json
@@ -10,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
@@ -25,11 +24,12 @@ from vsv_pyramid.cli_options import (
     store_options,
     workers,
 )
-from vsv_pyramid.convert import Progress, Summary, convert, slide_id
+from vsv_pyramid.convert import Progress, convert, slide_id
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.publish import delete, pyramid_keys
+from vsv_pyramid.reports import Events, Lines, report
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.search import check_ids, find_slides
 from vsv_pyramid.store import S3Options, open_pyramid, open_store
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         exc.show()
         code = exc.exit_code
     except (VsvPyramidError, OSError) as exc:
-        _report(exc)
+        report(exc)
         if isinstance(exc, OSError) and sys.stdout:
             # or what stdout could not take would be tried, and complained of, once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except _Stopped as exc:
         for number in _SIGNALS:  # or a late one would end the interpreter in its last moments
             signal.signal(number, signal.SIG_IGN)
-        click.echo("Stopped: nothing half-made is left.", err=True)
+        click.echo("Stopped: nothing half-made is published.", err=True)
         code = _EXIT_SIGNALLED + exc.number
     sys.exit(code or 0)
 
@@ -105,16 +105,6 @@ class _Stopped(BaseException):
         """Leaves to `check` what a destructor has swallowed, instead of a traceback on stderr."""
         if swallowed.exc_type is not cls:
             sys.__unraisablehook__(swallowed)
-
-
-def _report(exc: Exception) -> None:
-    click.echo(f"Error: {_sentence(exc)}", err=True)
-
-
-def _sentence(exc: Exception) -> str:
-    if isinstance(exc, OSError):
-        return f"{exc.filename or 'output'}: {exc.strerror or exc}; check the path"
-    return str(exc)
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -217,7 +207,7 @@ def convert_command(
         **{field.name: values.pop(field.name) for field in dataclasses.fields(S3Options)}
     )
     options = ConvertOptions(workers=usable_cpus() if workers is None else workers, s3=s3, **values)
-    say = _Events() if log_format == "json" else _Lines(quiet, as_json)
+    say = Events(options.slide_id) if log_format == "json" else Lines(quiet, as_json)
     open_store(destination, s3)  # refuses what cannot be one before anything is read
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
@@ -269,51 +259,6 @@ def _checked(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
         show(progress)
 
     return checked
-
-
-class _Lines:
-    """Says what happens as text: results on stdout, all else on stderr."""
-
-    def __init__(self, quiet: bool, as_json: bool) -> None:
-        self._quiet = quiet
-        self._results = not (quiet or as_json)
-
-    @contextlib.contextmanager
-    def progress(self, slide: str, _: str) -> Iterator[Callable[[Progress], None]]:
-        if self._quiet:
-            yield lambda _: None
-        else:
-            with display.ProgressDisplay(PurePath(slide).name) as show:
-                yield show
-
-    def done(self, summary: Summary) -> None:
-        for note in () if self._quiet else summary.notes:
-            click.echo(f"{summary.slide}: {note}", err=True)
-        if self._results:
-            click.echo(display.summary_line(summary))
-
-    def failed(self, _: str, exc: VsvPyramidError | OSError, __: int) -> None:
-        _report(exc)
-
-
-class _Events:
-    """Says what happens as JSON lines on stderr, for unattended runs."""
-
-    def __init__(self) -> None:
-        logger = logging.getLogger("vsv_pyramid")
-        logger.setLevel(logging.INFO)
-        logger.handlers = [display.EventHandler()]
-
-    @contextlib.contextmanager
-    def progress(self, slide: str, target: str) -> Iterator[Callable[[Progress], None]]:
-        display.event("start", slide=slide, target=target)
-        yield display.EventProgress(slide)
-
-    def done(self, summary: Summary) -> None:
-        display.event("done", **dataclasses.asdict(summary))
-
-    def failed(self, slide: str, exc: VsvPyramidError | OSError, code: int) -> None:
-        display.event("failed", slide=slide, error=_sentence(exc), exit_code=code)
 
 
 def _planned(

@@ -1,12 +1,9 @@
-"""What the command line shows: progress and events on stderr, and results as lines of text."""
+"""What the command line shows: progress on stderr, and results as lines of text."""
 
 from __future__ import annotations
 
-import json
-import logging
 import sys
 import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid.convert import Progress, Summary
@@ -16,7 +13,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _LINE_SECONDS = 8.0
-_EVENT_SECONDS = 10.0
 
 
 class ProgressDisplay:
@@ -55,36 +51,6 @@ def _bar(slide_id: str) -> tqdm[NoReturn]:
     from tqdm import tqdm  # late: its import takes a tenth of the start
 
     return tqdm(desc=slide_id, unit=" tiles")
-
-
-class EventProgress:
-    """Tells the Progress it is called with as an event every ten seconds."""
-
-    def __init__(self, slide: str) -> None:
-        self._slide = slide
-        self._last = time.monotonic()
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._last >= _EVENT_SECONDS:
-            self._last = now
-            event("progress", slide=self._slide, **progress._asdict())
-
-
-def event(name: str, **facts: object) -> None:
-    """Writes one JSON line to stderr."""
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    print(json.dumps({"time": now, "event": name, **facts}), file=sys.stderr, flush=True)
-
-
-class EventHandler(logging.Handler):
-    """What the library logs, as events."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        facts = {"status": record.status} if hasattr(record, "status") else {}
-        event(
-            getattr(record, "event", record.levelname.lower()), message=record.getMessage(), **facts
-        )
 
 
 def summary_line(summary: Summary) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import xxhash
@@ -20,7 +20,7 @@ from vsv_pyramid.errors import StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store
 
-_WAITING_PER_THREAD = 2
+_PLACES_PER_THREAD = 2
 
 
 class TileDigest:
@@ -130,45 +130,57 @@ class Publication:
 
 class _Uploads:
     """Puts in as many threads as the store can use, and so many waiting that memory is bounded: who
-    brings one more waits himself. Without threads the caller's own is used."""
+    brings one more waits himself. Without threads the caller's own is used.
+
+    Two queues, of jobs and of room for them, take a fraction of a thread pool's CPU time.
+    """
 
     def __init__(self, store: Store, stop: threading.Event) -> None:
         self._store = store
         self._stop = stop
         self._error: Exception | None = None
-        self._places = _WAITING_PER_THREAD * store.parallel_puts
-        self._room = threading.Semaphore(self._places)
-        self._pool = ThreadPoolExecutor(store.parallel_puts) if store.parallel_puts else None
+        self._jobs: SimpleQueue[tuple[str, bytes] | None] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        self._places = _PLACES_PER_THREAD * store.parallel_puts
+        for _ in range(self._places):
+            self._room.put(None)
+        self._threads = [threading.Thread(target=self._work) for _ in range(store.parallel_puts)]
+        for thread in self._threads:
+            thread.start()
 
     def put(self, key: str, data: bytes) -> None:
-        if self._pool is None:
+        if self._threads:
+            self._room.get()
+            self._jobs.put((key, data))
+            self._check()
+        else:
             self._store.put(key, data)
-            return
-        self._room.acquire()
-        self._pool.submit(self._run, key, data)
-        self._check()
 
     def drain(self) -> None:
         """Waits for all that was put."""
         for _ in range(self._places):
-            self._room.acquire()
+            self._room.get()
         for _ in range(self._places):
-            self._room.release()
+            self._room.put(None)
         self._check()
 
     def close(self) -> None:
-        """Waits for what is under way, and forgets what is not."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        """Waits for what is under way."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self, key: str, data: bytes) -> None:
-        try:
-            if not (self._error or self._stop.is_set()):
-                self._store.put(key, data)
-        except Exception as exc:  # raised again by _check, in the threads that make the tiles
-            self._error = self._error or exc
-        finally:
-            self._room.release()
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            try:
+                if not (self._error or self._stop.is_set()):
+                    self._store.put(*job)
+            except Exception as exc:  # raised again by _check, in the threads that make the tiles
+                self._error = self._error or exc
+            finally:
+                del job  # or its bytes would stay until the next one comes
+                self._room.put(None)
 
     def _check(self) -> None:
         if self._error:

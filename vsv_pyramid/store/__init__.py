@@ -19,10 +19,10 @@ _ARCHIVES = (".zip", ".szi")
 def open_store(
     destination: str, options: S3Options | None = None, stop: threading.Event | None = None
 ) -> Store:
-    """The store that a path or a URL (file:// or s3://) names; nothing is made before the first
-    put. Once `stop` is set, no put is tried again.
+    """The store that a path or a URL (file:// or s3://) names; nothing is made, nor
+    connected to, before the first call of a method. Once `stop` is set, no put is tried again.
 
-    Raises OptionError for anything else, StoreError where a store cannot be reached.
+    Raises OptionError for anything else.
     """
     if destination.startswith("s3://"):
         from vsv_pyramid import aws  # late: boto3 and obstore take half a second
@@ -41,7 +41,7 @@ def open_pyramid(target: str) -> tuple[Store, str]:
     """The store that holds a pyramid, and its folder there. `target` is the pyramid's folder or its
     descriptor, by path or URL, or the .zip or .szi file it is in.
 
-    Raises OptionError and StoreError as `open_store` does.
+    Raises OptionError, and StoreError for an archive that cannot be read.
     """
     if target.startswith("s3://"):
         place = target.rstrip("/").removesuffix("/DeepZoom.dzi")

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -19,14 +19,15 @@ from vsv_pyramid.errors import StoreBusy
 SECONDS = 60.0  # after which a lease that nobody renews is anybody's
 _RENEWALS = 4  # within that time
 _TAKEN = (409, 412)  # the latter is S3's for a race
-_UNKNOWN = (400, 405, 501)  # of servers that know no conditional writes
+_UNKNOWN = (405, 501)  # of servers that know no conditional writes
 
 _log = logging.getLogger(__name__)
 
 
 class _Held(NamedTuple):
-    """A lease as the server has it: its ETag, and whether its holder is dead."""
+    """A lease as the server has it; `expired` where its holder is dead."""
 
+    owner: str
     etag: str
     expired: bool
 
@@ -38,13 +39,16 @@ class Lease:
     warned of, and done without.
     """
 
-    def __init__(self, client: Any, url: aws.S3Url, place: str) -> None:
-        """`place` is what it is on, in words."""
+    def __init__(
+        self, client: Any, url: aws.S3Url, place: str, put_options: Mapping[str, str]
+    ) -> None:
+        """`place` is what it is on, in words; `put_options` are boto3's for a put."""
         self._client = client
         self._url = url
         self._place = place
+        self._put_options = put_options
         self._owner = uuid.uuid4().hex
-        self._renewals = 0
+        self._puts = 0
         self._etag: str | None = None
         self._conditional = True
         self._ended = threading.Event()
@@ -75,13 +79,13 @@ class Lease:
 
     def _take(self) -> None:
         try:
-            self._put(IfNoneMatch="*")
+            if not self._write(IfNoneMatch="*"):
+                self._take_over()
+                return
             self._put(IfNoneMatch="*")  # must fail, or the server ignores the condition
         except ClientError as exc:
             code = aws.status(exc)
             if code in _TAKEN:
-                if self._etag is None:
-                    self._take_over()
                 return
             if code not in _UNKNOWN:
                 raise
@@ -96,14 +100,39 @@ class Lease:
     def _take_over(self) -> None:
         """Takes the lease of a dead worker."""
         held = self._look()
-        if held is None or held.expired:
-            try:
-                self._put(**{"IfMatch": held.etag} if held else {"IfNoneMatch": "*"})
-                return
-            except ClientError as exc:
-                if aws.status(exc) not in (*_TAKEN, 404):
-                    raise
-        raise StoreBusy(self._place, "another process writes it; wait for its end")
+        if held is None:
+            taken = self._write(IfNoneMatch="*")
+        else:
+            taken = held.expired and self._write(IfMatch=held.etag)
+        if not taken:
+            raise StoreBusy(self._place, "another process writes it; wait for its end")
+
+    def _write(self, **condition: str) -> bool:
+        """Whether the lease is ours now; it is also where an attempt's answer was lost."""
+        try:
+            self._etag = self._put(**condition)
+        except ClientError as exc:
+            if aws.status(exc) not in (*_TAKEN, 404):
+                raise
+            held = self._look()
+            if held is None or held.owner != self._owner:
+                return False
+            self._etag = held.etag
+        return True
+
+    def _put(self, **condition: str) -> str:
+        self._puts += 1
+        answer = self._client.put_object(
+            Bucket=self._url.bucket,
+            Key=self._url.key,
+            Body=f"{self._owner} {self._puts}".encode(),  # so that the ETag is new each time
+            Metadata={"owner": self._owner, "seconds": str(SECONDS)},
+            ContentType="text/plain",
+            CacheControl="no-store",
+            **self._put_options,
+            **condition,
+        )
+        return str(answer["ETag"])
 
     def _look(self) -> _Held | None:
         try:
@@ -114,36 +143,28 @@ class Lease:
             raise
         now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
         age = (now - answer["LastModified"]).total_seconds()
-        return _Held(answer["ETag"], age > float(answer["Metadata"].get("seconds", SECONDS)))
-
-    def _put(self, **condition: str) -> None:
-        body = f"{self._owner} {self._renewals}"  # so that the ETag is new each time
-        self._etag = self._client.put_object(
-            Bucket=self._url.bucket,
-            Key=self._url.key,
-            Body=body.encode(),
-            Metadata={"seconds": str(SECONDS)},
-            ContentType="text/plain",
-            CacheControl="no-store",
-            **condition,
-        )["ETag"]
-        self._renewals += 1
+        about = answer["Metadata"]
+        return _Held(
+            about.get("owner", ""), answer["ETag"], age > float(about.get("seconds", SECONDS))
+        )
 
     def _renew(self) -> None:
         renewed = time.monotonic()
         while self._etag and not self._ended.wait(SECONDS / _RENEWALS):
             try:
-                self._put(IfMatch=self._etag)
-                renewed = time.monotonic()
-            except (ClientError, BotoCoreError) as exc:
-                if aws.status(exc) in (404, 412) or time.monotonic() - renewed > SECONDS:
+                if self._write(IfMatch=self._etag):
+                    renewed = time.monotonic()
+                else:
+                    self._etag = None
+            except (ClientError, BotoCoreError):
+                if time.monotonic() - renewed > SECONDS:
                     self._etag = None
 
     def _release(self) -> None:
         """Lets go of it; where that fails, it expires."""
         try:
             held = self._look()
-            if held and held.etag == self._etag:
+            if held and held.owner == self._owner:
                 self._client.delete_object(Bucket=self._url.bucket, Key=self._url.key)
         except (ClientError, BotoCoreError) as exc:
             _log.info("%s: not released (%s)", self._url, type(exc).__name__)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import PurePosixPath
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
@@ -62,35 +62,49 @@ class S3Store:
         self, url: aws.S3Url, options: S3Options, stopped: threading.Event | None = None
     ) -> None:
         self._url = url
-        self._stopped = stopped or threading.Event()
         self._options = options
-        self._account = aws.Account(url)
-        self._account.check_bucket(url)
+        self._stopped = stopped or threading.Event()
         self._pace = _Pace(options.max_put_rate)
         self._lease: Lease | None = None
         self.parallel_puts = options.upload_workers
-        self._objects = ObjectStore(
-            url.bucket,
-            prefix=url.key or None,
+
+    @cached_property
+    def _account(self) -> aws.Account:
+        """Made at the first call of a method, since it costs more than a small slide does."""
+        account = aws.Account(self._url)
+        account.check_bucket(self._url)
+        return account
+
+    @cached_property
+    def _objects(self) -> ObjectStore:
+        return ObjectStore(
+            self._url.bucket,
+            prefix=self._url.key or None,
             endpoint=self._account.endpoint,
             region=self._account.region,
-            client_options=_client_options(options, self._account),
+            client_options=_client_options(self._options, self._account),
             retry_config={"max_retries": 0},  # `_tried` does, and can be stopped
             credential_provider=self._account.credentials,
-            **_encryption(options),
+            # TLS protects the bytes already, and a SHA-256 of them takes a quarter of a put's time.
+            unsigned_payload=self._account.endpoint.startswith("https:"),
+            **_encryption(
+                self._options,
+                "aws_server_side_encryption",
+                "aws_sse_kms_key_id",
+                "aws_sse_bucket_key_enabled",
+            ),
         )
 
     def __str__(self) -> str:
         return str(self._url)
 
     def put(self, key: str, data: bytes) -> None:
-        attributes = dict(_HEADERS.get(PurePosixPath(key).suffix, {}))
+        attributes = _HEADERS.get(key[key.rfind(".") :], {})
         if self._options.storage_class:
-            attributes["Storage-Class"] = self._options.storage_class
+            attributes = {**attributes, "Storage-Class": self._options.storage_class}
 
         def put() -> None:
-            if self._lease:
-                self._lease.check()
+            self._check_lease()
             self._pace.wait()
             obstore.put(self._objects, key, data, attributes=attributes, use_multipart=False)
 
@@ -128,12 +142,18 @@ class S3Store:
 
     def delete(self, *keys: str) -> None:
         if keys:
+            self._check_lease()
             self._tried(keys[0], lambda: obstore.delete(self._objects, list(keys)))
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         key = f"{self._url.key}/.leases/{folder}".lstrip("/")
-        lease = Lease(self._account.client, self._url._replace(key=key), f"{self}/{folder}")
+        lease = Lease(
+            self._account.client,
+            self._url._replace(key=key),
+            f"{self}/{folder}",
+            _encryption(self._options, "ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled"),
+        )
         with lease.held():
             self._lease = lease
             try:
@@ -145,6 +165,10 @@ class S3Store:
     def replacing(self, folder: str) -> Iterator[Store]:
         with self.exclusive(folder):
             yield self
+
+    def _check_lease(self) -> None:
+        if self._lease:
+            self._lease.check()
 
     def _tried(self, key: str, action: Callable[[], Result]) -> Result:
         """The action's result; FileNotFoundError as it comes, all else as StoreError."""
@@ -187,7 +211,8 @@ class _Pace:
             )
             slot = max(self._next, now)
             self._next = slot + 1 / rate
-        time.sleep(slot - now)
+        if slot > now:
+            time.sleep(slot - now)
 
 
 def _md5(etag: str | None) -> str | None:
@@ -208,10 +233,8 @@ def _client_options(options: S3Options, account: aws.Account) -> ClientConfig:
     return client
 
 
-def _encryption(options: S3Options) -> dict[str, Any]:
-    encryption = {
-        "aws_server_side_encryption": options.sse,
-        "aws_sse_kms_key_id": options.kms_key,
-        "aws_sse_bucket_key_enabled": options.sse == "aws:kms" or None,
-    }
-    return {name: value for name, value in encryption.items() if value is not None}
+def _encryption(options: S3Options, *names: str) -> dict[str, Any]:
+    """What is not the bucket's own choice, by the names of the encryption, the key, and of whether
+    the bucket's key stands in for it."""
+    values = (options.sse, options.kms_key, options.sse == "aws:kms" or None)
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}

@@ -33,10 +33,13 @@ Fault = Callable[["Handler", Request], bool]
 
 @dataclass
 class Proxy:
-    """`fault` is asked at every request; `requests` holds (method, path) of all."""
+    """`fault` is asked at every request, `torn` before its body is read: where it says so, the
+    connection ends in the midst of that. `requests` holds (method, path) of all.
+    """
 
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
+    torn: Callable[[str], bool] = lambda method: False
     fault: Fault = lambda handler, request: False
 
     def count(self, method: str, word: str = "") -> int:
@@ -56,10 +59,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("expect") == "100-continue":
             self.send_response_only(100)
             self.end_headers()
+        proxy = self.server.proxy
+        if proxy.torn(self.command):
+            self.rfile.read(length // 2)
+            self.hang_up()
+            return
         body = self.rfile.read(length)
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
-        proxy = self.server.proxy
         proxy.requests.append((self.command, self.path))
         assert len(proxy.requests) < _MOST_REQUESTS
         if not proxy.fault(self, request):

@@ -475,6 +475,14 @@ class TestFaults:
         assert published(place) == on_disk
         assert verify(f"{place}/images/small", deep=True).errors == []
 
+    def test_uploads_that_end_at_half_their_body(
+        self, small_slide: Path, place: Place, proxy: Proxy, on_disk: dict[str, str]
+    ) -> None:
+        chance = random.Random(7)
+        proxy.torn = lambda method: method == "PUT" and chance.random() < 0.2
+        assert convert(small_slide, str(place), OPTIONS).status == "converted"
+        assert published(place) == on_disk
+
     def test_cut_listings(
         self, small_slide: Path, place: Place, proxy: Proxy, on_disk: dict[str, str]
     ) -> None:

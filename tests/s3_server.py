@@ -95,7 +95,7 @@ class Place:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, nor on those ten thousand above."""
+    """Ports that nobody listens on."""
     found: list[int] = []
     with contextlib.ExitStack() as stack:
         while len(found) < count:
@@ -138,6 +138,8 @@ def running() -> Iterator[Server]:
                     f"-ip={HOST}",
                     f"-ip.bind={HOST}",
                     "-s3",
+                    "-s3.port.iceberg=0",  # or it would take the same port each time
+                    "-s3.port.lance=0",
                     f"-s3.config={config}",
                     "-volume.max=1000",  # a bucket takes seven
                     "-master.volumeSizeLimitMB=64",

@@ -56,7 +56,7 @@ def on_disk(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 @pytest.fixture
 def short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "GIVE_UP_SECONDS", 1.0)
+    monkeypatch.setattr(aws, "GIVE_UP_SECONDS", 1.0)
 
 
 def published(place: Place) -> dict[str, str]:
@@ -124,6 +124,7 @@ class TestConvert:
         convert(small_slide, str(place), ConvertOptions(tile_size=240, overwrite=True))
         found = published(place)
         assert found.pop("images/smaller/left")
+        assert found.pop("images/small/left")  # is none of the layout's
         assert found == on_disk
 
     def test_put_options_are_put_headers(
@@ -331,12 +332,40 @@ class TestReplacement:
         assert set(place.objects()) == {"images/smaller/x"}
         outcome = run("delete", target, "--yes")
         assert outcome.code == 1
-        assert "nothing is published there" in outcome.err
+        assert "there is no pyramid" in outcome.err
+
+    def test_delete_removes_one_pyramid_and_nothing_else(
+        self, run: Run, small_slide: Path, place: Place
+    ) -> None:
+        convert(small_slide, str(place), OPTIONS)
+        place.put("images/small/notes.txt", b"mine")
+        place.put("scans/small.svs", b"a slide")
+        before = place.objects()
+        for wrong in (
+            "",
+            "/images",
+            "/images/smal",
+            "/scans",
+            "/images/small/DeepZoom_files",
+            "/.",
+        ):
+            assert run("delete", f"{place}{wrong}", "--yes").code in (1, 2), wrong
+        with open_store(str(place)).replacing("images/small"):  # as a conversion does
+            assert run("delete", f"{place}/images/small", "--yes").code == 75
+        assert place.objects() == before
+        assert run("delete", f"{place}/images/small/DeepZoom.dzi", "--yes").code == 0
+        assert set(place.objects()) == {"images/small/notes.txt", "scans/small.svs"}
 
     def test_delete_from_a_folder(self, run: Run, small_slide: Path) -> None:
         assert run("convert", small_slide).code == 0
+        Path("images/mine").touch()
+        for wrong in (".", "images", "images/small/DeepZoom_files", "none", "images/mine"):
+            assert run("delete", wrong, "--yes").code == 1, wrong
+        Path("images/small/mine").touch()
         assert run("delete", "images/small", "--yes").code == 0
-        assert list(Path("images").iterdir()) == []
+        left = {path.as_posix() for path in Path("images").rglob("*") if path.is_file()}
+        assert left == {"images/mine", "images/small/mine"}
+        assert run("delete", "images/small", "--yes").code == 1
 
 
 class TestLease:
@@ -391,6 +420,37 @@ class TestLease:
             with pytest.raises(StoreBusy):
                 open_store(str(place)).replacing("images/small").__enter__()
             staged.put("images/small/x", b"1")
+
+    def test_ctrl_c_while_it_is_taken(
+        self, place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        take = lease.Lease._take
+
+        def interrupted(self: lease.Lease) -> None:
+            take(self)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(lease.Lease, "_take", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_store(str(place)).replacing("images/small").__enter__()
+        assert place.objects() == {}
+
+    def test_a_write_whose_answer_was_lost_counts(self, place: Place, proxy: Proxy) -> None:
+        lost: list[str] = []
+
+        def lose(handler: Handler, request: Request) -> bool:
+            if request.method == "PUT" and not lost:
+                lost.append(request.path)
+                handler.forwarded(request)
+                handler.hang_up()
+                return True
+            return False
+
+        proxy.fault = lose
+        with open_store(str(place)).replacing("images/small") as staged:
+            staged.put("images/small/x", b"1")
+        assert lost
+        assert set(place.objects()) == {"images/small/x"}
 
     def test_a_lost_lease_stops_its_worker(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
@@ -666,11 +726,17 @@ class TestRefusals:
         assert "Traceback" not in outcome.err
 
     def test_nobody_listens(
-        self, run: Run, small_slide: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+        self,
+        run: Run,
+        small_slide: Path,
+        place: Place,
+        monkeypatch: pytest.MonkeyPatch,
+        short_of_patience: None,
     ) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         outcome = run("convert", small_slide, "--to", place)
         assert outcome.code == 75
+        assert f"Warning: {place}: does not answer; trying again" in outcome.err
         assert "does not answer; check the network and try again" in outcome.err
 
     def test_credentials_that_expire_are_renewed(
@@ -777,6 +843,20 @@ class TestSlidesInS3:
             convert(uploaded, to(place), ConvertOptions(scratch=scratch))
         assert list(scratch.iterdir()) == []
 
+    def test_a_download_that_ends_half_way_is_tried_again(
+        self, uploaded: str, place: Place, proxy: Proxy, scratch: Path
+    ) -> None:
+        turns = itertools.count()
+
+        def cut(handler: Handler, request: Request) -> bool:
+            fetched = request.method == "GET" and request.path.endswith("small.svs")
+            return fetched and next(turns) < 8 and cut_the_answer(handler, request)
+
+        proxy.fault = cut
+        options = ConvertOptions(tile_size=240, scratch=scratch)
+        assert convert(uploaded, to(place), options).status == "converted"
+        assert next(turns) > 8
+
     def test_what_fails_leaves_no_scratch(self, run: Run, place: Place, scratch: Path) -> None:
         place.put("scans/bad.svs", b"II*\0 and no more")
         outcome = run("convert", f"{place}/scans/bad.svs", "--to", to(place), "--scratch", scratch)
@@ -863,9 +943,11 @@ class TestVerifyAndInfo:
 
     def test_info(self, run: Run, target: str, place: Place, uploaded: str) -> None:
         facts = json.loads(run("info", target, "--json").out)
-        assert (facts["complete"], facts["tiles"], facts["objects"]) == (True, 60, 63)
+        assert (facts["state"], facts["tiles"], facts["objects"]) == ("complete", 60, 63)
         assert (facts["width"], facts["height"], facts["tile_size"]) == (1501, 1103, 240)
         assert "State:             complete\n" in run("info", target).out
+        place.delete("images/small/DeepZoom_files/11/1_1.jpeg")
+        assert "State:             damaged" in run("info", target).out
         place.delete(DESCRIPTOR)
         assert "not complete" in run("info", target).out
         assert json.loads(run("info", uploaded, "--json").out)["width"] == 1501
@@ -894,6 +976,22 @@ def test_a_pace_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     later = sum(15 <= moment < 16 for moment in moments)
     assert 490 <= first <= 560
     assert 990 <= later <= 1001
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://a-bucket/a//b", "s3://a-bucket/../x", "s3://a-bucket/./x", "s3:/a-bucket", "s3:x"]
+)
+def test_odd_places_are_wrong_use(run: Run, small_slide: Path, url: str) -> None:
+    outcome = run("convert", small_slide, "--to", url)
+    assert outcome.code == 2
+    assert outcome.err.count("Error: ") == outcome.err.count("\n") == 1
+
+
+def test_odd_slides_are_wrong_use(run: Run, small_slide: Path) -> None:
+    assert "names no slide" in run("convert", "s3://a-bucket").err
+    outcome = run("convert", small_slide, "other.svs", "--to", "both.zip")
+    assert outcome.code == 2
+    assert "both.zip is for one slide, not for 2" in outcome.err
 
 
 def test_put_options(run: Run, small_slide: Path) -> None:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import re
+import threading
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+import boto3.exceptions
 import botocore.config
 import botocore.exceptions
 import botocore.session
+from obstore.exceptions import BaseError as ObstoreError
 
 from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
+
+Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
+
+GIVE_UP_SECONDS = 120.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 
 # botocore renews credentials ten minutes before they expire at the latest, so what it gives is good
 # for longer than this. obstore asks again in time before what it was given expires.
@@ -34,6 +48,17 @@ _REMEDIES = {
     403: _REFUSED,
 }
 _PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
+_NETWORK = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.IncompleteReadError,
+)
+ERRORS = (
+    botocore.exceptions.ClientError,
+    botocore.exceptions.BotoCoreError,
+    boto3.exceptions.Boto3Error,
+    ObstoreError,
+)
 
 
 class S3Url(NamedTuple):
@@ -47,11 +72,14 @@ class S3Url(NamedTuple):
 
 
 def parse_url(text: str) -> S3Url:
-    """The parts of an s3:// URL. Raises OptionError where it names no bucket."""
+    """The parts of an s3:// URL. Raises OptionError where it names no bucket, or no tidy key."""
     url = urlsplit(text)
     if url.scheme != "s3" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", url.netloc):
         raise OptionError(f"{text!r} names no bucket; give s3://bucket or s3://bucket/prefix")
-    return S3Url(url.netloc, text.split(url.netloc, 1)[1].strip("/"))
+    key = text.split(url.netloc, 1)[1].strip("/")
+    if key and not {"", ".", ".."}.isdisjoint(key.split("/")):
+        raise OptionError(f"{text!r} has an empty part, '.' or '..'; give the key without it")
+    return S3Url(url.netloc, key)
 
 
 class Account:
@@ -63,7 +91,7 @@ class Account:
 
     def __init__(self, place: object) -> None:
         config = botocore.config.Config(
-            retries={"mode": "standard", "max_attempts": 6},
+            retries={"mode": "standard", "max_attempts": 2},
             connect_timeout=10,
             read_timeout=20,
             request_checksum_calculation="when_required",  # clones know no other
@@ -89,8 +117,8 @@ class Account:
     def check_bucket(self, url: S3Url) -> None:
         """Raises StoreError where the bucket is not there, or not for these credentials."""
         try:
-            self.client.head_bucket(Bucket=url.bucket)
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as exc:
+            patiently(url, lambda: self.client.head_bucket(Bucket=url.bucket), logging.WARNING)
+        except ERRORS as exc:
             raise refusal(url, exc) from exc
 
     def credentials(self) -> S3Credential:
@@ -114,8 +142,47 @@ def status(exc: Exception) -> int | None:
 
 def is_passing(exc: Exception) -> bool:
     """Whether the same may go well a little later: the server's own trouble, or the network's."""
+    if isinstance(exc, botocore.exceptions.SSLError):
+        return False
+    if isinstance(exc, botocore.exceptions.BotoCoreError):
+        return isinstance(exc, _NETWORK)
     code = status(exc)
     return code is None or code in _PASSING
+
+
+def patiently(
+    place: object,
+    action: Callable[[], Result],
+    level: int = logging.INFO,
+    stopped: threading.Event | None = None,
+) -> Result:
+    """The action's result; what passes is tried again, with growing pauses, for GIVE_UP_SECONDS or
+    until `stopped` is set, and is logged at that level.
+
+    Raises StoreUnavailable and StoreError then, and any other of ERRORS as it comes.
+    """
+    end = time.monotonic() + GIVE_UP_SECONDS
+    stopped = stopped or threading.Event()
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return action()
+        except ERRORS as exc:
+            if not is_passing(exc):
+                raise
+            wait = random.uniform(0, pause)
+            if time.monotonic() + wait > end:
+                raise refusal(place, exc) from exc
+            about = {"event": "retry", "status": status(exc)}
+            _log.log(level, "%s: %s; trying again", place, _trouble(exc), extra=about)
+            if stopped.wait(wait):
+                raise StoreError(place, "left, since the conversion was stopped") from exc
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _trouble(exc: Exception) -> str:
+    code = status(exc)
+    return f"answers with error {code}" if code else "does not answer"
 
 
 def refusal(place: object, exc: Exception) -> StoreError:
@@ -125,7 +192,12 @@ def refusal(place: object, exc: Exception) -> StoreError:
         return StoreError(place, "there is no such bucket or object; check the name and the region")
     if code in _REMEDIES:
         return StoreError(place, _REMEDIES[code])
+    if isinstance(exc, botocore.exceptions.SSLError):
+        return StoreError(
+            place, "its certificate is not trusted; set AWS_CA_BUNDLE to the authority's file"
+        )
     if is_passing(exc):
-        what = f"answers with error {code}" if code else "does not answer"
-        return StoreUnavailable(place, f"{what}; check the network and try again")
+        return StoreUnavailable(place, f"{_trouble(exc)}; check the network and try again")
+    if code is None:
+        return StoreError(place, f"{exc}; check the AWS configuration")
     return StoreError(place, f"the request is refused ({code}); check the options")

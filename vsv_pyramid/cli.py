@@ -32,7 +32,7 @@ from vsv_pyramid.publish import delete, pyramid_keys
 from vsv_pyramid.reports import Events, Lines, report
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.search import check_ids, find_slides
-from vsv_pyramid.store import S3Options, open_pyramid, open_store
+from vsv_pyramid.store import S3Options, is_archive, open_pyramid, open_store
 from vsv_pyramid.verify import verify
 
 _EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
@@ -227,6 +227,8 @@ def convert_command(
     found = list(dict.fromkeys(found))
     if options.slide_id and len(found) > 1:
         raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")
+    if is_archive(destination) and len(found) > 1:
+        raise OptionError(f"{destination} is for one slide, not for {len(found)}; give a folder")
     check_ids(found)
     for slide in found:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from vsv_pyramid.store import Store, open_store
 
 _THUMBNAIL_SIDE = 1024
 _BUSY_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Progress(NamedTuple):
@@ -74,6 +77,7 @@ def convert(
     store = open_store(destination, options.s3, stop)
     source = find_source(slide, options.scratch)
     folder = dzi.folder(slide_id(source, options))
+    waiting = False
     while True:
         published = _published(store, folder, source, options)
         if published:
@@ -92,6 +96,9 @@ def convert(
                 target = f"{store}/{folder}"
                 name = slide_id(source, options)
                 return Summary(str(source), name, "busy", target, notes=(str(exc),))
+            if not waiting:
+                _log.warning("%s", exc)
+                waiting = True
         if progress:
             progress(Progress(0, 0, 0))
         time.sleep(_BUSY_SECONDS)
@@ -167,11 +174,11 @@ def _converted(
 
 
 def slide_id(source: Source, options: ConvertOptions) -> str:
-    """The id given, or the file's stem; raises SlideError where the layout does not allow it."""
+    """The id given, or the file's stem; raises OptionError where the layout does not allow it."""
     try:
         return options.slide_id or dzi.check_id(PurePath(source.name).stem)
     except OptionError as exc:
-        raise SlideError(source, str(exc)) from exc
+        raise OptionError(f"{source}: {exc}") from exc
 
 
 def _published(

@@ -71,7 +71,7 @@ def published_lines(facts: dict[str, Any]) -> list[str]:
     """The facts of a published pyramid, a line each."""
     rows = {
         "Pyramid": facts["target"],
-        "State": "complete" if facts["complete"] else "not complete: it has no descriptor",
+        "State": facts["state"],
         "Stored": f"{facts['objects']:,} objects, {facts['tiles']:,} of them tiles; "
         f"{facts['bytes'] / 1e6:,.1f} MB",
     }

@@ -108,5 +108,15 @@ def tiles_prefix(folder: str) -> str:
     return f"{folder}/DeepZoom_files/"
 
 
+def is_own(folder: str, key: str) -> bool:
+    """Whether the key is one that the layout has for something in the folder."""
+    return key.startswith(tiles_prefix(folder)) or key in {
+        descriptor_key(folder),
+        slide_json_key(folder),
+        icc_key(folder),
+        *(associated_key(folder, name) for name in ASSOCIATED_IMAGES),
+    }
+
+
 def tile_key(folder: str, address: TileAddress) -> str:
     return f"{tiles_prefix(folder)}{address}.{FORMAT}"

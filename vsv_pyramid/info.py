@@ -44,15 +44,17 @@ def published(target: str) -> dict[str, Any]:
     stored = list(store.keys(dzi.tiles_prefix(folder)))
     facts: dict[str, Any] = {
         "target": target,
-        "complete": dzi.descriptor_key(folder) in keys,
+        "state": "complete" if dzi.descriptor_key(folder) in keys else "not complete",
         "objects": len(keys),
         "tiles": len(stored),
         "bytes": sum(found.size for found in stored),
         "slide": None,
     }
+    stated = None
     if dzi.slide_json_key(folder) in keys:
         document = parse(store.get(dzi.slide_json_key(folder)))
         pyramid = document["pyramid"]
+        stated = pyramid.get("tile_count"), pyramid.get("bytes")
         facts |= {
             "slide": document["source"].get("name"),
             "width": document.get("width"),
@@ -62,6 +64,8 @@ def published(target: str) -> dict[str, Any]:
             "version": pyramid.get("version"),
             "created": document.get("created"),
         }
+    if facts["state"] == "complete" and stated != (facts["tiles"], facts["bytes"]):
+        facts["state"] = "damaged: verify tells what lacks"
     return facts
 
 

@@ -108,14 +108,14 @@ class Publication:
         return self._digest.hexdigest()
 
     def complete(self, slide_json: dict[str, Any]) -> None:
-        """Puts slide.json, removes what the plan does not know, counts the tiles in the store, and
-        only then puts the descriptor.
+        """Puts slide.json, removes what of the layout the plan does not know, counts the tiles in
+        the store, and only then puts the descriptor.
 
         Raises StoreError where the store does not hold exactly the planned tiles.
         """
         self.put(dzi.slide_json_key(self._folder), to_json(slide_json))
         self._uploads.drain()
-        self._store.delete(*self._present)
+        self._store.delete(*(key for key in self._present if dzi.is_own(self._folder, key)))
         prefix = dzi.tiles_prefix(self._folder)
         sizes = [found.size for found in self._store.keys(prefix)]
         if not len(sizes) == self.tiles == self._pyramid.tile_count or sum(sizes) != self.bytes:
@@ -188,10 +188,15 @@ class _Uploads:
 
 
 def pyramid_keys(store: Store, folder: str) -> list[str]:
-    """The keys of all that lies in the folder. Raises StoreError where nothing does."""
-    keys = [found.key for found in store.keys(folder + "/")]
+    """The keys of the pyramid in the folder, whole or not, and of nothing else that lies there.
+
+    Raises StoreError where there is no pyramid.
+    """
+    keys = [found.key for found in store.keys(folder + "/") if dzi.is_own(folder, found.key)]
     if not keys:
-        raise StoreError(f"{store}/{folder}", "nothing is published there; check the id")
+        raise StoreError(
+            f"{store}/{folder}", "there is no pyramid; give the folder that is named by the id"
+        )
     return keys
 
 

@@ -101,8 +101,9 @@ def verify(
 def _slide_json(store: Store, folder: str, report: Report) -> dict[str, Any] | None:
     try:
         return record.parse(store.get(dzi.slide_json_key(folder)))
-    except StoreError:
-        report.errors.append(str(DescriptorError("slide.json is missing")))
+    except StoreError as exc:
+        there = store.head(dzi.slide_json_key(folder)) is not None
+        report.errors.append(str(exc if there else DescriptorError("slide.json is missing")))
     except DescriptorError as exc:
         report.errors.append(str(exc))
     return None
@@ -166,16 +167,10 @@ def _check_keys(check: _Check) -> set[TileAddress]:
         check.report.errors.append(
             f"the tiles hold {total:,} bytes, slide.json says {stated}; --deep finds the tile"
         )
-    known = {
-        dzi.descriptor_key(check.folder),
-        dzi.slide_json_key(check.folder),
-        dzi.icc_key(check.folder),
-        *(dzi.associated_key(check.folder, name) for name in dzi.ASSOCIATED_IMAGES),
-    }
     check.report.warnings += [
         f"{found.key} is not part of the layout"
         for found in check.store.keys(check.folder + "/")
-        if found.key not in known and not found.key.startswith(prefix)
+        if not dzi.is_own(check.folder, found.key)
     ]
     return present
 

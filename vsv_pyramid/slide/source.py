@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from vsv_pyramid.errors import SlideAccessError, SlideChanged, SlideError, StoreError
+from vsv_pyramid.errors import (
+    OptionError,
+    SlideAccessError,
+    SlideChanged,
+    SlideError,
+    StoreError,
+)
 from vsv_pyramid.slide.pixels import Slide, open_slide, reason
+
+Result = TypeVar("Result")
 
 _MEGABYTE = 1 << 20
 _SPARE_BYTES = 64 * _MEGABYTE  # what a scratch folder's disk must keep
@@ -85,6 +94,8 @@ class _Object:
 
         self._url = aws.parse_url(url)
         self._scratch = scratch
+        if not self._url.key:
+            raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
         self.name = PurePosixPath(self._url.key).name
         suffix = PurePosixPath(self.name).suffix.lower()
         if suffix in _COMPANIONS:
@@ -120,8 +131,8 @@ class _Object:
         )
 
     def _head(self) -> dict[str, object]:
-        with self._naming():
-            head = self._account.client.head_object(Bucket=self._url.bucket, Key=self._url.key)
+        client, where = self._account.client, {"Bucket": self._url.bucket, "Key": self._url.key}
+        head = self._patiently(lambda: client.head_object(**where))
         return {"size": head["ContentLength"], "etag": head["ETag"].strip('"')}
 
     @contextmanager
@@ -140,24 +151,26 @@ class _Object:
                 f"has {free / 1e9:.1f} GB free, and {self._url} needs {needed / 1e9:.1f} GB; "
                 "give another folder as --scratch",
             )
-        with tempfile.TemporaryDirectory(prefix="vsv-pyramid-", dir=scratch) as folder:
+        try:
+            fetched = tempfile.TemporaryDirectory(prefix="vsv-pyramid-", dir=scratch)
+        except OSError as exc:
+            raise StoreError(
+                scratch, f"{exc.strerror}; give a folder that can be written as --scratch"
+            ) from exc
+        with fetched as folder:
             path = Path(folder, self.name)
-            with self._naming():
-                self._account.client.download_file(self._url.bucket, self._url.key, str(path))
+            client, where = self._account.client, (self._url.bucket, self._url.key)
+            self._patiently(lambda: client.download_file(*where, str(path)))
             self.check_unchanged()
             yield path
 
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Turns what boto3 raises in the block into errors that name the slide."""
-        from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError
-
+    def _patiently(self, action: Callable[[], Result]) -> Result:
+        """The action's result, or an error that names the slide."""
         from vsv_pyramid import aws
 
         try:
-            yield
-        except (ClientError, BotoCoreError, Boto3Error) as exc:
+            return aws.patiently(self._url, action, logging.WARNING)
+        except aws.ERRORS as exc:
             code = aws.status(exc)
             if code == 404:
                 raise SlideAccessError(

@@ -11,7 +11,7 @@ from vsv_pyramid.store.base import Store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.store.options import S3Options
 
-__all__ = ["S3Options", "Store", "open_pyramid", "open_store"]
+__all__ = ["S3Options", "Store", "is_archive", "open_pyramid", "open_store"]
 
 _ARCHIVES = (".zip", ".szi")
 
@@ -29,12 +29,20 @@ def open_store(
         from vsv_pyramid.store.s3 import S3Store
 
         return S3Store(aws.parse_url(destination), options or S3Options(), stop)
+    if destination.startswith("s3:"):
+        raise OptionError(f"{destination!r} names no bucket; give s3://bucket/prefix")
     path = _path(destination)
-    if path.suffix.lower() in _ARCHIVES and not path.is_dir():
+    if is_archive(str(path)):
         from vsv_pyramid.store.archive import ArchiveStore
 
         return ArchiveStore(path)
     return DirectoryStore(path)
+
+
+def is_archive(destination: str) -> bool:
+    """Whether the path is of a zip file, there or yet to be made."""
+    path = Path(destination)
+    return path.suffix.lower() in _ARCHIVES and not path.is_dir()
 
 
 def open_pyramid(target: str) -> tuple[Store, str]:
@@ -45,10 +53,10 @@ def open_pyramid(target: str) -> tuple[Store, str]:
     """
     if target.startswith("s3://"):
         place = target.rstrip("/").removesuffix("/DeepZoom.dzi")
-        root, _, folder = place.rpartition("/")
-        if not urlsplit(root).netloc:
-            raise OptionError(f"{target!r} is no pyramid; give s3://bucket/.../images/ID")
-        return open_store(root), folder
+        root, _, slide_id = place.rpartition("/images/")
+        if root == "s3:/" or not root or not slide_id or "/" in slide_id:
+            raise OptionError(f"{target!r} is no pyramid; give s3://bucket/prefix/images/ID")
+        return open_store(root), f"images/{slide_id}"
     path = _path(target)
     store = open_store(str(path))
     if isinstance(store, DirectoryStore):

@@ -91,7 +91,8 @@ class ArchiveStore:
             with naming(self._path), zipfile.ZipFile(self._path) as archive:
                 yield archive
         except zipfile.BadZipFile as exc:
-            raise StoreError(self._path, f"is no whole zip file ({exc}); convert again") from exc
+            what = f"is no whole zip file ({exc}); remove it and convert again"
+            raise StoreError(self._path, what) from exc
 
 
 class _Written(ArchiveStore):

@@ -57,9 +57,12 @@ class Lease:
     def held(self) -> Iterator[None]:
         """Raises StoreBusy where another worker holds it."""
         try:
-            self._take()
-        except (ClientError, BotoCoreError) as exc:
+            aws.patiently(self._place, self._take, logging.WARNING)
+        except aws.ERRORS as exc:
             raise aws.refusal(self._place, exc) from exc
+        except BaseException:
+            self._release()  # Ctrl-C, after it was put
+            raise
         if not self._conditional:
             yield
             return

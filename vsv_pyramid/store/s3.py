@@ -6,8 +6,6 @@ boto3 takes. boto3 finds credentials, region and endpoint, and keeps the lease.
 
 from __future__ import annotations
 
-import logging
-import random
 import re
 import threading
 import time
@@ -18,7 +16,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError
 from obstore.store import S3Store as ObjectStore
 
 from vsv_pyramid import aws
@@ -32,11 +29,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_log = logging.getLogger(__name__)
-
-GIVE_UP_SECONDS = 120.0
 _REQUEST_SECONDS = 20  # for which one request may take
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grown used to
 _GROWTH_A_SECOND = 50.0
 
@@ -52,8 +45,7 @@ _HEADERS = {
 class S3Store:
     """Objects in a bucket, below a prefix. Implements Store.
 
-    What a passing trouble stops is tried again, with growing pauses, for GIVE_UP_SECONDS, or until
-    `stopped` is set.
+    What a passing trouble stops is tried again, unless `stopped` is set.
     """
 
     remote = True
@@ -173,25 +165,14 @@ class S3Store:
     def _tried(self, key: str, action: Callable[[], Result]) -> Result:
         """The action's result; FileNotFoundError as it comes, all else as StoreError."""
         place = f"{self}/{key}"
-        end = time.monotonic() + GIVE_UP_SECONDS
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return action()
-            except FileNotFoundError as exc:
-                if "NoSuchBucket" not in str(exc):
-                    raise
-                raise StoreError(self, "there is no such bucket; check its name") from exc
-            except BaseError as exc:
-                wait = random.uniform(0, pause)
-                if not aws.is_passing(exc) or time.monotonic() + wait > end:
-                    raise aws.refusal(place, exc) from exc
-                _log.info(
-                    "%s: tried again", place, extra={"event": "retry", "status": aws.status(exc)}
-                )
-                if self._stopped.wait(wait):
-                    raise StoreError(place, "not put, since the conversion was stopped") from exc
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        try:
+            return aws.patiently(place, action, stopped=self._stopped)
+        except FileNotFoundError as exc:
+            if "NoSuchBucket" not in str(exc):
+                raise
+            raise StoreError(self, "there is no such bucket; check its name") from exc
+        except aws.ERRORS as exc:
+            raise aws.refusal(place, exc) from exc
 
 
 class _Pace:

@@ -14,19 +14,8 @@ from vsv_pyramid.pyramid.planes import FACTORS
 Command = Callable[..., None]
 
 
-class PathType(click.ParamType[Path]):
-    """Any path but none: an unset variable must not mean this folder."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        if not str(value):
-            self.fail("an empty path; give a file or a folder", param, ctx)
-        return Path(value)
-
-
 class PlaceType(click.ParamType[str]):
-    """Any path or URL but none."""
+    """Any path or URL but none: an unset variable must not mean this folder."""
 
     name = "path"
 
@@ -34,6 +23,15 @@ class PlaceType(click.ParamType[str]):
         if not str(value):
             self.fail("an empty path; give a file or a folder", param, ctx)
         return str(value)
+
+
+class PathType(click.ParamType[Path]):
+    """Any path but none."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        return Path(PlaceType().convert(value, param, ctx))
 
 
 def _tile_size(_: click.Context, __: click.Parameter, value: str) -> int | None:

@@ -52,14 +52,25 @@ def test_a_damaged_descriptor_is_refused(old: str, new: str, sentence: str) -> N
         dzi.parse(xml.replace(old, new).encode())
 
 
-@pytest.mark.parametrize("slide_id", ["170782", "S-1_a.b", "x" * 128, "-", "a..b"])
+@pytest.mark.parametrize(
+    "slide_id",
+    ["170782", "S-1_a.b", "x" * 128, "-", "a..b", "index", "index-1", "index.json5", "index-.json"],
+)
 def test_ids(slide_id: str) -> None:
     assert dzi.check_id(slide_id) == slide_id
+    assert dzi.is_id(slide_id)
 
 
 @pytest.mark.parametrize("slide_id", ["", ".", "..", ".a", "a/b", "a b", "x" * 129, "\xe4", "a\n"])
 def test_what_is_no_id_is_refused_with_the_remedy(slide_id: str) -> None:
     with pytest.raises(OptionError, match="--id"):
+        dzi.check_id(slide_id)
+    assert not dzi.is_id(slide_id)
+
+
+@pytest.mark.parametrize("slide_id", ["index.json", "INDEX.json", "index-a.json", "Index-1.Json"])
+def test_the_names_of_the_catalogs_files_are_no_ids(slide_id: str) -> None:
+    with pytest.raises(OptionError, match=r"the catalog's files have such names.*--id"):
         dzi.check_id(slide_id)
 
 
@@ -69,3 +80,7 @@ def test_keys() -> None:
         "images/170782/DeepZoom_files/12/3_4.jpeg"
     )
     assert dzi.descriptor_key(folder) == "images/170782/DeepZoom.dzi"
+    assert dzi.catalog_key() == "images/index.json"
+    assert dzi.shard_name("a1", 7) == "index-a1-07.json"
+    assert dzi.is_shard(dzi.shard_name("a1", 7))
+    assert not dzi.is_shard("index.json")

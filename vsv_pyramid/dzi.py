@@ -13,8 +13,11 @@ LAYOUT_VERSION = 1
 FORMAT = "jpeg"
 NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
 ASSOCIATED_IMAGES = ("thumbnail", "label", "macro")
+IMAGES = "images"
+CATALOG = "index.json"
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,38 @@ def check_id(slide_id: str) -> str:
             f"{slide_id!r} cannot be an id: letters, digits, '.', '_' and '-' only, not starting "
             "with '.', at most 128; give another with --id"
         )
+    if slide_id.lower() == CATALOG or is_shard(slide_id.lower()):
+        raise OptionError(
+            f"{slide_id!r} cannot be an id: the catalog's files have such names; give another with "
+            "--id"
+        )
     return slide_id
+
+
+def is_id(name: str) -> bool:
+    try:
+        return check_id(name) == name
+    except OptionError:
+        return False
 
 
 def folder(slide_id: str) -> str:
     """The key prefix, without a slash at its end, under which all objects of a slide live."""
-    return f"images/{slide_id}"
+    return f"{IMAGES}/{slide_id}"
+
+
+def catalog_key() -> str:
+    return f"{IMAGES}/{CATALOG}"
+
+
+def shard_name(generation: str, number: int) -> str:
+    """The name, beside the catalog's, of one of those that it is spread over; those that were made
+    together are of one generation."""
+    return f"index-{generation}-{number:02d}.json"
+
+
+def is_shard(name: str) -> bool:
+    return _SHARD.fullmatch(name) is not None
 
 
 def descriptor_key(folder: str) -> str:

@@ -63,9 +63,41 @@ class TestStore:
     def test_what_is_not_there(self, any_store: Store) -> None:
         assert any_store.head(f"{FOLDER}/a") is None
         assert keys(any_store) == {}
+        assert any_store.tagged(f"{FOLDER}/a") is None
+        assert any_store.names("images") == []
         with pytest.raises(StoreError, match=re.escape(str(any_store))):
             any_store.get("nothing")
         any_store.delete()
+
+    def test_names_in_a_folder(self, any_store: Store) -> None:
+        with any_store.replacing(FOLDER) as staged:
+            for key in ("1/x", "1/2/y", "12", "b"):
+                staged.put(f"{FOLDER}/{key}", b"1")
+        assert sorted(any_store.names(FOLDER)) == ["1/", "12", "b"]
+        assert any_store.names(f"{FOLDER}/1/2") == ["y"]
+        assert any_store.names("images") == ["a/"]
+        assert any_store.names("") == ["images/"]
+        assert any_store.names(f"{FOLDER}/b") == any_store.names("imag") == []
+
+    def test_a_put_on_a_condition(self, any_store: Store) -> None:
+        key = "images/index.json"
+        if isinstance(any_store, ArchiveStore):
+            with pytest.raises(StoreError, match="convert the slide again"):
+                any_store.put_if(key, b"1", None)
+            return
+        assert not any_store.put_if(key, b"1", "a tag")
+        assert any_store.put_if(key, b"1", None)
+        assert not any_store.put_if(key, b"2", None)
+        first = any_store.tagged(key)
+        assert first and first.data == b"1"
+        assert any_store.put_if(key, b"2", first.tag)
+        assert not any_store.put_if(key, b"3", first.tag)
+        second = any_store.tagged(key)
+        assert second and second.data == b"2"
+        assert second.tag != first.tag
+        any_store.delete(key)
+        assert not any_store.put_if(key, b"3", second.tag)
+        assert keys(any_store) == {}
 
     def test_a_replacement_takes_the_place_of_what_was_there(self, any_store: Store) -> None:
         for text in (b"1", b"22"):

@@ -10,19 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
-from vsv_pyramid.store.base import Store, StoredObject
+from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.directory import locked, naming
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 
 
 class ArchiveStore:
-    """Objects as the members of a zip file, which holds one folder. Implements Store, but for `put`
-    and `delete`: a zip is written anew, by `replacing`."""
+    """Objects as the members of a zip file, which holds one folder, and the catalog beside it.
+    Implements Store, but for `put` and `delete`: a zip is written anew, by `replacing`."""
 
     parallel_puts = 0
     remote = False
+    sealed = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -50,6 +52,18 @@ class ArchiveStore:
     def head(self, key: str) -> int | None:
         return next((found.size for found in self.keys(key) if found.key == key), None)
 
+    def tagged(self, key: str) -> Tagged | None:
+        return None if self.head(key) is None else Tagged(self.get(key), "")
+
+    def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
+        self.put(key, data)
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        prefix = f"{folder}/".lstrip("/")
+        below = (found.key.removeprefix(prefix).partition("/") for found in self.keys(prefix))
+        return list({name + slash for name, slash, _ in below})
+
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         if not self._path.exists():
             return
@@ -70,7 +84,7 @@ class ArchiveStore:
         partial = self._path.with_name(f".{self._path.name}.partial")
         with self.exclusive(folder):
             for found in self.keys(""):
-                if not found.key.startswith(folder + "/"):
+                if not found.key.startswith(folder + "/") and found.key != dzi.catalog_key():
                     raise StoreError(
                         self._path, f"holds {found.key}, and is for one slide; give another file"
                     )

@@ -24,16 +24,25 @@ class StoredObject(NamedTuple):
         )
 
 
+class Tagged(NamedTuple):
+    """An object's bytes, and a tag that they have in common with no others."""
+
+    data: bytes
+    tag: str
+
+
 class Store(Protocol):
     """A flat set of objects. All methods raise StoreError, which names the key.
 
     `parallel_puts` says how many puts it is worth making at the same time. A `remote` store's
     objects travel over a network, and appear one by one under their final keys: what an
-    interrupted publication has put is there, and goes on from there.
+    interrupted publication has put is there, and goes on from there. A `sealed` one takes objects
+    by `replacing` only.
     """
 
     parallel_puts: int
     remote: bool
+    sealed: bool
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the object, whole or not at all; safe from several threads."""
@@ -43,6 +52,17 @@ class Store(Protocol):
 
     def head(self, key: str) -> int | None:
         """The object's size in bytes, None where there is no such object."""
+
+    def tagged(self, key: str) -> Tagged | None:
+        """The object with its tag, None where there is no such object."""
+
+    def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
+        """Puts the object only where it still has the tag, or, of None, where there is none; and
+        whether it did. After trouble on the way, a put that went well may be denied: look anew.
+        """
+
+    def names(self, folder: str) -> list[str]:
+        """The names directly in the folder, those of folders with a slash at the end."""
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys start with `prefix`, in no particular order."""

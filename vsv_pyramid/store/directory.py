@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import sys
@@ -15,9 +16,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vsv_pyramid.errors import StoreBusy, StoreError
-from vsv_pyramid.store.base import StoredObject
+from vsv_pyramid.store.base import StoredObject, Tagged
 
-_SWEEP_SECONDS = 2.0  # for which another process, sweeping, may hold a lock
+_SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
 
 _REMEDIES = {
     errno.EACCES: "no permission; choose another folder, or have it made accessible",
@@ -47,6 +48,7 @@ class DirectoryStore:
 
     parallel_puts = 0
     remote = False
+    sealed = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -81,6 +83,36 @@ class DirectoryStore:
                 return self.path(key).stat().st_size
             except (FileNotFoundError, NotADirectoryError):
                 return None
+
+    def tagged(self, key: str) -> Tagged | None:
+        with naming(self.path(key)):
+            try:
+                data = self.path(key).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return Tagged(data, hashlib.sha256(data).hexdigest())
+
+    def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
+        path = self.path(key)
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(path, _SWEEP_SECONDS):
+                found = self.tagged(key)
+                if (found and found.tag) != tag:
+                    return False
+                self.put(key, data)
+                return True
+        except StoreBusy:
+            return False
+
+    def names(self, folder: str) -> list[str]:
+        with naming(self.path(folder)):
+            try:
+                with os.scandir(self.path(folder)) as entries:
+                    return [entry.name + "/" * entry.is_dir() for entry in entries]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]

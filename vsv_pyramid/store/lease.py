@@ -19,7 +19,7 @@ from vsv_pyramid.errors import StoreBusy
 SECONDS = 60.0  # after which a lease that nobody renews is anybody's
 _RENEWALS = 4  # within that time
 _TAKEN = (409, 412)  # the latter is S3's for a race
-_UNKNOWN = (405, 501)  # of servers that know no conditional writes
+UNKNOWN = (405, 501)  # of servers that know no conditional writes
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Lease:
             code = aws.status(exc)
             if code in _TAKEN:
                 return
-            if code not in _UNKNOWN:
+            if code not in UNKNOWN:
                 raise
         self._conditional = False
         self._release()

@@ -16,15 +16,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
 from vsv_pyramid import aws
 from vsv_pyramid.errors import StoreError
-from vsv_pyramid.store.base import Store, StoredObject
-from vsv_pyramid.store.lease import Lease
+from vsv_pyramid.store.base import Store, StoredObject, Tagged
+from vsv_pyramid.store.lease import UNKNOWN, Lease
 from vsv_pyramid.store.options import S3Options
 
 if TYPE_CHECKING:
+    from obstore import PutMode
     from obstore.store import ClientConfig
 
 Result = TypeVar("Result")
@@ -49,6 +51,7 @@ class S3Store:
     """
 
     remote = True
+    sealed = False
 
     def __init__(
         self, url: aws.S3Url, options: S3Options, stopped: threading.Event | None = None
@@ -91,7 +94,7 @@ class S3Store:
         return str(self._url)
 
     def put(self, key: str, data: bytes) -> None:
-        attributes = _HEADERS.get(key[key.rfind(".") :], {})
+        attributes = _headers(key)
         if self._options.storage_class:
             attributes = {**attributes, "Storage-Class": self._options.storage_class}
 
@@ -101,6 +104,34 @@ class S3Store:
             obstore.put(self._objects, key, data, attributes=attributes, use_multipart=False)
 
         self._tried(key, put)
+
+    def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
+        """In the bucket's own storage class: others charge for what is soon replaced. A server that
+        knows no conditional writes puts it in any case."""
+
+        def put(mode: PutMode) -> None:
+            self._check_lease()
+            self._pace.wait()
+            attributes = _headers(key)
+            obstore.put(
+                self._objects, key, data, attributes=attributes, mode=mode, use_multipart=False
+            )
+
+        def attempt() -> bool:
+            try:
+                put("create" if tag is None else {"e_tag": tag})
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            except BaseError as exc:
+                if aws.status(exc) not in UNKNOWN:
+                    raise
+                put("overwrite")
+            return True
+
+        try:
+            return self._tried(key, attempt)
+        except FileNotFoundError:  # what some servers say of what was to be replaced, and is gone
+            return False
 
     def get(self, key: str, *, first: int | None = None) -> bytes:
         def get() -> bytes:
@@ -113,11 +144,30 @@ class S3Store:
         except FileNotFoundError as exc:
             raise StoreError(f"{self}/{key}", "there is no such object; check the name") from exc
 
+    def tagged(self, key: str) -> Tagged | None:
+        def get() -> Tagged:
+            found = obstore.get(self._objects, key)
+            return Tagged(bytes(found.bytes()), found.meta["e_tag"] or "")
+
+        try:
+            return self._tried(key, get)
+        except FileNotFoundError:
+            return None
+
     def head(self, key: str) -> int | None:
         try:
             return self._tried(key, lambda: obstore.head(self._objects, key))["size"]
         except FileNotFoundError:
             return None
+
+    def names(self, folder: str) -> list[str]:
+        def listed() -> list[str]:
+            found = obstore.list_with_delimiter(self._objects, folder or None)
+            paths = [f"{path}/" for path in found["common_prefixes"]]
+            paths += [item["path"] for item in found["objects"]]
+            return [path.removeprefix(folder).lstrip("/") for path in paths]
+
+        return self._tried(folder, listed)
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]
@@ -194,6 +244,10 @@ class _Pace:
             self._next = slot + 1 / rate
         if slot > now:
             time.sleep(slot - now)
+
+
+def _headers(key: str) -> dict[str, str]:
+    return _HEADERS.get(key[key.rfind(".") :], {})
 
 
 def _md5(etag: str | None) -> str | None:

@@ -40,17 +40,18 @@ from vsv_pyramid.verify import verify
 OPTIONS = ConvertOptions(tile_size=240, workers=2)
 DESCRIPTOR = "images/small/DeepZoom.dzi"
 SLIDE_JSON = "images/small/slide.json"
+INDEX = "images/index.json"
 
 
 @pytest.fixture(scope="session")
 def on_disk(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The MD5 of every object of the small slide's pyramid, but for slide.json."""
+    """The MD5 of every object of the small slide's pyramid, but for slide.json and the catalog."""
     root = tmp_path_factory.mktemp("on_disk")
     convert(small_slide, str(root), OPTIONS)
     return {
         path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
         for path in root.rglob("*")
-        if path.is_file() and path.name != "slide.json"
+        if path.is_file() and path.name not in ("slide.json", "index.json")
     }
 
 
@@ -60,9 +61,10 @@ def short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def published(place: Place) -> dict[str, str]:
-    """What is published at the place, but for slide.json, whose times differ."""
+    """What is published at the place, but for slide.json and the catalog, whose times differ."""
     found = place.objects()
-    return {key: found[key] for key in found if key.startswith("images/") and key != SLIDE_JSON}
+    others = (SLIDE_JSON, INDEX)
+    return {key: found[key] for key in found if key.startswith("images/") and key not in others}
 
 
 def without_times(document: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class TestConvert:
         assert summary.status == "converted"
         assert summary.target == f"{place}/{DESCRIPTOR}"
         assert published(place) == on_disk
-        assert set(place.objects()) == {*on_disk, SLIDE_JSON}
+        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX}
         local = convert(small_slide, str(tmp_path), OPTIONS)
         document = json.loads(place.get(SLIDE_JSON)["Body"].read())
         on_file = json.loads(Path(local.target).with_name("slide.json").read_text())
@@ -89,7 +91,8 @@ class TestConvert:
         for key in place.objects():
             answer = place.get(key)
             seen[key] = answer["ContentType"], answer["CacheControl"]
-        changing = {DESCRIPTOR: "application/xml", SLIDE_JSON: "application/json"}
+        json_type = "application/json"
+        changing = {DESCRIPTOR: "application/xml", SLIDE_JSON: json_type, INDEX: json_type}
         for key, headers in seen.items():
             if key in changing:
                 assert headers == (changing[key], "no-cache")
@@ -163,7 +166,7 @@ class TestConvert:
         found = {
             found.key: hashlib.md5(store.get(found.key)).hexdigest()
             for found in store.keys("")
-            if found.key != SLIDE_JSON
+            if found.key not in (SLIDE_JSON, INDEX)
         }
         assert found == on_disk
         assert "1 skipped" in run(*words).out
@@ -217,7 +220,7 @@ class TestResume:
         self, small_slide: Path, place: Place, on_disk: dict[str, str]
     ) -> None:
         killed_at_random_moments(small_slide, str(place), lambda: published(place), on_disk)
-        assert set(place.objects()) == {*on_disk, SLIDE_JSON}
+        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX}
 
     def test_a_killed_conversion_into_a_folder(
         self, small_slide: Path, tmp_path: Path, on_disk: dict[str, str]
@@ -329,7 +332,7 @@ class TestReplacement:
         outcome = run("delete", target, "--yes")
         assert outcome.code == 0
         assert "objects removed" in outcome.out
-        assert set(place.objects()) == {"images/smaller/x"}
+        assert set(place.objects()) == {"images/smaller/x", INDEX}
         outcome = run("delete", target, "--yes")
         assert outcome.code == 1
         assert "there is no pyramid" in outcome.err
@@ -354,7 +357,7 @@ class TestReplacement:
             assert run("delete", f"{place}/images/small", "--yes").code == 75
         assert place.objects() == before
         assert run("delete", f"{place}/images/small/DeepZoom.dzi", "--yes").code == 0
-        assert set(place.objects()) == {"images/small/notes.txt", "scans/small.svs"}
+        assert set(place.objects()) == {"images/small/notes.txt", "scans/small.svs", INDEX}
 
     def test_delete_from_a_folder(self, run: Run, small_slide: Path) -> None:
         assert run("convert", small_slide).code == 0
@@ -364,7 +367,7 @@ class TestReplacement:
         Path("images/small/mine").touch()
         assert run("delete", "images/small", "--yes").code == 0
         left = {path.as_posix() for path in Path("images").rglob("*") if path.is_file()}
-        assert left == {"images/mine", "images/small/mine"}
+        assert left == {"images/mine", "images/small/mine", INDEX}
         assert run("delete", "images/small", "--yes").code == 1
 
 
@@ -470,13 +473,15 @@ class TestLease:
         self, run: Run, small_slide: Path, place: Place, proxy: Proxy, ignores: bool
     ) -> None:
         def fault(handler: Handler, request: Request) -> bool:
-            if "if-none-match" in request.headers:
-                if ignores:
-                    handler.accept(request)
-                else:
-                    handler.refuse(501, "NotImplemented")
-                return True
-            return False
+            if "if-none-match" not in request.headers:
+                return False
+            if not ignores:
+                handler.refuse(501, "NotImplemented")
+            elif ".leases" in request.path:
+                handler.accept(request)
+            else:  # of the catalog, which is looked at again
+                return False
+            return True
 
         proxy.fault = fault
         outcome = run("convert", small_slide, "--to", place)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from vsv_pyramid import display, dzi, record
+from vsv_pyramid import catalog, display, dzi, record
 from vsv_pyramid.cli_options import (
     PathType,
     PlaceType,
@@ -28,7 +28,7 @@ from vsv_pyramid.convert import Progress, convert, slide_id
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
-from vsv_pyramid.publish import delete, pyramid_keys
+from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.reports import Events, Lines, report
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.search import check_ids, find_slides
@@ -380,14 +380,37 @@ Examples:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete_command(target: str, yes: bool) -> None:
     """Remove the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL), the
-    descriptor first.
+    descriptor first, then its entry in the catalog.
     """
     store, folder = open_pyramid(target)
     found = pyramid_keys(store, folder)
     if not yes:
         click.confirm(f"Remove {store}/{folder}, {len(found):,} objects?", abort=True)
-    delete(store, folder)
+    catalog.delete(store, folder)
     click.echo(f"{store}/{folder}: {len(found):,} objects removed")
+
+
+@commands.command(
+    "index",
+    short_help="Make the catalog of what is published anew.",
+    epilog="""\b
+Examples:
+  vsv-pyramid index .
+  vsv-pyramid index s3://bucket/prefix --json""",
+)
+@click.argument("target", type=PlaceType())
+@as_json
+def index_command(target: str, as_json: bool) -> None:
+    """Make the catalog, images/index.json, of the slides that are published in TARGET: the folder,
+    or s3://bucket/prefix, that images/ is in. convert and delete keep it up to date; this is for
+    what was published, copied or removed without them, and for a catalog that is damaged.
+    """
+    rebuilt = catalog.rebuild(target)
+    if as_json:
+        _print_json(dataclasses.asdict(rebuilt))
+    else:
+        for line in display.rebuilt_lines(rebuilt):
+            click.echo(line)
 
 
 def _print_json(document: object) -> None:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import dzi, record
+from vsv_pyramid import catalog, dzi, record
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -66,7 +66,7 @@ def convert(
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Publishes the pyramid of the slide (a path, or an s3:// URL) at the destination (a folder, a
-    .zip or .szi file, or a URL), whole or not at all.
+    .zip or .szi file, or a URL), whole or not at all, and enters it in the catalog there.
 
     `progress` is called in this thread several times a second. Raises OptionError, SlideError,
     TileError and StoreError. Whatever is raised, there is no descriptor without a whole pyramid;
@@ -79,14 +79,16 @@ def convert(
     folder = dzi.folder(slide_id(source, options))
     waiting = False
     while True:
-        published = _published(store, folder, source, options)
-        if published:
-            return published
+        document = _published(store, folder, source, options)
+        if document:
+            summary = _skipped(store, folder, source, options, document)
+            _enter(store, summary, document)
+            return summary
         try:
             with store.replacing(folder) as staged:
                 if _published(store, folder, source, options):
                     raise _PublishedMeanwhile
-                return _converted(source, store, staged, options, stop, progress)
+                summary = _converted(source, store, staged, options, stop, progress)
         except _PublishedMeanwhile:
             continue
         except StoreBusy as exc:
@@ -99,6 +101,9 @@ def convert(
             if not waiting:
                 _log.warning("%s", exc)
                 waiting = True
+        else:
+            _enter(store, summary)
+            return summary
         if progress:
             progress(Progress(0, 0, 0))
         time.sleep(_BUSY_SECONDS)
@@ -154,9 +159,12 @@ def _converted(
         _put_images(publication, slide, plan, options)
         source.check_unchanged()
         seconds = round(time.monotonic() - start, 2)
-        publication.complete(
-            record.slide_json(source, slide, plan, options, publication, pixels, seconds=seconds)
+        document = record.slide_json(
+            source, slide, plan, options, publication, pixels, seconds=seconds
         )
+        publication.complete(document)
+        if store.sealed:
+            staged.put(dzi.catalog_key(), catalog.write([catalog.entry(document)]))
         return Summary(
             slide=str(source),
             id=plan.slide_id,
@@ -181,11 +189,23 @@ def slide_id(source: Source, options: ConvertOptions) -> str:
         raise OptionError(f"{source}: {exc}") from exc
 
 
+def _enter(store: Store, summary: Summary, document: dict[str, Any] | None = None) -> None:
+    """Enters in the catalog what is published, unless it has an entry out of this slide.json."""
+    if store.sealed:
+        return
+    try:
+        listed = catalog.Catalog(store)
+        if not (document and listed.has(catalog.entry(document))):
+            listed.update([summary.id])
+    except StoreError as exc:
+        raise type(exc)(summary.target, f"is published, but not in the catalog: {exc}") from exc
+
+
 def _published(
     store: Store, folder: str, source: Source, options: ConvertOptions
-) -> Summary | None:
-    """What is published in the folder where that is this very slide, None where nothing is, or
-    what is there is to be replaced.
+) -> dict[str, Any] | None:
+    """The slide.json in the folder where that is of this very slide, None where nothing is, or what
+    is there is to be replaced.
 
     Raises StoreError where it is anything else.
     """
@@ -200,22 +220,28 @@ def _published(
         except (DescriptorError, StoreError):
             document = None
         if document and record.is_current(document, source, options):
-            pyramid = document["pyramid"]
-            return Summary(
-                slide=str(source),
-                id=slide_id(source, options),
-                status="skipped",
-                target=f"{store}/{dzi.descriptor_key(folder)}",
-                width=document.get("width", 0),
-                height=document.get("height", 0),
-                tile_size=pyramid.get("tile_size", 0),
-                tiles=pyramid.get("tile_count", 0),
-                bytes=pyramid.get("bytes", 0),
-            )
+            return document
     raise StoreError(
         f"{store}/{folder}",
         "holds another file's pyramid, or this one's with other options; replace it with "
         "--overwrite",
+    )
+
+
+def _skipped(
+    store: Store, folder: str, source: Source, options: ConvertOptions, document: dict[str, Any]
+) -> Summary:
+    pyramid = document["pyramid"]
+    return Summary(
+        slide=str(source),
+        id=slide_id(source, options),
+        status="skipped",
+        target=f"{store}/{dzi.descriptor_key(folder)}",
+        width=document.get("width", 0),
+        height=document.get("height", 0),
+        tile_size=pyramid.get("tile_size", 0),
+        tiles=pyramid.get("tile_count", 0),
+        bytes=pyramid.get("bytes", 0),
     )
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from vsv_pyramid.catalog import Rebuilt
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.verify import Report
 
@@ -117,6 +118,15 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
         f"${plan['s3_month_dollars']:.2g} a month to store",
     }
     return [f"{name + ':':<19}{value}" for name, value in rows.items()]
+
+
+def rebuilt_lines(rebuilt: Rebuilt) -> list[str]:
+    """What is left out of the catalog, and what is in it last."""
+    lines = [f"warning: {sentence}" for sentence in rebuilt.warnings]
+    slides = "1 slide" if rebuilt.slides == 1 else f"{rebuilt.slides:,} slides"
+    documents = "1 document" if rebuilt.documents == 1 else f"{rebuilt.documents} documents"
+    lines.append(f"{rebuilt.target}: {slides} in {documents}, {len(rebuilt.warnings)} left out")
+    return lines
 
 
 def report_lines(report: Report) -> list[str]:

@@ -200,13 +200,6 @@ def pyramid_keys(store: Store, folder: str) -> list[str]:
     return keys
 
 
-def delete(store: Store, folder: str) -> None:
-    """Removes the pyramid, the descriptor first. Raises StoreBusy while it is written."""
-    with store.exclusive(folder):
-        store.delete(dzi.descriptor_key(folder))
-        store.delete(*pyramid_keys(store, folder))
-
-
 def to_json(document: dict[str, Any]) -> bytes:
     """The document as the ASCII bytes of an indented JSON file."""
     return (json.dumps(document, indent=2) + "\n").encode()

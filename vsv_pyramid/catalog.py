@@ -1,0 +1,335 @@
+"""The catalog, images/index.json: the slides that are published, as far as a list shows them.
+
+One document, or, once that would hold more than MOST_SLIDES, one that names others (shards), among
+which a hash of the id decides. From then on it is only the shards that change.
+
+Nobody is told what to write. Whoever has put or removed a descriptor calls `update` afterwards: it
+reads the document, looks at what is published, and writes unless somebody else has written since,
+until there is nothing to change. So the last one to come leaves it right, whatever came between,
+even what was done and undone and left no trace in the document.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import xxhash
+
+from vsv_pyramid import dzi, record
+from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
+from vsv_pyramid.publish import pyramid_keys
+from vsv_pyramid.store import Store, open_store
+
+VERSION = 1
+MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB
+SHARDS = 64
+GIVE_UP_SECONDS = 120.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
+_THREADS = 16
+_SLIDES_AT_ONCE = 256  # few enough that others seldom write while they are looked at
+
+Entry = dict[str, Any]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What `rebuild` has made: slides and documents are counted, and what is left out is said."""
+
+    target: str
+    slides: int
+    documents: int
+    warnings: tuple[str, ...]
+
+
+class _Document(NamedTuple):
+    """A document as it was read. One that lacks or is damaged is not `sound`: it holds nothing, and
+    is to be written."""
+
+    tag: str | None
+    slides: dict[str, Entry]
+    shards: tuple[str, ...]
+    sound: bool
+
+
+class _Conflict(Exception):
+    """Another process wrote the document since it was read."""
+
+
+def entry(document: dict[str, Any]) -> Entry:
+    """What the catalog says of a slide, out of its slide.json: no free text.
+
+    Raises DescriptorError where that lacks it.
+    """
+    try:
+        pyramid, mpp = document["pyramid"], document["mpp"]
+        made = {
+            "id": document["id"],
+            "version": pyramid["version"],
+            "width": document["width"],
+            "height": document["height"],
+            "tile_size": pyramid["tile_size"],
+            "mpp": {"x": mpp["x"], "y": mpp["y"]},
+            "objective_power": document["objective_power"],
+            "scanned": document["scanned"],
+            "scanner": document["scanner"],
+            "vendor": document["vendor"],
+            "created": document["created"],
+            "bytes": pyramid["bytes"],
+            "tile_count": pyramid["tile_count"],
+        }
+        json.dumps(made, allow_nan=False)
+    except (KeyError, TypeError) as exc:
+        raise DescriptorError(f"slide.json lacks {exc}") from exc
+    except ValueError as exc:
+        raise DescriptorError(f"slide.json holds what is no number ({exc})") from exc
+    return made
+
+
+def write(slides: Iterable[Entry]) -> bytes:
+    """The document that lists the slides."""
+    return _to_json(slides=sorted(slides, key=lambda slide: str(slide["id"])))
+
+
+def delete(store: Store, folder: str) -> None:
+    """Removes the pyramid: its descriptor, then its entry in the catalog beside its folder, where
+    there is one, then the rest.
+
+    Raises StoreBusy while it is written, and StoreError for the catalog when all else is done.
+    """
+    images, _, slide_id = folder.rpartition("/")
+    with store.exclusive(folder):
+        keys = pyramid_keys(store, folder)
+        store.delete(dzi.descriptor_key(folder))
+        try:
+            Catalog(store, images, create=False).update([slide_id])
+        finally:
+            store.delete(*keys)
+
+
+def rebuild(target: str) -> Rebuilt:
+    """Makes the catalog what is published in the target (a folder or an s3:// URL, which holds
+    images/), beside whatever other processes publish and delete.
+
+    Raises StoreError where there is nothing, and OptionError.
+    """
+    store = open_store(target)
+    names = store.names(dzi.IMAGES)
+    if not names:
+        raise StoreError(
+            f"{store}/{dzi.IMAGES}",
+            "there are no slides; give the folder, or s3://bucket/prefix, that images/ is in",
+        )
+    catalog = Catalog(store, mend=True)
+    catalog.update([])
+    folders = {name[:-1] for name in names if name.endswith("/") and dzi.is_id(name[:-1])}
+    ids = sorted(
+        folders | catalog.slides().keys(), key=lambda slide_id: (_number(slide_id), slide_id)
+    )
+    for start in range(0, len(ids), _SLIDES_AT_ONCE):
+        catalog.update(ids[start : start + _SLIDES_AT_ONCE])
+    documents = 1 + catalog.sweep()
+    warnings = tuple(catalog.warnings[slide_id] for slide_id in sorted(catalog.warnings))
+    return Rebuilt(target, len(catalog.slides()), documents, warnings)
+
+
+class Catalog:
+    """The catalog of the slides in the folder `images` of a store.
+
+    One that is not there is made with `create` only; one that is damaged raises StoreError, unless
+    `mend` makes it anew. `warnings` says of each id why it was left out.
+    """
+
+    def __init__(
+        self, store: Store, images: str = dzi.IMAGES, *, create: bool = True, mend: bool = False
+    ) -> None:
+        self._store = store
+        self._images = images
+        self._create = create
+        self._mend = mend
+        self._unnamed: set[str] = set()  # shards of ours that the root may not name
+        self.warnings: dict[str, str] = {}
+
+    def has(self, entry: Entry) -> bool:
+        """Whether it holds this very entry."""
+        document = self._read(dzi.CATALOG)
+        if document.shards:
+            document = self._read(_shard(entry["id"], document.shards))
+        return document.slides.get(entry["id"]) == entry
+
+    def slides(self) -> dict[str, Entry]:
+        """All entries by id."""
+        root = self._read(dzi.CATALOG)
+        documents = self._each(self._read, root.shards) if root.shards else [root]
+        return {key: slide for document in documents for key, slide in document.slides.items()}
+
+    def update(self, ids: Collection[str]) -> None:
+        """Makes the entries of these slides what is published of them; without ids, it only mends.
+
+        Raises StoreError, and StoreUnavailable where others write all the time.
+        """
+        wanted = frozenset(ids)
+        end = time.monotonic() + GIVE_UP_SECONDS
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if not self._written(wanted):
+                    return
+                wait = 0.0
+            except _Conflict:
+                wait = random.uniform(0, pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            if time.monotonic() + wait > end:
+                raise StoreUnavailable(
+                    self._place(dzi.CATALOG),
+                    f"others have been writing it for {GIVE_UP_SECONDS:.0f} s; try again",
+                )
+            time.sleep(wait)
+
+    def sweep(self) -> int:
+        """Removes the shards that the root does not name, and counts those that it does.
+
+        Not before it names some: until then, they may be those of a split that is under way.
+        """
+        named = self._read(dzi.CATALOG).shards
+        if named:
+            found = filter(dzi.is_shard, self._store.names(self._images))
+            self._store.delete(*(self._key(name) for name in found if name not in named))
+        return len(named)
+
+    def _written(self, ids: frozenset[str]) -> bool:
+        """Whether anything had to be written. Raises _Conflict."""
+        root = self._read(dzi.CATALOG)
+        if not root.shards:
+            if root.tag is None and not self._create:
+                return False
+            return self._updated(dzi.CATALOG, root, ids)
+        # This root is for good: no shard of ours that it does not name will ever be named.
+        self._store.delete(*(self._key(name) for name in self._unnamed.difference(root.shards)))
+        self._unnamed.clear()
+        wanted: dict[str, set[str]] = defaultdict(set)
+        for slide_id in ids:
+            wanted[_shard(slide_id, root.shards)].add(slide_id)
+        names = list(wanted) if ids else root.shards
+        return any(
+            self._each(lambda name: self._updated(name, self._read(name), wanted[name]), names)
+        )
+
+    def _updated(self, name: str, document: _Document, ids: Collection[str]) -> bool:
+        published = self._each(self._published, ids)
+        slides = {key: slide for key, slide in document.slides.items() if key not in ids}
+        slides |= {slide["id"]: slide for slide in published if slide}
+        if document.sound and slides == document.slides:
+            return False
+        if name == dzi.CATALOG and len(slides) > MOST_SLIDES:
+            data = self._split(slides)
+        else:
+            data = write(slides.values())
+        if not self._store.put_if(self._key(name), data, document.tag):
+            raise _Conflict
+        return True
+
+    def _split(self, slides: dict[str, Entry]) -> bytes:
+        """The root that is to name the shards, which are put."""
+        generation = uuid.uuid4().hex
+        shards: dict[str, list[Entry]] = {
+            dzi.shard_name(generation, number): [] for number in range(SHARDS)
+        }
+        names = list(shards)
+        for slide_id, slide in slides.items():
+            shards[_shard(slide_id, names)].append(slide)
+        self._unnamed.update(names)
+        put = self._each(
+            lambda name: self._store.put_if(self._key(name), write(shards[name]), None), names
+        )
+        if not all(put):
+            raise _Conflict
+        return _to_json(shards=names)
+
+    def _published(self, slide_id: str) -> Entry | None:
+        folder = self._key(slide_id)
+        self.warnings.pop(slide_id, None)
+        if self._store.head(dzi.descriptor_key(folder)) is None:
+            return None
+        found = self._store.tagged(dzi.slide_json_key(folder))
+        try:
+            if found is None:
+                raise DescriptorError("slide.json is missing")
+            return {**entry(record.parse(found.data)), "id": slide_id}
+        except DescriptorError as exc:
+            self.warnings[slide_id] = f"{slide_id} is left out: {exc}"
+            return None
+
+    def _read(self, name: str) -> _Document:
+        """Raises StoreError where the document is damaged, or a shard is lacking."""
+        found = self._store.tagged(self._key(name))
+        try:
+            if found is None and name != dzi.CATALOG:
+                raise ValueError("it is missing")
+            if found is None:
+                return _Document(None, {}, (), False)
+            return _Document(found.tag, *_parsed(found.data), True)
+        except ValueError as exc:
+            if not self._mend:
+                root = self._place(dzi.CATALOG).removesuffix(f"/{dzi.catalog_key()}")
+                raise StoreError(
+                    self._place(name),
+                    f"the catalog is damaged ({exc}); make it anew: vsv-pyramid index {root}",
+                ) from exc
+            return _Document(found and found.tag, {}, (), False)
+
+    def _key(self, name: str) -> str:
+        return f"{self._images}/{name}".lstrip("/")
+
+    def _place(self, name: str) -> str:
+        return f"{self._store}/{self._key(name)}"
+
+    def _each(self, action: Callable[[Item], Result], items: Collection[Item]) -> list[Result]:
+        """The action's results, made in threads where there is more than one."""
+        if len(items) < 2:
+            return [action(item) for item in items]
+        with ThreadPoolExecutor(max(_THREADS, self._store.parallel_puts)) as pool:
+            return list(pool.map(action, items))
+
+
+def _parsed(data: bytes) -> tuple[dict[str, Entry], tuple[str, ...]]:
+    """The slides by id, or the names of shards. Raises ValueError."""
+    document = json.loads(data, parse_constant=_refused)
+    try:
+        if document["version"] != VERSION:
+            raise ValueError(f"version {document['version']} is unknown")
+        if "shards" not in document:
+            return {str(slide["id"]): slide for slide in document["slides"]}, ()
+        shards = tuple(document["shards"])
+        if not shards or not all(dzi.is_shard(name) for name in shards):
+            raise ValueError("it names no shards")
+        return {}, shards
+    except (KeyError, TypeError) as exc:
+        raise ValueError(f"no such thing as {exc}") from exc
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def _to_json(**content: Any) -> bytes:
+    document = {"version": VERSION, **content}
+    return (json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n").encode()
+
+
+def _number(slide_id: str, shards: int = SHARDS) -> int:
+    return xxhash.xxh3_64_intdigest(slide_id.encode()) % shards
+
+
+def _shard(slide_id: str, names: Sequence[str]) -> str:
+    """Which of the shards a slide belongs to."""
+    return names[_number(slide_id, len(names))]

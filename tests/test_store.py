@@ -76,7 +76,7 @@ class TestStore:
         assert sorted(any_store.names(FOLDER)) == ["1/", "12", "b"]
         assert any_store.names(f"{FOLDER}/1/2") == ["y"]
         assert any_store.names("images") == ["a/"]
-        assert any_store.names("") == ["images/"]
+        assert "images/" in any_store.names("")  # beside what is left of the lease, for a while
         assert any_store.names(f"{FOLDER}/b") == any_store.names("imag") == []
 
     def test_a_put_on_a_condition(self, any_store: Store) -> None:

@@ -570,14 +570,21 @@ def test_an_archive(run: Run, small_slide: Path, suffix: str) -> None:
     assert Path(name).read_bytes() == before
 
 
+WHEN_ALL_IS_WELL = [
+    ("HEAD", "small/DeepZoom.dzi"),
+    ("GET", "small/slide.json"),
+    ("GET", "index.json"),
+]
+
+
 def test_a_finished_slide_costs_one_read(small_slide: Path, place: Place, proxy: Proxy) -> None:
     convert(small_slide, str(place), OPTIONS)
     proxy.requests.clear()
     assert convert(small_slide, str(place), OPTIONS).status == "skipped"
-    assert [path for _, path in proxy.requests if "index" in path] == [
-        f"/images/{place.prefix}/{INDEX}"
+    assert [(method, path.partition("/images/")[2]) for method, path in proxy.requests] == [
+        ("HEAD", ""),
+        *((method, f"{place.prefix}/images/{key}") for method, key in WHEN_ALL_IS_WELL),
     ]
-    assert {method for method, _ in proxy.requests} <= {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize("count", [3, 30])

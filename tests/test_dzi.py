@@ -84,3 +84,53 @@ def test_keys() -> None:
     assert dzi.shard_name("a1", 7) == "index-a1-07.json"
     assert dzi.is_shard(dzi.shard_name("a1", 7))
     assert not dzi.is_shard("index.json")
+
+
+@given(st.from_regex(dzi._ID, fullmatch=True), st.integers(0, 40), st.integers(0, 1 << 20))
+def test_every_key_that_is_written_is_one(slide_id: str, level: int, at: int) -> None:
+    folder = dzi.folder(slide_id)
+    assert dzi.is_key(dzi.tile_key(folder, TileAddress(level, at, at)))
+    assert dzi.is_key(dzi.descriptor_key(folder))
+    assert dzi.is_key(dzi.slide_json_key(folder))
+    assert dzi.is_key(dzi.icc_key(folder))
+    assert all(dzi.is_key(dzi.associated_key(folder, name)) for name in dzi.ASSOCIATED_IMAGES)
+    assert dzi.is_key("images/index.json")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "images",
+        "images/",
+        "images/a",
+        "images/a/DeepZoom.dzi/",
+        "images/a/DeepZoom.dzi\n",
+        "images/.a/DeepZoom.dzi",
+        "images/../DeepZoom.dzi",
+        "images/a/../DeepZoom.dzi",
+        "images/a\\DeepZoom.dzi",
+        "images/a/DeepZoom_files/01/0_0.jpeg",
+        "images/a/DeepZoom_files/1/0_-1.jpeg",
+        "images/a/DeepZoom_files/1/0_\u0660.jpeg",
+        "images/a/DeepZoom_files/1/.0_0.jpeg.partial",
+        "images/a/notes.json",
+        "images/.a.lock",
+        "images/index",
+        ".leases/images/a",
+        "index.json",
+        "/images/a/DeepZoom.dzi",
+    ],
+)
+def test_what_is_no_key(key: str) -> None:
+    assert not dzi.is_key(key)
+
+
+def test_tiles_are_kept_for_ever_and_descriptors_are_not() -> None:
+    assert dzi.http_headers("images/a/DeepZoom_files/0/0_0.jpeg") == {
+        "Content-Type": "image/jpeg",
+        "Cache-Control": "public, max-age=31536000, immutable",
+    }
+    for key in ("images/a/DeepZoom.dzi", "images/a/slide.json", "images/index.json"):
+        assert dzi.http_headers(key)["Cache-Control"] == "no-cache"
+    assert dzi.http_headers("images/a/notes.txt") == {}

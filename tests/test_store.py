@@ -9,14 +9,15 @@ import subprocess
 import sys
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from vsv_pyramid.errors import OptionError, StoreBusy, StoreError
+from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
 from vsv_pyramid.store import Store, directory, open_store
 from vsv_pyramid.store.archive import ArchiveStore
-from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 
 FOLDER = "images/a"
 
@@ -65,8 +66,6 @@ class TestStore:
         assert keys(any_store) == {}
         assert any_store.tagged(f"{FOLDER}/a") is None
         assert any_store.names("images") == []
-        with pytest.raises(StoreError, match=re.escape(str(any_store))):
-            any_store.get("nothing")
         any_store.delete()
 
     def test_names_in_a_folder(self, any_store: Store) -> None:
@@ -98,6 +97,14 @@ class TestStore:
         any_store.delete(key)
         assert not any_store.put_if(key, b"3", second.tag)
         assert keys(any_store) == {}
+
+    def test_what_is_not_there_among_what_is(self, any_store: Store) -> None:
+        with any_store.replacing(FOLDER) as staged:
+            staged.put(f"{FOLDER}/b/c", b"1")
+            assert staged.head(f"{FOLDER}/b/c") == 1
+        for key in ("nothing", FOLDER, f"{FOLDER}/b", f"{FOLDER}/b/c/d"):
+            with pytest.raises(NoSuchObject, match=re.escape(str(any_store))):
+                any_store.get(key)
 
     def test_a_replacement_takes_the_place_of_what_was_there(self, any_store: Store) -> None:
         for text in (b"1", b"22"):
@@ -175,6 +182,51 @@ def test_an_archive_is_one_slides(tmp_path: Path) -> None:
     (tmp_path / "a.szi").write_bytes(before[:-10])
     with pytest.raises(StoreError, match="no whole zip file"):
         archive.get("images/a/x")
+
+
+def test_an_archive_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
+    reader, writer = ArchiveStore(tmp_path / "a.zip"), ArchiveStore(tmp_path / "a.zip")
+    for text in (b"1", b"2", b"33"):
+        with writer.replacing("images/a") as staged:
+            staged.put("images/a/x", text)
+        assert (reader.get("images/a/x"), reader.head("images/a/x")) == (text, len(text))
+    (tmp_path / "a.zip").unlink()
+    with pytest.raises(StoreError, match=r"a\.zip: there is no such object"):
+        reader.get("images/a/x")
+
+
+def test_an_archive_is_read_by_several_threads(tmp_path: Path) -> None:
+    store = ArchiveStore(tmp_path / "a.zip")
+    texts = {f"images/a/{number}": b"%d" % number * 1000 for number in range(200)}
+    with store.replacing("images/a") as staged:
+        for key, text in texts.items():
+            staged.put(key, text)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(store.get, list(texts) * 5)) == list(texts.values()) * 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+def test_an_enclosed_store_does_not_leave_its_root(store: DirectoryStore, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_bytes(b"1")
+    store.put("images/a/own", b"2")
+    for name, target in {
+        "images/a/file": tmp_path / "outside/secret",
+        "images/folder": tmp_path / "outside",
+        "images/a/inside": store.path("images/a/own"),
+        "images/a/loop": store.path("images/a/loop"),
+    }.items():
+        store.path(name).symlink_to(target)
+    (tmp_path / "link").symlink_to(store.root)
+    enclosed = EnclosedStore(tmp_path / "link")
+    for key in ("images/a/own", "images/a/inside"):
+        assert enclosed.get(key) == b"2"
+    for key in ("images/a/file", "images/folder/secret", "../outside/secret"):
+        assert store.get(key) == b"1"
+        with pytest.raises(NoSuchObject):
+            enclosed.get(key)
+    with pytest.raises(StoreError):
+        enclosed.get("images/a/loop")
 
 
 def test_an_archive_is_stored_as_it_is(tmp_path: Path) -> None:

@@ -18,6 +18,20 @@ CATALOG = "index.json"
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
+_NUMBER = r"(?:0|[1-9][0-9]{0,9})"
+_KEY = re.compile(
+    rf"{IMAGES}/(?:{re.escape(CATALOG)}|{_SHARD.pattern}|{_ID.pattern}/(?:DeepZoom\.dzi|slide\.json"
+    rf"|icc\.icc|(?:{'|'.join(ASSOCIATED_IMAGES)})\.{FORMAT}"
+    rf"|DeepZoom_files/{_NUMBER}/{_NUMBER}_{_NUMBER}\.{FORMAT}))"
+)
+
+_FOR_EVER = "public, max-age=31536000, immutable"
+_HTTP_HEADERS = {
+    ".jpeg": {"Content-Type": "image/jpeg", "Cache-Control": _FOR_EVER},
+    ".icc": {"Content-Type": "application/vnd.iccprofile", "Cache-Control": _FOR_EVER},
+    ".dzi": {"Content-Type": "application/xml", "Cache-Control": "no-cache"},
+    ".json": {"Content-Type": "application/json", "Cache-Control": "no-cache"},
+}
 
 
 @dataclass(frozen=True)
@@ -149,3 +163,13 @@ def is_own(folder: str, key: str) -> bool:
 
 def tile_key(folder: str, address: TileAddress) -> str:
     return f"{tiles_prefix(folder)}{address}.{FORMAT}"
+
+
+def is_key(key: str) -> bool:
+    """Whether the layout can have an object under the key, whatever the slide is."""
+    return _KEY.fullmatch(key) is not None
+
+
+def http_headers(key: str) -> dict[str, str]:
+    """What a server says about the object: its type, and how long it may be kept."""
+    return dict(_HTTP_HEADERS.get(key[key.rfind(".") :], {}))

@@ -7,8 +7,10 @@ VsvPyramidError
 │   ├── SlideAccessError a slide that is not there, or may not be read
 │   └── SlideChanged     a slide that changed while it was read
 ├── StoreError           an object of a store that cannot be read, written or replaced
+│   ├── NoSuchObject     an object that is not there
 │   ├── StoreUnavailable a store that did not answer for a while
 │   └── StoreBusy        another process writes there
+├── ListenError          an address that cannot be listened at
 └── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
 
 `exit_code` is the process's where the error ends it; the README lists them.
@@ -64,6 +66,13 @@ class StoreError(VsvPyramidError):
         super().__init__(f"{place}: {what}")
 
 
+class NoSuchObject(StoreError):
+    """An object that is not there."""
+
+    def __init__(self, place: object) -> None:
+        super().__init__(place, "there is no such object; check the path")
+
+
 class StoreUnavailable(StoreError):
     """A store that did not answer, or only with errors of its own, for a while."""
 
@@ -74,6 +83,10 @@ class StoreBusy(StoreError):
     """Another process writes there."""
 
     exit_code = EXIT_TRY_AGAIN
+
+
+class ListenError(VsvPyramidError):
+    """An address that cannot be listened at."""
 
 
 class DescriptorError(VsvPyramidError):

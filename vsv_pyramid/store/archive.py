@@ -6,21 +6,35 @@ import contextlib
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from vsv_pyramid import dzi
-from vsv_pyramid.errors import StoreError
+from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.directory import locked, naming
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
+# RuntimeError is zipfile's for an encrypted member or an unknown compression.
+_DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
+
+
+class _Opened(NamedTuple):
+    """The archive as it was read, and the inode, size and time of the file that this holds for."""
+
+    stamp: tuple[int, int, int]
+    archive: zipfile.ZipFile
 
 
 class ArchiveStore:
     """Objects as the members of a zip file, which holds one folder, and the catalog beside it.
-    Implements Store, but for `put` and `delete`: a zip is written anew, by `replacing`."""
+    Implements Store, but for `put` and `delete`: a zip is written anew, by `replacing`.
+
+    It stays open once it was read, and is opened anew where another file took its place.
+    """
 
     parallel_puts = 0
     remote = False
@@ -28,6 +42,8 @@ class ArchiveStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._held: _Opened | None = None
+        self._opening = threading.Lock()
 
     def __str__(self) -> str:
         return str(self._path)
@@ -45,12 +61,14 @@ class ArchiveStore:
                 with archive.open(key) as member:
                     return member.read(-1 if first is None else first)
             except KeyError as exc:
-                raise StoreError(
-                    f"{self._path}/{key}", "there is no such object; check the path"
-                ) from exc
+                raise NoSuchObject(f"{self._path}/{key}") from exc
 
     def head(self, key: str) -> int | None:
-        return next((found.size for found in self.keys(key) if found.key == key), None)
+        if not self._path.exists():
+            return None
+        with self._opened() as archive:
+            member = archive.NameToInfo.get(key)
+            return None if member is None else member.file_size
 
     def tagged(self, key: str) -> Tagged | None:
         return None if self.head(key) is None else Tagged(self.get(key), "")
@@ -71,6 +89,9 @@ class ArchiveStore:
             for member in archive.infolist():
                 if member.filename.startswith(prefix):
                     yield StoredObject(member.filename, member.file_size)
+
+    def holds(self, prefix: str) -> bool:
+        return any(True for _ in self.keys(prefix))
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
@@ -94,6 +115,7 @@ class ArchiveStore:
                 with naming(self._path):
                     with partial.open("rb") as file:
                         os.fsync(file.fileno())
+                    self._held = None  # Windows replaces no open file
                     partial.replace(self._path)
             finally:
                 with contextlib.suppress(OSError):
@@ -101,12 +123,25 @@ class ArchiveStore:
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
+        """The archive, which several threads may read at the same time."""
         try:
-            with naming(self._path), zipfile.ZipFile(self._path) as archive:
-                yield archive
-        except zipfile.BadZipFile as exc:
+            with naming(self._path):
+                yield self._current().archive
+        except _DAMAGED as exc:
             what = f"is no whole zip file ({exc}); remove it and convert again"
             raise StoreError(self._path, what) from exc
+
+    def _current(self) -> _Opened:
+        stat = self._path.stat()
+        stamp = stat.st_ino, stat.st_size, stat.st_mtime_ns
+        held = self._held
+        if held is None or held.stamp != stamp:
+            with self._opening:
+                held = self._held
+                if held is None or held.stamp != stamp:
+                    # The one before closes when the last thread is done with it.
+                    held = self._held = _Opened(stamp, zipfile.ZipFile(self._path))
+        return held
 
 
 class _Written(ArchiveStore):
@@ -120,6 +155,9 @@ class _Written(ArchiveStore):
     def put(self, key: str, data: bytes) -> None:
         with self._lock, naming(self._path):
             self._archive.writestr(zipfile.ZipInfo(key, _DATE), data)
+
+    def head(self, key: str) -> int | None:
+        return next((found.size for found in self.keys(key) if found.key == key), None)
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         with self._lock:

@@ -48,7 +48,8 @@ class Store(Protocol):
         """Writes the object, whole or not at all; safe from several threads."""
 
     def get(self, key: str, *, first: int | None = None) -> bytes:
-        """The object's bytes, or only its `first` bytes."""
+        """The object's bytes, or only its `first` bytes. Raises NoSuchObject where it is not
+        there."""
 
     def head(self, key: str) -> int | None:
         """The object's size in bytes, None where there is no such object."""
@@ -66,6 +67,9 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys start with `prefix`, in no particular order."""
+
+    def holds(self, prefix: str) -> bool:
+        """Whether there is an object whose key starts with `prefix`."""
 
     def delete(self, *keys: str) -> None:
         """Removes the objects; one that is not there is no error."""

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vsv_pyramid.errors import StoreBusy, StoreError
+from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
 from vsv_pyramid.store.base import StoredObject, Tagged
 
 _SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
 
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _REMEDIES = {
     errno.EACCES: "no permission; choose another folder, or have it made accessible",
     errno.EPERM: "no permission; choose another folder, or have it made accessible",
@@ -74,21 +75,25 @@ class DirectoryStore:
 
     def get(self, key: str, *, first: int | None = None) -> bytes:
         path = self.path(key)
-        with naming(path), path.open("rb") as file:
-            return file.read(-1 if first is None else first)
+        with naming(path):
+            try:
+                with path.open("rb") as file:
+                    return file.read(-1 if first is None else first)
+            except _NOT_THERE as exc:
+                raise NoSuchObject(path) from exc
 
     def head(self, key: str) -> int | None:
         with naming(self.path(key)):
             try:
                 return self.path(key).stat().st_size
-            except (FileNotFoundError, NotADirectoryError):
+            except _NOT_THERE:
                 return None
 
     def tagged(self, key: str) -> Tagged | None:
         with naming(self.path(key)):
             try:
                 data = self.path(key).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+            except _NOT_THERE:
                 return None
         return Tagged(data, hashlib.sha256(data).hexdigest())
 
@@ -111,7 +116,7 @@ class DirectoryStore:
             try:
                 with os.scandir(self.path(folder)) as entries:
                     return [entry.name + "/" * entry.is_dir() for entry in entries]
-            except (FileNotFoundError, NotADirectoryError):
+            except _NOT_THERE:
                 return []
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
@@ -120,6 +125,9 @@ class DirectoryStore:
             for key, size in _files(self.path(folder), folder + "/" if folder else ""):
                 if key.startswith(prefix):
                     yield StoredObject(key, size)
+
+    def holds(self, prefix: str) -> bool:
+        return any(True for _ in self.keys(prefix))
 
     def delete(self, *keys: str) -> None:
         """Removes folders, too, which are left empty by it."""
@@ -158,6 +166,16 @@ class DirectoryStore:
                     _swap(staging, target, aside)
             finally:
                 _clear(aside, staging)
+
+
+class EnclosedStore(DirectoryStore):
+    """The store, to read from; without what a symbolic link takes from outside the root."""
+
+    def get(self, key: str, *, first: int | None = None) -> bytes:
+        path = self.path(key)
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
+            raise NoSuchObject(path)
+        return super().get(key, first=first)
 
 
 class _StagedStore(DirectoryStore):

@@ -19,8 +19,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws
-from vsv_pyramid.errors import StoreError
+from vsv_pyramid import aws, dzi
+from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import UNKNOWN, Lease
 from vsv_pyramid.store.options import S3Options
@@ -34,14 +34,6 @@ Result = TypeVar("Result")
 _REQUEST_SECONDS = 20  # for which one request may take
 _PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grown used to
 _GROWTH_A_SECOND = 50.0
-
-_FOR_EVER = "public, max-age=31536000, immutable"
-_HEADERS = {
-    ".jpeg": {"Content-Type": "image/jpeg", "Cache-Control": _FOR_EVER},
-    ".icc": {"Content-Type": "application/vnd.iccprofile", "Cache-Control": _FOR_EVER},
-    ".dzi": {"Content-Type": "application/xml", "Cache-Control": "no-cache"},
-    ".json": {"Content-Type": "application/json", "Cache-Control": "no-cache"},
-}
 
 
 class S3Store:
@@ -94,7 +86,7 @@ class S3Store:
         return str(self._url)
 
     def put(self, key: str, data: bytes) -> None:
-        attributes = _headers(key)
+        attributes = dzi.http_headers(key)
         if self._options.storage_class:
             attributes = {**attributes, "Storage-Class": self._options.storage_class}
 
@@ -112,7 +104,7 @@ class S3Store:
         def put(mode: PutMode) -> None:
             self._check_lease()
             self._pace.wait()
-            attributes = _headers(key)
+            attributes = dzi.http_headers(key)
             obstore.put(
                 self._objects, key, data, attributes=attributes, mode=mode, use_multipart=False
             )
@@ -142,7 +134,7 @@ class S3Store:
         try:
             return self._tried(key, get)
         except FileNotFoundError as exc:
-            raise StoreError(f"{self}/{key}", "there is no such object; check the name") from exc
+            raise NoSuchObject(f"{self}/{key}") from exc
 
     def tagged(self, key: str) -> Tagged | None:
         def get() -> Tagged:
@@ -181,6 +173,15 @@ class S3Store:
             ]
 
         yield from self._tried(prefix, listed)
+
+    def holds(self, prefix: str) -> bool:
+        folder = prefix.rpartition("/")[0]
+
+        def listed() -> bool:
+            pages = obstore.list(self._objects, folder or None, chunk_size=1)
+            return any(found["path"].startswith(prefix) for page in pages for found in page)
+
+        return self._tried(prefix, listed)
 
     def delete(self, *keys: str) -> None:
         if keys:
@@ -244,10 +245,6 @@ class _Pace:
             self._next = slot + 1 / rate
         if slot > now:
             time.sleep(slot - now)
-
-
-def _headers(key: str) -> dict[str, str]:
-    return _HEADERS.get(key[key.rfind(".") :], {})
 
 
 def _md5(etag: str | None) -> str | None:

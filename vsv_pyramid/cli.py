@@ -24,6 +24,7 @@ from vsv_pyramid.cli_options import (
     store_options,
     workers,
 )
+from vsv_pyramid.cli_viewing import serve_command, share_command
 from vsv_pyramid.convert import Progress, convert, slide_id
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
@@ -411,6 +412,10 @@ def index_command(target: str, as_json: bool) -> None:
     else:
         for line in display.rebuilt_lines(rebuilt):
             click.echo(line)
+
+
+commands.add_command(serve_command)
+commands.add_command(share_command)
 
 
 def _print_json(document: object) -> None:

@@ -1,0 +1,71 @@
+"""A site that runs on this machine for a test, and a client that sends paths as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+
+from starlette.applications import Starlette
+
+from vsv_pyramid import serve
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers and body of an answer."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a server listens."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """The answer for the path, which is sent as it is; _ in a header's name stands for -."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, headers=named)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def send(self, request_line: bytes) -> Answer:
+        """The answer for a request line of whatever bytes."""
+        with socket.create_connection((HOST, self.port), timeout=60) as connection:
+            connection.sendall(request_line + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return Answer(response.status, response.headers, response.read())
+
+
+@contextlib.contextmanager
+def serving(app: Starlette) -> Iterator[Site]:
+    """The site, at a free port, in a thread that ends with the block."""
+    listening = serve.listener(HOST, 0)
+    server = serve.Server(app, threading.Event())
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield Site(listening.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()

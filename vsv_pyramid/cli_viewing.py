@@ -1,0 +1,144 @@
+"""The commands for looking at what is published: serve and share."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from vsv_pyramid.cli_options import PathType, PlaceType
+from vsv_pyramid.errors import OptionError
+
+
+@click.command(
+    "serve",
+    short_help="Show published pyramids in a browser.",
+    epilog="""\b
+Examples:
+  vsv-pyramid serve --open
+  vsv-pyramid serve /srv/www --port 8080
+  vsv-pyramid serve s3://bucket/prefix
+  vsv-pyramid serve 170782.zip
+  vsv-pyramid serve --signed --public-key public.pem""",
+)
+@click.argument("root", default=".", type=PlaceType())
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0: all."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen at; 0: any that is free.",
+)
+@click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--signed",
+    is_flag=True,
+    help="Refuse what has no signed link or cookie of `share`, as a private CDN does.",
+)
+@click.option(
+    "--public-key", type=PathType(), metavar="FILE", help="With --signed: the signer's key, PEM."
+)
+@click.option("--key-id", metavar="ID", help="With --signed: the only id of the key that counts.")
+def serve_command(
+    root: str,
+    host: str,
+    port: int,
+    opens: bool,
+    signed: bool,
+    public_key: Path | None,
+    key_id: str | None,
+) -> None:
+    """Serve ROOT (the folder, .zip or .szi file, or s3:// URL that holds images/ID; default: this
+    folder) and the viewer on this machine, under the paths and with the headers that they have on
+    the CDN, until Ctrl-C.
+    """
+    if signed != (public_key is not None):
+        raise OptionError("--signed and --public-key go together; give both or none")
+    if key_id and not signed:
+        raise OptionError("--key-id needs --signed")
+    from vsv_pyramid import serve  # late, as all below: most commands need no web server
+
+    verifier = None
+    if public_key:
+        from vsv_pyramid import share
+
+        verifier = share.Verifier(share.read_public_key(public_key), key_id)
+    stopped = threading.Event()
+    site = serve.app(serve.open_root(root, stopped), verifier=verifier)
+    with serve.listener(host, port) as listening:
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{listening.getsockname()[1]}/"
+        if not serve.is_loopback(listening):
+            click.echo(
+                f"Warning: anyone on the network who reaches {name} can see the slides.", err=True
+            )
+        click.echo(f"Serving {root} at {url} (Ctrl-C ends it)")
+        if opens:
+            # In a thread, since a browser in the terminal takes its time.
+            threading.Thread(target=_open, args=(url,), daemon=True).start()
+        serve.run(site, listening, stopped)
+
+
+def _open(url: str) -> None:
+    import webbrowser
+
+    if not webbrowser.open(url):
+        click.echo(f"Warning: no browser is found; open {url} yourself.", err=True)
+
+
+@click.command(
+    "share",
+    short_help="Print links to slides on a private CDN.",
+    epilog="""\b
+Examples:
+  vsv-pyramid share 170782 --base-url https://slides.example.org \\
+    --key-id K2JCJMDEHXQW5F --private-key private.pem --expires 7d
+  vsv-pyramid share --cookies --base-url https://slides.example.org \\
+    --key-id K2JCJMDEHXQW5F --private-key private.pem --expires 12h""",
+)
+@click.argument("ids", nargs=-1, metavar="ID...")
+@click.option("--base-url", required=True, metavar="URL", help="Where images/ and viewer/ are.")
+@click.option("--key-id", required=True, metavar="K", help="CloudFront's id of the public key.")
+@click.option(
+    "--private-key", required=True, type=PathType(), metavar="FILE", help="The key, PEM, RSA."
+)
+@click.option(
+    "--expires",
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    help="How long it is good: 30m, 12h, 7d, 4w.",
+)
+@click.option(
+    "--cookies", is_flag=True, help="Print cookies for all slides, instead of links to some."
+)
+def share_command(
+    ids: tuple[str, ...],
+    base_url: str,
+    key_id: str,
+    private_key: Path,
+    expires: str,
+    cookies: bool,
+) -> None:
+    """Print a link for each slide ID, which shows this slide and no other to whoever has it, until
+    it expires. It cannot be taken back, but by removing the key from the CDN.
+    """
+    if cookies and ids:
+        raise OptionError("--cookies are for all slides; give no ID with them")
+    if not cookies and not ids:
+        raise OptionError("there is no ID; give those of the slides, or --cookies")
+    from vsv_pyramid import share  # late: botocore and cryptography
+
+    key = share.read_private_key(private_key)
+    end = share.expiry(expires, datetime.now(timezone.utc))
+    if cookies:
+        for name, value in share.cookies(base_url, key_id, key, end).items():
+            click.echo(f"{name}={value}; {share.COOKIE_ATTRIBUTES}")
+        return
+    for link in [share.link(slide_id, base_url, key_id, key, end) for slide_id in ids]:
+        click.echo(link)

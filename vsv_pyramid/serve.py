@@ -1,0 +1,290 @@
+"""A local server of the published layout and the viewer, with the CDN's paths and headers."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import ipaddress
+import logging
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vsv_pyramid import answers, dzi
+from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
+from vsv_pyramid.store import Store, is_archive, open_store
+from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore, naming
+
+if TYPE_CHECKING:
+    from vsv_pyramid.share import Verifier
+
+_log = logging.getLogger(__name__)
+
+VIEWER = Path(__file__).with_name("viewer")
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'"
+)
+
+_WHAT_ROOT_IS = "give the folder, bucket or archive that holds images/ID"
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag",
+}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": "If-None-Match, If-Range, Range",
+    "Access-Control-Max-Age": "86400",
+}
+_PAGE_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+}
+_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_PAGE = re.compile(rf"/viewer/((?:{_NAME}/)*{_NAME}\.({'|'.join(_PAGE_TYPES)}))")
+_LEGACY = re.compile(r"/images/([^/]+)\.dzi")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def app(store: Store, *, viewer: Path = VIEWER, verifier: Verifier | None = None) -> Starlette:
+    """The site: what the store has under images/, and the viewer's page under viewer/.
+
+    With a verifier, nothing under images/ is served without a signature that it accepts.
+    """
+    site = _Site(store, viewer, verifier)
+    routes = {
+        "/": _moved("viewer/gallery/"),
+        "/viewer": _moved("viewer/"),
+        "/viewer/gallery": _moved("gallery/"),
+        "/viewer/{path:path}": site.page,
+        "/images/{path:path}": site.image,
+    }
+    starlette = Starlette(
+        routes=[Route(path, to, methods=answers.METHODS) for path, to in routes.items()],
+        exception_handlers={HTTPException: _refused},
+    )
+    starlette.router.redirect_slashes = False
+    return starlette
+
+
+class _Site:
+    def __init__(self, store: Store, viewer: Path, verifier: Verifier | None) -> None:
+        # What is shared is a folder, and not what its links lead to.
+        self._store = EnclosedStore(store.root) if isinstance(store, DirectoryStore) else store
+        self._viewer = EnclosedStore(viewer)
+        self._verifier = verifier
+        # A public CDN's tiles may be drawn by any page. Signed ones are for whom they were shared
+        # with, whose browser gets them from the viewer's own host: no other page is to read them.
+        self._cors = {} if verifier else _CORS
+
+    async def image(self, request: Request) -> Response:
+        response = await self._image(request)
+        response.headers.update(self._cors)
+        return response
+
+    async def _image(self, request: Request) -> Response:
+        path = _path(request)
+        if self._verifier:
+            now = datetime.now(timezone.utc)
+            if not self._verifier.allows(_url(request, path), request.cookies, now):
+                return answers.sentence(403, "This needs a signed link or cookie that still holds.")
+        if request.method == "OPTIONS":
+            return answers.options(_PREFLIGHT if self._cors else {})
+        legacy = _LEGACY.fullmatch(path)
+        key = dzi.descriptor_key(dzi.folder(legacy[1])) if legacy else path.removeprefix("/")
+        if not dzi.is_key(key):
+            return answers.nothing()
+        if legacy:
+            return answers.redirect(request, 302, f"/{key}")
+        return await _served(request, lambda: _published(self._store, key), dzi.http_headers(key))
+
+    async def page(self, request: Request) -> Response:
+        path = _path(request)
+        if request.method == "OPTIONS":
+            return answers.options({})
+        if path in ("/viewer/", "/viewer/gallery/"):
+            path += "index.html"
+        found = _PAGE.fullmatch(path)
+        if not found:
+            return answers.nothing()
+        key, suffix = found.groups()
+        headers = {"Content-Type": _PAGE_TYPES[suffix], "Cache-Control": "no-cache"}
+        if suffix == "html":
+            headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return await _served(request, lambda: self._viewer.get(key), headers)
+
+
+def _published(store: Store, key: str) -> bytes:
+    """The object; the place for making what is not stored, such as a catalog. Raises StoreError."""
+    return store.get(key)
+
+
+def _path(request: Request) -> str:
+    """The path as it was sent: no name here needs escapes, and what has some is the name of
+    nothing."""
+    path: bytes = request.scope["raw_path"]
+    return path.decode("latin-1")
+
+
+def _url(request: Request, path: str) -> str:
+    host = request.headers.get("Host", "")
+    return f"{request.scope['scheme']}://{host}{path}{answers.query(request)}"
+
+
+async def _served(
+    request: Request, get: Callable[[], bytes], headers: Mapping[str, str]
+) -> Response:
+    def got() -> tuple[bytes, str]:
+        data = get()
+        # S3's ETag of what was put in one piece.
+        return data, f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+
+    try:
+        data, etag = await run_in_threadpool(got)
+    except NoSuchObject:
+        return answers.nothing()
+    except StoreError as exc:
+        _log.warning("%s", exc)
+        return answers.sentence(502, "This cannot be read where it is stored; the server says why.")
+    return answers.answer(request, data, {**headers, "ETag": etag, "Accept-Ranges": "bytes"})
+
+
+def _moved(location: str) -> Endpoint:
+    async def moved(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return answers.options({})
+        return answers.redirect(request, 307, location)
+
+    return moved
+
+
+async def _refused(_: Request, exc: Exception) -> Response:
+    """The router's own refusals: a path or a method that there is not."""
+    if isinstance(exc, HTTPException) and exc.status_code == 405:
+        allowed = f"Only {', '.join(answers.METHODS)} are served."
+        return answers.sentence(405, allowed, answers.ALLOW)
+    return answers.nothing()
+
+
+def open_root(root: str, stopped: threading.Event | None = None) -> Store:
+    """The store that a path or URL names. Raises StoreError where it holds no images/, with the
+    right one where that is to be guessed, and OptionError as open_store does."""
+    store = open_store(root, stop=stopped)
+    if isinstance(store, DirectoryStore):
+        with naming(store.root):
+            _check_folder(store.root)
+    elif not store.holds("images/"):
+        found = re.fullmatch(r"(s3://[^/]+(?:/.+)?)/images(?:/[^/]+)?", str(store))
+        if found:
+            raise StoreError(store, f"is within images/; give {found[1]}")
+        if is_archive(str(store)) and not Path(str(store)).exists():
+            raise StoreError(store, "there is no such file; check the path")
+        raise StoreError(store, f"holds no images/; {_WHAT_ROOT_IS}")
+    return store
+
+
+def _check_folder(root: Path) -> None:
+    if (root / "images").is_dir():
+        return
+    if not root.exists():
+        raise StoreError(root, "there is no such folder; check the path")
+    own = root.resolve()
+    if own.name == "DeepZoom.dzi":
+        own = own.parent
+    if (own / "DeepZoom.dzi").exists():
+        right = f"give {own.parent.parent}" if own.parent.name == "images" else _WHAT_ROOT_IS
+        raise StoreError(root, f"is one pyramid; {right}")
+    if own.name == "images" and own.is_dir():
+        raise StoreError(root, f"is the images folder itself; give {own.parent}")
+    raise StoreError(root, f"holds no images folder; {_WHAT_ROOT_IS}")
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens there, at a free port for 0. Raises ListenError."""
+    place = f"{host}:{port}"
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((str(address[0]), port), family=family)
+    except socket.gaierror as exc:
+        raise ListenError(f"{place}: there is no such address; check --host") from exc
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            what = "the port is in use; give another one with --port, or 0 for any that is free"
+        elif exc.errno in (errno.EACCES, errno.EPERM):
+            what = "the port is not for everybody; give one above 1023 with --port"
+        else:
+            what = f"cannot be listened at ({os.strerror(exc.errno or 0)}); check --host"
+        raise ListenError(f"{place}: {what}") from exc
+
+
+def is_loopback(listening: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+
+
+def run(site: Starlette, listening: socket.socket, stopped: threading.Event | None = None) -> None:
+    """Serves until SIGINT, SIGTERM or SIGHUP, which sets `stopped`, too."""
+    Server(site, stopped or threading.Event()).run(sockets=[listening])
+
+
+class Server(uvicorn.Server):
+    """A quiet uvicorn, for which a signal is the ordinary way to end."""
+
+    def __init__(self, site: Starlette, stopped: threading.Event) -> None:
+        config = uvicorn.Config(
+            site,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,  # nobody stands before it whose word would count
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        super().__init__(config)
+        self._stopped = stopped
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.should_exit = True
+        self._stopped.set()  # or a thread could go on trying to reach S3 for minutes
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Unlike uvicorn's own, does not raise the signal again in the end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last is Windows'
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

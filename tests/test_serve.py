@@ -492,6 +492,13 @@ def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
     assert process.returncode == 0
 
 
+def test_a_signal_ends_what_is_tried_again(tmp_path: Path) -> None:
+    stopped = threading.Event()
+    server = serve.Server(serve.app(open_store(str(tmp_path))), stopped)
+    server.handle_exit(signal.SIGINT, None)
+    assert (server.should_exit, stopped.is_set()) == (True, True)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
 def test_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     publish("root")

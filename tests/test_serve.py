@@ -465,7 +465,7 @@ def test_a_port_below_1024_needs_permission(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(socket, "create_server", refuse)
+    monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(ListenError, match="one above 1023"):
         serve.listener(HOST, 80)
 
@@ -521,6 +521,16 @@ def test_only_loopback_is_private() -> None:
     for host, private in ((HOST, True), ("localhost", True), ("0.0.0.0", False)):
         with serve.listener(host, 0) as listening:
             assert serve.is_loopback(listening) is private
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """Nagle's algorithm is off where asyncio sees that it is TCP."""
+    with (
+        serve.listener(HOST, 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.proto == socket.IPPROTO_TCP
 
 
 def test_a_missing_bucket(s3: Server) -> None:

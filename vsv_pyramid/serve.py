@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -226,8 +226,8 @@ def listener(host: str, port: int) -> socket.socket:
     """A socket that listens there, at a free port for 0. Raises ListenError."""
     place = f"{host}:{port}"
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((str(address[0]), port), family=family)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        return _bound(*found[0])
     except socket.gaierror as exc:
         raise ListenError(f"{place}: there is no such address; check --host") from exc
     except OSError as exc:
@@ -238,6 +238,23 @@ def listener(host: str, port: int) -> socket.socket:
         else:
             what = f"cannot be listened at ({os.strerror(exc.errno or 0)}); check --host"
         raise ListenError(f"{place}: {what}") from exc
+
+
+def _bound(
+    family: int, kind: int, protocol: int, _: str, address: tuple[Any, ...]
+) -> socket.socket:
+    # With the protocol's number, which socket.create_server leaves out: without it, asyncio does
+    # not turn Nagle's algorithm off, and each answer on an open connection takes 40 ms more.
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":  # elsewhere it would let two processes share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 def is_loopback(listening: socket.socket) -> bool:

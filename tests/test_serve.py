@@ -26,7 +26,8 @@ from tests.s3_server import Place, Server
 from tests.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_packaging import README
-from vsv_pyramid import serve
+from vsv_pyramid import catalog, serve
+from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import ListenError, StoreError
 from vsv_pyramid.store import open_store
 
@@ -44,19 +45,18 @@ PAGES = {
     "index.html": b"<!doctype html><title>slide</title>",
     "gallery/index.html": b"<!doctype html><title>gallery</title>",
     "style.css": b"body {}",
-    "view.mjs": b"export {};",
+    "view.js": b"export {};",
     "openseadragon.min.js": b"void 0;",
     "logo.svg": b"<svg/>",
-    "logo.png": b"a logo",
     "words.json": b"{}",
+    "vendor/LICENSE.txt": b"a license",
 }
 TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
-    "mjs": "text/javascript; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
-    "png": "image/png",
+    "txt": "text/plain; charset=utf-8",
     "json": "application/json",
 }
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -101,8 +101,8 @@ class TestServe:
             assert answer.headers["Cache-Control"] == kept
             assert answer.headers["ETag"] == f'"{hashlib.md5(data).hexdigest()}"'
             assert answer.headers["Accept-Ranges"] == "bytes"
-            assert answer.headers["Access-Control-Allow-Origin"] == "*"
-            assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
+            # Any page in the browser could read the slides: they are for the viewer beside them.
+            assert answer.headers["Access-Control-Allow-Origin"] is None
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert site.ask(f"/{TILE}").headers["Content-Type"] == "image/jpeg"
         assert site.ask(f"/{FOLDER}/DeepZoom.dzi").headers["Content-Type"] == "application/xml"
@@ -117,7 +117,6 @@ class TestServe:
             f"{FOLDER}/DeepZoom_files/9/7_7.jpeg",
             f"{FOLDER}/DeepZoom.dzi/x",
             "images/170783/DeepZoom.dzi",
-            "images/index.json",
             "images/",
             "images",
             "nothing",
@@ -175,8 +174,7 @@ class TestServe:
             assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
         answer = site.ask(f"/{TILE}", "OPTIONS", Origin="https://a", Access_Control_Request="GET")
         assert (answer.status, answer.body) == (204, b"")
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Range" in answer.headers["Access-Control-Allow-Headers"]
+        assert answer.headers["Access-Control-Allow-Origin"] is None
 
     def test_the_descriptors_old_place(self, site: Site) -> None:
         answer = site.ask("/images/170782.dzi?v=1&x=%20")
@@ -269,7 +267,7 @@ def enclosed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "/viewer//index.html",
         "/viewer/nothing/",
         "/viewer/nothing.html",
-        "/viewer/gallery/nothing.mjs",
+        "/viewer/gallery/nothing.js",
         "*",
         "images/170782/slide.json",
         "http://a/images/170782/slide.json",
@@ -306,7 +304,9 @@ def test_what_is_answered_is_what_is_published(
     if answer.status == 200:
         name = plain.removeprefix("viewer/")
         name += "index.html" if plain in ("viewer/", "viewer/gallery/") else ""
-        assert answer.body == (PUBLISHED | {f"viewer/{page}": PAGES[page] for page in PAGES}).get(
+        pages = {f"viewer/{page}": data for page, data in PAGES.items()}
+        listed = {"images/index.json": catalog.write([])}  # none of them has a sound slide.json
+        assert answer.body == (PUBLISHED | pages | listed).get(
             f"viewer/{name}" if plain.startswith("viewer/") else plain
         )
     else:
@@ -346,6 +346,23 @@ def test_short_paths_lead_to_the_page(enclosed: Site, path: str, location: str) 
     answer = enclosed.ask(path)
     assert (answer.status, answer.headers["Location"]) == (307, location)
     assert enclosed.ask(path, "OPTIONS").status == 204
+
+
+def test_a_root_without_a_catalog_is_listed_as_it_is(published: Summary) -> None:
+    root = Path(published.target).parents[2]
+    stored = (root / "images/index.json").read_bytes()
+    (root / "images/index.json").unlink()
+    with serving(serve.app(serve.open_root(str(root)))) as site:
+        assert site.ask("/images/index.json").body == stored
+
+
+def test_only_its_own_names_lead_to_a_local_server(tmp_path: Path) -> None:
+    """Another page could make a name of its own lead here, and read what is served."""
+    store = serve.open_root(publish(str(tmp_path)))
+    with serving(serve.app(store, hosts=serve.LOOPBACK_NAMES)) as site:
+        for host in ("127.0.0.1", "localhost", f"localhost:{site.port}"):
+            assert site.ask(f"/{TILE}", Host=host).status == 200
+        assert site.ask(f"/{TILE}", Host="elsewhere.example").status == 400
 
 
 def test_without_a_viewer(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def redirect(request: Request, status: int, location: str) -> Response:
     return _response(status, where)
 
 
-def options(headers: Mapping[str, str]) -> Response:
-    return _response(204, {**ALLOW, **headers})
+def options() -> Response:
+    return _response(204, ALLOW)
 
 
 def sentence(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -100,6 +100,12 @@ def write(slides: Iterable[Entry]) -> bytes:
     return _to_json(slides=sorted(slides, key=lambda slide: str(slide["id"])))
 
 
+def listed(store: Store) -> bytes:
+    """The document of all that is published there now."""
+    catalog = Catalog(store)
+    return write(filter(None, catalog.published(_ids(store.names(dzi.IMAGES)))))
+
+
 def delete(store: Store, folder: str) -> None:
     """Removes the pyramid: its descriptor, then its entry in the catalog beside its folder, where
     there is one, then the rest.
@@ -131,9 +137,8 @@ def rebuild(target: str) -> Rebuilt:
         )
     catalog = Catalog(store, mend=True)
     catalog.update([])
-    folders = {name[:-1] for name in names if name.endswith("/") and dzi.is_id(name[:-1])}
     ids = sorted(
-        folders | catalog.slides().keys(), key=lambda slide_id: (_number(slide_id), slide_id)
+        _ids(names) | catalog.slides().keys(), key=lambda slide_id: (_number(slide_id), slide_id)
     )
     for start in range(0, len(ids), _SLIDES_AT_ONCE):
         catalog.update(ids[start : start + _SLIDES_AT_ONCE])
@@ -171,6 +176,10 @@ class Catalog:
         root = self._read(dzi.CATALOG)
         documents = self._each(self._read, root.shards) if root.shards else [root]
         return {key: slide for document in documents for key, slide in document.slides.items()}
+
+    def published(self, ids: Collection[str]) -> list[Entry | None]:
+        """Each slide's entry as it is to be, None of what is not published."""
+        return self._each(self._published, ids)
 
     def update(self, ids: Collection[str]) -> None:
         """Makes the entries of these slides what is published of them; without ids, it only mends.
@@ -225,7 +234,7 @@ class Catalog:
         )
 
     def _updated(self, name: str, document: _Document, ids: Collection[str]) -> bool:
-        published = self._each(self._published, ids)
+        published = self.published(ids)
         slides = {key: slide for key, slide in document.slides.items() if key not in ids}
         slides |= {slide["id"]: slide for slide in published if slide}
         if document.sound and slides == document.slides:
@@ -324,6 +333,11 @@ def _refused(constant: str) -> None:
 def _to_json(**content: Any) -> bytes:
     document = {"version": VERSION, **content}
     return (json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n").encode()
+
+
+def _ids(names: Iterable[str]) -> set[str]:
+    """The ids among the names in images/."""
+    return {name[:-1] for name in names if name.endswith("/") and dzi.is_id(name[:-1])}
 
 
 def _number(slide_id: str, shards: int = SHARDS) -> int:

@@ -24,7 +24,7 @@ from vsv_pyramid.cli_options import (
     store_options,
     workers,
 )
-from vsv_pyramid.cli_viewing import serve_command, share_command
+from vsv_pyramid.cli_viewing import serve_command, share_command, viewer_command
 from vsv_pyramid.convert import Progress, convert, slide_id
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
@@ -416,6 +416,7 @@ def index_command(target: str, as_json: bool) -> None:
 
 commands.add_command(serve_command)
 commands.add_command(share_command)
+commands.add_command(viewer_command)
 
 
 def _print_json(document: object) -> None:

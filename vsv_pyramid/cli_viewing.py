@@ -10,6 +10,7 @@ import click
 
 from vsv_pyramid.cli_options import PathType, PlaceType
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.store import open_store
 
 
 @click.command(
@@ -61,7 +62,7 @@ def serve_command(
         raise OptionError("--signed and --public-key go together; give both or none")
     if key_id and not signed:
         raise OptionError("--key-id needs --signed")
-    from vsv_pyramid import serve  # late, as all below: most commands need no web server
+    from vsv_pyramid import page, serve  # late, as all below: most commands need no web server
 
     verifier = None
     if public_key:
@@ -69,8 +70,11 @@ def serve_command(
 
         verifier = share.Verifier(share.read_public_key(public_key), key_id)
     stopped = threading.Event()
-    site = serve.app(serve.open_root(root, stopped), verifier=verifier)
+    page.files()  # refuses where the viewer is not there
+    store = serve.open_root(root, stopped)
     with serve.listener(host, port) as listening:
+        hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
+        site = serve.app(store, verifier=verifier, hosts=hosts)
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.getsockname()[1]}/"
         if not serve.is_loopback(listening):
@@ -89,6 +93,32 @@ def _open(url: str) -> None:
 
     if not webbrowser.open(url):
         click.echo(f"Warning: no browser is found; open {url} yourself.", err=True)
+
+
+@click.command(
+    "viewer",
+    short_help="Publish the viewer's page beside the images.",
+    epilog="""\b
+Examples:
+  vsv-pyramid viewer --to s3://bucket/prefix
+  vsv-pyramid viewer --to /srv/www""",
+)
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    type=PlaceType(),
+    metavar="DEST",
+    help="The folder or s3:// URL that holds images/; the page is put into DEST/viewer.",
+)
+def viewer_command(destination: str) -> None:
+    """Publish the viewer's page and the gallery as DEST/viewer/index.html and
+    DEST/viewer/gallery/index.html: static files, which show what is in DEST/images.
+    """
+    from vsv_pyramid import page
+
+    count = page.publish(open_store(destination))
+    click.echo(f"{count} files -> {destination.rstrip('/')}/viewer/index.html")
 
 
 @click.command(

@@ -26,11 +26,21 @@ _KEY = re.compile(
 )
 
 _FOR_EVER = "public, max-age=31536000, immutable"
+_CHECKED = "no-cache"
 _HTTP_HEADERS = {
-    ".jpeg": {"Content-Type": "image/jpeg", "Cache-Control": _FOR_EVER},
-    ".icc": {"Content-Type": "application/vnd.iccprofile", "Cache-Control": _FOR_EVER},
-    ".dzi": {"Content-Type": "application/xml", "Cache-Control": "no-cache"},
-    ".json": {"Content-Type": "application/json", "Cache-Control": "no-cache"},
+    suffix: {"Content-Type": media_type, "Cache-Control": kept}
+    for suffix, media_type, kept in (
+        (".jpeg", "image/jpeg", _FOR_EVER),
+        (".icc", "application/vnd.iccprofile", _FOR_EVER),
+        (".dzi", "application/xml", _CHECKED),
+        (".json", "application/json", _CHECKED),
+        # of the viewer's page
+        (".html", "text/html; charset=utf-8", _CHECKED),
+        (".css", "text/css; charset=utf-8", _CHECKED),
+        (".js", "text/javascript; charset=utf-8", _CHECKED),
+        (".svg", "image/svg+xml", _CHECKED),
+        (".txt", "text/plain; charset=utf-8", _CHECKED),
+    )
 }
 
 

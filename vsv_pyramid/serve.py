@@ -12,7 +12,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -22,11 +22,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, dzi
+from vsv_pyramid import answers, catalog, dzi, page
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
 from vsv_pyramid.store import Store, is_archive, open_store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore, naming
@@ -36,43 +38,31 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-VIEWER = Path(__file__).with_name("viewer")
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 _WHAT_ROOT_IS = "give the folder, bucket or archive that holds images/ID"
-_CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag",
-}
-_PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD",
-    "Access-Control-Allow-Headers": "If-None-Match, If-Range, Range",
-    "Access-Control-Max-Age": "86400",
-}
-_PAGE_TYPES = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "mjs": "text/javascript; charset=utf-8",
-    "json": "application/json",
-    "svg": "image/svg+xml",
-    "png": "image/png",
-}
+LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
-_PAGE = re.compile(rf"/viewer/((?:{_NAME}/)*{_NAME}\.({'|'.join(_PAGE_TYPES)}))")
+_PAGE = re.compile(rf"/viewer/((?:{_NAME}/)*{_NAME})")
 _LEGACY = re.compile(r"/images/([^/]+)\.dzi")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def app(store: Store, *, viewer: Path = VIEWER, verifier: Verifier | None = None) -> Starlette:
+def app(
+    store: Store,
+    *,
+    viewer: Path = page.FOLDER,
+    verifier: Verifier | None = None,
+    hosts: Sequence[str] = ("*",),
+) -> Starlette:
     """The site: what the store has under images/, and the viewer's page under viewer/.
 
-    With a verifier, nothing under images/ is served without a signature that it accepts.
+    With a verifier, nothing under images/ is served without a signature that it accepts. `hosts`
+    are the names it answers to: any name may be made to lead here, for another page to read slides.
     """
     site = _Site(store, viewer, verifier)
     routes = {
@@ -85,6 +75,7 @@ def app(store: Store, *, viewer: Path = VIEWER, verifier: Verifier | None = None
     starlette = Starlette(
         routes=[Route(path, to, methods=answers.METHODS) for path, to in routes.items()],
         exception_handlers={HTTPException: _refused},
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
     )
     starlette.router.redirect_slashes = False
     return starlette
@@ -96,23 +87,15 @@ class _Site:
         self._store = EnclosedStore(store.root) if isinstance(store, DirectoryStore) else store
         self._viewer = EnclosedStore(viewer)
         self._verifier = verifier
-        # A public CDN's tiles may be drawn by any page. Signed ones are for whom they were shared
-        # with, whose browser gets them from the viewer's own host: no other page is to read them.
-        self._cors = {} if verifier else _CORS
 
     async def image(self, request: Request) -> Response:
-        response = await self._image(request)
-        response.headers.update(self._cors)
-        return response
-
-    async def _image(self, request: Request) -> Response:
         path = _path(request)
         if self._verifier:
             now = datetime.now(timezone.utc)
             if not self._verifier.allows(_url(request, path), request.cookies, now):
                 return answers.sentence(403, "This needs a signed link or cookie that still holds.")
         if request.method == "OPTIONS":
-            return answers.options(_PREFLIGHT if self._cors else {})
+            return answers.options()
         legacy = _LEGACY.fullmatch(path)
         key = dzi.descriptor_key(dzi.folder(legacy[1])) if legacy else path.removeprefix("/")
         if not dzi.is_key(key):
@@ -124,22 +107,27 @@ class _Site:
     async def page(self, request: Request) -> Response:
         path = _path(request)
         if request.method == "OPTIONS":
-            return answers.options({})
+            return answers.options()
         if path in ("/viewer/", "/viewer/gallery/"):
             path += "index.html"
         found = _PAGE.fullmatch(path)
-        if not found:
+        if not found or not dzi.http_headers(path):
             return answers.nothing()
-        key, suffix = found.groups()
-        headers = {"Content-Type": _PAGE_TYPES[suffix], "Cache-Control": "no-cache"}
-        if suffix == "html":
+        key = found[1]
+        headers = dict(dzi.http_headers(key))
+        if key.endswith(".html"):
             headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return await _served(request, lambda: self._viewer.get(key), headers)
 
 
 def _published(store: Store, key: str) -> bytes:
-    """The object; the place for making what is not stored, such as a catalog. Raises StoreError."""
-    return store.get(key)
+    """The object, or the catalog as it would be where there is none. Raises StoreError."""
+    try:
+        return store.get(key)
+    except NoSuchObject:
+        if key != dzi.catalog_key():
+            raise
+        return catalog.listed(store)
 
 
 def _path(request: Request) -> str:
@@ -175,7 +163,7 @@ async def _served(
 def _moved(location: str) -> Endpoint:
     async def moved(request: Request) -> Response:
         if request.method == "OPTIONS":
-            return answers.options({})
+            return answers.options()
         return answers.redirect(request, 307, location)
 
     return moved
@@ -196,7 +184,7 @@ def open_root(root: str, stopped: threading.Event | None = None) -> Store:
     if isinstance(store, DirectoryStore):
         with naming(store.root):
             _check_folder(store.root)
-    elif not store.holds("images/"):
+    elif not store.names(dzi.IMAGES):
         found = re.fullmatch(r"(s3://[^/]+(?:/.+)?)/images(?:/[^/]+)?", str(store))
         if found:
             raise StoreError(store, f"is within images/; give {found[1]}")

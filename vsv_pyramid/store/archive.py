@@ -90,9 +90,6 @@ class ArchiveStore:
                 if member.filename.startswith(prefix):
                     yield StoredObject(member.filename, member.file_size)
 
-    def holds(self, prefix: str) -> bool:
-        return any(True for _ in self.keys(prefix))
-
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         with naming(self._path):

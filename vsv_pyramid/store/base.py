@@ -68,9 +68,6 @@ class Store(Protocol):
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys start with `prefix`, in no particular order."""
 
-    def holds(self, prefix: str) -> bool:
-        """Whether there is an object whose key starts with `prefix`."""
-
     def delete(self, *keys: str) -> None:
         """Removes the objects; one that is not there is no error."""
 

@@ -126,9 +126,6 @@ class DirectoryStore:
                 if key.startswith(prefix):
                     yield StoredObject(key, size)
 
-    def holds(self, prefix: str) -> bool:
-        return any(True for _ in self.keys(prefix))
-
     def delete(self, *keys: str) -> None:
         """Removes folders, too, which are left empty by it."""
         paths = [self.path(key) for key in keys]
@@ -172,10 +169,16 @@ class EnclosedStore(DirectoryStore):
     """The store, to read from; without what a symbolic link takes from outside the root."""
 
     def get(self, key: str, *, first: int | None = None) -> bytes:
-        path = self.path(key)
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
-            raise NoSuchObject(path)
+        if self._is_outside(key):
+            raise NoSuchObject(self.path(key))
         return super().get(key, first=first)
+
+    def tagged(self, key: str) -> Tagged | None:
+        return None if self._is_outside(key) else super().tagged(key)
+
+    def _is_outside(self, key: str) -> bool:
+        real, root = (os.path.realpath(path) for path in (self.path(key), self.root))
+        return not Path(real).is_relative_to(root)
 
 
 class _StagedStore(DirectoryStore):

@@ -174,15 +174,6 @@ class S3Store:
 
         yield from self._tried(prefix, listed)
 
-    def holds(self, prefix: str) -> bool:
-        folder = prefix.rpartition("/")[0]
-
-        def listed() -> bool:
-            pages = obstore.list(self._objects, folder or None, chunk_size=1)
-            return any(found["path"].startswith(prefix) for page in pages for found in page)
-
-        return self._tried(prefix, listed)
-
     def delete(self, *keys: str) -> None:
         if keys:
             self._check_lease()

@@ -1,0 +1,113 @@
+// The gallery: all published slides, found, sorted, and opened, one or several.
+
+import { NotShown, catalog, imageUrl, pageUrl } from "../published.js";
+import { scaleText } from "../scale.js";
+import { Window } from "./window.js";
+
+const find = (selector) => document.querySelector(selector);
+const [search, objective, order] = ["#search", "#objective", "#order"].map(find);
+const newest = (field) => (one, other) => (other[field] ?? "").localeCompare(one[field] ?? "");
+const byId = new Intl.Collator("en", { numeric: true }).compare;
+const ORDERS = {
+  id: (one, other) => byId(one.id, other.id),
+  scanned: newest("scanned"),
+  created: newest("created"),
+  size: (one, other) => other.width * other.height - one.width * one.height,
+};
+
+const selected = new Set();
+let slides = [];
+
+const cards = new Window(find("#grid"), find("#cards"), card);
+
+async function start() {
+  try {
+    slides = await catalog();
+  } catch (error) {
+    if (!(error instanceof NotShown)) {
+      console.warn(error);
+    }
+    say(error instanceof NotShown ? error.message : "The list of the slides is damaged.");
+    return;
+  }
+  for (const slide of slides) {
+    slide.words = [slide.id, slide.scanner, slide.vendor, slide.scanned]
+      .filter(Boolean).join(" ").toLowerCase();
+  }
+  const powers = [...new Set(slides.map((slide) => slide.objective_power).filter(Boolean))];
+  for (const power of powers.sort((one, other) => one - other)) {
+    objective.add(new Option(`${power}x`, power));
+  }
+  const asked = new URLSearchParams(location.hash.slice(1));
+  for (const control of [search, objective, order]) {
+    control.value = asked.get(control.id) ?? control.value;
+    control.addEventListener("input", update);
+  }
+  update();
+}
+
+/** Shows what is asked for, and keeps it in the address. */
+function update() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = slides
+    .filter((slide) => words.every((word) => slide.words.includes(word)))
+    .filter((slide) => !objective.value || String(slide.objective_power) === objective.value)
+    .sort(ORDERS[order.value] ?? ORDERS.id);
+  cards.show(found);
+  find("#count").textContent = found.length === slides.length
+    ? `${slides.length} slides` : `${found.length} of ${slides.length} slides`;
+  say(found.length ? "" : slides.length ? "No slide is like that." : "No slide is published yet.");
+  const asked = new URLSearchParams();
+  for (const control of [search, objective, order]) {
+    if (control.value && control.value !== "id") {
+      asked.set(control.id, control.value);
+    }
+  }
+  history.replaceState(null, "", `#${asked}`);
+}
+
+function card(slide) {
+  const item = made("li", { className: "card" });
+  const link = made("a", { href: pageUrl([slide.id]) });
+  const level = Math.floor(Math.log2(slide.tile_size)); // the largest that is one tile for sure
+  const levels = Math.ceil(Math.log2(Math.max(slide.width, slide.height)));
+  const image = made("img", { loading: "lazy", decoding: "async", alt: "" });
+  image.src = imageUrl(
+    `${slide.id}/DeepZoom_files/${Math.min(level, levels, 8)}/0_0.jpeg`, slide.version);
+  const facts = [
+    `${slide.width} × ${slide.height} px`,
+    [
+      slide.objective_power && scaleText(1, slide.objective_power),
+      slide.scanned?.slice(0, 10),
+    ].filter(Boolean).join(", "),
+  ];
+  link.append(image, made("strong", { textContent: slide.id, title: slide.id }),
+    ...facts.map((textContent) => made("span", { textContent })));
+  const box = made("input", { type: "checkbox", checked: selected.has(slide.id) });
+  box.setAttribute("aria-label", `Select ${slide.id}`);
+  box.addEventListener("change", () => select(slide.id, box.checked));
+  const label = made("label");
+  label.append(box);
+  item.append(link, label);
+  return item;
+}
+
+function select(id, wanted) {
+  selected[wanted ? "add" : "delete"](id);
+  const open = find("#open");
+  open.disabled = !selected.size;
+  open.textContent = selected.size ? `Open selected (${selected.size})` : "Open selected";
+}
+
+function say(text) {
+  const message = find("#message");
+  message.textContent = text;
+  message.hidden = !text;
+}
+
+function made(name, properties = {}) {
+  return Object.assign(document.createElement(name), properties);
+}
+
+find("#open").addEventListener("click", () => location.assign(pageUrl([...selected])));
+start();

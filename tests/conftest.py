@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import BrowserType
+from playwright.sync_api import Browser, BrowserType
 
 from tests import browser, s3_proxy, s3_server
 from tests.forge import forge_svs
@@ -90,6 +90,12 @@ def browsers() -> Iterator[BrowserType]:
     """Starts browsers."""
     with browser.driver() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def chromium(browsers: BrowserType) -> Iterator[Browser]:
+    with browser.running(browsers, *browser.WEBGL) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,11 @@ def wheel(tmp_path: Path, **environment: str) -> set[str]:
     source.mkdir()
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, source)
     for name in ("vsv_pyramid", "tests"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.so"))
+        built = shutil.ignore_patterns("*.so", "vendor")
+        shutil.copytree(ROOT / name, source / name, ignore=built)
     shutil.copy(ROOT / "cli.py", source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
     # Under AddressSanitizer the compiler would take twice as long.
@@ -40,11 +43,16 @@ def wheel(tmp_path: Path, **environment: str) -> set[str]:
 
 
 def modules() -> set[str]:
+    """The package's files, without what a build adds."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "vsv_pyramid").rglob("*")
-        if path.suffix in (".py", ".pyi", ".typed")
+        if path.suffix in (".py", ".pyi", ".typed", ".html", ".css", ".js", ".svg")
+        and path.parent.name != "vendor"
     }
+
+
+VENDOR = {f"vsv_pyramid/viewer/vendor/{name}" for name in ("openseadragon.min.js", "LICENSE.txt")}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
@@ -53,11 +61,22 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     shipped = {name for name in names if name.startswith("vsv_pyramid/")}
     compiled = {name for name in shipped if "/_splice." in name and not name.endswith(".pyi")}
     assert len(compiled) == 1
-    assert shipped - compiled == modules()
+    assert shipped - compiled == modules() | VENDOR
 
 
 def test_without_a_compiler_all_but_the_kernel_is_there(tmp_path: Path) -> None:
     names = wheel(tmp_path, CC="/bin/false")
+    assert {name for name in names if name.startswith("vsv_pyramid/")} == modules() | VENDOR
+
+
+def test_where_npm_does_not_answer_all_but_openseadragon_is_there(tmp_path: Path) -> None:
+    names = wheel(
+        tmp_path,
+        CC="/bin/false",
+        npm_config_cache=str(tmp_path / "npm"),
+        npm_config_registry="http://127.0.0.1:9/",
+        npm_config_fetch_retries="0",
+    )
     assert {name for name in names if name.startswith("vsv_pyramid/")} == modules()
 
 

@@ -6,7 +6,10 @@ import io
 import json
 import math
 import re
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,19 +23,15 @@ from tests.browser import Window, window
 from tests.forge import Encoding, forge_svs
 from tests.site import Site, serving
 from tests.tiles import Pixels
+from vsv_pyramid import page as page_files
 from vsv_pyramid import serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.store import open_store
 
 SCREENSHOTS = Path(__file__).parent.parent / ".cache/screenshots"
 MPP = 0.499
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def chromium(browsers: BrowserType) -> Iterator[Browser]:
-    with browser.running(browsers, *browser.WEBGL) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +131,7 @@ def differences(window: Window, pixels: Pixels, shrink: int, ratio: int) -> np.n
     return np.abs(at - shown)
 
 
-@pytest.mark.parametrize("ratio", [1, 2])
-@pytest.mark.parametrize("shrink", [1, 2, 4])
+@pytest.mark.parametrize(("shrink", "ratio"), [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)])
 @pytest.mark.parametrize(
     ("slide", "at"),
     [
@@ -724,6 +722,30 @@ def test_other_viewers_open_the_descriptor(chromium: Browser, site: Site, html: 
         assert picture.std() > 20
         if "pixelsPerMeter" in html:
             assert seen.page.evaluate("pixelsPerMeter") == pytest.approx(1e6 / MPP)
+
+
+@pytest.mark.parametrize("path", ["", "a/b/"])
+def test_any_server_of_files_shows_it_under_any_path(
+    chromium: Browser, root: Path, tmp_path: Path, path: str
+) -> None:
+    """As `vsv-pyramid viewer` publishes it, by a server that knows nothing of it."""
+    place = tmp_path / path
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "images").symlink_to(root / "images")
+    page_files.publish(open_store(str(place)))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}/{path}viewer/gallery/index.html"
+            with window(chromium, url) as seen:
+                seen.page.get_by_role("link", name="odd").click()
+                opened(seen)
+                assert seen.page.url.startswith(url.replace("gallery/", ""))
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_the_page_is_small() -> None:

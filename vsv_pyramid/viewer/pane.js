@@ -2,13 +2,13 @@
 
 /* global OpenSeadragon */
 
+import { isWhole, misaligned, wholeLength } from "./pixels.js";
 import { NotShown, checkReachable, slide, tileSource } from "./published.js";
 import { Rulers } from "./rulers.js";
 import { lengthText, mppAlong, roundLength } from "./scale.js";
 
 const MOST = 8; // screen pixels per pixel of the slide
 const BAR = 160; // CSS px that the scale bar may take
-const WHOLE = 1e-6; // px, and parts of one: what is less is rounding
 
 // OpenSeadragon adds a style to the page unless it is there already; the page's policy allows none.
 const taken = document.createElementNS("urn:none", "style");
@@ -26,7 +26,7 @@ export class Pane extends EventTarget {
     this._stage = element.querySelector(".stage");
     this._failed = new Set(); // tiles, at least once
     this._lacking = new Set();
-    this._opened = 0;
+    this._closed = false;
     this._room = new ResizeObserver(() => this._place());
     this._room.observe(element);
     this._place();
@@ -70,33 +70,22 @@ export class Pane extends EventTarget {
 
   /** Shows the slide, and resolves once it is open, or a sentence is shown in its place. */
   async open(id) {
-    const turn = ++this._opened;
-    this.slide = null;
-    this._failed.clear();
-    this._lacking.clear();
     this._say(`Opening ${id}…`);
-    this.osd.close();
-    this.rulers.clear();
     try {
       const found = await slide(id);
-      await this._isOpen(found, turn);
-    } catch (error) {
-      if (turn === this._opened) {
-        this._say(sentence(error));
+      if (!this._closed) {
+        await this._isOpen(found);
       }
+    } catch (error) {
+      this._say(sentence(error));
     }
   }
 
   close() {
-    this._opened++;
+    this._closed = true;
     this._room.disconnect();
     this.osd.destroy();
     this.element.remove();
-  }
-
-  /** Screen pixels per pixel of the base level, as it will be when the movement ends. */
-  get scale() {
-    return this._image.viewportToImageZoom(this.osd.viewport.getZoom()) * devicePixelRatio;
   }
 
   /** The least and the greatest scale. */
@@ -106,12 +95,9 @@ export class Pane extends EventTarget {
       (zoom) => this._image.viewportToImageZoom(zoom) * devicePixelRatio);
   }
 
+  /** The view as it will be when the movement ends; see address.js. */
   get view() {
-    const { viewport } = this.osd;
-    const { x, y } = this._image.viewportToImageCoordinates(viewport.getCenter());
-    return {
-      x, y, scale: this.scale, rotation: viewport.getRotation(), mirrored: viewport.getFlip(),
-    };
+    return this._view(false);
   }
 
   /** Moves to the view, or to what it names of one. */
@@ -179,21 +165,16 @@ export class Pane extends EventTarget {
     return [length / mpp, lengthText(length)];
   }
 
-  /** The view as a canvas of the screen's pixels, with rulers and scale bar. */
-  snapshot() {
-    const { canvas } = this.osd.drawer;
-    const copy = new OffscreenCanvas(canvas.width, canvas.height);
-    const context = copy.getContext("2d");
-    context.fillStyle = "white";
-    context.fillRect(0, 0, copy.width, copy.height);
-    context.drawImage(canvas, 0, 0);
-    const { x, y } = this.osd.viewport.getContainerSize();
-    context.scale(copy.width / x, copy.height / y);
-    this.rulers.paint(context);
-    if (this.scaleBar) {
-      paintBar(context, this.scaleBar, y);
-    }
-    return copy;
+  _view(current) {
+    const { viewport } = this.osd;
+    const { x, y } = this._image.viewportToImageCoordinates(viewport.getCenter(current));
+    return {
+      x,
+      y,
+      scale: this._image.viewportToImageZoom(viewport.getZoom(current)) * devicePixelRatio,
+      rotation: viewport.getRotation(current),
+      mirrored: viewport.getFlip(),
+    };
   }
 
   get _image() {
@@ -213,17 +194,15 @@ export class Pane extends EventTarget {
     });
   }
 
-  _isOpen(found, turn) {
+  _isOpen(found) {
     return new Promise((resolve, reject) => {
       this.osd.addOnceHandler("open-failed", () =>
         reject(new NotShown(`The slide ${found.id} cannot be drawn by this browser.`)));
       this.osd.addOnceHandler("open", () => {
-        if (turn === this._opened) {
-          this.slide = found;
-          this._say("");
-          this._emit("open");
-          this._drawn();
-        }
+        this.slide = found;
+        this._say("");
+        this._emit("open");
+        this._drawn();
         resolve();
       });
       this.osd.open(tileSource(found));
@@ -239,39 +218,17 @@ export class Pane extends EventTarget {
 
   /** Puts a level's pixels onto the screen's, each to be drawn as it is, not mixed with neighbours. */
   align() {
-    const at = this._aligned();
-    const { x, y } = this.view;
-    if (at && Math.max(Math.abs(at.x - x), Math.abs(at.y - y)) > WHOLE) {
+    const at = misaligned(this.view, this.osd.viewport.getContainerSize());
+    if (at) {
       this.osd.viewport.panTo(this._image.imageToViewportCoordinates(at.x, at.y), true);
     }
   }
 
-  /**
-   * The centre (in px of the base level) that is nearest to the view's and has a level's pixels on
-   * the screen's; null where no level's are as large as those. `current`: as it is now, on the way.
-   */
-  _aligned(current = false) {
-    const { viewport } = this.osd;
-    const { x, y } = this._image.viewportToImageCoordinates(viewport.getCenter(current));
-    const scale = this._image.viewportToImageZoom(viewport.getZoom(current)) * devicePixelRatio;
-    const rotation = viewport.getRotation(current);
-    const pixel = 2 ** Math.round(-Math.log2(scale)); // of the slide, that a screen's pixel covers
-    if (pixel < 1 || Math.abs(scale * pixel - 1) > WHOLE || rotation % 90) {
-      return null;
-    }
-    const size = viewport.getContainerSize().times(devicePixelRatio / 2);
-    const half = rotation % 180 ? { x: size.y, y: size.x } : size;
-    return {
-      x: pixel * (Math.round(x / pixel - half.x) + half.x),
-      y: pixel * (Math.round(y / pixel - half.y) + half.y),
-    };
-  }
-
   /** Whether tiles would show seams: not where they lie on whole pixels of the screen. */
   _hasSeams() {
-    const at = this._aligned(true);
-    const { x, y } = this._image.viewportToImageCoordinates(this.osd.viewport.getCenter(true));
-    return !at || Math.max(Math.abs(at.x - x), Math.abs(at.y - y)) > WHOLE;
+    const { viewport } = this.osd;
+    const view = this._view(true);
+    return !isWhole(view) || misaligned(view, viewport.getContainerSize()) !== null;
   }
 
   _drawn() {
@@ -338,34 +295,6 @@ export class Pane extends EventTarget {
   _emit(name) {
     this.dispatchEvent(new Event(name));
   }
-}
-
-/** The most CSS px within the length that are whole pixels of the screen, too. */
-function wholeLength(length) {
-  const most = Math.floor(length);
-  for (let px = most; px > most - 20; px--) {
-    if (Math.abs(px * devicePixelRatio - Math.round(px * devicePixelRatio)) < WHOLE) {
-      return px;
-    }
-  }
-  return most;
-}
-
-function paintBar(context, [width, text], bottom) {
-  const [left, y] = [16, bottom - 16];
-  context.fillStyle = "rgb(255 255 255 / 80%)";
-  context.fillRect(left - 6, y - 24, width + 12, 30);
-  context.fillStyle = context.strokeStyle = "black";
-  context.lineWidth = 2;
-  context.font = "14px sans-serif";
-  context.textAlign = "center";
-  context.fillText(text, left + width / 2, y - 8);
-  context.beginPath();
-  context.moveTo(left, y - 5);
-  context.lineTo(left, y);
-  context.lineTo(left + width, y);
-  context.lineTo(left + width, y - 5);
-  context.stroke();
 }
 
 function sentence(error) {

@@ -6,6 +6,8 @@ import { Pane } from "./pane.js";
 import { showFacts, showLengths } from "./panel.js";
 import { ids, pageUrl } from "./published.js";
 import { scaleText, steps } from "./scale.js";
+import { snapshot } from "./snapshot.js";
+import { Together } from "./together.js";
 
 const PAN = 0.25; // of the pane, a key press
 const ZOOM = 1.5; // times, a key press
@@ -21,8 +23,7 @@ let side = false;
 let page = 0;
 let measuring = false;
 let overviews = true;
-let together = true; // the panes that are side by side
-const offsets = new Map(); // each pane's view as seen from the first one's
+const together = new Together();
 const left = new Map(); // the view in which each slide was left
 
 const commands = new Commands({
@@ -47,7 +48,7 @@ const commands = new Commands({
   next: { key: "PageDown", label: "Next slide", run: () => turnTo(page + 1) },
   side: { key: "b", label: "Side by side", run: () => arrange(!side) },
   together: { key: "t", label: "Move side by side slides together", run: toggleTogether },
-  snapshot: { key: "s", label: "Save the view as PNG", run: snapshot },
+  snapshot: { key: "s", label: "Save the view as PNG", run: save },
   full: { key: "f", label: "Full screen", run: toggleFullScreen },
   help: { key: "?", label: "Keys", run: () => find("#help").showModal() },
 });
@@ -83,11 +84,15 @@ async function show(view = null) {
   panes = shown.map((id, index) => addPane(id, elements[index]));
   activate(panes[side ? page : 0]);
   pressed("side", side);
-  pressed("together", together);
+  pressed("together", together.on);
   measure(measuring);
   overview(overviews);
-  await Promise.all(panes.map((pane) => pane.opened));
-  relate();
+  const mine = panes;
+  await Promise.all(mine.map((pane) => pane.opened));
+  if (mine !== panes) {
+    return; // others are shown by now
+  }
+  together.relate(panes);
   if (view && active.slide) {
     jump(view);
   }
@@ -97,7 +102,7 @@ async function show(view = null) {
 function jump(view) {
   active.show(view, true);
   active.align();
-  moveOthers();
+  together.follow(active);
   rest();
 }
 
@@ -159,7 +164,7 @@ function readOut() {
   if (!active.slide) {
     return;
   }
-  const { scale } = active;
+  const { scale } = active.view;
   const text = scaleText(scale, active.slide.power);
   const [least, greatest] = active.scales.map(Math.log2);
   slider.max = greatest;
@@ -171,65 +176,9 @@ function readOut() {
 
 function moved(pane) {
   if (pane === active && pane.slide) {
-    moveOthers();
+    together.follow(active);
     readOut();
   }
-}
-
-/** Remembers how the panes lie to each other, for them to move together. */
-function relate() {
-  offsets.clear();
-  const shown = panes.filter((pane) => pane.slide);
-  for (const pane of shown) {
-    offsets.set(pane, difference(measured(pane), measured(shown[0])));
-  }
-}
-
-/** Moves the panes beside the active one along. */
-function moveOthers() {
-  if (together && offsets.has(active)) {
-    const first = difference(measured(active), offsets.get(active));
-    for (const [pane, offset] of offsets) {
-      if (pane !== active) {
-        pane.show(inPixels(pane, sum(first, offset)), true);
-      }
-    }
-  }
-}
-
-// Views whose places are in microns where all slides have a scale, else in px.
-
-function unit(pane) {
-  return panes.every((each) => each.slide?.mpp) ? pane.slide.mpp : { x: 1, y: 1 };
-}
-
-function measured(pane) {
-  const { view } = pane;
-  return { ...view, x: view.x * unit(pane).x, y: view.y * unit(pane).y };
-}
-
-function inPixels(pane, view) {
-  return { ...view, x: view.x / unit(pane).x, y: view.y / unit(pane).y };
-}
-
-function difference(view, from) {
-  return {
-    x: view.x - from.x,
-    y: view.y - from.y,
-    scale: view.scale / from.scale,
-    rotation: view.rotation - from.rotation,
-    mirrored: view.mirrored !== from.mirrored,
-  };
-}
-
-function sum(view, offset) {
-  return {
-    x: view.x + offset.x,
-    y: view.y + offset.y,
-    scale: view.scale * offset.scale,
-    rotation: view.rotation + offset.rotation,
-    mirrored: view.mirrored !== offset.mirrored,
-  };
 }
 
 function rest() {
@@ -262,7 +211,7 @@ function arrange(beside) {
 
 function zoomBy(times) {
   const [least, greatest] = active.scales;
-  active.show({ scale: Math.min(Math.max(active.scale * times, least), greatest) });
+  active.show({ scale: Math.min(Math.max(active.view.scale * times, least), greatest) });
 }
 
 function rotateBy(degrees) {
@@ -291,9 +240,12 @@ function listLengths() {
 async function copyLengths() {
   const text = active.rulers.lengths.join("\n");
   if (text) {
-    await navigator.clipboard.writeText(text).then(
-      () => tell("The lengths are copied."),
-      () => tell("The browser does not let this page copy; select the text instead."));
+    try {
+      await navigator.clipboard.writeText(text);
+      tell("The lengths are copied.");
+    } catch {
+      tell("The browser does not let this page copy; select the text instead.");
+    }
   }
 }
 
@@ -311,25 +263,25 @@ function togglePanel() {
 }
 
 function toggleTogether() {
-  together = !together;
-  relate();
-  pressed("together", together);
+  together.on = !together.on;
+  together.relate(panes);
+  pressed("together", together.on);
 }
 
-function toggleFullScreen() {
-  if (document.fullscreenElement) {
-    document.exitFullscreen();
-  } else {
-    document.documentElement.requestFullscreen().catch(
-      () => tell("The browser does not let this page fill the screen."));
+async function toggleFullScreen() {
+  try {
+    await (document.fullscreenElement
+      ? document.exitFullscreen() : document.documentElement.requestFullscreen());
+  } catch {
+    tell("The browser does not let this page fill the screen.");
   }
 }
 
-async function snapshot() {
-  const blob = await active.snapshot().convertToBlob({ type: "image/png" });
+async function save() {
+  const blob = await snapshot(active).convertToBlob({ type: "image/png" });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${active.id}-${scaleText(active.scale, active.slide.power).replace(":", "-")}.png`;
+  link.download = `${active.id}-${scaleText(active.view.scale, active.slide.power).replace(":", "-")}.png`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   tell(`The view is saved as ${link.download}.`);

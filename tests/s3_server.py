@@ -106,8 +106,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """The server, with an empty disk in memory where there is such a place."""
+def running(*, public: bool = False) -> Iterator[Server]:
+    """The server, with an empty disk in memory where there is such a place; anybody may read what
+    is in a public one.
+    """
     weed = shutil.which(
         "weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
     )
@@ -125,6 +127,8 @@ def running() -> Iterator[Server]:
             }
             for name, (key, secret, actions) in IDENTITIES.items()
         ]
+        if public:
+            identities.append({"name": "anonymous", "credentials": [], "actions": ["Read"]})
         config.write_text(json.dumps({"identities": identities}))
         names = ["master.port", "volume.port", "filer.port", "s3.port"]
         names += [f"{name}.grpc" for name in names]

@@ -37,6 +37,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.pixels --scratch $(SCRATCH) --json .cache/pixels.json
 	$(BIN)/python -m tests.benchmarks.lossless --scratch $(SCRATCH) --json .cache/lossless.json
 	$(BIN)/python -m tests.benchmarks.publish --scratch $(SCRATCH) --json .cache/publish.json
+	$(BIN)/python -m tests.benchmarks.viewing --scratch $(SCRATCH) --json .cache/viewing.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
 
 # A wheel for every Linux whose glibc is as new as the wheel's tag says.
@@ -101,7 +102,12 @@ $(VENV)/.dev: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
+# Debian's package of nginx comes with a service, which is neither to run nor to come back.
 $(VENV)/.bench: $(VENV)/.dev
+	@{ PATH="$$PATH:/usr/sbin" command -v nginx || ! command -v apt-get; } >/dev/null || \
+	  { $(call apt-install,nginx) && { $$as_root service nginx stop; \
+	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
+	  echo "The benchmark of viewing needs nginx, whose service may be running now."
 	$(PIP) install --quiet --editable '.[bench]'
 	$(install-pillow-simd)
 	@touch $@

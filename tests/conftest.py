@@ -85,14 +85,14 @@ def published(small_slide: Path, tmp_path: Path) -> Summary:
     return convert(small_slide, str(tmp_path / "published"), options)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browsers() -> Iterator[BrowserType]:
-    """Starts browsers."""
+    """Starts browsers. While it is there, nothing else can run an event loop in this thread."""
     with browser.driver() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(browsers: BrowserType) -> Iterator[Browser]:
     with browser.running(browsers, *browser.WEBGL) as running:
         yield running

@@ -40,6 +40,7 @@ export class Pane extends EventTarget {
       showNavigator: true,
       navigatorPosition: "BOTTOM_RIGHT",
       navigatorSizeRatio: 0.16,
+      navigatorDrawer: "canvas", // WebGL takes longer to begin than a map to draw
       preserveImageSizeOnResize: true,
       minPixelRatio: 0.501, // at exactly half the size, the level made for it, and a quarter of the tiles
       visibilityRatio: 0.2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,7 +99,7 @@ class TestServe:
             assert (answer.status, answer.body) == (200, data)
             kept = FOR_EVER if key.endswith((".jpeg", ".icc")) else "no-cache"
             assert answer.headers["Cache-Control"] == kept
-            assert answer.headers["ETag"] == f'"{hashlib.md5(data).hexdigest()}"'
+            assert answer.headers["ETag"] == f'"{xxhash.xxh3_128_hexdigest(data)}"'
             assert answer.headers["Accept-Ranges"] == "bytes"
             # Any page in the browser could read the slides: they are for the viewer beside them.
             assert answer.headers["Access-Control-Allow-Origin"] is None
@@ -270,7 +270,6 @@ def enclosed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "/viewer/gallery/nothing.js",
         "*",
         "images/170782/slide.json",
-        "http://a/images/170782/slide.json",
         "/%",
         "/images/%zz/slide.json",
         "/images/\xff/slide.json",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import ipaddress
 import logging
 import os
@@ -19,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+import xxhash
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -147,8 +147,7 @@ async def _served(
 ) -> Response:
     def got() -> tuple[bytes, str]:
         data = get()
-        # S3's ETag of what was put in one piece.
-        return data, f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+        return data, f'"{xxhash.xxh3_128_hexdigest(data)}"'
 
     try:
         data, etag = await run_in_threadpool(got)
@@ -261,7 +260,7 @@ class Server(uvicorn.Server):
     def __init__(self, site: Starlette, stopped: threading.Event) -> None:
         config = uvicorn.Config(
             site,
-            http="h11",
+            http="httptools",
             ws="none",
             loop="asyncio",
             lifespan="off",

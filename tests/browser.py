@@ -120,7 +120,7 @@ def window(browser: Browser, url: str, **options: Any) -> Iterator[Window]:
         yield opened
     finally:
         context.close()
-    assert opened.problems == []
+    assert not opened.problems, opened.problems
 
 
 def decoded(page: Page, jpegs: list[bytes]) -> list[Pixels]:

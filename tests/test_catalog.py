@@ -154,6 +154,7 @@ def test_an_entry_has_no_free_text() -> None:
         "created": "2026-01-01T00:00:00+00:00",
         "bytes": 9,
         "tile_count": 3,
+        "source": {},
     }
 
 

@@ -249,6 +249,17 @@ def test_a_changed_slide_is_not_the_same(small_slide: Path, tmp_path: Path) -> N
         convert(slide, str(tmp_path), OPTIONS)
 
 
+def test_update_replaces_what_is_of_another_file_only(small_slide: Path, tmp_path: Path) -> None:
+    slide = tmp_path / "a.svs"
+    slide.write_bytes(small_slide.read_bytes())
+    convert(slide, str(tmp_path), OPTIONS)
+    other = ConvertOptions(quality=50, tile_size=256, workers=2, update=True)
+    assert convert(slide, str(tmp_path), other).status == "skipped"
+    os.utime(slide, (1, 1))
+    assert convert(slide, str(tmp_path), other).status == "converted"
+    assert convert(slide, str(tmp_path), other).status == "skipped"
+
+
 NO_COUNTS = json.dumps({"source": {}, "origin": {}, "pyramid": {}, "options": {}, "software": {}})
 
 

@@ -1,4 +1,4 @@
-"""Amazon S3 as boto3's chain finds it: credentials, region, endpoint; and its errors in words."""
+"""Amazon as boto3's chain finds it: credentials, region, endpoint; and S3's errors in words."""
 
 from __future__ import annotations
 
@@ -80,6 +80,17 @@ def parse_url(text: str) -> S3Url:
     if key and not {"", ".", ".."}.isdisjoint(key.split("/")):
         raise OptionError(f"{text!r} has an empty part, '.' or '..'; give the key without it")
     return S3Url(url.netloc, key)
+
+
+def client(service: str, place: object, *, attempts: int = 2) -> Any:
+    """boto3's client of a service, for what is not about objects. Raises StoreError as Account."""
+    config = botocore.config.Config(
+        retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=10, read_timeout=20
+    )
+    try:
+        return boto3.client(service, config=config)  # type: ignore[call-overload]
+    except (botocore.exceptions.BotoCoreError, ValueError) as exc:
+        raise StoreError(place, f"{exc}; check the AWS configuration") from exc
 
 
 class Account:

@@ -32,6 +32,7 @@ VERSION = 1
 MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB
 SHARDS = 64
 GIVE_UP_SECONDS = 120.0
+_IDENTITY = ("size", "etag", "mtime_ns")  # of the file that a pyramid is of
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
 _THREADS = 16
 _SLIDES_AT_ONCE = 256  # few enough that others seldom write while they are looked at
@@ -71,7 +72,7 @@ def entry(document: dict[str, Any]) -> Entry:
     Raises DescriptorError where that lacks it.
     """
     try:
-        pyramid, mpp = document["pyramid"], document["mpp"]
+        pyramid, mpp, source = document["pyramid"], document["mpp"], document["source"]
         made = {
             "id": document["id"],
             "version": pyramid["version"],
@@ -86,6 +87,7 @@ def entry(document: dict[str, Any]) -> Entry:
             "created": document["created"],
             "bytes": pyramid["bytes"],
             "tile_count": pyramid["tile_count"],
+            "source": {name: source[name] for name in _IDENTITY if name in source},
         }
         json.dumps(made, allow_nan=False)
     except (KeyError, TypeError) as exc:

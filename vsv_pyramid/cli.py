@@ -20,12 +20,16 @@ from vsv_pyramid.cli_options import (
     PathType,
     PlaceType,
     as_json,
+    conversion_options,
+    log_format,
     plan_options,
+    slide_id,
     store_options,
     workers,
 )
+from vsv_pyramid.cli_unattended import submit_command, watch_command
 from vsv_pyramid.cli_viewing import serve_command, share_command, viewer_command
-from vsv_pyramid.convert import Progress, convert, slide_id
+from vsv_pyramid.convert import Progress, convert, id_of
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
@@ -44,7 +48,8 @@ _SIGNALS = [
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Runs the command, and turns errors and signals into a sentence and an exit code."""
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it sees, our errors say
+    for library in "tifffile", "watchdog":  # what they see, our errors say
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     warnings = logging.StreamHandler()
     warnings.setFormatter(logging.Formatter("Warning: %(message)s"))
     logging.getLogger("vsv_pyramid").handlers = [warnings]
@@ -149,17 +154,16 @@ Examples:
     help="Where to publish, as DEST/images/ID: a folder, s3://bucket/prefix, or a .zip or .szi "
     "file for one slide; default: this folder.",
 )
+@slide_id
 @plan_options
-@workers
-@click.option(
-    "--on-error",
-    type=click.Choice(["fail", "blank"]),
-    default="fail",
-    show_default=True,
-    help="What to do about a tile that cannot be decoded: fail, or paint it in the background "
-    "colour and count it in slide.json.",
-)
+@conversion_options
 @click.option("--overwrite", is_flag=True, help="Replace what is published under the id.")
+@click.option(
+    "--update",
+    is_flag=True,
+    help="Replace what is published under the id of another file, such as a slide's first scan, "
+    "and skip what is published of this one, with whatever options.",
+)
 @click.option(
     "--if-busy",
     type=click.Choice(["skip", "wait"]),
@@ -175,13 +179,7 @@ Examples:
     help="Where to put a slide fetched from S3 for a while; default: the system's own folder.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and make nothing.")
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json writes events to stderr, one JSON line each.",
-)
+@log_format
 @as_json
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
@@ -268,7 +266,7 @@ def _planned(
     slide: str | Path, destination: str, options: ConvertOptions, as_json: bool
 ) -> dict[str, Any]:
     source = find_source(slide, options.scratch)
-    slide_id(source, options)
+    id_of(source, options)
     with source.opened() as opened:
         plan = make_plan(opened, options)
     facts = plan_facts(plan)
@@ -292,6 +290,7 @@ Examples:
   vsv-pyramid info s3://bucket/images/170782""",
 )
 @click.argument("place", type=PlaceType(), metavar="SLIDE|TARGET")
+@slide_id
 @plan_options
 @as_json
 def info_command(place: str, as_json: bool, **values: Any) -> None:
@@ -414,9 +413,8 @@ def index_command(target: str, as_json: bool) -> None:
             click.echo(line)
 
 
-commands.add_command(serve_command)
-commands.add_command(share_command)
-commands.add_command(viewer_command)
+for command in serve_command, share_command, submit_command, viewer_command, watch_command:
+    commands.add_command(command)
 
 
 def _print_json(document: object) -> None:

@@ -118,7 +118,35 @@ def plan_options(command: Command) -> Command:
             show_default=True,
             help="Chroma subsampling of encoded tiles.",
         ),
-        click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem."),
+    ):
+        command = option(command)
+    return command
+
+
+workers = click.option(
+    "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
+)
+log_format = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="json writes events to stderr, one JSON line each.",
+)
+
+
+def conversion_options(command: Command) -> Command:
+    """The options of a conversion that do not change its plan."""
+    for option in (
+        click.option(
+            "--on-error",
+            type=click.Choice(["fail", "blank"]),
+            default="fail",
+            show_default=True,
+            help="What to do about a tile that cannot be decoded: fail, or paint it in the "
+            "background colour and count it in slide.json.",
+        ),
+        workers,
     ):
         command = option(command)
     return command
@@ -157,7 +185,5 @@ def store_options(command: Command) -> Command:
     return command
 
 
+slide_id = click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-workers = click.option(
-    "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
-)

@@ -76,7 +76,7 @@ def convert(
     stop = threading.Event()
     store = open_store(destination, options.s3, stop)
     source = find_source(slide, options.scratch)
-    folder = dzi.folder(slide_id(source, options))
+    folder = dzi.folder(id_of(source, options))
     waiting = False
     while True:
         document = _published(store, folder, source, options)
@@ -96,7 +96,7 @@ def convert(
                 raise  # it has begun, and lost its lease
             if options.if_busy == "skip":
                 target = f"{store}/{folder}"
-                name = slide_id(source, options)
+                name = id_of(source, options)
                 return Summary(str(source), name, "busy", target, notes=(str(exc),))
             if not waiting:
                 _log.warning("%s", exc)
@@ -181,7 +181,7 @@ def _converted(
         )
 
 
-def slide_id(source: Source, options: ConvertOptions) -> str:
+def id_of(source: Source, options: ConvertOptions) -> str:
     """The id given, or the file's stem; raises OptionError where the layout does not allow it."""
     try:
         return options.slide_id or dzi.check_id(PurePath(source.name).stem)
@@ -219,8 +219,14 @@ def _published(
             document = record.parse(store.get(dzi.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             document = None
-        if document and record.is_current(document, source, options):
+        if document and (
+            record.is_source(document, source)
+            if options.update
+            else record.is_current(document, source, options)
+        ):
             return document
+        if options.update:
+            return None
     raise StoreError(
         f"{store}/{folder}",
         "holds another file's pyramid, or this one's with other options; replace it with "
@@ -234,7 +240,7 @@ def _skipped(
     pyramid = document["pyramid"]
     return Summary(
         slide=str(source),
-        id=slide_id(source, options),
+        id=id_of(source, options),
         status="skipped",
         target=f"{store}/{dzi.descriptor_key(folder)}",
         width=document.get("width", 0),

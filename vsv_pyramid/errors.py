@@ -10,6 +10,8 @@ VsvPyramidError
 │   ├── NoSuchObject     an object that is not there
 │   ├── StoreUnavailable a store that did not answer for a while
 │   └── StoreBusy        another process writes there
+├── QueueError           a queue for jobs that refuses them
+│   └── QueueUnavailable a queue that did not answer for a while
 ├── ListenError          an address that cannot be listened at
 └── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
 
@@ -81,6 +83,19 @@ class StoreUnavailable(StoreError):
 
 class StoreBusy(StoreError):
     """Another process writes there."""
+
+    exit_code = EXIT_TRY_AGAIN
+
+
+class QueueError(VsvPyramidError):
+    """A queue for jobs that refuses them."""
+
+    def __init__(self, queue: object, what: str) -> None:
+        super().__init__(f"{queue}: {what}")
+
+
+class QueueUnavailable(QueueError):
+    """A queue that did not answer, or only with errors of its own, for a while."""
 
     exit_code = EXIT_TRY_AGAIN
 

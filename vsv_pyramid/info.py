@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vsv_pyramid import dzi
+from vsv_pyramid.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
@@ -17,10 +18,6 @@ from vsv_pyramid.record import parse, pyramid_levels, slide_facts
 from vsv_pyramid.slide import Slide, find_source
 from vsv_pyramid.slide.search import SLIDE_SUFFIXES
 from vsv_pyramid.store import open_pyramid
-
-# US dollars for S3 Standard, us-east-1: a put, and a GB stored for a month.
-_PUT_DOLLARS = 0.005 / 1000
-_GB_MONTH_DOLLARS = 0.023
 
 _SAMPLED_PARENTS = 9
 
@@ -103,7 +100,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "levels": pyramid_levels(plan.pyramid),
         "tiles": plan.pyramid.tile_count,
         "objects": plan.object_count,
-        "s3_put_dollars": round(plan.object_count * _PUT_DOLLARS, 6),
+        "s3_put_dollars": round(plan.object_count * PUT_DOLLARS, 6),
     }
 
 
@@ -114,7 +111,7 @@ def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, 
     return {
         **plan_facts(plan),
         "estimated_bytes": estimate,
-        "s3_month_dollars": round(estimate / 1e9 * _GB_MONTH_DOLLARS, 6),
+        "s3_month_dollars": round(estimate / 1e9 * GB_MONTH_DOLLARS, 6),
     }
 
 

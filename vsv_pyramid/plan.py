@@ -37,7 +37,8 @@ class ConvertOptions:
     `tile_size` is in px, None for a choice by the slide's own tiles; `quality` is libjpeg's;
     `color` is "none" or "srgb"; `background` is any colour name or #rrggbb; `on_error` is "fail"
     or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what
-    the lossless lane copies); `subsampling` is that of the levels above the base; `if_busy` is
+    the lossless lane copies); `subsampling` is that of the levels above the base; `overwrite`
+    replaces what is published under the id, `update` only what is of another file; `if_busy` is
     "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into.
     """
 
@@ -54,6 +55,7 @@ class ConvertOptions:
     base: str = "copy"
     subsampling: Subsampling = "420"
     overwrite: bool = False
+    update: bool = False
     if_busy: str = "skip"
     scratch: Path | None = None
     s3: S3Options = field(default_factory=S3Options)

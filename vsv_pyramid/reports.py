@@ -48,6 +48,14 @@ class Lines:
             with ProgressDisplay(PurePath(slide).name) as show:
                 yield show
 
+    @contextlib.contextmanager
+    def unwatched(self, _: str, __: str) -> Iterator[Callable[[Progress], None]]:
+        yield lambda _: None
+
+    def submitted(self, slide: str, job: str) -> None:
+        if self._results:
+            click.echo(f"{slide}: submitted as job {job}")
+
     def done(self, summary: Summary) -> None:
         for note in () if self._quiet else summary.notes:
             click.echo(f"{summary.slide}: {note}", err=True)
@@ -74,6 +82,11 @@ class Events:
     def progress(self, slide: str, target: str) -> Iterator[Callable[[Progress], None]]:
         _event("start", **self._names(slide), target=target)
         yield EventProgress(self._names(slide))
+
+    unwatched = progress
+
+    def submitted(self, slide: str, job: str) -> None:
+        _event("submitted", **self._names(slide), job=job)
 
     def done(self, summary: Summary) -> None:
         _event("done", **dataclasses.asdict(summary))

@@ -15,25 +15,34 @@ SLIDE_SUFFIXES = frozenset(
 
 
 def find_slides(path: Path) -> list[Path]:
-    """The path itself, or the slide files in the folder it is and below, in order of name.
+    """The path itself, or the slides in the folder it is.
 
-    What is hidden is left out. Raises SlideAccessError for a folder without slides, or one that
-    cannot be read.
+    Raises SlideAccessError for a folder without slides, or one that cannot be read.
     """
     if not path.is_dir():
         return [path]
-    found: list[Path] = []
-    for folder, folders, files in os.walk(path, onerror=_raise):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(folder, name)
-            for name in sorted(files)
-            if Path(name).suffix.lower() in SLIDE_SUFFIXES
-            and not name.startswith(".")  # "._170782.svs": what macOS leaves on shares
-        ]
+    found = slides_in(path)
     if not found:
         raise SlideAccessError(path, "a folder without slides; give slide files or another folder")
     return found
+
+
+def slides_in(path: Path) -> list[Path]:
+    """The slide files in the folder and below, in order of name; what is hidden is left out.
+
+    Raises SlideAccessError for a folder that cannot be read.
+    """
+    found: list[Path] = []
+    for folder, folders, files in os.walk(path, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(folder, name) for name in sorted(files) if is_slide(name)]
+    return found
+
+
+def is_slide(name: str) -> bool:
+    """Whether a file of that name is looked for in folders."""
+    # "._170782.svs" is what macOS leaves on shares.
+    return PurePath(name).suffix.lower() in SLIDE_SUFFIXES and not name.startswith(".")
 
 
 def _raise(exc: OSError) -> None:

@@ -50,6 +50,11 @@ class Source(Protocol):
         """Raises SlideChanged where the slide is no longer the one that the source was made of."""
 
 
+def is_one_file(name: str) -> bool:
+    """Whether a slide of that name is a single file, and so can be fetched from S3."""
+    return PurePosixPath(name).suffix.lower() not in _COMPANIONS
+
+
 def find_source(slide: str | Path, scratch: Path | None = None) -> Source:
     """The source that a path or an s3:// URL names; what is fetched goes into a new folder within
     `scratch`, the system's own by default, and is removed after use."""
@@ -97,8 +102,8 @@ class _Object:
         if not self._url.key:
             raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
         self.name = PurePosixPath(self._url.key).name
-        suffix = PurePosixPath(self.name).suffix.lower()
-        if suffix in _COMPANIONS:
+        if not is_one_file(self.name):
+            suffix = PurePosixPath(self.name).suffix.lower()
             raise SlideAccessError(
                 url, f"a {suffix} slide is more than one file; copy all of them into a folder"
             )
@@ -181,19 +186,21 @@ class _Object:
             raise aws.refusal(self._url, exc) from exc
 
 
-def fingerprint(path: Path) -> dict[str, object]:
-    """Identity of a slide's file(s): bytes in all, newest mtime in ns, and a digest of the first
-    and last megabyte of the file itself."""
+def extent(path: Path) -> tuple[int, int]:
+    """Of a slide's file, or of all its files: bytes in all, newest mtime in ns."""
     companions = _COMPANIONS.get(path.suffix.lower())
     files = [path, *(companions(path) if companions else ())]
     stats = [file.stat() for file in dict.fromkeys(files)]
+    return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+
+
+def fingerprint(path: Path) -> dict[str, object]:
+    """Identity of a slide's file(s): its extent, and a digest of the first and last megabyte of the
+    file itself."""
+    size, mtime_ns = extent(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         digest.update(file.read(_MEGABYTE))
         file.seek(max(0, path.stat().st_size - _MEGABYTE))
         digest.update(file.read(_MEGABYTE))
-    return {
-        "size": sum(stat.st_size for stat in stats),
-        "mtime_ns": max(stat.st_mtime_ns for stat in stats),
-        "digest": digest.hexdigest(),
-    }
+    return {"size": size, "mtime_ns": mtime_ns, "digest": digest.hexdigest()}

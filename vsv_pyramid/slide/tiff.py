@@ -161,6 +161,15 @@ def tiff_base(path: Path) -> TiffBase | None:
     return base
 
 
+def base_pixels(file: BinaryIO) -> int | None:
+    """The base level's pixels as the TIFF states them; None where it is none."""
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            return int(tiff.pages.first.imagewidth) * int(tiff.pages.first.imagelength)
+    except _DAMAGED:
+        return None
+
+
 def _name(value: object) -> str:
     """The standard's name for a tag's value, or the number where tifffile knows none."""
     return str(getattr(value, "name", value))

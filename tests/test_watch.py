@@ -1,0 +1,611 @@
+"""`vsv-pyramid watch`: the slides that arrive in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Run
+from tests.s3_server import Place
+from tests.test_cli import assert_one_sentence
+from vsv_pyramid import watch
+from vsv_pyramid.convert import convert
+from vsv_pyramid.errors import (
+    OptionError,
+    SlideAccessError,
+    SlideError,
+    StoreUnavailable,
+    VsvPyramidError,
+)
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.store import open_store
+from vsv_pyramid.verify import verify
+from vsv_pyramid.watch import Handed, Watch
+
+INTERVAL = 0.1
+PATIENCE = 60.0  # s, for what must happen at some time
+OPTIONS = ConvertOptions(tile_size=256, workers=1, update=True)
+
+
+@dataclass
+class Watched:
+    """A folder, a destination, and a watch in a thread, whose `hand_on` is the test's."""
+
+    folder: Path
+    destination: str
+    handed: list[str] = field(default_factory=list)
+    failures: list[tuple[str, int]] = field(default_factory=list)
+    looks: int = 0
+    before_look: Callable[[], object] = lambda: None
+
+    def put(self, name: str, data: bytes = b"II*\0 no slide", age: float = 3600) -> Path:
+        """A file that looks like a slide, written so many seconds ago."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, ns=(time.time_ns(), time.time_ns() - round(age * 1e9)))
+        return path
+
+    def hand_on(self, path: Path) -> Handed:
+        """Publishes it, as far as the watch looks."""
+        self.handed.append(path.name)
+        publish(self.destination, path)
+        return Handed()
+
+    @contextlib.contextmanager
+    def running(
+        self,
+        hand_on: Callable[[Path], Handed] | None = None,
+        *,
+        retry: bool = False,
+        **options: Any,
+    ) -> Iterator[Watch]:
+        stop = threading.Event()
+        started = Watch(
+            self.folder,
+            open_store(self.destination),
+            hand_on or self.hand_on,
+            lambda path, _, code: self.failures.append((path.name, code)),
+            stop=stop,
+            **{"interval": INTERVAL, **options},
+        )
+        looks = started._looks
+
+        def counted() -> Mapping[Path, watch.Look]:
+            self.before_look()
+            self.looks += 1
+            return looks()
+
+        started._looks = counted  # type: ignore[assignment, method-assign]
+        raised: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                started.run(retry=retry)
+            except BaseException as exc:
+                raised.append(exc)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield started
+        finally:
+            stop.set()
+            started._wake.set()
+            thread.join(PATIENCE)
+        if raised:
+            raise raised[0]
+        assert not thread.is_alive()
+
+    def after_looks(self, number: int = 4) -> None:
+        """So many looks from now."""
+        end = self.looks + number
+        until(lambda: self.looks >= end)
+
+    def notes(self) -> list[dict[str, Any]]:
+        notes = []
+        for path in Path(self.destination, ".watch").glob("[!.]*"):
+            with contextlib.suppress(FileNotFoundError):  # it is removed just now
+                notes.append(json.loads(path.read_text()))
+        return notes
+
+
+def publish(destination: str, path: Path) -> None:
+    """What the watch takes for the slide's pyramid."""
+    stat = path.stat()
+    source = {"name": path.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    sections: dict[str, Any] = {name: {} for name in ("origin", "pyramid", "options", "software")}
+    folder = Path(destination, "images", path.stem)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "slide.json").write_text(json.dumps({"source": source, **sections}))
+    (folder / "DeepZoom.dzi").write_text("")
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """What is no whole slide is not waited for here."""
+    monkeypatch.setattr(watch, "UNFINISHED_SECONDS", -1.0)
+    monkeypatch.setattr(watch, "PAUSES", (0.2, 0.2))
+    (tmp_path / "in").mkdir()
+    return Watched(tmp_path / "in", str(tmp_path / "out"))
+
+
+def test_each_slide_is_handed_on_once(watched: Watched) -> None:
+    watched.put("a.svs")
+    watched.put("deep/er/b.SVS")
+    watched.put("notes.txt")
+    watched.put("._a.svs")
+    watched.put(".hidden/c.svs")
+    with watched.running():
+        until(lambda: len(watched.handed) == 2)
+        watched.put("d.tif")
+        until(lambda: len(watched.handed) == 3)
+        watched.after_looks()
+    assert sorted(watched.handed) == ["a.svs", "b.SVS", "d.tif"]
+    with watched.running():
+        watched.after_looks()
+    assert len(watched.handed) == 3
+    assert not watched.failures
+    assert not watched.notes()
+
+
+def test_a_slide_that_grows_is_not_taken(watched: Watched) -> None:
+    path = watched.put("a.svs")
+    with path.open("ab", buffering=0) as file:
+        watched.before_look = lambda: file.write(b"more")
+        with watched.running():
+            watched.after_looks(12)
+            assert not watched.handed
+            watched.before_look = lambda: None
+            until(lambda: watched.handed == ["a.svs"])
+
+
+def test_a_tiff_without_its_end_is_not_taken(
+    watched: Watched, real_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "UNFINISHED_SECONDS", 3600.0)
+    whole = real_slide.read_bytes()
+    path = watched.put("a.svs", whole[: len(whole) // 2])
+    with watched.running():
+        watched.after_looks()
+        assert not watched.handed
+        path.write_bytes(whole)
+        until(lambda: watched.handed == ["a.svs"])
+        monkeypatch.setattr(watch, "UNFINISHED_SECONDS", -1.0)
+        watched.put("b.svs", whole[: len(whole) // 2])
+        until(lambda: watched.handed == ["a.svs", "b.svs"])
+
+
+def test_several_files_are_one_slide(watched: Watched) -> None:
+    watched.put("a.mrxs")
+    data = watched.put("a/Data0001.dat")
+    watched.before_look = lambda: data.write_bytes(bytes(watched.looks))
+    with watched.running():
+        watched.after_looks(12)
+        assert not watched.handed
+        watched.before_look = lambda: None
+        until(lambda: watched.handed == ["a.mrxs"])
+
+
+class Failing:
+    """Fails with the errors in turn, then publishes."""
+
+    def __init__(self, watched: Watched, *errors: Callable[[Path], Exception]) -> None:
+        self._watched = watched
+        self._errors = list(errors)
+
+    def __call__(self, path: Path) -> Handed:
+        if self._errors:
+            self._watched.handed.append(path.name)
+            raise self._errors.pop(0)(path)
+        return self._watched.hand_on(path)
+
+
+def bad(path: Path) -> VsvPyramidError:
+    return SlideError(path, "bad")
+
+
+def away(path: Path) -> VsvPyramidError:
+    return StoreUnavailable(path, "away")
+
+
+def full(path: Path) -> OSError:
+    return OSError(28, "No space left on device", str(path))
+
+
+def test_after_a_failure_it_is_tried_again(watched: Watched) -> None:
+    watched.put("a.svs")
+    with watched.running(Failing(watched, full, away)):
+        until(lambda: len(watched.handed) == 3)
+    assert watched.failures == [("a.svs", 1), ("a.svs", 75)]
+    assert not watched.notes()
+
+
+def test_a_bad_slide_is_set_aside_at_once(watched: Watched) -> None:
+    path = watched.put("a.svs")
+    with watched.running(Failing(watched, bad)):
+        until(watched.notes)
+        watched.after_looks()
+    assert watched.handed == ["a.svs"]
+    (note,) = watched.notes()
+    assert note["slide"] == str(path)
+    assert note["attempts"] == 1
+    assert "bad" in note["reason"]
+    assert note["due"] is None
+
+
+def test_what_fails_again_and_again_is_set_aside(watched: Watched) -> None:
+    watched.put("a.svs")
+    with watched.running(Failing(watched, *[full] * 9)):
+        until(lambda: [note["due"] for note in watched.notes()] == [None])
+        watched.after_looks()
+    assert watched.handed == ["a.svs"] * (1 + len(watch.PAUSES))
+
+
+def test_a_passing_trouble_sets_nothing_aside(watched: Watched) -> None:
+    watched.put("a.svs")
+    with watched.running(Failing(watched, *[away] * 9)):
+        until(lambda: len(watched.handed) == 10)
+
+
+def test_a_defect_of_the_program_does_not_stop_the_others(watched: Watched) -> None:
+    watched.put("a.svs")
+    watched.put("b.svs")
+    with watched.running(Failing(watched, lambda _: ZeroDivisionError("oops"))):
+        until(lambda: len(watched.handed) == 2 and watched.notes())
+        watched.after_looks()
+    assert sorted(watched.handed) == ["a.svs", "b.svs"]
+    (note,) = watched.notes()
+    assert "oops" in note["reason"]
+
+
+class TestSetAside:
+    @pytest.fixture(autouse=True)
+    def set_aside(self, watched: Watched) -> None:
+        watched.put("a.svs")
+        with watched.running(Failing(watched, bad)):
+            until(watched.notes)
+
+    def test_it_stays_so_after_a_restart(
+        self, watched: Watched, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with watched.running():
+            watched.after_looks()
+        assert watched.handed == ["a.svs"]
+        said = [entry.message for entry in caplog.records if entry.name == "vsv_pyramid.watch"]
+        assert said[0].startswith("set aside: ")
+
+    def test_until_it_changes(self, watched: Watched) -> None:
+        with watched.running():
+            watched.put("a.svs", b"II*\0 another")
+            until(lambda: len(watched.handed) == 2)
+        assert not watched.notes()
+
+    def test_until_told_to_retry(self, watched: Watched) -> None:
+        with watched.running(retry=True):
+            until(lambda: len(watched.handed) == 2)
+        assert not watched.notes()
+
+    def test_until_it_is_removed(self, watched: Watched) -> None:
+        path = watched.put("b.svs")
+        with watched.running():
+            watched.after_looks()
+            (path.parent / "a.svs").unlink()
+            until(lambda: not watched.notes())
+
+    def test_also_while_the_share_is_not_mounted(self, watched: Watched) -> None:
+        with watched.running():
+            watched.after_looks()
+            watched.folder.rename(watched.folder.with_name("away"))
+            watched.after_looks()  # each of them fails
+            watched.folder.mkdir()
+            watched.after_looks()  # each of them finds nothing
+            assert watched.notes()
+            watched.folder.rmdir()
+            watched.folder.with_name("away").rename(watched.folder)
+            watched.put("b.svs")
+            until(lambda: watched.handed == ["a.svs", "b.svs"])
+        assert watched.notes()
+
+    def test_a_damaged_note_counts_as_none(self, watched: Watched) -> None:
+        for path in Path(watched.destination, ".watch").iterdir():
+            path.write_text("{}")
+        with watched.running():
+            until(lambda: len(watched.handed) == 2)
+
+
+def test_one_that_is_replaced_is_handed_on_again(watched: Watched) -> None:
+    watched.put("a.svs")
+    with watched.running():
+        until(lambda: len(watched.handed) == 1)
+        watched.put("a.svs", b"II*\0 a rescan")
+        until(lambda: len(watched.handed) == 2)
+
+
+def test_one_that_is_renamed_is_a_new_one(watched: Watched) -> None:
+    path = watched.put("a.svs")
+    with watched.running():
+        until(lambda: watched.handed == ["a.svs"])
+        path.rename(path.with_name("b.svs"))
+        until(lambda: watched.handed == ["a.svs", "b.svs"])
+        path.with_name("b.svs").unlink()
+        watched.after_looks()
+    folders = Path(watched.destination, "images").iterdir()
+    assert sorted(folder.name for folder in folders) == ["a", "b"]
+
+
+def test_of_two_with_one_id_none_is_taken(watched: Watched) -> None:
+    watched.put("x/a.svs")
+    other = watched.put("y/a.tif")
+    with watched.running():
+        watched.after_looks(6)
+        assert not watched.handed
+        assert sorted(watched.failures) == [("a.svs", 2), ("a.tif", 2)]
+        other.rename(other.with_name("b.tif"))
+        until(lambda: sorted(watched.handed) == ["a.svs", "b.tif"])
+
+
+def test_one_with_the_id_of_a_published_one_is_not_taken(watched: Watched) -> None:
+    watched.put("x/a.svs")
+    with watched.running():
+        until(lambda: watched.handed)
+        watched.put("y/a.svs", b"II*\0 another")
+        until(lambda: watched.failures)
+        watched.after_looks()
+    assert watched.handed == ["a.svs"]
+    assert watched.failures == [("a.svs", 2)]
+
+
+def test_a_name_that_is_no_id(watched: Watched) -> None:
+    watched.put("a b.svs")
+    with watched.running():
+        until(watched.notes)
+    assert watched.failures == [("a b.svs", 2)]
+
+
+def test_what_another_process_is_at_is_looked_at_again(watched: Watched) -> None:
+    watched.put("a.svs")
+    answers = [Handed(busy=True), Handed(busy=True)]
+
+    def hand_on(path: Path) -> Handed:
+        return answers.pop() if answers else watched.hand_on(path)
+
+    with watched.running(hand_on):
+        until(lambda: watched.handed == ["a.svs"])
+    assert not watched.failures
+
+
+def test_several_at_the_same_time(watched: Watched) -> None:
+    for number in range(6):
+        watched.put(f"{number}.svs")
+    together = threading.Barrier(3)
+
+    def hand_on(path: Path) -> Handed:
+        together.wait(PATIENCE)
+        return watched.hand_on(path)
+
+    with watched.running(hand_on, jobs=3):
+        until(lambda: len(watched.handed) == 6)
+
+
+class TestJobs:
+    ended: dict[str, str | None]
+
+    @pytest.fixture(autouse=True)
+    def no_pause(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(watch, "_JOB_SECONDS", 0.0)
+        self.ended = {}
+
+    def running(self, watched: Watched) -> contextlib.AbstractContextManager[Watch]:
+        def hand_on(path: Path) -> Handed:
+            watched.handed.append(path.name)
+            return Handed(job=f"job-{path.stem}")
+
+        return watched.running(
+            hand_on,
+            ended=lambda jobs: {job: self.ended[job] for job in jobs if job in self.ended},
+        )
+
+    def test_what_a_job_has_is_not_handed_on_again(self, watched: Watched) -> None:
+        watched.put("a.svs")
+        for _ in range(2):
+            with self.running(watched):
+                watched.after_looks()
+        assert watched.handed == ["a.svs"]
+        (note,) = watched.notes()
+        assert note["job"] == "job-a"
+
+    def test_one_that_went_well_is_forgotten(self, watched: Watched) -> None:
+        watched.put("a.svs")
+        with self.running(watched):
+            until(watched.notes)
+            self.ended["job-a"] = None
+            until(lambda: not watched.notes())
+            watched.after_looks()
+        assert watched.handed == ["a.svs"]
+
+    def test_one_that_failed_sets_the_slide_aside(self, watched: Watched) -> None:
+        watched.put("a.svs")
+        with self.running(watched):
+            until(watched.notes)
+            self.ended["job-a"] = "exit code 65"
+            until(lambda: watched.failures)
+            watched.after_looks()
+        assert watched.handed == ["a.svs"]
+        (note,) = watched.notes()
+        assert (note["job"], note["due"]) == ("", None)
+        assert "65" in note["reason"]
+
+
+def test_the_system_wakes_it(watched: Watched) -> None:
+    with watched.running(interval=PATIENCE):
+        until(lambda: watched.looks == 1)
+        time.sleep(0.2)  # until the system has been asked to tell
+        watched.put("a.svs")
+        until(lambda: watched.looks >= 2)
+
+
+def test_a_folder_that_is_not_there_at_first(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "none", str(tmp_path))
+    with pytest.raises(SlideAccessError), watched.running():
+        pass
+
+
+def command_line(folder: Path, destination: Path) -> list[str]:
+    words = ("watch", str(folder), "--to", str(destination))
+    return [sys.executable, "-m", "vsv_pyramid", *words]
+
+
+class TestCommand:
+    def test_once(self, run: Run, small_slide: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        shutil.copy(small_slide, folder / "a.svs")
+        (folder / "b.svs").write_text("hello")
+        os.utime(folder / "b.svs", (1, 1))
+        words = ("watch", folder, "--to", "out", "--once", "--interval", "0.2")
+        outcome = run(*words, "--tile-size", 256)
+        assert outcome.code == 1
+        assert outcome.out.startswith("a: ")
+        assert "b.svs: neither a slide" in outcome.err
+        assert "set aside" in outcome.err
+        assert verify("out/images/a", deep=True).errors == []
+        again = run(*words)
+        assert (again.code, again.out) == (0, "")
+        assert again.err.count("\n") == 1
+
+    def test_a_rescan_takes_the_place_of_the_first(
+        self, run: Run, small_slide: Path, real_slide: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for slide, size in (small_slide, [1501, 1103]), (real_slide, [2220, 2967]):
+            shutil.copy(slide, folder / "a.svs")
+            words = ("watch", folder, "--to", "out", "--once", "--interval", "0.2", "--quiet")
+            outcome = run(*words)
+            assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+            document = json.loads(Path("out/images/a/slide.json").read_text())
+            assert [document["width"], document["height"]] == size
+
+    def test_as_json(self, run: Run, small_slide: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        shutil.copy(small_slide, folder / "a.svs")
+        words = ("--once", "--interval", "0.2", "--log-format", "json")
+        outcome = run("watch", folder, "--to", "out", *words)
+        events = [json.loads(line) for line in outcome.err.splitlines()]
+        assert [event["event"] for event in events] == ["start", "done"]
+        assert events[1]["id"] == "a"
+
+    def test_to_s3(self, run: Run, small_slide: Path, place: Place, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        shutil.copy(small_slide, folder / "a.svs")
+        (folder / "b.svs").write_text("hello")
+        words = ("watch", folder, "--to", place, "--once", "--interval", "0.2", "--quiet")
+        assert run(*words).code == 1
+        keys = place.objects().keys()
+        assert "images/a/DeepZoom.dzi" in keys
+        assert len([key for key in keys if key.startswith(".watch/")]) == 1
+        assert run(*words).code == 0
+        assert run(*words, "--retry").code == 1
+
+    def test_two_at_once_convert_each_slide_once(self, real_slide: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for number in range(4):
+            shutil.copy(real_slide, folder / f"{number}.svs")
+        command = command_line(folder, tmp_path / "out")
+        words = ("--once", "--interval", "0.5", "--lane", "pixels", "--workers", "1")
+        both = [
+            subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = "".join(process.communicate(timeout=PATIENCE)[0] for process in both)
+        assert [process.returncode for process in both] == [0, 0]
+        lines = sorted(line.split(":")[0] for line in said.splitlines() if "skipped" not in line)
+        assert lines == ["0", "1", "2", "3"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
+    def test_sigterm_ends_it_and_the_next_one_goes_on(
+        self, real_slide: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        shutil.copy(real_slide, folder / "a.svs")
+        command = command_line(folder, tmp_path / "out")
+        words = ("--interval", "0.2", "--lane", "pixels", "--tile-size", "64", "--workers", "1")
+        process = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True)
+        until(lambda: list(tmp_path.glob("out/images/.a.partial/**/*.jpeg")))
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=20)[1]
+        assert process.returncode == 143
+        assert said == "Stopped: nothing half-made is published.\n"
+        assert not (tmp_path / "out/images/a").exists()
+        subprocess.run([*command, *words, "--once"], check=True, timeout=PATIENCE)
+        assert verify(str(tmp_path / "out/images/a")).errors == []
+
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            (("none",), "none is no folder"),
+            ((".", "--submit", "q"), "--job-definition"),
+            ((".", "--job-definition", "q"), "--submit"),
+            ((".", "--seen-as", "/mnt"), "--submit"),
+        ],
+    )
+    def test_wrong_use(self, run: Run, words: tuple[str, ...], sentence: str) -> None:
+        outcome = run("watch", *words, "--to", "out")
+        assert outcome.code == 2
+        assert_one_sentence(outcome.err, sentence)
+
+    def test_an_archive_is_no_destination(self, run: Run) -> None:
+        outcome = run("watch", ".", "--to", "a.zip")
+        assert outcome.code == 2
+        assert_one_sentence(outcome.err, "a.zip")
+
+
+def test_what_was_converted_by_hand_is_not_converted_again(
+    watched: Watched, small_slide: Path
+) -> None:
+    path = watched.put("a.svs", small_slide.read_bytes())
+    convert(path, watched.destination, OPTIONS)
+    with watched.running():
+        watched.after_looks()
+    assert not watched.handed
+
+
+def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:
+    errors: list[Exception] = []
+    path = watched.put("a b.svs")
+    started = Watch(
+        watched.folder,
+        open_store(watched.destination),
+        watched.hand_on,
+        lambda _, exc, __: errors.append(exc),
+        interval=INTERVAL,
+    )
+    started.run(once=True)
+    (error,) = errors
+    assert isinstance(error, OptionError)
+    assert str(error).startswith(f"{path}: 'a b' cannot be an id; rename the file")

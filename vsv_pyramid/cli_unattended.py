@@ -1,0 +1,245 @@
+"""The commands that nobody sits beside: watch a folder, submit a backlog."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsv_pyramid.cli_options import (
+    PathType,
+    PlaceType,
+    as_json,
+    conversion_options,
+    log_format,
+    plan_options,
+    store_options,
+)
+from vsv_pyramid.convert import Progress, convert
+from vsv_pyramid.errors import EXIT_FAILED, OptionError
+from vsv_pyramid.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.reports import Events, Lines
+from vsv_pyramid.store import S3Options, is_archive, open_store
+from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
+
+_job_definition = click.option(
+    "--job-definition",
+    metavar="NAME",
+    help="The Batch job definition, by name or ARN, that the jobs are made by.",
+)
+
+
+@click.command(
+    "watch",
+    short_help="Convert the slides that arrive in a folder.",
+    epilog="""\b
+Examples:
+  vsv-pyramid watch /mnt/scanner --to /srv/www
+  vsv-pyramid watch /mnt/scanner --to s3://bucket --jobs 2 --log-format json
+  vsv-pyramid watch /mnt/scanner --to s3://bucket --once
+  vsv-pyramid watch /mnt/scanner --to s3://bucket --submit slides --job-definition vsv-pyramid""",
+)
+@click.argument("folder", type=PathType())
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    metavar="DEST",
+    help="Where to publish, as DEST/images/ID: a folder or s3://bucket/prefix.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Slides at the same time.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 86400),
+    default=INTERVAL,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between looks; a slide that is the same for so long, and complete, has settled.",
+)
+@click.option(
+    "--once", is_flag=True, help="Convert what has settled, and end: for cron. Looks twice."
+)
+@click.option("--retry", is_flag=True, help="Try again what was set aside.")
+@click.option(
+    "--submit",
+    "queue",
+    metavar="QUEUE",
+    help="Submit jobs to this queue of AWS Batch instead of converting. The job definition says "
+    "how they convert, and where to; give the same as --to.",
+)
+@_job_definition
+@click.option(
+    "--seen-as",
+    metavar="PLACE",
+    help="With --submit: what FOLDER is to the jobs, a path or an s3:// URL; default: FOLDER.",
+)
+@plan_options
+@conversion_options
+@store_options
+@log_format
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.pass_context
+def watch_command(
+    context: click.Context,
+    /,
+    folder: Path,
+    destination: str,
+    jobs: int,
+    interval: float,
+    once: bool,
+    retry: bool,
+    queue: str | None,
+    job_definition: str | None,
+    seen_as: str | None,
+    workers: int | None,
+    log_format: str,
+    quiet: bool,
+    **values: Any,
+) -> None:
+    """Convert the slides in FOLDER and below, and each one that arrives there, until Ctrl-C.
+
+    A slide is taken when its files have stayed the same between two looks and, of a TIFF, all data
+    is there. One that fails is tried again after 1, 5, 30 and 120 minutes and then set aside until
+    it changes; a bad one at once, and one that a passing trouble stops never. What failed and why
+    is kept in DEST/.watch, so that another watch goes on from there.
+
+    A slide that is replaced under its name takes the place of its former pyramid. One that is
+    renamed is a new slide; the pyramid under its old name stays, as it does of a slide that is
+    removed: `delete` removes pyramids. Of two slides with the same id, in different folders, none
+    is taken until one of them is renamed.
+    """
+    if (queue is None) != (job_definition is None):
+        raise OptionError("--submit and --job-definition go together; give both or none")
+    if seen_as and not queue:
+        raise OptionError("--seen-as needs --submit")
+    if is_archive(destination):
+        raise OptionError(f"{destination} is for one slide; give a folder or s3://bucket/prefix")
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
+    s3 = S3Options(
+        **{field.name: values.pop(field.name) for field in dataclasses.fields(S3Options)}
+    )
+    workers = max(1, usable_cpus() // jobs) if workers is None else workers
+    options = ConvertOptions(workers=workers, s3=s3, update=True, **values)
+    say = Events(None) if log_format == "json" else Lines(quiet, as_json=False)
+    stop = threading.Event()
+
+    def converted(path: Path) -> Handed:
+        with say.unwatched(str(path), destination) as show:
+
+            def tick(progress: Progress) -> None:
+                if stop.is_set():
+                    raise Stopped
+                show(progress)
+
+            summary = convert(path, destination, options, progress=tick)
+        if summary.status == "busy":
+            return Handed(busy=True)
+        say.done(summary)
+        return Handed()
+
+    hand_on, ended = converted, None
+    if queue and job_definition:
+        from vsv_pyramid.jobs import Queue
+
+        batch = Queue(queue, job_definition)
+        ended = batch.ended
+        root = str(seen_as or folder.absolute()).rstrip("/")
+
+        def submitted(path: Path) -> Handed:
+            job = batch.submit(f"{root}/{path.relative_to(folder).as_posix()}")
+            say.submitted(str(path), job)
+            return Handed(job=job)
+
+        hand_on = submitted
+    watch = Watch(
+        folder,
+        open_store(destination, s3, stop),
+        hand_on,
+        lambda path, exc, code: say.failed(str(path), exc, code),
+        jobs=jobs,
+        interval=interval,
+        ended=ended,
+        stop=stop,
+    )
+    watch.run(once=once, retry=retry)
+    if watch.failures:
+        context.exit(EXIT_FAILED)
+
+
+@click.command(
+    "submit",
+    short_help="Submit a bucket's slides to AWS Batch.",
+    epilog="""\b
+Examples:
+  vsv-pyramid submit s3://scans --to s3://bucket --dry-run
+  vsv-pyramid submit s3://scans/new --to s3://bucket --queue slides --job-definition vsv-pyramid""",
+)
+@click.argument("slides", type=PlaceType(), metavar="S3-URL")
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    metavar="DEST",
+    help="Where the job definition has its jobs publish: s3://bucket/prefix.",
+)
+@click.option("--queue", metavar="QUEUE", help="The Batch job queue, by name or ARN.")
+@_job_definition
+@click.option("--dry-run", is_flag=True, help="Print what it would take, and submit nothing.")
+@as_json
+def submit_command(
+    slides: str,
+    destination: str,
+    queue: str | None,
+    job_definition: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Submit the slides at S3-URL and below that are not published yet, or have been replaced
+    since, to AWS Batch: as array jobs of up to 10,000, whose lists of slides are put into
+    DEST/.manifests. Jobs that are on their way are not looked for; a slide that another job has
+    published in the meantime is skipped there.
+    """
+    if not dry_run and not (queue and job_definition):
+        raise OptionError("--queue and --job-definition are needed, or --dry-run")
+    if not destination.startswith("s3://"):
+        raise OptionError(f"{destination!r} is no place for jobs to publish in; give s3://bucket")
+    from vsv_pyramid import submit
+    from vsv_pyramid.jobs import Queue
+
+    found = submit.backlog(slides, destination)
+    for sentence in found.refused:
+        click.echo(f"Warning: {sentence}", err=True)
+    cost = submit.estimated(found.slides)
+    jobs = []
+    if queue and job_definition and not dry_run:
+        jobs = submit.submit(found.slides, destination, Queue(queue, job_definition))
+    if as_json:
+        facts = {
+            "slides": [str(slide.url) for slide in found.slides],
+            "published": found.published,
+            "refused": found.refused,
+            "estimate": {**cost._asdict(), "dollars": cost.dollars},
+            "jobs": jobs,
+        }
+        click.echo(json.dumps(facts, indent=2))
+        return
+    click.echo(
+        f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
+        f"{cost.gigapixels:,.2f} gigapixels, {cost.vcpu_hours:,.2f} vCPU hours, "
+        f"${cost.dollars:,.4f} (${cost.compute_dollars:,.4f} on Fargate Spot, "
+        f"${cost.put_dollars:,.4f} for {cost.objects:,} puts)"
+    )
+    for job in jobs:
+        click.echo(f"submitted: {job}")

@@ -1,0 +1,190 @@
+"""A backlog: the slides of a bucket that are not published yet, as array jobs of AWS Batch."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from vsv_pyramid import aws, dzi
+from vsv_pyramid.catalog import Catalog, Entry
+from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
+from vsv_pyramid.errors import OptionError
+from vsv_pyramid.jobs import MOST_CHILDREN, Queue
+from vsv_pyramid.slide.search import is_slide
+from vsv_pyramid.slide.source import is_one_file
+from vsv_pyramid.slide.tiff import base_pixels
+from vsv_pyramid.store import open_store
+
+MANIFESTS = ".manifests"
+_SAMPLED = 20
+_BLOCK = 1 << 16
+
+
+class Waiting(NamedTuple):
+    """A slide in S3 without a pyramid of its own."""
+
+    url: aws.S3Url
+    size: int
+    modified: datetime
+
+    @property
+    def slide_id(self) -> str:
+        return PurePosixPath(self.url.key).stem
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """The slides that wait, in order of their keys; how many are published; and of those that
+    cannot be, a sentence each."""
+
+    slides: tuple[Waiting, ...]
+    published: int
+    refused: tuple[str, ...]
+
+
+def backlog(slides: str, destination: str) -> Backlog:
+    """The slides at the s3:// URL and below that are not published at the destination.
+
+    Published is what the catalog has, and has of this very object. Raises StoreError and
+    OptionError.
+    """
+    url = aws.parse_url(slides)
+    entries = Catalog(open_store(destination)).slides()
+    waiting: dict[str, Waiting] = {}
+    refused = []
+    published = 0
+    for found, etag in _listed(url):
+        slide_id = found.slide_id
+        if not is_one_file(found.url.key):
+            refused.append(f"{found.url}: a slide of several files; it cannot be taken from S3")
+        elif not dzi.is_id(slide_id):
+            refused.append(f"{found.url}: {slide_id!r} cannot be an id; rename the object")
+        elif slide_id in waiting:
+            refused.append(f"{found.url}: has the same id as {waiting[slide_id].url}; rename it")
+        elif slide_id in entries and _is_of(entries[slide_id], found.size, etag):
+            published += 1
+        else:
+            waiting[slide_id] = found
+    return Backlog(tuple(waiting.values()), published, tuple(refused))
+
+
+def submit(slides: Sequence[Waiting], destination: str, queue: Queue) -> list[str]:
+    """The ids of the jobs that the slides are handed to, as many as fit one array job each; their
+    manifests lie at the destination, in .manifests/."""
+    store = open_store(destination)
+    jobs = []
+    for start in range(0, len(slides), MOST_CHILDREN):
+        some = slides[start : start + MOST_CHILDREN]
+        if len(some) == 1:
+            jobs.append(queue.submit(str(some[0].url)))
+            continue
+        manifest = "".join(f"{slide.url}\n" for slide in some).encode()
+        key = f"{MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
+        store.put(key, manifest)
+        jobs.append(queue.submit(f"{store}/{key}", len(some)))
+    return jobs
+
+
+def estimated(slides: Sequence[Waiting]) -> Estimate:
+    """What converting them takes, going by their bytes, and by the size in px that some state."""
+    sampled = slides[:: max(1, len(slides) // _SAMPLED)]
+    account = aws.Account(sampled[0].url) if sampled else None
+    stated = [
+        (pixels, slide) for slide in sampled if account and (pixels := _pixels(account, slide))
+    ]
+    density = 1e9 / SLIDE_BYTES
+    if stated:
+        density = sum(pixels for pixels, _ in stated) / sum(slide.size for _, slide in stated)
+    return estimate(len(slides), sum(slide.size for slide in slides) * density / 1e9)
+
+
+def oldest_hours(slides: Sequence[Waiting]) -> float:
+    """For how long the oldest one has been waiting, 0 where there is none."""
+    return max(((time.time() - slide.modified.timestamp()) / 3600 for slide in slides), default=0.0)
+
+
+def manifest_line(url: str, number: int) -> str:
+    """The slide in that line of the manifest, from 0. Raises StoreError and OptionError."""
+    folder, _, name = url.rpartition("/")
+    lines = open_store(folder).get(name).decode().splitlines()
+    if not number < len(lines):
+        raise OptionError(f"{url}: has {len(lines)} lines, and none of number {number}")
+    return lines[number]
+
+
+def _listed(url: aws.S3Url) -> list[tuple[Waiting, str]]:
+    """The slides at the URL and below, with their ETags."""
+    account = aws.Account(url)
+    account.check_bucket(url)
+
+    def listed() -> list[tuple[Waiting, str]]:
+        pages = account.client.get_paginator("list_objects_v2").paginate(
+            Bucket=url.bucket, Prefix=f"{url.key}/" if url.key else ""
+        )
+        return [
+            (
+                Waiting(aws.S3Url(url.bucket, item["Key"]), item["Size"], item["LastModified"]),
+                item["ETag"].strip('"'),
+            )
+            for page in pages
+            for item in page.get("Contents", ())
+            if is_slide(PurePosixPath(item["Key"]).name)
+        ]
+
+    try:
+        return aws.patiently(url, listed, logging.WARNING)
+    except aws.ERRORS as exc:
+        raise aws.refusal(url, exc) from exc
+
+
+def _is_of(entry: Entry, size: int, etag: str) -> bool:
+    """Whether the entry is of that object, as far as it says what it is of."""
+    stated = entry.get("source", {})
+    return (stated.get("size", size), stated.get("etag", etag)) == (size, etag)
+
+
+def _pixels(account: aws.Account, slide: Waiting) -> int | None:
+    """The base level's pixels, out of the few kilobytes of the object that state them."""
+    try:
+        return base_pixels(io.BufferedReader(_Ranged(account.client, slide), _BLOCK))
+    except aws.ERRORS:
+        return None
+
+
+class _Ranged(io.RawIOBase):
+    """An object in S3 as a file: each read is a request."""
+
+    def __init__(self, client: Any, slide: Waiting) -> None:
+        self._client = client
+        self._slide = slide
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._slide.size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._slide.size)
+        if end <= self._at:
+            return 0
+        url = self._slide.url
+        wanted = f"bytes={self._at}-{end - 1}"
+        answer = self._client.get_object(Bucket=url.bucket, Key=url.key, Range=wanted)
+        data: bytes = answer["Body"].read()
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)

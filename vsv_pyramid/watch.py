@@ -1,0 +1,370 @@
+"""The slides in a folder, looked at again and again: each one that has settled is handed on, once
+more after a failure, and set aside in the end.
+
+What is known of them outlives the process in the destination: a pyramid's slide.json says which
+file it was made of, and .watch/<hash of the path>.json what failed and why, or which job has the
+slide.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import xxhash
+
+from vsv_pyramid import dzi, record
+from vsv_pyramid.errors import (
+    EXIT_BAD_SLIDE,
+    EXIT_FAILED,
+    EXIT_TRY_AGAIN,
+    EXIT_WRONG_USE,
+    DescriptorError,
+    OptionError,
+    SlideAccessError,
+    SlideError,
+    StoreError,
+    VsvPyramidError,
+)
+from vsv_pyramid.slide.search import slides_in
+from vsv_pyramid.slide.source import extent
+from vsv_pyramid.slide.tiff import tiff_base
+from vsv_pyramid.store import Store
+
+INTERVAL = 10.0  # s, for which a slide must have stayed the same
+PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
+UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
+_NOTES = ".watch"
+_WOKEN_SECONDS = 1.0  # between looks, however often the system tells of changes
+_JOB_SECONDS = 60.0  # between questions for the jobs' ends
+_THREADS = 16
+
+_log = logging.getLogger(__name__)
+
+Failure = VsvPyramidError | OSError
+
+
+class Stopped(Exception):
+    """The watch ends, and what is under way with it."""
+
+
+class Handed(NamedTuple):
+    """What became of a slide: a job has it, another process is at it, or else it is published."""
+
+    job: str = ""
+    busy: bool = False
+
+
+class Look(NamedTuple):
+    """A slide's files at a look: bytes in all, newest mtime in ns."""
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the destination holds of a slide that is not published: attempts that failed, the reason
+    of the last one, and when the next is `due` (Unix time, None where it is set aside); or its
+    job."""
+
+    slide: str
+    look: Look
+    attempts: int = 0
+    reason: str = ""
+    due: float | None = None
+    job: str = ""
+
+
+class _Seen(NamedTuple):
+    look: Look
+    since: float
+
+
+class Watch:
+    """The slides in a folder and below, to be published in a store.
+
+    `hand_on` gets each slide's path in one of `jobs` threads; of what it raises, `failed` is told
+    with the exit code. `ended` gives the reasons why jobs failed, None for those that went well,
+    and leaves out those that have not ended. Once `stop` is set, nothing more is handed on.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        hand_on: Callable[[Path], Handed],
+        failed: Callable[[Path, Failure, int], None],
+        *,
+        jobs: int = 1,
+        interval: float = INTERVAL,
+        ended: Callable[[list[str]], Mapping[str, str | None]] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._hand_on = hand_on
+        self._failed = failed
+        self._jobs = jobs
+        self._interval = interval
+        self._ended = ended
+        self._stop = stop or threading.Event()
+        self._wake = threading.Event()
+        self._seen: dict[Path, _Seen] = {}
+        self._done: dict[Path, Look] = {}
+        self._notes: dict[Path, Note] = {}
+        self._under_way: set[Path] = set()
+        self._told: set[Path] = set()
+        self._asked = 0.0
+        self.failures = 0
+
+    def run(self, *, once: bool = False, retry: bool = False) -> None:
+        """Looks until something is raised in this thread; with `once` twice, and until what had
+        settled by then is done. `retry` forgets what failed before.
+
+        Raises SlideAccessError for a folder that cannot be read at the first look, and StoreError.
+        """
+        looks = self._looks()
+        self._read_notes()
+        if retry:
+            for path in [path for path, note in self._notes.items() if not note.job]:
+                self._forget(path)
+        for note in self._notes.values():
+            if note.due is None and not note.job:
+                _log.warning("set aside: %s", note.reason)
+        with self._listening(), ThreadPoolExecutor(self._jobs, "watch") as pool:
+            try:
+                self._hand_out(looks, pool)
+                while not self._stop.is_set():
+                    self._rest(woken=not once)
+                    self._look_again(pool)
+                    if once:
+                        break
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _rest(self, *, woken: bool) -> None:
+        """Waits for an interval, or less where the system tells of a change."""
+        start = time.monotonic()
+        while (left := start + self._interval - time.monotonic()) > 0:
+            if self._wake.wait(left) and woken:
+                time.sleep(min(left, _WOKEN_SECONDS))
+                break
+            self._wake.clear()
+        self._wake.clear()
+
+    def _look_again(self, pool: ThreadPoolExecutor) -> None:
+        try:
+            self._hand_out(self._looks(), pool)
+            if time.monotonic() - self._asked > _JOB_SECONDS:
+                self._asked = time.monotonic()
+                self._ask_for_jobs()
+        except (SlideAccessError, StoreError) as exc:
+            _log.warning("%s", exc)  # a share that is away for a while
+
+    def _looks(self) -> dict[Path, Look]:
+        looks = {}
+        for path in slides_in(self._folder):
+            with contextlib.suppress(OSError):  # it vanished in between
+                looks[path] = Look(*extent(path))
+        return looks
+
+    def _hand_out(self, looks: Mapping[Path, Look], pool: ThreadPoolExecutor) -> None:
+        now = time.monotonic()
+        if looks:  # a share that is not mounted is an empty folder
+            for path in self._seen.keys() - looks.keys() - self._under_way:
+                del self._seen[path]
+                self._done.pop(path, None)
+                self._told.discard(path)
+                self._forget(path)
+        by_id = defaultdict(list)
+        for path in looks:
+            by_id[path.stem].append(path)
+        for path, look in looks.items():
+            seen = self._seen.get(path)
+            if seen is None or seen.look != look:
+                self._seen[path] = _Seen(look, now)
+            elif now - seen.since >= self._interval and self._is_due(path, look):
+                self._under_way.add(path)
+                doubles = [other for other in by_id[path.stem] if other != path]
+                pool.submit(self._handle, path, look, doubles)
+
+    def _is_due(self, path: Path, look: Look) -> bool:
+        if path in self._under_way or self._done.get(path) == look:
+            return False
+        note = self._notes.get(path)
+        if note is None or note.look != look:
+            return True
+        return note.due is not None and note.due <= time.time()
+
+    def _handle(self, path: Path, look: Look, doubles: list[Path]) -> None:
+        """Hands the slide on unless it is published; the doubles would be so under the same id."""
+        try:
+            if self._stop.is_set():
+                return
+            if not self._is_published(path, look):
+                if doubles:
+                    self._tell_of_double(path, doubles[0])
+                    return
+                if _is_unfinished(path):
+                    return
+                handed = self._hand_on(path)
+                if handed.busy:
+                    return
+                if handed.job:
+                    self._note(path, Note(str(path), look, job=handed.job))
+                    return
+            self._done[path] = look
+            self._forget(path)
+        except Stopped:
+            pass
+        except (VsvPyramidError, OSError) as exc:
+            code = exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED
+            self._fail(path, look, exc, code)
+        except Exception as exc:  # a defect of ours must not keep the other slides waiting
+            _log.exception("%s", path)
+            what = f"the program failed ({type(exc).__name__}: {exc}); please report it"
+            self._fail(path, look, SlideError(path, what), EXIT_BAD_SLIDE)
+        finally:
+            self._under_way.discard(path)
+
+    def _is_published(self, path: Path, look: Look) -> bool:
+        """Whether there is a pyramid of this very file."""
+        if not dzi.is_id(path.stem):
+            raise OptionError(
+                f"{path}: {path.stem!r} cannot be an id; rename the file, to letters, digits, '.', "
+                "'_' and '-'"
+            )
+        folder = dzi.folder(path.stem)
+        if self._store.head(dzi.descriptor_key(folder)) is None:
+            return False
+        try:
+            source = record.parse(self._store.get(dzi.slide_json_key(folder)))["source"]
+        except (DescriptorError, StoreError):
+            return False
+        # What was published from S3 has no mtime.
+        stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
+        return stated == (path.name, look.size, look.mtime_ns)
+
+    def _tell_of_double(self, path: Path, other: Path) -> None:
+        """Once: either may be renamed or removed at any time."""
+        if path not in self._told:
+            self._told.add(path)
+            self.failures += 1
+            error = OptionError(f"{path} and {other} would get the same id; rename one of them")
+            self._failed(path, error, EXIT_WRONG_USE)
+
+    def _fail(self, path: Path, look: Look, exc: Failure, code: int) -> None:
+        self.failures += 1
+        self._failed(path, exc, code)
+        before = self._notes.get(path)
+        failed = before.attempts if before and before.look == look else 0
+        hopeless = code in (EXIT_BAD_SLIDE, EXIT_WRONG_USE)
+        if hopeless or (failed >= len(PAUSES) and code != EXIT_TRY_AGAIN):
+            self._note(path, Note(str(path), look, failed + 1, str(exc)))
+            _log.warning("%s is set aside until it changes, or until watch --retry", path)
+        else:
+            pause = PAUSES[min(failed, len(PAUSES) - 1)]
+            self._note(path, Note(str(path), look, failed + 1, str(exc), time.time() + pause))
+            _log.warning("%s is tried again in %.0f minutes", path, pause / 60)
+
+    def _ask_for_jobs(self) -> None:
+        jobs = {note.job: path for path, note in list(self._notes.items()) if note.job}
+        if not jobs or not self._ended:
+            return
+        for job, reason in self._ended(list(jobs)).items():
+            path = jobs[job]
+            note = self._notes[path]
+            if reason is None:
+                self._done[path] = note.look
+                self._forget(path)
+            else:
+                self.failures += 1
+                self._failed(path, SlideError(path, reason), EXIT_FAILED)
+                self._note(path, Note(note.slide, note.look, 1, reason))
+
+    def _note(self, path: Path, note: Note) -> None:
+        self._notes[path] = note
+        document = json.dumps(asdict(note) | {"look": note.look._asdict()}, indent=2) + "\n"
+        try:
+            self._store.put(_key(path), document.encode())
+        except StoreError as exc:
+            _log.warning("%s is not remembered after a restart: %s", path, exc)
+
+    def _forget(self, path: Path) -> None:
+        if self._notes.pop(path, None):
+            self._store.delete(_key(path))
+
+    def _read_notes(self) -> None:
+        """Those of this folder's slides."""
+
+        def read(name: str) -> Note | None:
+            try:
+                said: dict[str, Any] = json.loads(self._store.get(f"{_NOTES}/{name}"))
+                return Note(**{**said, "look": Look(**said["look"])})
+            except (ValueError, TypeError, KeyError, StoreError):
+                return None  # damaged, or removed by another watch
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            names = [name for name in self._store.names(_NOTES) if name.endswith(".json")]
+            for note in filter(None, pool.map(read, names)):
+                path = Path(note.slide)
+                if path.is_relative_to(self._folder):
+                    self._notes[path] = note
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Has the system tell of changes. Of what others write to a share it does not, and not
+        every system can: that is what looking is for."""
+        from watchdog.events import FileSystemEvent, FileSystemEventHandler
+        from watchdog.observers import Observer
+
+        wake = self._wake
+
+        class Handler(FileSystemEventHandler):
+            def on_any_event(self, event: FileSystemEvent) -> None:
+                if event.event_type in ("created", "modified", "moved"):
+                    wake.set()
+
+        observer = Observer()
+        try:
+            observer.schedule(Handler(), str(self._folder), recursive=True)
+            observer.start()
+        except OSError as exc:
+            _log.info("%s: the system does not tell of changes (%s)", self._folder, exc)
+            yield
+            return
+        try:
+            yield
+        finally:
+            observer.stop()
+            observer.join()
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Whether the TIFF lacks data that it points to, and has been written to not long ago: most
+    scanners and copies write the end last."""
+    if time.time() - path.stat().st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
+        return False
+    try:
+        tiff_base(path)
+    except SlideAccessError:
+        return False
+    except SlideError:
+        return True
+    return False
+
+
+def _key(path: Path) -> str:
+    return f"{_NOTES}/{xxhash.xxh3_64_hexdigest(str(path).encode(errors='surrogateescape'))}.json"

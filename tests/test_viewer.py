@@ -732,7 +732,7 @@ def test_other_viewers_open_the_descriptor(chromium: Browser, site: Site, html: 
             "**/other.html", lambda route: route.fulfill(body=html, content_type="text/html")
         )
         seen.page.goto(f"{site.url}/other.html")
-        seen.page.wait_for_function("viewer.world.getItemAt(0)?.getFullyLoaded()")
+        seen.page.wait_for_function("globalThis.viewer?.world.getItemAt(0)?.getFullyLoaded()")
         seen.settled()
         size = seen.page.evaluate("viewer.world.getItemAt(0).getContentSize()")
         assert (size["x"], size["y"]) == (2220, 2967)

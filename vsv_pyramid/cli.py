@@ -21,6 +21,7 @@ from vsv_pyramid.cli_options import (
     PlaceType,
     as_json,
     conversion_options,
+    convert_options,
     log_format,
     plan_options,
     slide_id,
@@ -202,12 +203,9 @@ def convert_command(
     One that fails does not stop the others. Folders are searched for .svs, .tif, .tiff, .ndpi,
     .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
     """
-    s3 = S3Options(
-        **{field.name: values.pop(field.name) for field in dataclasses.fields(S3Options)}
-    )
-    options = ConvertOptions(workers=usable_cpus() if workers is None else workers, s3=s3, **values)
+    options = convert_options(workers=usable_cpus() if workers is None else workers, **values)
     say = Events(options.slide_id) if log_format == "json" else Lines(quiet, as_json)
-    open_store(destination, s3)  # refuses what cannot be one before anything is read
+    open_store(destination, options.s3)  # refuses what cannot be one before anything is read
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
 
@@ -252,6 +250,15 @@ def convert_command(
         click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
+
+
+def options_of(words: Sequence[str]) -> ConvertOptions:
+    """The options that these words are on the command line of `convert`. Raises ClickException."""
+    values = convert_command.make_context("convert", ["-", *words]).params
+    names = {field.name for field in dataclasses.fields(ConvertOptions)}
+    names |= {field.name for field in dataclasses.fields(S3Options)}
+    given = {name: value for name, value in values.items() if name in names and value is not None}
+    return convert_options(**given)
 
 
 def _checked(show: Callable[[Progress], None]) -> Callable[[Progress], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import click
 
 from vsv_pyramid.lanes import LANES
+from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.pyramid.planes import FACTORS
+from vsv_pyramid.store import S3Options
 
 Command = Callable[..., None]
 
@@ -150,6 +153,12 @@ def conversion_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def convert_options(**values: Any) -> ConvertOptions:
+    """The options by the names of ConvertOptions' and S3Options' fields."""
+    names = [field.name for field in dataclasses.fields(S3Options) if field.name in values]
+    return ConvertOptions(s3=S3Options(**{name: values.pop(name) for name in names}), **values)
 
 
 def store_options(command: Command) -> Command:

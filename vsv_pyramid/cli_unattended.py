@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -15,15 +14,16 @@ from vsv_pyramid.cli_options import (
     PlaceType,
     as_json,
     conversion_options,
+    convert_options,
     log_format,
     plan_options,
     store_options,
 )
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import EXIT_FAILED, OptionError
-from vsv_pyramid.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.plan import usable_cpus
 from vsv_pyramid.reports import Events, Lines
-from vsv_pyramid.store import S3Options, is_archive, open_store
+from vsv_pyramid.store import is_archive, open_store
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
 
 _job_definition = click.option(
@@ -127,11 +127,8 @@ def watch_command(
         raise OptionError(f"{destination} is for one slide; give a folder or s3://bucket/prefix")
     if not folder.is_dir():
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
-    s3 = S3Options(
-        **{field.name: values.pop(field.name) for field in dataclasses.fields(S3Options)}
-    )
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
-    options = ConvertOptions(workers=workers, s3=s3, update=True, **values)
+    options = convert_options(workers=workers, update=True, **values)
     say = Events(None) if log_format == "json" else Lines(quiet, as_json=False)
     stop = threading.Event()
 
@@ -165,7 +162,7 @@ def watch_command(
         hand_on = submitted
     watch = Watch(
         folder,
-        open_store(destination, s3, stop),
+        open_store(destination, options.s3, stop),
         hand_on,
         lambda path, exc, code: say.failed(str(path), exc, code),
         jobs=jobs,

@@ -23,7 +23,7 @@ from vsv_pyramid.slide.pixels import Slide, open_slide, reason
 Result = TypeVar("Result")
 
 _MEGABYTE = 1 << 20
-_SPARE_BYTES = 64 * _MEGABYTE  # what a scratch folder's disk must keep
+SPARE_BYTES = 64 * _MEGABYTE  # what a scratch folder's disk must keep
 
 # The other files of the formats that are more than one file, as (folder, pattern) of the slide.
 _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
@@ -143,7 +143,7 @@ class _Object:
     @contextmanager
     def _fetched(self) -> Iterator[Path]:
         scratch = Path(self._scratch or tempfile.gettempdir())
-        needed = int(str(self.fingerprint["size"])) + _SPARE_BYTES
+        needed = int(str(self.fingerprint["size"])) + SPARE_BYTES
         try:
             free = shutil.disk_usage(scratch).free
         except OSError as exc:

@@ -1,0 +1,196 @@
+"""The Lambda functions: `ingest` for slides that arrive in S3, `scan` for those on an EFS share.
+
+Each converts what is small enough for the function's memory, time and /tmp, and hands the rest to
+AWS Batch, where worker.py does the same. Events come at least once, in any order: what is published
+of a slide's present state is not made again, and a lease keeps two from the same slide.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
+
+from vsv_pyramid import aws, costs, submit
+from vsv_pyramid.cli import options_of
+from vsv_pyramid.convert import Progress, convert
+from vsv_pyramid.errors import (
+    EXIT_BAD_SLIDE,
+    EXIT_FAILED,
+    EXIT_WRONG_USE,
+    SlideAccessError,
+    VsvPyramidError,
+)
+from vsv_pyramid.jobs import Queue
+from vsv_pyramid.reports import Events
+from vsv_pyramid.slide.search import is_slide
+from vsv_pyramid.slide.source import SPARE_BYTES, is_one_file
+from vsv_pyramid.store import open_store
+from vsv_pyramid.watch import Handed, Stopped, Watch
+
+_HOPELESS = (EXIT_BAD_SLIDE, EXIT_WRONG_USE)
+_MEGABYTES_A_VCPU = 1769  # of a function's memory
+_MOST_VCPUS = 6
+_LAST_SECONDS = 60.0  # of the function's time, in which nothing is begun
+_TOLD = 20  # slides that an audit names
+
+Event = Mapping[str, Any]
+
+
+class Arrived(NamedTuple):
+    """A slide in S3, as an event tells of it; its size in bytes."""
+
+    url: str
+    size: int
+
+
+def ingest(event: Event, context: Any) -> dict[str, Any] | None:
+    """Takes S3's events about new objects, by EventBridge, by SQS, or by EventBridge and SQS;
+    {"audit": true} is for the schedule that looks for slides which were forgotten."""
+    function = _Function(context)
+    if event.get("audit"):
+        function.audit()
+        return None
+    if not any(record.get("eventSource") == "aws:sqs" for record in event.get("Records", ())):
+        function.take(event)
+        return None
+    again = []
+    for record in event["Records"]:
+        try:
+            function.take(json.loads(record["body"]))
+        except Exception as exc:  # of one message; SQS gives it once more, or to the failures
+            function.say.failed(record["messageId"], _as_ours(exc), EXIT_FAILED)
+            again.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": again}
+
+
+def scan(event: Event, context: Any) -> None:
+    """Looks through the share, whatever the event: a schedule, or DataSync's about a task."""
+    _Function(context).scan()
+
+
+def arrived(event: Event) -> Iterator[Arrived]:
+    """The slides that the event says are new: none of another event, or of another object."""
+    detail = event.get("detail", {})
+    if event.get("source") == "aws.s3" and event.get("detail-type") == "Object Created":
+        found = [(detail["bucket"]["name"], detail["object"]["key"], detail["object"]["size"])]
+    else:
+        found = [
+            (s3["bucket"]["name"], unquote_plus(s3["object"]["key"]), s3["object"]["size"])
+            for record in event.get("Records", ())
+            if record.get("eventName", "").startswith("ObjectCreated:") and (s3 := record["s3"])
+        ]
+    for bucket, key, size in found:
+        if is_slide(key.rpartition("/")[2]) and is_one_file(key):
+            yield Arrived(f"s3://{bucket}/{key}", size)
+
+
+class _Function:
+    """One invocation: what the environment says, and how much time is left."""
+
+    def __init__(self, context: Any) -> None:
+        environment = os.environ
+        self.say = Events(None)
+        self._context = context
+        self._destination = environment["VSV_PYRAMID_DESTINATION"]
+        self._slides = environment["VSV_PYRAMID_SLIDES"]
+        self._failures = environment["VSV_PYRAMID_FAILURES"]
+        self._queue = Queue(
+            environment["VSV_PYRAMID_QUEUE"], environment["VSV_PYRAMID_JOB_DEFINITION"]
+        )
+        words = shlex.split(environment.get("VSV_PYRAMID_OPTIONS", ""))
+        self._options = options_of([*words, "--update"])
+
+    def take(self, event: Event) -> None:
+        """Converts the slides that the event tells of, or hands them on. Raises what another
+        attempt may mend."""
+        for url, size in arrived(event):
+            try:
+                self._hand_on(url, size)
+            except SlideAccessError as exc:  # it was removed, or moved, since
+                self.say.failed(url, exc, exc.exit_code)
+            except VsvPyramidError as exc:
+                if exc.exit_code not in _HOPELESS:
+                    raise
+                self._failed(url, exc, exc.exit_code)
+
+    def scan(self) -> None:
+        def hand_on(path: Path) -> Handed:
+            return self._hand_on(str(path), path.stat().st_size)
+
+        def failed(path: Path, exc: VsvPyramidError | OSError, code: int) -> None:
+            if code in _HOPELESS:
+                self._failed(str(path), exc, code)
+            else:
+                self.say.failed(str(path), exc, code)
+
+        store = open_store(self._destination)
+        Watch(Path(self._slides), store, hand_on, failed, ended=self._queue.ended).run(once=True)
+
+    def audit(self) -> None:
+        """Tells CloudWatch for how long the oldest slide without a pyramid has been there."""
+        waiting = submit.backlog(self._slides, self._destination).slides
+        metric = {"Name": "OldestWaitingHours", "Unit": "None"}
+        metrics = {"Namespace": "vsv-pyramid", "Dimensions": [[]], "Metrics": [metric]}
+        oldest = sorted(waiting, key=lambda slide: slide.modified)[:_TOLD]
+        document = {
+            "_aws": {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": [metrics]},
+            "OldestWaitingHours": round(submit.oldest_hours(waiting), 2),
+            "waiting": len(waiting),
+            "oldest": [str(slide.url) for slide in oldest],
+        }
+        print(json.dumps(document), flush=True)
+
+    def _hand_on(self, place: str, size: int) -> Handed:
+        if self._left() < 0:
+            raise Stopped
+        if size <= self._largest():
+            try:
+                return self._converted(place)
+            except Stopped:
+                pass  # Batch goes on where it ended
+        job = self._queue.submit(place)
+        self.say.submitted(place, job)
+        return Handed(job=job)
+
+    def _converted(self, place: str) -> Handed:
+        with self.say.progress(place, self._destination) as show:
+
+            def tick(progress: Progress) -> None:
+                if self._left() < 0:
+                    raise Stopped
+                show(progress)
+
+            summary = convert(place, self._destination, self._options, progress=tick)
+        self.say.done(summary)
+        return Handed(busy=summary.status == "busy")
+
+    def _left(self) -> float:
+        """Seconds in which something may still be begun, or gone on with."""
+        return float(self._context.get_remaining_time_in_millis()) / 1000 - _LAST_SECONDS
+
+    def _largest(self) -> float:
+        """Bytes of the largest slide to convert here: twice as long as it takes must be left."""
+        megabytes = float(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MEGABYTES_A_VCPU))
+        vcpus = min(megabytes / _MEGABYTES_A_VCPU, _MOST_VCPUS)
+        by_time = self._left() / 2 * vcpus * costs.SLOWEST_BYTES
+        return min(by_time, shutil.disk_usage(tempfile.gettempdir()).free - SPARE_BYTES)
+
+    def _failed(self, slide: str, exc: VsvPyramidError | OSError, code: int) -> None:
+        """Puts a slide that it is of no use to try again beside the failures, with the reason."""
+        self.say.failed(slide, exc, code)
+        body = {"slide": slide, "reason": str(exc), "exit_code": code}
+        queue = aws.client("sqs", self._failures)
+        queue.send_message(QueueUrl=self._failures, MessageBody=json.dumps(body))
+
+
+def _as_ours(exc: Exception) -> VsvPyramidError | OSError:
+    known = isinstance(exc, (VsvPyramidError, OSError))
+    return exc if known else VsvPyramidError(f"{type(exc).__name__}: {exc}")  # type: ignore[return-value]

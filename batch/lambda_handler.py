@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -31,7 +32,7 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.jobs import Queue
 from vsv_pyramid.reports import Events
 from vsv_pyramid.slide.search import is_slide
-from vsv_pyramid.slide.source import SPARE_BYTES, is_one_file
+from vsv_pyramid.slide.source import SPARE_BYTES, extent, is_one_file
 from vsv_pyramid.store import open_store
 from vsv_pyramid.watch import Handed, Stopped, Watch
 
@@ -39,6 +40,7 @@ _HOPELESS = (EXIT_BAD_SLIDE, EXIT_WRONG_USE)
 _MEGABYTES_A_VCPU = 1769  # of a function's memory
 _MOST_VCPUS = 6
 _LAST_SECONDS = 60.0  # of the function's time, in which nothing is begun
+_LOOK_SECONDS = 10.0  # between the two looks of a scan
 _TOLD = 20  # slides that an audit names
 
 Event = Mapping[str, Any]
@@ -102,11 +104,16 @@ class _Function:
         self._destination = environment["VSV_PYRAMID_DESTINATION"]
         self._slides = environment["VSV_PYRAMID_SLIDES"]
         self._failures = environment["VSV_PYRAMID_FAILURES"]
-        self._queue = Queue(
-            environment["VSV_PYRAMID_QUEUE"], environment["VSV_PYRAMID_JOB_DEFINITION"]
+        self._job_names = (
+            environment["VSV_PYRAMID_QUEUE"],
+            environment["VSV_PYRAMID_JOB_DEFINITION"],
         )
         words = shlex.split(environment.get("VSV_PYRAMID_OPTIONS", ""))
         self._options = options_of([*words, "--update"])
+
+    @cached_property
+    def _queue(self) -> Queue:
+        return Queue(*self._job_names)
 
     def take(self, event: Event) -> None:
         """Converts the slides that the event tells of, or hands them on. Raises what another
@@ -123,7 +130,7 @@ class _Function:
 
     def scan(self) -> None:
         def hand_on(path: Path) -> Handed:
-            return self._hand_on(str(path), path.stat().st_size)
+            return self._hand_on(str(path), extent(path)[0])
 
         def failed(path: Path, exc: VsvPyramidError | OSError, code: int) -> None:
             if code in _HOPELESS:
@@ -131,8 +138,18 @@ class _Function:
             else:
                 self.say.failed(str(path), exc, code)
 
-        store = open_store(self._destination)
-        Watch(Path(self._slides), store, hand_on, failed, ended=self._queue.ended).run(once=True)
+        watch = Watch(
+            Path(self._slides),
+            open_store(self._destination),
+            hand_on,
+            failed,
+            interval=_LOOK_SECONDS,
+            ended=self._ended,
+        )
+        watch.run(once=True)
+
+    def _ended(self, jobs: list[str]) -> dict[str, str | None]:
+        return self._queue.ended(jobs)
 
     def audit(self) -> None:
         """Tells CloudWatch for how long the oldest slide without a pyramid has been there."""

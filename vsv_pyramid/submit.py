@@ -57,8 +57,9 @@ def backlog(slides: str, destination: str) -> Backlog:
     """
     url = aws.parse_url(slides)
     entries = Catalog(open_store(destination)).slides()
-    waiting: dict[str, Waiting] = {}
+    waiting = []
     refused = []
+    first: dict[str, aws.S3Url] = {}  # with each id
     published = 0
     for found, etag in _listed(url):
         slide_id = found.slide_id
@@ -66,13 +67,13 @@ def backlog(slides: str, destination: str) -> Backlog:
             refused.append(f"{found.url}: a slide of several files; it cannot be taken from S3")
         elif not dzi.is_id(slide_id):
             refused.append(f"{found.url}: {slide_id!r} cannot be an id; rename the object")
-        elif slide_id in waiting:
-            refused.append(f"{found.url}: has the same id as {waiting[slide_id].url}; rename it")
+        elif first.setdefault(slide_id, found.url) != found.url:
+            refused.append(f"{found.url}: has the same id as {first[slide_id]}; rename one of them")
         elif slide_id in entries and _is_of(entries[slide_id], found.size, etag):
             published += 1
         else:
-            waiting[slide_id] = found
-    return Backlog(tuple(waiting.values()), published, tuple(refused))
+            waiting.append(found)
+    return Backlog(tuple(waiting), published, tuple(refused))
 
 
 def submit(slides: Sequence[Waiting], destination: str, queue: Queue) -> list[str]:

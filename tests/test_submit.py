@@ -1,0 +1,196 @@
+"""`vsv-pyramid submit`: the slides of a bucket that wait, as jobs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.s3_server import Place
+from tests.test_cli import assert_one_sentence
+from vsv_pyramid import aws, catalog, costs, jobs, submit
+from vsv_pyramid.convert import convert
+from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.store import open_store
+from vsv_pyramid.submit import Waiting, backlog
+
+OPTIONS = ConvertOptions(tile_size=480, workers=2, update=True)
+
+
+class Submitted(jobs.Queue):
+    """In place of AWS: what was submitted."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[str, int]] = []
+
+    def submit(self, place: str, children: int = 1) -> str:
+        self.jobs.append((place, children))
+        return f"job-{len(self.jobs)}"
+
+
+@pytest.fixture
+def scans(place: Place, small_slide: Path) -> Iterator[str]:
+    """Three slides in S3, and what is none or cannot be one."""
+    names = ["a.svs", "b/c.SVS", "b/d.tif", "a.txt", "b/._a.svs", "e.mrxs", "f g.svs", "x/a.tif"]
+    for name in names:
+        place.put(f"scans/{name}", small_slide.read_bytes())
+    place.put("scans-of-others/z.svs", b"")
+    yield f"{place}/scans"
+    for name in names:
+        place.delete(f"scans/{name}")
+
+
+def keys(found: submit.Backlog) -> list[str]:
+    return [str(slide.url).partition("/scans/")[2] for slide in found.slides]
+
+
+def test_what_waits(scans: str, place: Place) -> None:
+    found = backlog(scans, f"{place}/to")
+    assert keys(found) == ["a.svs", "b/c.SVS", "b/d.tif"]
+    assert found.published == 0
+    assert [sentence.partition("/scans/")[2].split(":")[0] for sentence in found.refused] == [
+        "e.mrxs",
+        "f g.svs",
+        "x/a.tif",
+    ]
+
+
+def test_what_is_published_does_not_wait_until_it_is_replaced(
+    scans: str, place: Place, real_slide: Path
+) -> None:
+    to = f"{place}/to"
+    convert(f"{scans}/b/c.SVS", to, OPTIONS)
+    found = backlog(scans, to)
+    assert (keys(found), found.published) == (["a.svs", "b/d.tif"], 1)
+    place.put("scans/b/c.SVS", real_slide.read_bytes())
+    found = backlog(scans, to)
+    assert (keys(found), found.published) == (["a.svs", "b/c.SVS", "b/d.tif"], 0)
+
+
+def test_an_entry_that_does_not_say_of_what_it_is_counts(scans: str, place: Place) -> None:
+    to = f"{place}/to"
+    convert(f"{scans}/a.svs", to, OPTIONS)
+    (entry,) = catalog.Catalog(open_store(to)).slides().values()
+    assert entry.pop("source")["etag"]
+    place.put("to/images/index.json", catalog.write([entry]))
+    found = backlog(scans, to)
+    assert (keys(found), found.published) == (["b/c.SVS", "b/d.tif"], 1)
+
+
+def test_a_folder_without_slides(place: Place) -> None:
+    assert backlog(f"{place}/none", f"{place}/to").slides == ()
+
+
+def test_a_bucket_that_is_not_there(place: Place) -> None:
+    with pytest.raises(StoreError, match="no such bucket"):
+        backlog("s3://no-such-bucket", f"{place}/to")
+
+
+def waiting(number: int) -> list[Waiting]:
+    now = datetime.now(timezone.utc)
+    return [Waiting(aws.S3Url("scans", f"{index}.svs"), 10, now) for index in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("slides", "children"),
+    [
+        (0, []),
+        (1, [1]),
+        (2, [2]),
+        (10_000, [10_000]),
+        (10_001, [10_000, 1]),
+        (20_500, [10_000, 10_000, 500]),
+    ],
+)
+def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -> None:
+    queue = Submitted()
+    names = submit.submit(waiting(slides), str(place), queue)
+    assert len(names) == len(children)
+    assert [count for _, count in queue.jobs] == children
+    listed: list[str] = []
+    for url, count in queue.jobs:
+        if count == 1:
+            listed.append(url)
+        else:
+            lines = [submit.manifest_line(url, number) for number in (0, count - 1)]
+            key = url.removeprefix(f"{place}/")
+            listed += (text := place.get(key)["Body"].read().decode().splitlines())
+            assert [text[0], text[-1]] == lines
+            with pytest.raises(OptionError, match="none of number"):
+                submit.manifest_line(url, count)
+    assert listed == [str(slide.url) for slide in waiting(slides)]
+
+
+def test_the_pixels_are_those_of_the_slides(scans: str, place: Place) -> None:
+    found = backlog(scans, f"{place}/to")
+    estimate = submit.estimated(found.slides)
+    assert estimate.slides == 3
+    assert estimate.gigapixels == pytest.approx(3 * 1501 * 1103 / 1e9)
+    assert estimate.objects == round(estimate.gigapixels * costs.OBJECTS)
+
+
+def test_what_states_no_pixels_counts_by_its_bytes(place: Place) -> None:
+    place.put("scans/a.tif", bytes(1000))
+    (slide,) = backlog(f"{place}/scans", f"{place}/to").slides
+    estimate = submit.estimated([slide])
+    assert estimate.gigapixels == pytest.approx(1000 / costs.SLIDE_BYTES)
+    assert submit.estimated([]).dollars == 0
+
+
+def test_the_estimate() -> None:
+    """By hand: two jobs of 100 s each on two vCPUs and 4 GB."""
+    gigapixels = 2 * 40 * costs.JOB_VCPUS / costs.CPU_SECONDS
+    estimate = costs.estimate(2, gigapixels)
+    assert estimate.vcpu_hours == pytest.approx(2 * 100 * 2 / 3600)
+    hourly = (2 * 0.04048 + 4 * 0.004445) * 0.3
+    assert estimate.compute_dollars == pytest.approx(200 / 3600 * hourly)
+    assert math.isclose(estimate.dollars, estimate.compute_dollars + estimate.put_dollars)
+
+
+class TestCommand:
+    def test_dry_run(self, run: Run, scans: str, place: Place) -> None:
+        outcome = run("submit", scans, "--to", f"{place}/to", "--dry-run")
+        assert outcome.code == 0
+        assert outcome.out.startswith(f"{scans}: 3 waiting, 0 published; about 0.00 gigapixels")
+        assert outcome.err.count("Warning: ") == 3
+        assert not [key for key in place.objects() if key.startswith("to/")]
+
+    def test_as_json(self, run: Run, scans: str, place: Place) -> None:
+        outcome = run("submit", scans, "--to", f"{place}/to", "--dry-run", "--json")
+        facts = json.loads(outcome.out)
+        assert [url.rpartition("/")[2] for url in facts["slides"]] == ["a.svs", "c.SVS", "d.tif"]
+        assert facts["estimate"]["slides"] == 3
+        assert facts["jobs"] == []
+
+    def test_it_submits(
+        self, run: Run, scans: str, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue = Submitted()
+        monkeypatch.setattr(jobs, "Queue", lambda *names: queue if names == ("q", "d") else None)
+        words = ("--queue", "q", "--job-definition", "d")
+        outcome = run("submit", scans, "--to", f"{place}/to", *words)
+        assert outcome.code == 0
+        assert outcome.out.endswith("submitted: job-1\n")
+        ((url, children),) = queue.jobs
+        assert url.startswith(f"{place}/to/.manifests/")
+        assert children == 3
+
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            (("s3://scans", "--to", "s3://images"), "--dry-run"),
+            (("s3://scans", "--to", "s3://images", "--queue", "q"), "--job-definition"),
+            (("s3://scans", "--to", "out", "--dry-run"), "'out'"),
+            (("scans", "--to", "s3://images", "--dry-run"), "'scans'"),
+        ],
+    )
+    def test_wrong_use(self, run: Run, words: tuple[str, ...], sentence: str) -> None:
+        outcome = run("submit", *words)
+        assert outcome.code == 2
+        assert_one_sentence(outcome.err, sentence)

@@ -13,7 +13,7 @@ FUZZ := .cache/fuzz
 SECONDS ?= 60
 CLANG ?= clang
 
-.PHONY: demo test lint bench wheel sanitize fuzz clean
+.PHONY: demo test lint bench wheel image sanitize fuzz clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/real_slide.py $(SLIDE)
@@ -53,6 +53,13 @@ ifeq ($(shell uname -s),Linux)
 else
 	@echo "make wheel makes wheels for Linux only: pip wheel . makes one for this machine."
 endif
+
+# The image itself takes Docker; its steps take root, and Debian.
+image: $(VENV)/.dev
+	@command -v debootstrap >/dev/null || { $(call apt-install,debootstrap); }
+	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; $$as_root rm -rf .cache/image && \
+	  $$as_root $(BIN)/python -m tests.try_image .cache/image $(SLIDE)
 
 # Python's own allocator would hide what goes past a small object, and pytest the reports: they go to
 # files. No test expects an abort. libstdc++ is there from the start because ASan looks for __cxa_throw.

@@ -119,6 +119,8 @@ class _Function:
         """Converts the slides that the event tells of, or hands them on. Raises what another
         attempt may mend."""
         for url, size in arrived(event):
+            if not url.startswith(f"{self._slides}/"):  # the bucket may hold other things, too
+                continue
             try:
                 self._hand_on(url, size)
             except SlideAccessError as exc:  # it was removed, or moved, since

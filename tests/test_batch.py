@@ -243,6 +243,15 @@ class TestIngest:
         assert not failures.bodies
         assert not jobs.places
 
+    def test_what_is_elsewhere_in_the_bucket_is_left_alone(
+        self, place: Place, failures: Failures, jobs: Jobs
+    ) -> None:
+        for folder in "other", "scans-of-others":
+            event = object_created(f"{place.prefix}/{folder}/a.svs", size=10**12)
+            lambda_handler.ingest(event, Context())
+        assert not failures.bodies
+        assert not jobs.places
+
     def test_what_may_go_well_later_is_given_back(
         self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -252,12 +261,13 @@ class TestIngest:
             return convert(slide, *words, **options)
 
         monkeypatch.setattr(lambda_handler, "convert", sometimes)
-        event = messages("no event", object_created("away.svs"), object_created(uploaded))
+        away = object_created(f"{place.prefix}/scans/away.svs")
+        event = messages("no event", away, object_created(uploaded))
         failed = [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]
         assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": failed}
         assert "to/images/170782/DeepZoom.dzi" in place.objects()
         with pytest.raises(StoreUnavailable):
-            lambda_handler.ingest(object_created("away.svs"), Context())
+            lambda_handler.ingest(away, Context())
 
     def test_the_audit_tells_the_age_of_the_oldest(
         self,

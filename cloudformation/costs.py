@@ -1,0 +1,88 @@
+"""The tables of README.md, out of the figures in vsv_pyramid/costs.py.
+
+python cloudformation/costs.py
+"""
+
+from __future__ import annotations
+
+from vsv_pyramid import costs
+
+GIGAPIXELS = 4.0  # of a slide: 15 x 15 mm at 40x
+DAY = 24 * 3600
+SCANNING_HOURS = 8  # of a day, in which all of its slides arrive
+DAYS = 250  # of a year, on which there is scanning
+
+# US dollars, us-east-1: an alarm and a GB in ECR by the month, a Lambda's GB second.
+ALARM_DOLLARS, IMAGE_GB_DOLLARS, LAMBDA_GB_SECOND_DOLLARS = 0.10, 0.10, 0.0000166667
+ALARMS, IMAGE_GB, LAMBDA_GB, LAMBDA_VCPUS = 3, 0.2, 3.538 * 1000 / 1024, 2
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """In Markdown, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [
+        [
+            cell.ljust(width) if not index else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in [head, *rows]
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [lines[0], rule, *lines[1:]])
+
+
+def one_slide() -> str:
+    """What a slide costs, once and by the month."""
+    taken = costs.estimate(1, GIGAPIXELS)
+    seconds = GIGAPIXELS * costs.CPU_SECONDS / LAMBDA_VCPUS
+    stored = GIGAPIXELS * costs.PYRAMID_BYTES / 1e9
+    rows = [
+        ["puts", f"{taken.objects:,}", f"${taken.put_dollars:.4f}"],
+        [
+            "converted by Batch, Fargate Spot",
+            f"{taken.vcpu_hours * 3600:.0f} vCPU s",
+            f"${taken.compute_dollars:.4f}",
+        ],
+        [
+            "or by Lambda",
+            f"{seconds * LAMBDA_GB:.0f} GB s",
+            f"${seconds * LAMBDA_GB * LAMBDA_GB_SECOND_DOLLARS:.4f}",
+        ],
+        ["stored, a month", f"{stored:.1f} GB", f"${stored * costs.GB_MONTH_DOLLARS:.4f}"],
+    ]
+    return table([f"a slide of {GIGAPIXELS:.0f} gigapixels", "", "dollars"], rows)
+
+
+def years() -> str:
+    """What it takes to keep up, by slides a year."""
+    rows = []
+    for slides in 10_000, 100_000, 1_000_000:
+        taken = costs.estimate(slides, slides * GIGAPIXELS)
+        working = DAYS * SCANNING_HOURS * 3600
+        rows.append(
+            [
+                f"{slides:,}",
+                f"{slides / DAYS:,.0f}",
+                f"{taken.objects / working:,.0f}",
+                f"{taken.vcpu_hours * 3600 / working:,.1f}",
+                f"${taken.compute_dollars:,.0f}",
+                f"${taken.put_dollars:,.0f}",
+                f"${slides * GIGAPIXELS * costs.PYRAMID_BYTES / 1e9 * costs.GB_MONTH_DOLLARS:,.0f}",
+            ]
+        )
+    head = ["slides a year", "a day", "puts a second", "vCPUs"]
+    return table([*head, "Batch", "puts", "a month to store them"], rows)
+
+
+def idle() -> str:
+    """What it costs to have, by the month, before any slide."""
+    rows = [
+        [f"{ALARMS} alarms", f"${ALARMS * ALARM_DOLLARS:.2f}"],
+        ["the image in ECR", f"${IMAGE_GB * IMAGE_GB_DOLLARS:.2f}"],
+        ["queues, functions, Batch, CloudFront", "$0.00"],
+    ]
+    return table(["idle, a month", "dollars"], rows)
+
+
+if __name__ == "__main__":
+    print(idle(), one_slide(), years(), sep="\n", end="")

@@ -1,0 +1,622 @@
+"""The templates as stacks, on stand-ins of AWS: what is made there, asked of the services."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests import aws_stand_ins, cloudformation
+from tests.aws_stand_ins import ACCOUNTS, StandIn
+from tests.cloudformation import EVERYTHING, REQUIRED
+from vsv_pyramid import share
+from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
+
+Made = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[StandIn]:
+    with aws_stand_ins.moto() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def ministack() -> Iterator[StandIn]:
+    with aws_stand_ins.ministack() as started:
+        yield started
+
+
+# Batch, on moto
+
+
+POINT = "fsap-0123456789abcdef0"
+ARN_OF_POINT = f"arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/{POINT}"
+POINT_ARN = {"Fn::GetAtt": ["AccessPoint", "Arn"]}
+
+
+def computing(moto: StandIn, name: str, parameters: dict[str, str]) -> Made:
+    """The stack. Moto skips in silence what it does not know, and says CREATE_COMPLETE."""
+    body = cloudformation.load("compute")
+    resources = cloudformation.resources(body, parameters)
+    body = cloudformation.unconditional(body, parameters)  # it leaves nulls for AWS::NoValue
+    # What AWS does by itself and moto does not: a name that ECR takes, and Batch's own role.
+    body["Resources"]["Repository"]["Properties"]["RepositoryName"] = name
+    role = moto.client("iam").create_role(RoleName=f"batch-{name}", AssumeRolePolicyDocument="{}")
+    for environment in ("Spot", "OnDemand"):
+        body["Resources"][environment]["Properties"]["ServiceRole"] = role["Role"]["Arn"]
+    # An access point that it makes has neither Ref nor ARN.
+    text = json.dumps(body)
+    for function, value in (({"Ref": "AccessPoint"}, POINT), (POINT_ARN, ARN_OF_POINT)):
+        text = text.replace(json.dumps(function), json.dumps(value))
+    made = moto.create(name, json.loads(text), parameters)
+    assert made.keys() == resources.keys()
+    return made
+
+
+def job_definition(moto: StandIn, made: Made) -> Any:
+    # Asked for one by its ARN, moto answers 500.
+    found = moto.client("batch").describe_job_definitions()["jobDefinitions"]
+    (mine,) = (one for one in found if one["jobDefinitionArn"] == made["JobDefinition"])
+    return mine
+
+
+def test_batch_by_default(moto: StandIn) -> None:
+    made = computing(moto, "plain", REQUIRED["compute"])
+    ec2, batch = moto.client("ec2"), moto.client("batch")
+
+    (vpc,) = ec2.describe_vpcs(VpcIds=[made["Vpc"]])["Vpcs"]
+    assert vpc["CidrBlock"] == "10.71.0.0/16"
+    subnets = [made["SubnetA"], made["SubnetB"]]
+    zones = {one["AvailabilityZone"] for one in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
+    assert len(zones) == 2
+    (table,) = ec2.describe_route_tables(RouteTableIds=[made["Routes"]])["RouteTables"]
+    ways = {one.get("DestinationCidrBlock", "S3"): one["GatewayId"] for one in table["Routes"]}
+    assert ways["0.0.0.0/0"] == made["Gateway"]
+    assert ways["S3"] == made["S3Endpoint"]
+    (group,) = ec2.describe_security_groups(GroupIds=[made["JobsSecurityGroup"]])["SecurityGroups"]
+    assert group["VpcId"] == made["Vpc"]
+    assert group["IpPermissions"] == []
+
+    found = batch.describe_compute_environments(
+        computeEnvironments=[made["Spot"], made["OnDemand"]]
+    )["computeEnvironments"]
+    assert [one["type"] for one in found] == ["MANAGED", "MANAGED"]
+    common = {
+        "maxvCpus": 64,
+        "subnets": subnets,
+        "securityGroupIds": [made["JobsSecurityGroup"]],
+    }
+    assert {one["computeEnvironmentArn"]: one["computeResources"] for one in found} == {
+        made["Spot"]: {"type": "FARGATE_SPOT", **common},
+        made["OnDemand"]: {"type": "FARGATE", **common},
+    }
+    (queue,) = batch.describe_job_queues(jobQueues=[made["Queue"]])["jobQueues"]
+    assert queue["state"] == "ENABLED"
+    order = {one["order"]: one["computeEnvironment"] for one in queue["computeEnvironmentOrder"]}
+    assert order == {1: made["Spot"], 2: made["OnDemand"]}
+
+    definition = job_definition(moto, made)
+    assert definition["retryStrategy"] == {
+        "attempts": 5,
+        "evaluateOnExit": [{"onExitCode": code, "action": "exit"} for code in ("1", "2", "65")],
+    }
+    container = definition["containerProperties"]
+    (repository,) = moto.client("ecr").describe_repositories()["repositories"]
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert container["image"] == f"{repository['repositoryUri']}:1.0"
+    assert container["command"] == ["Ref::place"]
+    # The second is the empty parameter, which moto takes for a list.
+    assert container["environment"] == [
+        {"name": "VSV_PYRAMID_DESTINATION", "value": "s3://images-bucket"},
+        {"name": "VSV_PYRAMID_OPTIONS", "value": []},
+    ]
+    assert container["resourceRequirements"] == [
+        {"type": "VCPU", "value": "2"},
+        {"type": "MEMORY", "value": "4096"},
+    ]
+    assert container["ephemeralStorage"] == {"sizeInGiB": 50}
+    assert container["networkConfiguration"] == {"assignPublicIp": "ENABLED"}
+    assert container["jobRoleArn"].endswith(f":role/{made['JobRole']}")
+    assert container["executionRoleArn"].endswith(f":role/{made['ExecutionRole']}")
+    assert container["mountPoints"] == container["volumes"] == []
+    logs = moto.client("logs").describe_log_groups(logGroupNamePrefix=made["JobLog"])
+    assert [one["retentionInDays"] for one in logs["logGroups"]] == [90]
+    assert container["logConfiguration"]["options"]["awslogs-group"] == made["JobLog"]
+    assert moto.outputs("plain") == {
+        "RepositoryUri": repository["repositoryUri"],
+        "QueueArn": made["Queue"],
+        "JobDefinitionArn": made["JobDefinition"],
+        "ConvertPolicyArn": made["ConvertPolicy"],
+        "SubnetIds": ",".join(subnets),
+        "JobsSecurityGroupId": made["JobsSecurityGroup"],
+    }
+
+
+def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
+    made = computing(moto, "files", EVERYTHING["compute"])
+    ec2, efs, iam = moto.client("ec2"), moto.client("efs"), moto.client("iam")
+
+    (files,) = efs.describe_file_systems(FileSystemId=made["Files"])["FileSystems"]
+    assert files["Encrypted"] is True
+    targets = efs.describe_mount_targets(FileSystemId=made["Files"])["MountTargets"]
+    assert {one["SubnetId"] for one in targets} == {made["SubnetA"], made["SubnetB"]}
+    for target in targets:
+        groups = efs.describe_mount_target_security_groups(MountTargetId=target["MountTargetId"])
+        assert groups["SecurityGroups"] == [made["FilesSecurityGroup"]]
+    (point,) = efs.describe_access_points(FileSystemId=made["Files"])["AccessPoints"]
+    assert point["RootDirectory"]["Path"] == "/slides"
+    assert point["PosixUser"] == {"Uid": 1000, "Gid": 1000}
+    for name, port in (("FilesSecurityGroup", 2049), ("EndpointsSecurityGroup", 443)):
+        (group,) = ec2.describe_security_groups(GroupIds=[made[name]])["SecurityGroups"]
+        (rule,) = group["IpPermissions"]
+        assert (rule["FromPort"], rule["ToPort"], rule["IpRanges"]) == (port, port, [])
+        (source,) = rule["UserIdGroupPairs"]
+        assert source["GroupId"] == made["JobsSecurityGroup"]
+    endpoints = ec2.describe_vpc_endpoints(
+        VpcEndpointIds=[made[name] for name in ("S3Endpoint", "BatchEndpoint", "SqsEndpoint")]
+    )["VpcEndpoints"]
+    assert {one["ServiceName"].rpartition(".")[2]: one["VpcEndpointType"] for one in endpoints} == {
+        "s3": "Gateway",
+        "batch": "Interface",
+        "sqs": "Interface",
+    }
+
+    definition = job_definition(moto, made)
+    container = definition["containerProperties"]
+    (mount,) = container["mountPoints"]
+    assert (mount["containerPath"], mount["readOnly"]) == ("/mnt/slides", True)
+    (volume,) = container["volumes"]
+    efs_volume = volume["efsVolumeConfiguration"]
+    assert efs_volume["fileSystemId"] == made["Files"]
+    assert efs_volume["transitEncryption"] == "ENABLED"
+    assert efs_volume["authorizationConfig"] == {"accessPointId": POINT, "iam": "ENABLED"}
+    assert container["environment"] == [
+        {"name": "VSV_PYRAMID_DESTINATION", "value": "s3://images-bucket/pathology/a"},
+        {"name": "VSV_PYRAMID_OPTIONS", "value": "--quality 85"},
+    ]
+
+    policy = iam.get_policy_version(PolicyArn=made["ConvertPolicy"], VersionId="v1")
+    statements = {one["Sid"]: one for one in policy["PolicyVersion"]["Document"]["Statement"]}
+    assert statements["ReadSlides"]["Resource"] == "arn:aws:s3:::slides-bucket/scans/*"
+    assert statements["PublishPyramids"]["Resource"] == [
+        "arn:aws:s3:::images-bucket/pathology/a/images/*",
+        "arn:aws:s3:::images-bucket/pathology/a/.leases/*",
+    ]
+    assert statements["DecryptSlides"]["Resource"] == EVERYTHING["compute"]["SlidesKeyArn"]
+    read = iam.get_role_policy(RoleName=made["JobRole"], PolicyName="ReadFiles")
+    (statement,) = json.loads(read["PolicyDocument"])["Statement"]
+    assert statement["Action"] == "elasticfilesystem:ClientMount"
+    assert statement["Resource"] == files["FileSystemArn"]
+
+
+# Buckets, on ministack
+
+
+@pytest.fixture(scope="module")
+def buckets(ministack: StandIn) -> dict[str, str]:
+    body = cloudformation.load("storage")
+    made = ministack.create("storage", body, {})
+    assert made.keys() == body["Resources"].keys()
+    return ministack.outputs("storage")
+
+
+# What ministack's CloudFormation leaves out of a bucket, lifecycle and access logs, is held in
+# test_templates.py.
+def test_buckets(ministack: StandIn, buckets: dict[str, str]) -> None:
+    s3 = ministack.client("s3")
+    assert buckets.keys() == {"SlidesBucket", "ImagesBucket", "LogsBucket"}
+    for bucket in buckets.values():
+        block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        assert len(block) == 4
+        assert all(block.values())
+        encryption = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+        (rule,) = encryption["Rules"]
+        assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    versioning = {
+        name: s3.get_bucket_versioning(Bucket=bucket).get("Status")
+        for name, bucket in buckets.items()
+    }
+    assert versioning == {"SlidesBucket": "Enabled", "ImagesBucket": None, "LogsBucket": None}
+    told = s3.get_bucket_notification_configuration(Bucket=buckets["SlidesBucket"])
+    assert "EventBridgeConfiguration" in told
+    for name in ("SlidesBucket", "LogsBucket"):
+        policy = json.loads(s3.get_bucket_policy(Bucket=buckets[name])["Policy"])
+        assert policy["Statement"][0]["Effect"] == "Deny"
+        assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_buckets_that_are_there_are_taken_as_they_are(ministack: StandIn) -> None:
+    given = {"SlidesBucket": "our-slides", "ImagesBucket": "our-images"}
+    made = ministack.create("given", cloudformation.load("storage"), given)
+    assert made.keys() == {"Logs", "LogsPolicy"}
+    outputs = ministack.outputs("given")
+    assert (outputs["SlidesBucket"], outputs["ImagesBucket"]) == ("our-slides", "our-images")
+
+
+# The distribution, on ministack, which runs the function, too
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Site:
+    """A distribution."""
+
+    ministack: StandIn
+    made: Made
+    host: str
+
+    def get(self, path: str, *, scheme: str = "https") -> Answer:
+        connection = http.client.HTTPConnection(urlsplit(self.ministack.url).netloc, timeout=30)
+        try:
+            connection.request(
+                "GET", path, headers={"Host": self.host, "X-Forwarded-Proto": scheme}
+            )
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, headers, answer.read())
+        finally:
+            connection.close()
+
+
+def distributed(ministack: StandIn, buckets: dict[str, str], name: str, **parameters: str) -> Site:
+    given = {"ImagesBucket": buckets["ImagesBucket"], "LogsBucket": buckets["LogsBucket"]}
+    body = cloudformation.load("cdn")
+    resources = cloudformation.resources(body, given | parameters)
+    # Ministack refuses a template that has these types in it, used or not.
+    for unknown in ("SigningKey", "KeyGroup"):
+        assert unknown not in resources
+        del body["Resources"][unknown]
+    del body["Outputs"]["KeyId"]
+    body["Resources"]["Distribution"] = json.loads(
+        json.dumps(body["Resources"]["Distribution"]).replace(
+            json.dumps({"Fn::If": ["MakeKeyGroup", {"Ref": "KeyGroup"}, {"Ref": "KeyGroupId"}]}),
+            json.dumps({"Ref": "KeyGroupId"}),
+        )
+    )
+    made = ministack.create(name, body, given | parameters)
+    assert made.keys() == resources.keys()
+    s3 = ministack.client("s3")
+    bucket = buckets["ImagesBucket"]
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    tls, *others = policy["Statement"]
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    arn = f"arn:aws:cloudfront::{ACCOUNTS['ministack']}:distribution/{made['Distribution']}"
+    for one in others:
+        assert one["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+        assert one["Condition"] == {"StringEquals": {"AWS:SourceArn": arn}}
+    # There is no TLS here, and ministack obeys the policy: the rest of it has to do.
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({**policy, "Statement": others}))
+    for key, cache_control in (
+        ("images/170782/DeepZoom.dzi", "no-cache"),
+        ("images/170782/DeepZoom_files/0/0_0.jpeg", "public, max-age=31536000, immutable"),
+        ("images/index.json", "no-cache"),
+        ("viewer/index.html", "no-cache"),
+        ("viewer/gallery/index.html", "no-cache"),
+        (".leases/images/170782", ""),
+        (".manifests/1", ""),
+    ):
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode(), CacheControl=cache_control)
+    return Site(ministack, made, ministack.outputs(name)["DomainName"])
+
+
+@pytest.fixture(scope="module")
+def public(ministack: StandIn, buckets: dict[str, str]) -> Site:
+    return distributed(ministack, buckets, "public")
+
+
+def test_the_distribution(public: Site, buckets: dict[str, str]) -> None:
+    cloudfront = public.ministack.client("cloudfront")
+    made = public.made
+    found = cloudfront.get_distribution_config(Id=made["Distribution"])["DistributionConfig"]
+    assert (found["HttpVersion"], found["Enabled"]) == ("http2and3", True)
+    assert found["Logging"]["Bucket"].startswith(buckets["LogsBucket"] + ".s3.")
+    assert {
+        one["OriginPath"]: one["OriginAccessControlId"] for one in found["Origins"]["Items"]
+    } == {
+        "": made["AccessControl"],
+        "/viewer": made["AccessControl"],
+    }
+    default = found["DefaultCacheBehavior"]
+    behaviours = {one["PathPattern"]: one for one in found["CacheBehaviors"]["Items"]}
+    assert behaviours.keys() == {"/images/*", "/viewer/*"}
+    for one in (default, *behaviours.values()):
+        assert one["ViewerProtocolPolicy"] == "redirect-to-https"
+        assert one["CachePolicyId"] == made["CachePolicy"]
+        assert one["ResponseHeadersPolicyId"] == made["Headers"]
+        assert one["FunctionAssociations"]["Quantity"] == 1
+    assert found["CustomErrorResponses"]["Items"] == [{"ErrorCode": 404, "ErrorCachingMinTTL": 5}]
+
+    control = cloudfront.get_origin_access_control(Id=made["AccessControl"])
+    config = control["OriginAccessControl"]["OriginAccessControlConfig"]
+    assert (config["SigningBehavior"], config["SigningProtocol"]) == ("always", "sigv4")
+    cached = cloudfront.get_cache_policy(Id=made["CachePolicy"])["CachePolicy"]["CachePolicyConfig"]
+    assert (cached["MinTTL"], cached["MaxTTL"]) == (0, 31536000)
+    key = cached["ParametersInCacheKeyAndForwardedToOrigin"]
+    assert key["QueryStringsConfig"]["QueryStrings"]["Items"] == ["v"]
+    assert (
+        key["HeadersConfig"]["HeaderBehavior"] == key["CookiesConfig"]["CookieBehavior"] == "none"
+    )
+    headers = cloudfront.get_response_headers_policy(Id=made["Headers"])["ResponseHeadersPolicy"]
+    security = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    assert security["ContentSecurityPolicy"]["ContentSecurityPolicy"] == CONTENT_SECURITY_POLICY
+
+
+def test_what_the_distribution_serves(public: Site) -> None:
+    descriptor = public.get("/images/170782/DeepZoom.dzi?v=1")
+    assert (descriptor.status, descriptor.body) == (200, b"images/170782/DeepZoom.dzi")
+    assert descriptor.headers["cache-control"] == "no-cache"
+    assert descriptor.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert descriptor.headers["x-content-type-options"] == "nosniff"
+    assert descriptor.headers["strict-transport-security"].startswith("max-age=31536000")
+    assert public.get("/images/170782.dzi").body == descriptor.body
+    tile = public.get("/images/170782_files/0/0_0.jpeg")
+    assert (tile.status, tile.body) == (200, b"images/170782/DeepZoom_files/0/0_0.jpeg")
+    assert tile.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert public.get("/viewer/?id=170782").body == b"viewer/index.html"
+    assert public.get("/viewer/gallery/").body == b"viewer/gallery/index.html"
+
+
+def test_the_distribution_leads_to_the_gallery_and_to_https(public: Site) -> None:
+    moved = public.get("/?id=170782")
+    assert (moved.status, moved.headers["location"]) == (307, "/viewer/gallery/?id=170782")
+    moved = public.get("/viewer/", scheme="http")
+    assert (moved.status, moved.headers["location"]) == (301, f"https://{public.host}/viewer/")
+
+
+# On S3, what is not there is 404 because of s3:ListBucket; ministack always says 403.
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.leases/images/170782",
+        "/.manifests/1",
+        "/images/nothing/DeepZoom.dzi",
+        "/index.html",
+        "/gallery/index.html",
+        "/IMAGES/index.json",
+    ],
+)
+def test_what_the_distribution_does_not_serve(public: Site, path: str) -> None:
+    assert public.get(path).status in (403, 404)
+
+
+def test_the_bucket_itself_keeps_leases_and_manifests(public: Site) -> None:
+    """Even where the function let the path pass."""
+    s3 = public.ministack.client("s3")
+    (bucket,) = {
+        one["DomainName"].partition(".")[0]
+        for one in public.ministack.client("cloudfront").get_distribution_config(
+            Id=public.made["Distribution"]
+        )["DistributionConfig"]["Origins"]["Items"]
+    }
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    readable = [one["Resource"] for one in policy["Statement"] if one["Action"] == "s3:GetObject"]
+    assert readable == [[f"arn:aws:s3:::{bucket}/images/*", f"arn:aws:s3:::{bucket}/viewer/*"]]
+
+
+# Ministack does not check signatures: that nothing under images/ is to be had without one is up to
+# the distribution's configuration, and how they are checked is in test_share.py.
+def test_a_private_distribution_wants_signatures_for_images_only(
+    ministack: StandIn, buckets: dict[str, str]
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    cloudfront = ministack.client("cloudfront")
+    config = {"CallerReference": "1", "Name": "key", "EncodedKey": pem.decode()}
+    key_id = cloudfront.create_public_key(PublicKeyConfig=config)["PublicKey"]["Id"]
+    made = cloudfront.create_key_group(KeyGroupConfig={"Name": "group", "Items": [key_id]})
+    group = made["KeyGroup"]["Id"]
+    site = distributed(ministack, buckets, "private", KeyGroupId=group)
+    found = cloudfront.get_distribution_config(Id=site.made["Distribution"])["DistributionConfig"]
+    behaviours = {one["PathPattern"]: one for one in found["CacheBehaviors"]["Items"]}
+    assert behaviours["/images/*"]["TrustedKeyGroups"]["Items"] == [group]
+    for one in (found["DefaultCacheBehavior"], behaviours["/viewer/*"]):
+        assert not one.get("TrustedKeyGroups", {}).get("Enabled")
+    # A link's query goes through, and the page is there with it.
+    expires = datetime.now(timezone.utc) + timedelta(hours=1)
+    link = urlsplit(share.link("170782", f"https://{site.host}", key_id, key, expires))
+    assert site.get(f"{link.path}?{link.query}").body == b"viewer/index.html"
+    moved = site.get(f"/viewer?{link.query}")
+    assert moved.headers["location"] == f"/viewer/?{link.query}"
+    # No other way to write a path leads past the behaviour that wants a signature.
+    for path in ("/%69mages/170782/DeepZoom.dzi", "//images/170782/DeepZoom.dzi"):
+        assert site.get(path).status in (403, 404)
+
+
+# Slides that come, on ministack
+
+
+@pytest.fixture(scope="module")
+def ingesting(ministack: StandIn, buckets: dict[str, str]) -> Made:
+    body = cloudformation.load("ingest")
+    given = EVERYTHING["ingest"] | {"SlidesBucket": buckets["SlidesBucket"]}
+    made = ministack.create("ingest", body, given)
+    assert made.keys() == cloudformation.resources(body, given).keys()
+    # There is no container engine to run the image: what comes stays in the queue.
+    ministack.client("lambda").update_event_source_mapping(UUID=made["IngestSource"], Enabled=False)
+    return made
+
+
+def test_queues(ministack: StandIn, ingesting: Made) -> None:
+    sqs = ministack.client("sqs")
+    slides, failures = (
+        sqs.get_queue_attributes(QueueUrl=ingesting[name], AttributeNames=["All"])["Attributes"]
+        for name in ("Slides", "Failures")
+    )
+    assert slides["VisibilityTimeout"] == "5400"
+    assert json.loads(slides["RedrivePolicy"]) == {
+        "deadLetterTargetArn": failures["QueueArn"],
+        "maxReceiveCount": 5,
+    }
+    assert "RedrivePolicy" not in failures
+
+
+def test_functions(ministack: StandIn, ingesting: Made, buckets: dict[str, str]) -> None:
+    client = ministack.client("lambda")
+    for name, handler in (("Ingest", "ingest"), ("Scanner", "scan")):
+        found = client.get_function_configuration(FunctionName=ingesting[name])
+        assert found["PackageType"] == "Image"
+        assert (found["MemorySize"], found["Timeout"]) == (3008, 900)
+        config = found["ImageConfigResponse"]["ImageConfig"]
+        assert config["EntryPoint"] == ["/opt/vsv-pyramid/bin/python", "-m", "awslambdaric"]
+        assert config["Command"] == [f"lambda_handler.{handler}"]
+        variables = found["Environment"]["Variables"]
+        assert variables["VSV_PYRAMID_DESTINATION"] == "s3://images-bucket/pathology/a"
+        assert variables["VSV_PYRAMID_FAILURES"] == ingesting["Failures"]
+        slides = f"s3://{buckets['SlidesBucket']}/scans" if name == "Ingest" else "/mnt/slides"
+        assert variables["VSV_PYRAMID_SLIDES"] == slides
+        callers = json.loads(client.get_policy(FunctionName=ingesting[name])["Policy"])["Statement"]
+        assert {one["Principal"]["Service"] for one in callers} == {"events.amazonaws.com"}
+    source = client.get_event_source_mapping(UUID=ingesting["IngestSource"])
+    assert source["BatchSize"] == 1
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_rules(ministack: StandIn, ingesting: Made) -> None:
+    events, sqs = ministack.client("events"), ministack.client("sqs")
+    arns = {
+        name: sqs.get_queue_attributes(QueueUrl=ingesting[name], AttributeNames=["QueueArn"])[
+            "Attributes"
+        ]["QueueArn"]
+        for name in ("Slides", "Failures")
+    }
+    functions = {
+        name: ministack.client("lambda").get_function_configuration(FunctionName=ingesting[name])[
+            "FunctionArn"
+        ]
+        for name in ("Ingest", "Scanner")
+    }
+    targets = {}
+    for rule in ("SlideRule", "AuditRule", "ScanRule", "DataSyncRule", "JobFailedRule"):
+        name = ingesting[rule].rpartition("/")[2]
+        (targets[rule],) = events.list_targets_by_rule(Rule=name)["Targets"]
+    assert {rule: target["Arn"] for rule, target in targets.items()} == {
+        "SlideRule": arns["Slides"],
+        "AuditRule": functions["Ingest"],
+        "ScanRule": functions["Scanner"],
+        "DataSyncRule": functions["Scanner"],
+        "JobFailedRule": arns["Failures"],
+    }
+    assert json.loads(targets["AuditRule"]["Input"]) == {"audit": True}
+    name = ingesting["ScanRule"].rpartition("/")[2]
+    assert events.describe_rule(Name=name)["ScheduleExpression"] == "rate(5 minutes)"
+
+
+def test_alarms(ministack: StandIn, ingesting: Made) -> None:
+    names = [ingesting[name] for name in ("FailuresAlarm", "JobFailedAlarm", "WaitingAlarm")]
+    found = ministack.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    assert {(one["Namespace"], one["MetricName"], one["Threshold"]) for one in found} == {
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0),
+        ("AWS/Events", "MatchedEvents", 0),
+        ("vsv-pyramid", "OldestWaitingHours", 4),
+    }
+    assert all(one["AlarmActions"] == [ingesting["Topic"]] for one in found)
+    subscriptions = ministack.client("sns").list_subscriptions_by_topic(
+        TopicArn=ingesting["Topic"]
+    )["Subscriptions"]
+    assert [(one["Protocol"], one["Endpoint"]) for one in subscriptions] == [
+        ("email", "alarm@example.org")
+    ]
+
+
+def received(ministack: StandIn, queue: str, count: int, seconds: float = 30) -> list[Any]:
+    """The messages of a queue, as soon as there are so many of them."""
+    sqs, found = ministack.client("sqs"), []
+    end = time.monotonic() + seconds
+    while len(found) < count and time.monotonic() < end:
+        answer = sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=60
+        )
+        for message in answer.get("Messages", ()):
+            found.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def test_a_slide_comes_into_the_queue(
+    ministack: StandIn, ingesting: Made, buckets: dict[str, str]
+) -> None:
+    slides = ("scans/a.svs", "scans/B.SVS", "c d.Svs", "e.tif", "f.TIFF", "g.ndpi", "h.scn")
+    slides += ("i.svslide", "j.bif", "k.czi")
+    others = ("notes.txt", "svs", "a.svs.txt", "scans/a.svs/", "l.mrxs", "m.vms", "n.vmu", "o.jpeg")
+    s3 = ministack.client("s3")
+    # The last one tells that nothing else will come.
+    for key in (*others, *slides, "last.svs"):
+        s3.put_object(Bucket=buckets["SlidesBucket"], Key=key, Body=b"slide")
+    found = received(ministack, ingesting["Slides"], len(slides) + 1)
+    keys = [event["detail"]["object"]["key"] for event in found]
+    assert sorted(keys) == sorted((*slides, "last.svs"))
+    for event in found:
+        assert (event["source"], event["detail-type"]) == ("aws.s3", "Object Created")
+        assert event["detail"]["bucket"]["name"] == buckets["SlidesBucket"]
+
+
+# Nobody but AWS itself can put events of aws.batch, neither there nor here.
+@pytest.mark.parametrize(
+    ("rule", "source", "kind", "detail", "matches"),
+    [
+        ("JobFailedRule", "aws.batch", "Batch Job State Change", {"status": "FAILED"}, True),
+        ("JobFailedRule", "aws.batch", "Batch Job State Change", {"status": "SUCCEEDED"}, False),
+        (
+            "JobFailedRule",
+            "aws.batch",
+            "Batch Job State Change",
+            {"status": "FAILED", "jobQueue": "another"},
+            False,
+        ),
+        (
+            "DataSyncRule",
+            "aws.datasync",
+            "DataSync Task Execution State Change",
+            {"State": "SUCCESS"},
+            True,
+        ),
+        (
+            "DataSyncRule",
+            "aws.datasync",
+            "DataSync Task Execution State Change",
+            {"State": "LAUNCHING"},
+            False,
+        ),
+    ],
+)
+def test_what_a_rule_takes(
+    ministack: StandIn,
+    ingesting: Made,
+    rule: str,
+    source: str,
+    kind: str,
+    detail: dict[str, str],
+    matches: bool,
+) -> None:
+    events = ministack.client("events")
+    event = {
+        "id": "0",
+        "account": "123456789012",
+        "source": source,
+        "time": "2026-01-01T00:00:00Z",
+        "region": "us-east-1",
+        "resources": [],
+        "detail-type": kind,
+        "detail": {"jobQueue": EVERYTHING["ingest"]["QueueArn"]} | detail,
+    }
+    pattern = events.describe_rule(Name=ingesting[rule].rpartition("/")[2])["EventPattern"]
+    answer = events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))
+    assert answer["Result"] is matches

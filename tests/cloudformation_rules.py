@@ -1,0 +1,257 @@
+"""What every template has to keep to, beyond what linters know: a rule is a function of a stack's
+resources (functions resolved) that says, sentence by sentence, what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+Resources = Mapping[str, Any]
+Rule = Callable[[Resources], Iterator[str]]
+
+# https://docs.aws.amazon.com/batch/latest/userguide/fargate.html: MiB by vCPUs.
+FARGATE_MEMORY = {
+    "0.25": (512, 1024, 2048),
+    "0.5": range(1024, 4096 + 1, 1024),
+    "1": range(2048, 8192 + 1, 1024),
+    "2": range(4096, 16384 + 1, 1024),
+    "4": range(8192, 30720 + 1, 1024),
+    "8": range(16384, 61440 + 1, 4096),
+    "16": range(32768, 122880 + 1, 8192),
+}
+
+# Wildcards in what is allowed, each with its reason: (resource, action) where the resource is "*".
+EXPLAINED = {
+    ("ExecutionRole", "ecr:GetAuthorizationToken"): "the token is the account's",
+    **{
+        ("ScanRole", f"ec2:{action}"): "Lambda's own interfaces, of which none is there before"
+        for action in (
+            "AssignPrivateIpAddresses",
+            "CreateNetworkInterface",
+            "DeleteNetworkInterface",
+            "DescribeNetworkInterfaces",
+            "DescribeSubnets",
+            "UnassignPrivateIpAddresses",
+        )
+    },
+}
+
+
+def of_type(resources: Resources, *kinds: str) -> Iterator[tuple[str, Any]]:
+    """Names and properties."""
+    for name, resource in resources.items():
+        if resource["Type"] in kinds:
+            yield name, resource.get("Properties", {})
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(resources: Resources) -> Iterator[tuple[str, Any]]:
+    """Every statement of every policy there is, with the name of its resource."""
+    for name, resource in resources.items():
+        properties = resource.get("Properties", {})
+        documents = [
+            properties.get("PolicyDocument"),
+            properties.get("RepositoryPolicyText"),
+            properties.get("AssumeRolePolicyDocument"),
+            *(policy["PolicyDocument"] for policy in properties.get("Policies", ())),
+        ]
+        for document in filter(None, documents):
+            for statement in document["Statement"]:
+                yield name, statement
+
+
+def buckets_are_private(resources: Resources) -> Iterator[str]:
+    for name, bucket in of_type(resources, "AWS::S3::Bucket"):
+        block = bucket.get("PublicAccessBlockConfiguration", {})
+        if len(block) != 4 or not all(value is True for value in block.values()):
+            yield f"{name} does not block all public access"
+        if "AccessControl" in bucket or "WebsiteConfiguration" in bucket:
+            yield f"{name} has an ACL or is a website"
+        if not bucket.get("BucketEncryption"):
+            yield f"{name} is not encrypted"
+        rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        if not any("AbortIncompleteMultipartUpload" in rule for rule in rules):
+            yield f"{name} keeps aborted uploads"
+
+
+def policies_open_nothing_to_everybody(resources: Resources) -> Iterator[str]:
+    for name, statement in statements(resources):
+        principal = statement.get("Principal")
+        everybody = principal == "*" or (isinstance(principal, dict) and "*" in principal.values())
+        if everybody and statement["Effect"] != "Deny":
+            yield f"{name} allows {statement['Action']} to everybody"
+
+
+def buckets_and_queues_want_tls(resources: Resources) -> Iterator[str]:
+    for kind, policy_kind, key in (
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "Bucket"),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "Queues"),
+    ):
+        safe: set[str] = set()
+        for _, policy in of_type(resources, policy_kind):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if (
+                    statement["Effect"] == "Deny"
+                    and statement["Principal"] == "*"
+                    and statement["Action"] in ("s3:*", "sqs:*")
+                    and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+                ):
+                    safe.update(as_list(policy[key]))
+        for name, _ in of_type(resources, kind):
+            # The policy of the images' bucket is in cdn.yaml.
+            if f"<{name}>" not in safe and name != "Images":
+                yield f"{name} can be reached without TLS"
+
+
+def wildcards_are_explained(resources: Resources) -> Iterator[str]:
+    for name, statement in statements(resources):
+        if statement["Effect"] == "Deny":
+            continue
+        for action in as_list(statement["Action"]):
+            if "*" in action:
+                yield f"{name} allows {action}"
+            if "*" in as_list(statement.get("Resource")) and (name, action) not in EXPLAINED:
+                yield f"{name} allows {action} on everything"
+        if "NotAction" in statement or "NotResource" in statement:
+            yield f"{name} allows what it does not name"
+
+
+def objects_are_named_by_bucket(resources: Resources) -> Iterator[str]:
+    """S3: a bucket's name is always there, and only the converter's places in it."""
+    for name, statement in statements(resources):
+        for resource in as_list(statement.get("Resource", [])):
+            place = str(resource).removeprefix("arn:aws:s3:::")
+            if place != resource and (place.startswith("*") or place.count("*") > 1):
+                yield f"{name} names no bucket: {resource}"
+
+
+def what_is_kept(resources: Resources) -> Iterator[str]:
+    for name, resource in resources.items():
+        if resource["Type"] in ("AWS::S3::Bucket", "AWS::EFS::FileSystem"):
+            for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+                if resource.get(policy) != "Retain":
+                    yield f"{name} has no {policy} Retain"
+
+
+def queues_have_dead_letters(resources: Resources) -> Iterator[str]:
+    """Every queue that something is delivered to, and every target, but for the end of the line."""
+    dead = {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]
+        for _, queue in of_type(resources, "AWS::SQS::Queue")
+        if "RedrivePolicy" in queue
+    }
+    for name, queue in of_type(resources, "AWS::SQS::Queue"):
+        if "RedrivePolicy" not in queue and f"<{name}.Arn>" not in dead:
+            yield f"{name} has no dead letters"
+    for name, rule in of_type(resources, "AWS::Events::Rule"):
+        for target in rule["Targets"]:
+            if (
+                target["Arn"] not in dead
+                and target.get("DeadLetterConfig", {}).get("Arn") not in dead
+            ):
+                yield f"{name} has a target without dead letters"
+    for name, function in of_type(resources, "AWS::Lambda::Function"):
+        if function.get("DeadLetterConfig", {}).get("TargetArn") not in dead:
+            yield f"{name} has no dead letters"
+    for name, source in of_type(resources, "AWS::Lambda::EventSourceMapping"):
+        if source["EventSourceArn"] in dead:
+            yield f"{name} takes from the dead letters"
+
+
+def functions_within_limits(resources: Resources) -> Iterator[str]:
+    for name, function in of_type(resources, "AWS::Lambda::Function"):
+        if not 128 <= int(function["MemorySize"]) <= 10240:
+            yield f"{name} has a memory of {function['MemorySize']} MB"
+        if not 1 <= int(function["Timeout"]) <= 900:
+            yield f"{name} has a timeout of {function['Timeout']} s"
+        if not 512 <= int(function["EphemeralStorage"]["Size"]) <= 10240:
+            yield f"{name} has {function['EphemeralStorage']['Size']} MB of /tmp"
+
+
+def queues_wait_for_their_function(resources: Resources) -> Iterator[str]:
+    """Six times the function's timeout, or a message comes again while it is worked on."""
+    for name, source in of_type(resources, "AWS::Lambda::EventSourceMapping"):
+        queue = resources[source["EventSourceArn"].strip("<>").partition(".")[0]]["Properties"]
+        function = resources[source["FunctionName"].strip("<>")]["Properties"]
+        if int(queue["VisibilityTimeout"]) < 6 * int(function["Timeout"]):
+            yield f"{name} has a visibility timeout of {queue['VisibilityTimeout']} s"
+        if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield f"{name} does not take single failures"
+
+
+def jobs_within_limits(resources: Resources) -> Iterator[str]:
+    for name, job in of_type(resources, "AWS::Batch::JobDefinition"):
+        if not 1 <= int(job["RetryStrategy"]["Attempts"]) <= 10:
+            yield f"{name} has {job['RetryStrategy']['Attempts']} attempts"
+        rules = job["RetryStrategy"].get("EvaluateOnExit", [])
+        if len(rules) > 5:
+            yield f"{name} has {len(rules)} rules for exit codes"
+        exits = {rule["OnExitCode"] for rule in rules if rule["Action"] == "EXIT"}
+        if exits != {"1", "2", "65"} or any(rule["Action"] != "EXIT" for rule in rules):
+            yield f"{name} does not end at exit codes 1, 2 and 65 only"
+        container = job["ContainerProperties"]
+        needs = {one["Type"]: one["Value"] for one in container["ResourceRequirements"]}
+        if int(needs["MEMORY"]) not in FARGATE_MEMORY.get(needs["VCPU"], ()):
+            yield f"{name} has {needs['VCPU']} vCPUs with {needs['MEMORY']} MiB"
+        if not 21 <= int(container["EphemeralStorage"]["SizeInGiB"]) <= 200:
+            yield f"{name} has {container['EphemeralStorage']['SizeInGiB']} GiB of disk"
+
+
+def logs_end(resources: Resources) -> Iterator[str]:
+    for name, group in of_type(resources, "AWS::Logs::LogGroup"):
+        if "RetentionInDays" not in group:
+            yield f"{name} keeps logs for ever"
+
+
+def nothing_has_a_name(resources: Resources) -> Iterator[str]:
+    """Or there could be one stack to an account only."""
+    keys = {"BucketName", "QueueName", "TopicName", "RoleName", "ManagedPolicyName", "Name"}
+    keys |= {"FunctionName", "LogGroupName", "RepositoryName", "AlarmName"}
+    keys |= {"JobQueueName", "JobDefinitionName", "ComputeEnvironmentName"}
+    for name, resource in resources.items():
+        if resource["Type"] in ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping"):
+            continue
+        for key in sorted(keys):
+            value = resource.get("Properties", {}).get(key)
+            if value is not None and "stack" not in str(value):
+                yield f"{name} has the fixed {key} {value}"
+
+
+def nothing_lets_the_internet_in(resources: Resources) -> Iterator[str]:
+    for name, group in of_type(resources, "AWS::EC2::SecurityGroup"):
+        for rule in group.get("SecurityGroupIngress", ()):
+            if "CidrIp" in rule or "CidrIpv6" in rule:
+                yield f"{name} lets in {rule}"
+        if not group.get("SecurityGroupEgress"):
+            yield f"{name} lets everything out"
+
+
+def roles_are_one_services(resources: Resources) -> Iterator[str]:
+    for name, role in of_type(resources, "AWS::IAM::Role"):
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+            if statement["Principal"] not in (
+                {"Service": "lambda.amazonaws.com"},
+                {"Service": "ecs-tasks.amazonaws.com"},
+            ):
+                yield f"{name} can be taken by {statement['Principal']}"
+
+
+RULES: tuple[Rule, ...] = (
+    buckets_are_private,
+    policies_open_nothing_to_everybody,
+    buckets_and_queues_want_tls,
+    wildcards_are_explained,
+    objects_are_named_by_bucket,
+    what_is_kept,
+    queues_have_dead_letters,
+    functions_within_limits,
+    queues_wait_for_their_function,
+    jobs_within_limits,
+    logs_end,
+    nothing_has_a_name,
+    nothing_lets_the_internet_in,
+    roles_are_one_services,
+)

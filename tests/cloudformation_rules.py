@@ -23,6 +23,7 @@ FARGATE_MEMORY = {
 # Wildcards in what is allowed, each with its reason: (resource, action) where the resource is "*".
 EXPLAINED = {
     ("ExecutionRole", "ecr:GetAuthorizationToken"): "the token is the account's",
+    ("ScanRole", "batch:DescribeJobs"): "Batch knows no narrower resource for it",
     **{
         ("ScanRole", f"ec2:{action}"): "Lambda's own interfaces, of which none is there before"
         for action in (

@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
+from vsv_pyramid.slide.search import SLIDE_SUFFIXES
+
 Resources = Mapping[str, Any]
 Rule = Callable[[Resources], Iterator[str]]
 
@@ -240,7 +243,87 @@ def roles_are_one_services(resources: Resources) -> Iterator[str]:
                 yield f"{name} can be taken by {statement['Principal']}"
 
 
+def headers_are_those_of_serve(resources: Resources) -> Iterator[str]:
+    for name, headers in of_type(resources, "AWS::CloudFront::ResponseHeadersPolicy"):
+        security = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+        policy = security["ContentSecurityPolicy"]
+        if policy != {"ContentSecurityPolicy": CONTENT_SECURITY_POLICY, "Override": True}:
+            yield f"{name} has another Content-Security-Policy than vsv_pyramid/serve.py"
+        others = {"ContentTypeOptions", "StrictTransportSecurity", "ReferrerPolicy"}
+        if missing := others - security.keys():
+            yield f"{name} has no {missing.pop()}"
+
+
+def everything_is_cached_by_version(resources: Resources) -> Iterator[str]:
+    for name, policy in of_type(resources, "AWS::CloudFront::CachePolicy"):
+        config = policy["CachePolicyConfig"]
+        key = config["ParametersInCacheKeyAndForwardedToOrigin"]
+        if key["QueryStringsConfig"] != {"QueryStringBehavior": "whitelist", "QueryStrings": ["v"]}:
+            yield f"{name} has not v, and nothing else of the query, in its key"
+        if (config["MinTTL"], config["MaxTTL"]) != (0, 31536000):
+            yield f"{name} keeps what is not to be kept, or not what is"
+
+
+def images_want_signatures(resources: Resources) -> Iterator[str]:
+    """Where there is a key; and what wants none cannot reach them."""
+    for name, distribution in of_type(resources, "AWS::CloudFront::Distribution"):
+        config = distribution["DistributionConfig"]
+        behaviours = {one["PathPattern"]: one for one in config["CacheBehaviors"]}
+        if "<KeyGroup>" not in behaviours["/images/*"].get("TrustedKeyGroups", ["<KeyGroup>"]):
+            yield f"{name} takes other signatures"
+        if "KeyGroup" in resources and "TrustedKeyGroups" not in behaviours["/images/*"]:
+            yield f"{name} gives images to everybody"
+        paths = {one["Id"]: one["OriginPath"] for one in config["Origins"]}
+        default = config["DefaultCacheBehavior"]["TargetOriginId"]
+        if not paths[default].endswith("/viewer"):
+            yield f"{name} can be asked for images by another path"
+        if behaviours.keys() != {"/images/*", "/viewer/*"}:
+            yield f"{name} has a path that is not known"
+
+
+def jobs_get_what_the_worker_reads(resources: Resources) -> Iterator[str]:
+    for name, job in of_type(resources, "AWS::Batch::JobDefinition"):
+        container = job["ContainerProperties"]
+        names = {one["Name"] for one in container["Environment"]}
+        if names != {"VSV_PYRAMID_DESTINATION", "VSV_PYRAMID_OPTIONS"}:
+            yield f"{name} has the environment {sorted(names)}"
+        if container["Command"] != ["Ref::place"]:
+            yield f"{name} has the command {container['Command']}"
+
+
+def functions_get_what_the_handlers_read(resources: Resources) -> Iterator[str]:
+    wanted = {"SLIDES", "DESTINATION", "OPTIONS", "QUEUE", "JOB_DEFINITION", "FAILURES"}
+    for name, function in of_type(resources, "AWS::Lambda::Function"):
+        names = function["Environment"]["Variables"].keys()
+        if names != {f"VSV_PYRAMID_{one}" for one in wanted}:
+            yield f"{name} has the environment {sorted(names)}"
+        if function["ImageConfig"]["Command"][0] not in (
+            "lambda_handler.ingest",
+            "lambda_handler.scan",
+        ):
+            yield f"{name} has the command {function['ImageConfig']['Command']}"
+
+
+def every_slide_is_taken(resources: Resources) -> Iterator[str]:
+    """Of one file: slides of several are not fetched from S3."""
+    wanted = SLIDE_SUFFIXES - {".mrxs", ".vms", ".vmu"}
+    for name, rule in of_type(resources, "AWS::Events::Rule"):
+        pattern = rule.get("EventPattern", {})
+        if pattern.get("source") == ["aws.s3"]:
+            taken = {
+                one["suffix"]["equals-ignore-case"] for one in pattern["detail"]["object"]["key"]
+            }
+            for suffix in sorted(taken ^ wanted):
+                yield f"{name} is wrong about {suffix}"
+
+
 RULES: tuple[Rule, ...] = (
+    headers_are_those_of_serve,
+    everything_is_cached_by_version,
+    images_want_signatures,
+    jobs_get_what_the_worker_reads,
+    functions_get_what_the_handlers_read,
+    every_slide_is_taken,
     buckets_are_private,
     policies_open_nothing_to_everybody,
     buckets_and_queues_want_tls,

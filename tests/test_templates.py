@@ -16,7 +16,6 @@ from tests import cloudformation
 from tests import cloudformation_rules as rules
 from tests.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.cloudformation_rules import RULES, Rule
-from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
 
 LINTERS = Path(__file__).parent.parent / ".cache/aws-lint/bin"
 
@@ -207,6 +206,9 @@ def grow(path: str, value: object) -> Defect:
 
 
 JOB = "JobDefinition/Properties"
+CDN = "Distribution/Properties/DistributionConfig"
+SECURITY = "Headers/Properties/ResponseHeadersPolicyConfig/SecurityHeadersConfig"
+CACHED = "CachePolicy/Properties/CachePolicyConfig"
 CONVERT = "ConvertPolicy/Properties/PolicyDocument/Statement"
 DEFECTS: list[tuple[Rule, str, Defect, str]] = [
     (
@@ -464,6 +466,96 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         put("JobRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal", {"AWS": "1"}),
         "JobRole can be taken by {'AWS': '1'}",
     ),
+    (
+        rules.headers_are_those_of_serve,
+        "cdn",
+        put(f"{SECURITY}/ContentSecurityPolicy/ContentSecurityPolicy", "default-src 'self'"),
+        "Headers has another Content-Security-Policy than vsv_pyramid/serve.py",
+    ),
+    (
+        rules.headers_are_those_of_serve,
+        "cdn",
+        drop(f"{SECURITY}/ReferrerPolicy"),
+        "Headers has no ReferrerPolicy",
+    ),
+    (
+        rules.everything_is_cached_by_version,
+        "cdn",
+        grow(
+            f"{CACHED}/ParametersInCacheKeyAndForwardedToOrigin/QueryStringsConfig/QueryStrings",
+            "x",
+        ),
+        "CachePolicy has not v, and nothing else of the query, in its key",
+    ),
+    (
+        rules.everything_is_cached_by_version,
+        "cdn",
+        put(f"{CACHED}/MinTTL", 1),
+        "CachePolicy keeps what is not to be kept, or not what is",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        drop(f"{CDN}/CacheBehaviors/0/TrustedKeyGroups"),
+        "Distribution gives images to everybody",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        put(f"{CDN}/CacheBehaviors/0/TrustedKeyGroups", ["another"]),
+        "Distribution takes other signatures",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        put(f"{CDN}/DefaultCacheBehavior/TargetOriginId", "bucket"),
+        "Distribution can be asked for images by another path",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        grow(f"{CDN}/CacheBehaviors", {"PathPattern": "/i*"}),
+        "Distribution has a path that is not known",
+    ),
+    (
+        rules.jobs_get_what_the_worker_reads,
+        "compute",
+        drop(f"{JOB}/ContainerProperties/Environment/1"),
+        "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION']",
+    ),
+    (
+        rules.jobs_get_what_the_worker_reads,
+        "compute",
+        put(f"{JOB}/ContainerProperties/Command", ["place"]),
+        "JobDefinition has the command ['place']",
+    ),
+    (
+        rules.functions_get_what_the_handlers_read,
+        "ingest",
+        put("Scanner/Properties/Environment/Variables", {"VSV_PYRAMID_QUEUE": "queue"}),
+        "Scanner has the environment ['VSV_PYRAMID_QUEUE']",
+    ),
+    (
+        rules.functions_get_what_the_handlers_read,
+        "ingest",
+        put("Ingest/Properties/ImageConfig/Command", ["ingest"]),
+        "Ingest has the command ['ingest']",
+    ),
+    (
+        rules.every_slide_is_taken,
+        "ingest",
+        drop("SlideRule/Properties/EventPattern/detail/object/key/0"),
+        "SlideRule is wrong about .svs",
+    ),
+    (
+        rules.every_slide_is_taken,
+        "ingest",
+        grow(
+            "SlideRule/Properties/EventPattern/detail/object/key",
+            {"suffix": {"equals-ignore-case": ".mrxs"}},
+        ),
+        "SlideRule is wrong about .mrxs",
+    ),
 ]
 
 
@@ -500,15 +592,6 @@ def test_parameters_allow_what_fargate_does(name: str) -> None:
 
 
 # What others rely on
-
-
-def test_the_policy_is_that_of_serve() -> None:
-    made = cloudformation.resources(cloudformation.load("cdn"), REQUIRED["cdn"])
-    config = made["Headers"]["Properties"]["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
-    assert config["ContentSecurityPolicy"] == {
-        "ContentSecurityPolicy": CONTENT_SECURITY_POLICY,
-        "Override": True,
-    }
 
 
 @pytest.mark.parametrize(
@@ -654,3 +737,23 @@ def test_every_parameter_is_used_and_described() -> None:
             if name == "main":
                 assert facts["Description"], parameter
                 assert f"| `{parameter}` |" in (FOLDER / "README.md").read_text(), parameter
+
+
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_what_there_is() -> None:
+    main = cloudformation.load("main")
+    outputs = set(re.findall(r"\$\(output (\w+)\)", README.replace("\n", " ")))
+    assert len(outputs) > 6
+    assert outputs <= main["Outputs"].keys()
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+    given = set(re.findall(r"\b([A-Z]\w+)=[^=]", blocks)) - {"TEMPLATES", "REPOSITORY", "TAG"}
+    given -= {"AWS_REGION"}
+    assert given
+    assert given <= main["Parameters"].keys()
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", README, re.MULTILINE))
+    assert main["Parameters"].keys() <= table.keys()
+    for name, parameter in main["Parameters"].items():
+        if parameter["Default"] != "":
+            assert table[name].strip("`") == str(parameter["Default"]), name

@@ -165,7 +165,7 @@ endef
 # Other kernels are built and run in a copy: the one in the sources stays as it is.
 define copy-sources
 rm -rf $(1) && mkdir -p $(1)
-cp -R .ci batch vsv_pyramid tests docs *.py *.cfg *.toml *.json *.md *.in Makefile LICENSE $(1)
+cp -R .ci .dockerignore batch cloudformation vsv_pyramid tests docs *.py *.cfg *.toml *.json *.md *.in Makefile LICENSE $(1)
 rm -f $(1)/vsv_pyramid/jpeg/*.so
 endef
 build-kernel = "$(CURDIR)/$(BIN)/python" setup.py --quiet build_ext --inplace

@@ -8,13 +8,14 @@ from __future__ import annotations
 from vsv_pyramid import costs
 
 GIGAPIXELS = 4.0  # of a slide: 15 x 15 mm at 40x
-DAY = 24 * 3600
 SCANNING_HOURS = 8  # of a day, in which all of its slides arrive
 DAYS = 250  # of a year, on which there is scanning
 
 # US dollars, us-east-1: an alarm and a GB in ECR by the month, a Lambda's GB second.
 ALARM_DOLLARS, IMAGE_GB_DOLLARS, LAMBDA_GB_SECOND_DOLLARS = 0.10, 0.10, 0.0000166667
-ALARMS, IMAGE_GB, LAMBDA_GB, LAMBDA_VCPUS = 3, 0.2, 3.538 * 1000 / 1024, 2
+ENDPOINT_DOLLARS = 0.01 * 24 * 365 / 12  # an interface endpoint, a month
+ALARMS, ENDPOINTS, IMAGE_GB = 3, 2, 0.2
+LAMBDA_GB, LAMBDA_VCPUS = 3008 / 1024, 3008 / 1769
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -79,6 +80,7 @@ def idle() -> str:
     rows = [
         [f"{ALARMS} alarms", f"${ALARMS * ALARM_DOLLARS:.2f}"],
         ["the image in ECR", f"${IMAGE_GB * IMAGE_GB_DOLLARS:.2f}"],
+        [f"with EFS: {ENDPOINTS} endpoints", f"${ENDPOINTS * ENDPOINT_DOLLARS:.2f}"],
         ["queues, functions, Batch, CloudFront", "$0.00"],
     ]
     return table(["idle, a month", "dollars"], rows)

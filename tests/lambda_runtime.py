@@ -23,6 +23,7 @@ from tests.s3_server import HOST
 FOLDER = Path(__file__).parent.parent / "batch"
 _VERSION = "/2018-06-01/runtime"
 _SECONDS = 120.0
+_SANITIZERS = ("LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS", "PYTHONMALLOC")
 
 
 class FunctionError(Exception):
@@ -98,6 +99,7 @@ def running(handler: str, environment: Mapping[str, str]) -> Iterator[Function]:
         [sys.executable, "-m", "awslambdaric", handler],
         cwd=FOLDER,
         env={
+            **{name: os.environ[name] for name in _SANITIZERS if name in os.environ},
             "PATH": os.defpath,
             "PYTHONPATH": str(FOLDER.parent),
             "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{function.server.server_port}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -194,3 +196,10 @@ class TestCommand:
         outcome = run("submit", *words)
         assert outcome.code == 2
         assert_one_sentence(outcome.err, sentence)
+
+
+def test_the_costs_are_those_of_the_script() -> None:
+    folder = Path(__file__).parent.parent / "cloudformation"
+    command = [sys.executable, str(folder / "costs.py")]
+    made = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert made in (folder / "README.md").read_text(encoding="utf-8")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from pathlib import PurePosixPath
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -34,6 +37,18 @@ def test_what_is_copied_is_there(source: str) -> None:
     assert (ROOT / source).exists()
     allowed = [pattern[1:] for pattern in IGNORED if pattern.startswith("!")]
     assert any(fnmatch.fnmatch(source, pattern) for pattern in allowed)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make package needs make")
+def test_the_package_has_it_all(tmp_path: Path) -> None:
+    command = ["make", "--silent", "package", f"PACKAGE={tmp_path / 'aws'}"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    templates = {path.name for path in (ROOT / "cloudformation").glob("*.yaml")}
+    assert {path.name for path in (tmp_path / "aws").iterdir()} == templates | {"image.tar.gz"}
+    with tarfile.open(tmp_path / "aws/image.tar.gz") as packed:
+        names = set(packed.getnames())
+    assert {*sources(), "batch/Dockerfile"} <= names
+    assert not [name for name in names if name.endswith(".so") or "vendor" in name]
 
 
 def test_nothing_but_the_build_is_copied_over() -> None:

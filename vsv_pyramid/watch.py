@@ -124,7 +124,7 @@ class Watch:
         self._notes: dict[Path, Note] = {}
         self._under_way: set[Path] = set()
         self._told: set[Path] = set()
-        self._asked = 0.0
+        self._asked = float("-inf")
         self.failures = 0
 
     def run(self, *, once: bool = False, retry: bool = False) -> None:

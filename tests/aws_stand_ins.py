@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -90,6 +91,8 @@ def moto() -> Iterator[StandIn]:
 def ministack() -> Iterator[StandIn]:
     (port,) = free_ports(1)
     environment = {
+        # Node.js, which the function of CloudFront runs in, may be only that of the tests' venv.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "BIND_HOST": HOST,
         "MINISTACK_HOST": HOST,
         "GATEWAY_PORT": str(port),

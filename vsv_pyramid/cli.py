@@ -254,7 +254,8 @@ def convert_command(
 
 def options_of(words: Sequence[str]) -> ConvertOptions:
     """The options that these words are on the command line of `convert`. Raises ClickException."""
-    values = convert_command.make_context("convert", ["-", *words]).params
+    group = click.Context(commands, **commands.context_settings)
+    values = convert_command.make_context("convert", ["-", *words], parent=group).params
     names = {field.name for field in dataclasses.fields(ConvertOptions)}
     names |= {field.name for field in dataclasses.fields(S3Options)}
     given = {name: value for name, value in values.items() if name in names and value is not None}

@@ -22,13 +22,7 @@ from urllib.parse import unquote_plus
 from vsv_pyramid import aws, costs, submit
 from vsv_pyramid.cli import options_of
 from vsv_pyramid.convert import Progress, convert
-from vsv_pyramid.errors import (
-    EXIT_BAD_SLIDE,
-    EXIT_FAILED,
-    EXIT_WRONG_USE,
-    SlideAccessError,
-    VsvPyramidError,
-)
+from vsv_pyramid.errors import HOPELESS, SlideAccessError, VsvPyramidError, exit_code
 from vsv_pyramid.jobs import Queue
 from vsv_pyramid.reports import Events
 from vsv_pyramid.slide.search import is_slide
@@ -36,7 +30,6 @@ from vsv_pyramid.slide.source import SPARE_BYTES, extent, is_one_file
 from vsv_pyramid.store import open_store
 from vsv_pyramid.watch import Handed, Stopped, Watch
 
-_HOPELESS = (EXIT_BAD_SLIDE, EXIT_WRONG_USE)
 _MEGABYTES_A_VCPU = 1769  # of a function's memory
 _MOST_VCPUS = 6
 _LAST_SECONDS = 60.0  # of the function's time, in which nothing is begun
@@ -68,7 +61,7 @@ def ingest(event: Event, context: Any) -> dict[str, Any] | None:
         try:
             function.take(json.loads(record["body"]))
         except Exception as exc:  # of one message; SQS gives it once more, or to the failures
-            function.say.failed(record["messageId"], _as_ours(exc), EXIT_FAILED)
+            function.say.failed(record["messageId"], _told(exc), exit_code(exc))
             again.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": again}
 
@@ -109,7 +102,8 @@ class _Function:
             environment["VSV_PYRAMID_JOB_DEFINITION"],
         )
         words = shlex.split(environment.get("VSV_PYRAMID_OPTIONS", ""))
-        self._options = options_of([*words, "--update"])
+        # Another invocation may be at a slide's former state, and would not see the present one.
+        self._options = options_of([*words, "--update", "--if-busy", "wait"])
 
     @cached_property
     def _queue(self) -> Queue:
@@ -126,7 +120,7 @@ class _Function:
             except SlideAccessError as exc:  # it was removed, or moved, since
                 self.say.failed(url, exc, exc.exit_code)
             except VsvPyramidError as exc:
-                if exc.exit_code not in _HOPELESS:
+                if exc.exit_code not in HOPELESS:
                     raise
                 self._failed(url, exc, exc.exit_code)
 
@@ -135,7 +129,7 @@ class _Function:
             return self._hand_on(str(path), extent(path)[0])
 
         def failed(path: Path, exc: VsvPyramidError | OSError, code: int) -> None:
-            if code in _HOPELESS:
+            if code in HOPELESS:
                 self._failed(str(path), exc, code)
             else:
                 self.say.failed(str(path), exc, code)
@@ -189,7 +183,7 @@ class _Function:
 
             summary = convert(place, self._destination, self._options, progress=tick)
         self.say.done(summary)
-        return Handed(busy=summary.status == "busy")
+        return Handed()
 
     def _left(self) -> float:
         """Seconds in which something may still be begun, or gone on with."""
@@ -210,6 +204,8 @@ class _Function:
         queue.send_message(QueueUrl=self._failures, MessageBody=json.dumps(body))
 
 
-def _as_ours(exc: Exception) -> VsvPyramidError | OSError:
-    known = isinstance(exc, (VsvPyramidError, OSError))
-    return exc if known else VsvPyramidError(f"{type(exc).__name__}: {exc}")  # type: ignore[return-value]
+def _told(exc: Exception) -> VsvPyramidError | OSError:
+    """The error itself, or, of a defect, what kind it is."""
+    if isinstance(exc, (VsvPyramidError, OSError)):
+        return exc
+    return VsvPyramidError(f"{type(exc).__name__}: {exc}")

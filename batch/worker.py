@@ -15,38 +15,44 @@ import sys
 from typing import NoReturn
 
 from vsv_pyramid.cli import main
-from vsv_pyramid.errors import EXIT_WRONG_USE, VsvPyramidError
+from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.submit import manifest_line
 
 
-def arguments(place: str) -> list[str]:
-    """The command line that converts the slide there.
+def arguments(words: list[str]) -> list[str]:
+    """The command line that converts the slide at the one place given. Raises OptionError.
 
     It waits for another worker: that may be dead, and this the attempt which is to go on.
     """
+    if len(words) != 1:
+        raise OptionError("worker.py takes one place: a slide, or an array job's manifest")
+    (slide,) = words
     index = os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX")
-    slide = place if index is None else manifest_line(place, int(index))
+    if index is not None:
+        if not index.isdecimal():
+            raise OptionError(f"AWS_BATCH_JOB_ARRAY_INDEX={index} is no number; Batch sets it")
+        slide = manifest_line(slide, int(index))
+    destination = os.environ.get("VSV_PYRAMID_DESTINATION")
+    if not destination:
+        raise OptionError("VSV_PYRAMID_DESTINATION is not set; give s3://bucket/prefix")
+    try:
+        options = shlex.split(os.environ.get("VSV_PYRAMID_OPTIONS", ""))
+    except ValueError as exc:
+        raise OptionError(f"VSV_PYRAMID_OPTIONS: {exc}; write it as on a command line") from exc
     return [
-        *("convert", slide, "--to", os.environ["VSV_PYRAMID_DESTINATION"]),
+        *("convert", slide, "--to", destination),
         *("--update", "--if-busy", "wait", "--log-format", "json"),
-        *shlex.split(os.environ.get("VSV_PYRAMID_OPTIONS", "")),
+        *options,
     ]
 
 
 def work(words: list[str]) -> NoReturn:
     try:
-        (place,) = words
-        command = arguments(place)
+        command = arguments(words)
     except VsvPyramidError as exc:
-        sys.exit(_ended(f"Error: {exc}", exc.exit_code))
-    except (KeyError, ValueError) as exc:
-        sys.exit(_ended(f"Error: worker.py: {exc!r}; {__doc__}", EXIT_WRONG_USE))
+        print(f"Error: {exc}", file=sys.stderr)
+        sys.exit(exc.exit_code)
     main(command)
-
-
-def _ended(sentence: str, code: int) -> int:
-    print(sentence, file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

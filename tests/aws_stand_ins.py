@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.s3_server import HOST, free_ports
 
@@ -37,8 +38,9 @@ class StandIn:
     url: str
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]
+        connect: Callable[..., Any] = boto3.client
+        return connect(
+            service,
             endpoint_url=self.url,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
@@ -135,7 +137,7 @@ def _wait_for(started: StandIn, process: subprocess.Popen[bytes], log: Path) -> 
         try:
             started.client("sts").get_caller_identity()
             return
-        except Exception:
+        except (BotoCoreError, ClientError):
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ from tests import lambda_runtime
 from tests.conftest import Outcome
 from tests.s3_proxy import Proxy, slow
 from tests.s3_server import Place
+from tests.test_watch import until
 from vsv_pyramid import aws, costs, watch
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError, StoreUnavailable
+from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
 
 WORKER = Path(worker.__file__)
@@ -200,6 +204,19 @@ class TestIngest:
         lambda_handler.ingest(object_created(uploaded), Context())
         document = json.loads(place.get("to/images/170782/slide.json")["Body"].read())
         assert (document["width"], document["height"]) == (1501, 1103)
+
+    def test_it_waits_for_another_that_is_at_the_slide(
+        self, uploaded: str, place: Place, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Who is at it may have read the slide as it was before the event."""
+        store = open_store(f"{place}/to")
+        with ThreadPoolExecutor() as pool:
+            with store.exclusive("images/170782"):
+                second = pool.submit(lambda_handler.ingest, object_created(uploaded), Context())
+                until(lambda: "another process writes it" in caplog.text or second.done())
+                assert not second.done()
+            second.result()
+        assert "to/images/170782/DeepZoom.dzi" in place.objects()
 
     def test_a_large_slide_is_handed_to_batch(self, uploaded: str, jobs: Jobs) -> None:
         event = messages(object_created(uploaded, size=10**12))
@@ -391,8 +408,9 @@ class TestWorker:
     def test_wrong_use(self, words: tuple[str, ...], environment: dict[str, str]) -> None:
         outcome = self.run(*words, **environment)
         assert outcome.code == 2
-        assert "Error: " in outcome.err
+        assert len(re.findall("^Error: ", outcome.err, re.MULTILINE)) == 1
         assert "Traceback" not in outcome.err
+        assert outcome.err.splitlines()[-1].startswith("Error: ")
 
     def test_without_a_destination(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(DESTINATION)
@@ -409,10 +427,7 @@ class TestWorker:
         environment = os.environ | {"VSV_PYRAMID_OPTIONS": " ".join(words)}
         command = [sys.executable, str(WORKER), f"s3://images/{uploaded}"]
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-        end = time.monotonic() + 60
-        while not any(key.endswith(".jpeg") for key in place.objects()):
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        until(lambda: any(key.endswith(".jpeg") for key in place.objects()))
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
         assert process.returncode == 143
@@ -427,9 +442,9 @@ class TestWorker:
 
 
 def test_a_defect_names_its_kind() -> None:
-    assert "KeyError" in str(lambda_handler._as_ours(KeyError("a")))
+    assert "KeyError" in str(lambda_handler._told(KeyError("a")))
     error = SlideError("a.svs", "bad")
-    assert lambda_handler._as_ours(error) is error
+    assert lambda_handler._told(error) is error
 
 
 def test_as_lambda_runs_it(uploaded: str, place: Place) -> None:

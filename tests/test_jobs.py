@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import aws_stand_ins
 from tests.aws_stand_ins import StandIn
+from tests.conftest import Run
 from vsv_pyramid import aws, jobs
 from vsv_pyramid.errors import QueueError, QueueUnavailable
 from vsv_pyramid.jobs import Queue
@@ -105,6 +108,26 @@ def test_why_a_job_failed(batch: StandIn, queue: Queue) -> None:
     said = "its job failed: Essential container in task exited, none, exit code 65"
     assert jobs.reason(failed) == said
     assert jobs.reason({"status": "SUCCEEDED"}) is None
+
+
+def test_a_watched_folder(
+    batch: StandIn, queue: Queue, run: Run, small_slide: Path, tmp_path: Path
+) -> None:
+    """Submitted once, however often it is looked at, by its path as the jobs see it."""
+    deep = tmp_path / "in/deep"
+    deep.mkdir(parents=True)
+    shutil.copy(small_slide, deep / "a.svs")
+    words = ("watch", tmp_path / "in", "--to", "out", "--once", "--interval", "0.2")
+    submitting = ("--submit", "slides", "--job-definition", "convert", "--seen-as", "/mnt/slides/")
+    outcome = run(*words, *submitting)
+    assert (outcome.code, outcome.err) == (0, "")
+    job = outcome.out.split()[-1]
+    (made,) = batch.client("batch").describe_jobs(jobs=[job])["jobs"]
+    assert made["parameters"] == {"place": "/mnt/slides/deep/a.svs"}
+    (note,) = Path("out/.watch").iterdir()
+    assert json.loads(note.read_text())["job"] == job
+    again = run(*words, *submitting)
+    assert (again.code, again.out, again.err) == (0, "", "")
 
 
 def test_a_queue_that_is_not_there(queue: Queue) -> None:

@@ -36,12 +36,11 @@ class Cloud:
     tried: Counter[str] = field(default_factory=Counter)
     jobs: deque[str] = field(default_factory=deque)
     under_way: set[str] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Condition = field(default_factory=threading.Condition)
 
     def convert(self, slide: str, *_: object, progress: object = None) -> Summary:
         with self.lock:
-            if slide in self.under_way:
-                return Summary(slide, "", "busy", "")
+            self.lock.wait_for(lambda: slide not in self.under_way)
             if slide in self.converted:
                 return Summary(slide, "", "skipped", "")
             self.under_way.add(slide)
@@ -57,6 +56,7 @@ class Cloud:
         finally:
             with self.lock:
                 self.under_way.remove(slide)
+                self.lock.notify_all()
 
     def submit(self, place: str) -> str:
         self.jobs.append(place)

@@ -85,6 +85,11 @@ def test_an_entry_that_does_not_say_of_what_it_is_counts(scans: str, place: Plac
     assert (keys(found), found.published) == (["b/c.SVS", "b/d.tif"], 1)
 
 
+def test_one_slide(scans: str, place: Place) -> None:
+    found = backlog(f"{scans}/b/c.SVS", f"{place}/to")
+    assert (keys(found), found.refused) == (["b/c.SVS"], ())
+
+
 def test_a_folder_without_slides(place: Place) -> None:
     assert backlog(f"{place}/none", f"{place}/to").slides == ()
 
@@ -162,6 +167,11 @@ class TestCommand:
         assert outcome.out.startswith(f"{scans}: 3 waiting, 0 published; about 0.00 gigapixels")
         assert outcome.err.count("Warning: ") == 3
         assert not [key for key in place.objects() if key.startswith("to/")]
+
+    def test_without_slides(self, run: Run, place: Place) -> None:
+        outcome = run("submit", f"{place}/typo", "--to", f"{place}/to", "--dry-run")
+        assert outcome.code == 1
+        assert_one_sentence(outcome.err, f"{place}/typo", "check the bucket")
 
     def test_as_json(self, run: Run, scans: str, place: Place) -> None:
         outcome = run("submit", scans, "--to", f"{place}/to", "--dry-run", "--json")

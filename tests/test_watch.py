@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -89,7 +90,6 @@ class Watched:
             self.looks += 1
             return looks()
 
-        started._looks = counted  # type: ignore[assignment, method-assign]
         raised: list[BaseException] = []
 
         def run() -> None:
@@ -98,14 +98,15 @@ class Watched:
             except BaseException as exc:
                 raised.append(exc)
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield started
-        finally:
-            stop.set()
-            started._wake.set()
-            thread.join(PATIENCE)
+        with mock.patch.object(started, "_looks", counted):
+            thread = threading.Thread(target=run)
+            thread.start()
+            try:
+                yield started
+            finally:
+                stop.set()
+                started._wake.set()
+                thread.join(PATIENCE)
         if raised:
             raise raised[0]
         assert not thread.is_alive()
@@ -279,6 +280,17 @@ def test_a_defect_of_the_program_does_not_stop_the_others(watched: Watched) -> N
     assert "oops" in note["reason"]
 
 
+def test_what_cannot_even_be_told_is_logged(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.put("a.svs")
+    with (
+        watched.running(Failing(watched, bad)) as started,
+        mock.patch.object(started, "_failed", side_effect=ZeroDivisionError("no queue")),
+    ):
+        until(lambda: "ZeroDivisionError: no queue" in caplog.text)
+
+
 class TestSetAside:
     @pytest.fixture(autouse=True)
     def set_aside(self, watched: Watched) -> None:
@@ -444,6 +456,21 @@ class TestJobs:
             watched.after_looks()
         assert watched.handed == ["a.svs"]
 
+    def test_the_end_of_a_job_that_another_replaced_says_nothing(self, watched: Watched) -> None:
+        watched.put("a.svs")
+        with self.running(watched) as started:
+            until(watched.notes)
+            path = watched.folder / "a.svs"
+            before = started._notes[path]
+
+            def replaced(jobs: list[str]) -> dict[str, str | None]:
+                started._notes[path] = replace(before, job="another")
+                return {job: "exit code 65" for job in jobs if job == "job-a"}
+
+            with mock.patch.object(started, "_ended", replaced):
+                watched.after_looks()
+            assert not watched.failures
+
     def test_one_that_failed_sets_the_slide_aside(self, watched: Watched) -> None:
         watched.put("a.svs")
         with self.running(watched):
@@ -506,6 +533,17 @@ class TestCommand:
             assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
             document = json.loads(Path("out/images/a/slide.json").read_text())
             assert [document["width"], document["height"]] == size
+
+    def test_what_another_process_is_at_is_left(
+        self, run: Run, small_slide: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        shutil.copy(small_slide, folder / "a.svs")
+        with open_store("out").replacing("images/a"):
+            outcome = run("watch", folder, "--to", "out", "--once", "--interval", "0.2")
+        assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+        assert not Path("out/images/a/DeepZoom.dzi").exists()
 
     def test_as_json(self, run: Run, small_slide: Path, tmp_path: Path) -> None:
         folder = tmp_path / "in"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
@@ -82,13 +82,13 @@ def parse_url(text: str) -> S3Url:
     return S3Url(url.netloc, key)
 
 
-def client(service: str, place: object, *, attempts: int = 2) -> Any:
+def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2) -> Any:
     """boto3's client of a service, for what is not about objects. Raises StoreError as Account."""
     config = botocore.config.Config(
         retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=10, read_timeout=20
     )
     try:
-        return boto3.client(service, config=config)  # type: ignore[call-overload]
+        return boto3.client(service, config=config)
     except (botocore.exceptions.BotoCoreError, ValueError) as exc:
         raise StoreError(place, f"{exc}; check the AWS configuration") from exc
 

@@ -31,7 +31,7 @@ from vsv_pyramid.cli_options import (
 from vsv_pyramid.cli_unattended import submit_command, watch_command
 from vsv_pyramid.cli_viewing import serve_command, share_command, viewer_command
 from vsv_pyramid.convert import Progress, convert, id_of
-from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.publish import pyramid_keys
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if isinstance(exc, OSError) and sys.stdout:
             # or what stdout could not take would be tried, and complained of, once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED
+        code = exit_code(exc)
     except _Stopped as exc:
         for number in _SIGNALS:  # or a late one would end the interpreter in its last moments
             signal.signal(number, signal.SIG_IGN)
@@ -210,7 +210,7 @@ def convert_command(
     codes: set[int] = set()
 
     def fail(slide: str | Path, exc: VsvPyramidError | OSError) -> None:
-        code = exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED
+        code = exit_code(exc)
         codes.add(code)
         say.failed(str(slide), exc, code)
         results.append({"slide": str(slide), "status": "failed", "error": str(exc)})

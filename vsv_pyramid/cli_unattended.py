@@ -20,7 +20,7 @@ from vsv_pyramid.cli_options import (
     store_options,
 )
 from vsv_pyramid.convert import Progress, convert
-from vsv_pyramid.errors import EXIT_FAILED, OptionError
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError
 from vsv_pyramid.plan import usable_cpus
 from vsv_pyramid.reports import Events, Lines
 from vsv_pyramid.store import is_archive, open_store
@@ -216,6 +216,8 @@ def submit_command(
     from vsv_pyramid.jobs import Queue
 
     found = submit.backlog(slides, destination)
+    if not (found.slides or found.published or found.refused):
+        raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
         click.echo(f"Warning: {sentence}", err=True)
     cost = submit.estimated(found.slides)

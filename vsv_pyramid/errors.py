@@ -21,6 +21,7 @@ VsvPyramidError
 from __future__ import annotations
 
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_BAD_SLIDE, EXIT_TRY_AGAIN = 1, 2, 65, 75
+HOPELESS = (EXIT_WRONG_USE, EXIT_BAD_SLIDE)  # the same again ends in the same way
 
 
 class VsvPyramidError(Exception):
@@ -109,3 +110,8 @@ class DescriptorError(VsvPyramidError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}; convert the slide again with --overwrite")
+
+
+def exit_code(exc: Exception) -> int:
+    """The process's where this error ends it."""
+    return exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED

@@ -125,9 +125,12 @@ def _listed(url: aws.S3Url) -> list[tuple[Waiting, str]]:
     account = aws.Account(url)
     account.check_bucket(url)
 
+    itself = not url.key or is_slide(PurePosixPath(url.key).name)
+    prefix = url.key if itself else f"{url.key}/"
+
     def listed() -> list[tuple[Waiting, str]]:
         pages = account.client.get_paginator("list_objects_v2").paginate(
-            Bucket=url.bucket, Prefix=f"{url.key}/" if url.key else ""
+            Bucket=url.bucket, Prefix=prefix
         )
         return [
             (

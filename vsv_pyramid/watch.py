@@ -15,7 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,12 +28,14 @@ from vsv_pyramid.errors import (
     EXIT_FAILED,
     EXIT_TRY_AGAIN,
     EXIT_WRONG_USE,
+    HOPELESS,
     DescriptorError,
     OptionError,
     SlideAccessError,
     SlideError,
     StoreError,
     VsvPyramidError,
+    exit_code,
 )
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
@@ -198,7 +200,7 @@ class Watch:
             elif now - seen.since >= self._interval and self._is_due(path, look):
                 self._under_way.add(path)
                 doubles = [other for other in by_id[path.stem] if other != path]
-                pool.submit(self._handle, path, look, doubles)
+                pool.submit(self._handle, path, look, doubles).add_done_callback(_report)
 
     def _is_due(self, path: Path, look: Look) -> bool:
         if path in self._under_way or self._done.get(path) == look:
@@ -230,8 +232,7 @@ class Watch:
         except Stopped:
             pass
         except (VsvPyramidError, OSError) as exc:
-            code = exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED
-            self._fail(path, look, exc, code)
+            self._fail(path, look, exc, exit_code(exc))
         except Exception as exc:  # a defect of ours must not keep the other slides waiting
             _log.exception("%s", path)
             what = f"the program failed ({type(exc).__name__}: {exc}); please report it"
@@ -270,8 +271,7 @@ class Watch:
         self._failed(path, exc, code)
         before = self._notes.get(path)
         failed = before.attempts if before and before.look == look else 0
-        hopeless = code in (EXIT_BAD_SLIDE, EXIT_WRONG_USE)
-        if hopeless or (failed >= len(PAUSES) and code != EXIT_TRY_AGAIN):
+        if code in HOPELESS or (failed >= len(PAUSES) and code != EXIT_TRY_AGAIN):
             self._note(path, Note(str(path), look, failed + 1, str(exc)))
             _log.warning("%s is set aside until it changes, or until watch --retry", path)
         else:
@@ -285,7 +285,9 @@ class Watch:
             return
         for job, reason in self._ended(list(jobs)).items():
             path = jobs[job]
-            note = self._notes[path]
+            note = self._notes.get(path)
+            if note is None or note.job != job:
+                continue  # another attempt has come between
             if reason is None:
                 self._done[path] = note.look
                 self._forget(path)
@@ -350,6 +352,12 @@ class Watch:
         finally:
             observer.stop()
             observer.join()
+
+
+def _report(future: Future[None]) -> None:
+    """Logs what the caller's own functions have raised: nobody else would see it."""
+    if not future.cancelled() and (exc := future.exception()):
+        _log.error("%s: %s", type(exc).__name__, exc, exc_info=exc)
 
 
 def _is_unfinished(path: Path) -> bool:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests import aws_stand_ins, cloudformation
-from tests.aws_stand_ins import ACCOUNTS, StandIn
+from tests import aws_stand_ins, cloudformation, stacks
+from tests.aws_stand_ins import StandIn
 from tests.cloudformation import EVERYTHING, REQUIRED
+from tests.stacks import (
+    POINT,
+    Distribution,
+    Made,
+    computing,
+    distributed,
+    function,
+    job_definition,
+    received,
+)
 from vsv_pyramid import share
 from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
-
-Made = dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -37,37 +41,6 @@ def ministack() -> Iterator[StandIn]:
 
 
 # Batch, on moto
-
-
-POINT = "fsap-0123456789abcdef0"
-ARN_OF_POINT = f"arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/{POINT}"
-POINT_ARN = {"Fn::GetAtt": ["AccessPoint", "Arn"]}
-
-
-def computing(moto: StandIn, name: str, parameters: dict[str, str]) -> Made:
-    """The stack. Moto skips in silence what it does not know, and says CREATE_COMPLETE."""
-    body = cloudformation.load("compute")
-    resources = cloudformation.resources(body, parameters)
-    body = cloudformation.unconditional(body, parameters)  # it leaves nulls for AWS::NoValue
-    # What AWS does by itself and moto does not: a name that ECR takes, and Batch's own role.
-    body["Resources"]["Repository"]["Properties"]["RepositoryName"] = name
-    role = moto.client("iam").create_role(RoleName=f"batch-{name}", AssumeRolePolicyDocument="{}")
-    for environment in ("Spot", "OnDemand"):
-        body["Resources"][environment]["Properties"]["ServiceRole"] = role["Role"]["Arn"]
-    # An access point that it makes has neither Ref nor ARN.
-    text = json.dumps(body)
-    for function, value in (({"Ref": "AccessPoint"}, POINT), (POINT_ARN, ARN_OF_POINT)):
-        text = text.replace(json.dumps(function), json.dumps(value))
-    made = moto.create(name, json.loads(text), parameters)
-    assert made.keys() == resources.keys()
-    return made
-
-
-def job_definition(moto: StandIn, made: Made) -> Any:
-    # Asked for one by its ARN, moto answers 500.
-    found = moto.client("batch").describe_job_definitions()["jobDefinitions"]
-    (mine,) = (one for one in found if one["jobDefinitionArn"] == made["JobDefinition"])
-    return mine
 
 
 def test_batch_by_default(moto: StandIn) -> None:
@@ -204,10 +177,20 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
 
 @pytest.fixture(scope="module")
 def buckets(ministack: StandIn) -> dict[str, str]:
-    body = cloudformation.load("storage")
-    made = ministack.create("storage", body, {})
-    assert made.keys() == body["Resources"].keys()
-    return ministack.outputs("storage")
+    names = stacks.stored(ministack, "storage")
+    s3 = ministack.client("s3")
+    for key, cache_control in (
+        ("images/170782/DeepZoom.dzi", "no-cache"),
+        ("images/170782/DeepZoom_files/0/0_0.jpeg", "public, max-age=31536000, immutable"),
+        ("images/index.json", "no-cache"),
+        ("viewer/index.html", "no-cache"),
+        ("viewer/gallery/index.html", "no-cache"),
+        (".leases/images/170782", ""),
+        (".manifests/1", ""),
+    ):
+        body = key.encode()
+        s3.put_object(Bucket=names["ImagesBucket"], Key=key, Body=body, CacheControl=cache_control)
+    return names
 
 
 # What ministack's CloudFormation leaves out of a bucket, lifecycle and access logs, is held in
@@ -246,82 +229,12 @@ def test_buckets_that_are_there_are_taken_as_they_are(ministack: StandIn) -> Non
 # The distribution, on ministack, which runs the function, too
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Site:
-    """A distribution."""
-
-    ministack: StandIn
-    made: Made
-    host: str
-
-    def get(self, path: str, *, scheme: str = "https") -> Answer:
-        connection = http.client.HTTPConnection(urlsplit(self.ministack.url).netloc, timeout=30)
-        try:
-            connection.request(
-                "GET", path, headers={"Host": self.host, "X-Forwarded-Proto": scheme}
-            )
-            answer = connection.getresponse()
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, headers, answer.read())
-        finally:
-            connection.close()
-
-
-def without_public_key() -> dict[str, Any]:
-    """cdn.yaml; ministack refuses a template that has these types in it, used or not."""
-    body = cloudformation.load("cdn")
-    kinds = {body["Resources"].pop(name)["Type"] for name in ("SigningKey", "KeyGroup")}
-    assert kinds == {"AWS::CloudFront::PublicKey", "AWS::CloudFront::KeyGroup"}
-    del body["Outputs"]["KeyId"]
-    group = {"Fn::If": ["MakeKeyGroup", {"Ref": "KeyGroup"}, {"Ref": "KeyGroupId"}]}
-    text = json.dumps(body).replace(json.dumps(group), json.dumps({"Ref": "KeyGroupId"}))
-    made: dict[str, Any] = json.loads(text)
-    return made
-
-
-def distributed(ministack: StandIn, buckets: dict[str, str], name: str, **parameters: str) -> Site:
-    given = {"ImagesBucket": buckets["ImagesBucket"], "LogsBucket": buckets["LogsBucket"]}
-    resources = cloudformation.resources(cloudformation.load("cdn"), given | parameters)
-    body = without_public_key()
-    made = ministack.create(name, body, given | parameters)
-    assert made.keys() == resources.keys()
-    s3 = ministack.client("s3")
-    bucket = buckets["ImagesBucket"]
-    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
-    tls, *others = policy["Statement"]
-    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    arn = f"arn:aws:cloudfront::{ACCOUNTS['ministack']}:distribution/{made['Distribution']}"
-    for one in others:
-        assert one["Principal"] == {"Service": "cloudfront.amazonaws.com"}
-        assert one["Condition"] == {"StringEquals": {"AWS:SourceArn": arn}}
-    # There is no TLS here, and ministack obeys the policy: the rest of it has to do.
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({**policy, "Statement": others}))
-    for key, cache_control in (
-        ("images/170782/DeepZoom.dzi", "no-cache"),
-        ("images/170782/DeepZoom_files/0/0_0.jpeg", "public, max-age=31536000, immutable"),
-        ("images/index.json", "no-cache"),
-        ("viewer/index.html", "no-cache"),
-        ("viewer/gallery/index.html", "no-cache"),
-        (".leases/images/170782", ""),
-        (".manifests/1", ""),
-    ):
-        s3.put_object(Bucket=bucket, Key=key, Body=key.encode(), CacheControl=cache_control)
-    return Site(ministack, made, ministack.outputs(name)["DomainName"])
-
-
 @pytest.fixture(scope="module")
-def public(ministack: StandIn, buckets: dict[str, str]) -> Site:
+def public(ministack: StandIn, buckets: dict[str, str]) -> Distribution:
     return distributed(ministack, buckets, "public")
 
 
-def test_the_distribution(public: Site, buckets: dict[str, str]) -> None:
+def test_the_distribution(public: Distribution, buckets: dict[str, str]) -> None:
     cloudfront = public.ministack.client("cloudfront")
     made = public.made
     found = cloudfront.get_distribution_config(Id=made["Distribution"])["DistributionConfig"]
@@ -358,7 +271,7 @@ def test_the_distribution(public: Site, buckets: dict[str, str]) -> None:
     assert security["ContentSecurityPolicy"]["ContentSecurityPolicy"] == CONTENT_SECURITY_POLICY
 
 
-def test_what_the_distribution_serves(public: Site) -> None:
+def test_what_the_distribution_serves(public: Distribution) -> None:
     descriptor = public.get("/images/170782/DeepZoom.dzi?v=1")
     assert (descriptor.status, descriptor.body) == (200, b"images/170782/DeepZoom.dzi")
     assert descriptor.headers["cache-control"] == "no-cache"
@@ -373,7 +286,7 @@ def test_what_the_distribution_serves(public: Site) -> None:
     assert public.get("/viewer/gallery/").body == b"viewer/gallery/index.html"
 
 
-def test_the_distribution_leads_to_the_gallery_and_to_https(public: Site) -> None:
+def test_the_distribution_leads_to_the_gallery_and_to_https(public: Distribution) -> None:
     moved = public.get("/?id=170782")
     assert (moved.status, moved.headers["location"]) == (307, "/viewer/gallery/?id=170782")
     moved = public.get("/viewer/", scheme="http")
@@ -392,11 +305,11 @@ def test_the_distribution_leads_to_the_gallery_and_to_https(public: Site) -> Non
         "/IMAGES/index.json",
     ],
 )
-def test_what_the_distribution_does_not_serve(public: Site, path: str) -> None:
+def test_what_the_distribution_does_not_serve(public: Distribution, path: str) -> None:
     assert public.get(path).status in (403, 404)
 
 
-def test_the_bucket_itself_keeps_leases_and_manifests(public: Site) -> None:
+def test_the_bucket_itself_keeps_leases_and_manifests(public: Distribution) -> None:
     """Even where the function let the path pass."""
     s3 = public.ministack.client("s3")
     (bucket,) = {
@@ -446,13 +359,8 @@ def test_a_private_distribution_wants_signatures_for_images_only(
 
 @pytest.fixture(scope="module")
 def ingesting(ministack: StandIn, buckets: dict[str, str]) -> Made:
-    body = cloudformation.load("ingest")
     given = EVERYTHING["ingest"] | {"SlidesBucket": buckets["SlidesBucket"]}
-    made = ministack.create("ingest", body, given)
-    assert made.keys() == cloudformation.resources(body, given).keys()
-    # There is no container engine to run the image: what comes stays in the queue.
-    ministack.client("lambda").update_event_source_mapping(UUID=made["IngestSource"], Enabled=False)
-    return made
+    return stacks.ingesting(ministack, "ingest", given)
 
 
 def test_queues(ministack: StandIn, ingesting: Made) -> None:
@@ -472,7 +380,7 @@ def test_queues(ministack: StandIn, ingesting: Made) -> None:
 def test_functions(ministack: StandIn, ingesting: Made, buckets: dict[str, str]) -> None:
     client = ministack.client("lambda")
     for name, handler in (("Ingest", "ingest"), ("Scanner", "scan")):
-        found = client.get_function_configuration(FunctionName=ingesting[name])
+        found = function(ministack, ingesting, name)
         assert found["PackageType"] == "Image"
         assert (found["MemorySize"], found["Timeout"]) == (3008, 900)
         config = found["ImageConfigResponse"]["ImageConfig"]
@@ -499,10 +407,7 @@ def test_rules(ministack: StandIn, ingesting: Made) -> None:
         for name in ("Slides", "Failures")
     }
     functions = {
-        name: ministack.client("lambda").get_function_configuration(FunctionName=ingesting[name])[
-            "FunctionArn"
-        ]
-        for name in ("Ingest", "Scanner")
+        name: function(ministack, ingesting, name)["FunctionArn"] for name in ("Ingest", "Scanner")
     }
     targets = {}
     for rule in ("SlideRule", "AuditRule", "ScanRule", "DataSyncRule", "JobFailedRule"):
@@ -535,21 +440,6 @@ def test_alarms(ministack: StandIn, ingesting: Made) -> None:
     assert [(one["Protocol"], one["Endpoint"]) for one in subscriptions] == [
         ("email", "alarm@example.org")
     ]
-
-
-def received(ministack: StandIn, queue: str, count: int, seconds: float = 30) -> list[Any]:
-    """The messages of a queue, as soon as there are so many of them."""
-    sqs = ministack.client("sqs")
-    found: list[Any] = []
-    end = time.monotonic() + seconds
-    while len(found) < count and time.monotonic() < end:
-        answer = sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=60
-        )
-        for message in answer.get("Messages", ()):
-            found.append(json.loads(message["Body"]))
-            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    return found
 
 
 def test_a_slide_comes_into_the_queue(
@@ -647,7 +537,7 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
     s3 = ministack.client("s3")
     s3.create_bucket(Bucket="templates")  # as aws cloudformation package has it
     for name in ("storage", "cdn", "ingest"):
-        nested = without_public_key() if name == "cdn" else cloudformation.load(name)
+        nested = stacks.without_public_key() if name == "cdn" else cloudformation.load(name)
         s3.put_object(Bucket="templates", Key=name, Body=json.dumps(nested))
         stack = body["Resources"][name.capitalize()]["Properties"]
         assert stack["TemplateURL"] == f"{name}.yaml"
@@ -670,7 +560,7 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
     client = ministack.client("lambda")
     code = client.get_function(FunctionName=ids["Scanner"])["Code"]
     assert code["ImageUri"] == f"{computed['RepositoryUri']}:2.0"
-    ingest = client.get_function_configuration(FunctionName=ids["Ingest"])
+    ingest = function(ministack, ids, "Ingest")
     assert ingest["Environment"]["Variables"] == {
         "VSV_PYRAMID_SLIDES": f"s3://{outputs['SlidesBucket']}",
         "VSV_PYRAMID_DESTINATION": f"s3://{outputs['ImagesBucket']}",

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class FunctionError(Exception):
 
 class Function:
     """Hands events to the process, and back what it answers."""
+
+    process: subprocess.Popen[bytes]
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -83,7 +85,16 @@ class Function:
             raise FunctionError(f"{answer['errorType']}: {answer['errorMessage']}")
         return answer
 
+    def crash(self, event: object, moment: Callable[[], object]) -> None:
+        """Kills the process, which is at the event, when `moment` returns."""
+        self._events.put(event)
+        moment()
+        self.process.kill()
+        self.process.wait()
+
     def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
         self._events.put(None)
         self.server.shutdown()
         self.server.server_close()
@@ -95,7 +106,7 @@ def running(handler: str, environment: Mapping[str, str]) -> Iterator[Function]:
     finds Python's modules."""
     function = Function()
     threading.Thread(target=function.server.serve_forever, daemon=True).start()
-    process = subprocess.Popen(
+    function.process = subprocess.Popen(
         [sys.executable, "-m", "awslambdaric", handler],
         cwd=FOLDER,
         env={
@@ -111,6 +122,4 @@ def running(handler: str, environment: Mapping[str, str]) -> Iterator[Function]:
     try:
         yield function
     finally:
-        process.kill()
-        process.wait()
         function.end()

@@ -785,6 +785,30 @@ class TestRefusals:
         assert late
         assert {"first", "second"} <= set(asked)
 
+    @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+    def test_the_region_is_that_of_the_environment(
+        self,
+        small_slide: Path,
+        place: Place,
+        proxy: Proxy,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+    ) -> None:
+        """boto3 by itself knows but the second, Amazon's command line but the first."""
+        signed: list[str] = []
+
+        def fault(_: Handler, request: Request) -> bool:
+            signed.append(request.headers["authorization"].split("/")[2])
+            return False
+
+        for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            monkeypatch.delenv(variable)
+        monkeypatch.setenv(name, "eu-central-1")
+        proxy.fault = fault
+        convert(small_slide, str(place), ConvertOptions())
+        assert set(signed) == {"eu-central-1"}
+        assert aws.client("batch", "queue").meta.region_name == "eu-central-1"
+
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import re
 import threading
@@ -88,9 +89,14 @@ def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2
         retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=10, read_timeout=20
     )
     try:
-        return boto3.client(service, config=config)
+        return boto3.client(service, region_name=_region(), config=config)
     except (botocore.exceptions.BotoCoreError, ValueError) as exc:
         raise StoreError(place, f"{exc}; check the AWS configuration") from exc
+
+
+def _region() -> str | None:
+    """That of AWS_REGION, which all of Amazon's tools take but boto3; None leaves it to boto3."""
+    return os.environ.get("AWS_REGION") or None
 
 
 class Account:
@@ -112,7 +118,7 @@ class Account:
             core = botocore.session.get_session()
             session = boto3.Session(botocore_session=core)
             credentials = session.get_credentials()
-            self.client: Any = session.client("s3", config=config)
+            self.client: Any = session.client("s3", region_name=_region(), config=config)
             bundle = core.get_config_variable("ca_bundle")
             self.certificates = Path(bundle).read_bytes() if bundle else None
         except (botocore.exceptions.BotoCoreError, OSError, ValueError) as exc:

@@ -101,7 +101,11 @@ _Loader.add_multi_constructor("!", _function)
 
 def load(name: str) -> dict[str, Any]:
     """The template, with functions in their long form."""
-    body = yaml.load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), _Loader)
+    return parsed((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def parsed(text: str | bytes) -> dict[str, Any]:
+    body = yaml.load(text, _Loader)
     assert isinstance(body, dict)
     return body
 

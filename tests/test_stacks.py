@@ -218,6 +218,19 @@ def test_buckets(ministack: StandIn, buckets: dict[str, str]) -> None:
         assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
+def test_buckets_outlive_the_stack(ministack: StandIn) -> None:
+    names = stacks.stored(ministack, "removed")
+    s3 = ministack.client("s3")
+    s3.put_object(Bucket=names["SlidesBucket"], Key="170782.svs", Body=b"slide")
+    cloudformation_client = ministack.client("cloudformation")
+    cloudformation_client.delete_stack(StackName="removed")
+    stack_is_gone = cloudformation_client.get_waiter("stack_delete_complete")
+    stack_is_gone.wait(StackName="removed", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    for bucket in names.values():
+        s3.head_bucket(Bucket=bucket)
+    assert s3.get_object(Bucket=names["SlidesBucket"], Key="170782.svs")["Body"].read() == b"slide"
+
+
 def test_buckets_that_are_there_are_taken_as_they_are(ministack: StandIn) -> None:
     given = {"SlidesBucket": "our-slides", "ImagesBucket": "our-images"}
     made = ministack.create("given", cloudformation.load("storage"), given)

@@ -15,7 +15,7 @@ from tests import aws_stand_ins
 from tests.aws_stand_ins import StandIn
 from tests.conftest import Run
 from vsv_pyramid import aws, jobs
-from vsv_pyramid.errors import QueueError, QueueUnavailable
+from vsv_pyramid.errors import QueueError, QueueUnavailable, StoreError
 from vsv_pyramid.jobs import Queue
 
 
@@ -134,6 +134,12 @@ def test_a_queue_that_is_not_there(queue: Queue) -> None:
     with pytest.raises(QueueError, match="check the job queue") as caught:
         Queue("none", "convert").submit("a.svs")
     assert caught.value.exit_code == 1
+
+
+def test_no_region(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(StoreError, match="slides: You must specify a region; check the AWS"):
+        Queue("slides", "convert")
 
 
 def test_a_service_that_does_not_answer(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
     VsvPyramidError,
 )
+from vsv_pyramid.notes import Look
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
@@ -85,7 +86,7 @@ class Watched:
         )
         looks = started._looks
 
-        def counted() -> Mapping[Path, watch.Look]:
+        def counted() -> Mapping[Path, Look]:
             self.before_look()
             self.looks += 1
             return looks()
@@ -461,10 +462,11 @@ class TestJobs:
         with self.running(watched) as started:
             until(watched.notes)
             path = watched.folder / "a.svs"
-            before = started._notes[path]
+            before = started._notes.get(path)
+            assert before
 
             def replaced(jobs: list[str]) -> dict[str, str | None]:
-                started._notes[path] = replace(before, job="another")
+                started._notes.put(path, replace(before, job="another"))
                 return {job: "exit code 65" for job in jobs if job == "job-a"}
 
             with mock.patch.object(started, "_ended", replaced):

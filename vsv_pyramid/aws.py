@@ -91,7 +91,7 @@ def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2
     try:
         return boto3.client(service, region_name=_region(), config=config)
     except (botocore.exceptions.BotoCoreError, ValueError) as exc:
-        raise StoreError(place, f"{exc}; check the AWS configuration") from exc
+        raise StoreError(place, f"{said(exc)}; check the AWS configuration") from exc
 
 
 def _region() -> str | None:
@@ -122,7 +122,7 @@ class Account:
             bundle = core.get_config_variable("ca_bundle")
             self.certificates = Path(bundle).read_bytes() if bundle else None
         except (botocore.exceptions.BotoCoreError, OSError, ValueError) as exc:
-            raise StoreError(place, f"{exc}; check the AWS configuration") from exc
+            raise StoreError(place, f"{said(exc)}; check the AWS configuration") from exc
         if credentials is None:
             raise StoreError(
                 place, "no AWS credentials are found; set AWS_PROFILE, or give this machine a role"
@@ -147,6 +147,11 @@ class Account:
             "token": frozen.token,
             "expires_at": datetime.now(timezone.utc) + _CREDENTIALS_TTL,
         }
+
+
+def said(exc: Exception) -> str:
+    """The error in its own words, as the first part of a sentence."""
+    return str(exc).rstrip(".")
 
 
 def status(exc: Exception) -> int | None:
@@ -216,5 +221,5 @@ def refusal(place: object, exc: Exception) -> StoreError:
     if is_passing(exc):
         return StoreUnavailable(place, f"{_trouble(exc)}; check the network and try again")
     if code is None:
-        return StoreError(place, f"{exc}; check the AWS configuration")
+        return StoreError(place, f"{said(exc)}; check the AWS configuration")
     return StoreError(place, f"the request is refused ({code}); check the options")

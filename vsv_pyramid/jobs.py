@@ -58,9 +58,8 @@ class Queue:
     def _refusal(self, exc: Exception) -> QueueError:
         if aws.is_passing(exc):
             return QueueUnavailable(self._queue, "the queue does not answer; try again")
-        return QueueError(
-            self._queue, f"{exc}; check the job queue, the job definition and the credentials"
-        )
+        remedy = "check the job queue, the job definition and the credentials"
+        return QueueError(self._queue, f"{aws.said(exc)}; {remedy}")
 
 
 _ENDS = ("SUCCEEDED", "FAILED")

@@ -2,25 +2,20 @@
 more after a failure, and set aside in the end.
 
 What is known of them outlives the process in the destination: a pyramid's slide.json says which
-file it was made of, and .watch/<hash of the path>.json what failed and why, or which job has the
-slide.
+file it was made of, and a note (notes.py) what failed and why, or which job has the slide.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import xxhash
+from typing import NamedTuple
 
 from vsv_pyramid import dzi, record
 from vsv_pyramid.errors import (
@@ -37,6 +32,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
     exit_code,
 )
+from vsv_pyramid.notes import Look, Note, Notes
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
 from vsv_pyramid.slide.tiff import tiff_base
@@ -45,10 +41,8 @@ from vsv_pyramid.store import Store
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
 UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
-_NOTES = ".watch"
 _WOKEN_SECONDS = 1.0  # between looks, however often the system tells of changes
 _JOB_SECONDS = 60.0  # between questions for the jobs' ends
-_THREADS = 16
 
 _log = logging.getLogger(__name__)
 
@@ -64,27 +58,6 @@ class Handed(NamedTuple):
 
     job: str = ""
     busy: bool = False
-
-
-class Look(NamedTuple):
-    """A slide's files at a look: bytes in all, newest mtime in ns."""
-
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True)
-class Note:
-    """What the destination holds of a slide that is not published: attempts that failed, the reason
-    of the last one, and when the next is `due` (Unix time, None where it is set aside); or its
-    job."""
-
-    slide: str
-    look: Look
-    attempts: int = 0
-    reason: str = ""
-    due: float | None = None
-    job: str = ""
 
 
 class _Seen(NamedTuple):
@@ -123,7 +96,7 @@ class Watch:
         self._wake = threading.Event()
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, Look] = {}
-        self._notes: dict[Path, Note] = {}
+        self._notes = Notes(store, folder)
         self._under_way: set[Path] = set()
         self._told: set[Path] = set()
         self._asked = float("-inf")
@@ -136,11 +109,12 @@ class Watch:
         Raises SlideAccessError for a folder that cannot be read at the first look, and StoreError.
         """
         looks = self._looks()
-        self._read_notes()
+        self._notes.read()
         if retry:
-            for path in [path for path, note in self._notes.items() if not note.job]:
-                self._forget(path)
-        for note in self._notes.values():
+            for path, note in self._notes:
+                if not note.job:
+                    self._notes.remove(path)
+        for _, note in self._notes:
             if note.due is None and not note.job:
                 _log.warning("set aside: %s", note.reason)
         with self._listening(), ThreadPoolExecutor(self._jobs, "watch") as pool:
@@ -189,7 +163,7 @@ class Watch:
                 del self._seen[path]
                 self._done.pop(path, None)
                 self._told.discard(path)
-                self._forget(path)
+                self._notes.remove(path)
         by_id = defaultdict(list)
         for path in looks:
             by_id[path.stem].append(path)
@@ -225,10 +199,10 @@ class Watch:
                 if handed.busy:
                     return
                 if handed.job:
-                    self._note(path, Note(str(path), look, job=handed.job))
+                    self._notes.put(path, Note(str(path), look, job=handed.job))
                     return
             self._done[path] = look
-            self._forget(path)
+            self._notes.remove(path)
         except Stopped:
             pass
         except (VsvPyramidError, OSError) as exc:
@@ -272,15 +246,15 @@ class Watch:
         before = self._notes.get(path)
         failed = before.attempts if before and before.look == look else 0
         if code in HOPELESS or (failed >= len(PAUSES) and code != EXIT_TRY_AGAIN):
-            self._note(path, Note(str(path), look, failed + 1, str(exc)))
+            self._notes.put(path, Note(str(path), look, failed + 1, str(exc)))
             _log.warning("%s is set aside until it changes, or until watch --retry", path)
         else:
             pause = PAUSES[min(failed, len(PAUSES) - 1)]
-            self._note(path, Note(str(path), look, failed + 1, str(exc), time.time() + pause))
+            self._notes.put(path, Note(str(path), look, failed + 1, str(exc), time.time() + pause))
             _log.warning("%s is tried again in %.0f minutes", path, pause / 60)
 
     def _ask_for_jobs(self) -> None:
-        jobs = {note.job: path for path, note in list(self._notes.items()) if note.job}
+        jobs = {note.job: path for path, note in self._notes if note.job}
         if not jobs or not self._ended:
             return
         for job, reason in self._ended(list(jobs)).items():
@@ -290,40 +264,11 @@ class Watch:
                 continue  # another attempt has come between
             if reason is None:
                 self._done[path] = note.look
-                self._forget(path)
+                self._notes.remove(path)
             else:
                 self.failures += 1
                 self._failed(path, SlideError(path, reason), EXIT_FAILED)
-                self._note(path, Note(note.slide, note.look, 1, reason))
-
-    def _note(self, path: Path, note: Note) -> None:
-        self._notes[path] = note
-        document = json.dumps(asdict(note) | {"look": note.look._asdict()}, indent=2) + "\n"
-        try:
-            self._store.put(_key(path), document.encode())
-        except StoreError as exc:
-            _log.warning("%s is not remembered after a restart: %s", path, exc)
-
-    def _forget(self, path: Path) -> None:
-        if self._notes.pop(path, None):
-            self._store.delete(_key(path))
-
-    def _read_notes(self) -> None:
-        """Those of this folder's slides."""
-
-        def read(name: str) -> Note | None:
-            try:
-                said: dict[str, Any] = json.loads(self._store.get(f"{_NOTES}/{name}"))
-                return Note(**{**said, "look": Look(**said["look"])})
-            except (ValueError, TypeError, KeyError, StoreError):
-                return None  # damaged, or removed by another watch
-
-        with ThreadPoolExecutor(_THREADS) as pool:
-            names = [name for name in self._store.names(_NOTES) if name.endswith(".json")]
-            for note in filter(None, pool.map(read, names)):
-                path = Path(note.slide)
-                if path.is_relative_to(self._folder):
-                    self._notes[path] = note
+                self._notes.put(path, Note(note.slide, note.look, 1, reason))
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
@@ -372,7 +317,3 @@ def _is_unfinished(path: Path) -> bool:
     except SlideError:
         return True
     return False
-
-
-def _key(path: Path) -> str:
-    return f"{_NOTES}/{xxhash.xxh3_64_hexdigest(str(path).encode(errors='surrogateescape'))}.json"

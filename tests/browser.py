@@ -23,6 +23,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    expect,
     sync_playwright,
 )
 
@@ -38,6 +39,9 @@ WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 NO_WEBGL = ("--disable-3d-apis",)
 # Nothing of ours: one is about reading pixels back, one about a tile whose slide was left since.
 HARMLESS = ("GPU stall", "Ignoring tile %s loaded before reset")
+
+_PATIENCE = 60_000  # ms, for what must happen at some time
+expect.set_options(timeout=_PATIENCE)
 
 
 @contextlib.contextmanager
@@ -115,7 +119,7 @@ def window(browser: Browser, url: str, **options: Any) -> Iterator[Window]:
     """A new window with the page at the URL; at the end nothing may have gone wrong in it, but what
     the test took from `problems`."""
     context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(_PATIENCE)
     opened = Window(context.new_page(), urlsplit(url).netloc)
     opened.watch()
     try:

@@ -16,6 +16,8 @@ from tests.site import Answer, Site
 
 Made = dict[str, str]  # physical ids by logical ones
 
+_SECONDS = 60.0  # for what must come at some time
+
 POINT = "fsap-0123456789abcdef0"
 _ARN_OF_POINT = f"arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/{POINT}"
 _POINT_ARN = {"Fn::GetAtt": ["AccessPoint", "Arn"]}
@@ -125,16 +127,21 @@ def function(ministack: StandIn, made: Made, name: str) -> Any:
     return ministack.client("lambda").get_function_configuration(FunctionName=made[name])
 
 
-def received(ministack: StandIn, queue: str, count: int, seconds: float = 30) -> list[Any]:
-    """The messages of a queue, as soon as there are so many of them."""
+def taken(ministack: StandIn, queue: str) -> Any:
+    """The next message of a queue, which is still held by it, as soon as there is one."""
     sqs = ministack.client("sqs")
-    found: list[Any] = []
-    end = time.monotonic() + seconds
-    while len(found) < count and time.monotonic() < end:
-        answer = sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=60
-        )
-        for message in answer.get("Messages", ()):
-            found.append(json.loads(message["Body"]))
-            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    return found
+    end = time.monotonic() + _SECONDS
+    while not (found := sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")):
+        assert time.monotonic() < end, "no message comes"
+    return found[0]
+
+
+def received(ministack: StandIn, queue: str, count: int) -> list[Any]:
+    """The bodies of a queue's messages, as soon as there are so many of them."""
+    sqs = ministack.client("sqs")
+    bodies = []
+    for _ in range(count):
+        message = taken(ministack, queue)
+        bodies.append(json.loads(message["Body"]))
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return bodies

@@ -32,7 +32,7 @@ from tests.browser import window
 from tests.cloudformation import EVERYTHING
 from tests.lambda_runtime import Function
 from tests.s3_server import HOST
-from tests.stacks import Distribution, Made, received
+from tests.stacks import Distribution, Made, received, taken
 from tests.test_viewer import differences, opened
 from tests.test_watch import until
 from vsv_pyramid.page import publish
@@ -41,8 +41,8 @@ from vsv_pyramid.verify import verify
 
 ROOT = Path(__file__).parent.parent
 KEY = "2026/slide 1+2/170782.SVS"
-# Tiles as small as the slide's own: there is something to interrupt.
-OPTIONS = "--tile-size 240 --workers 2 --upload-workers 2"
+# Small tiles: there is something to interrupt.
+OPTIONS = "--tile-size 480 --workers 2 --upload-workers 2"
 # What a file system takes, which nothing here has.
 FILES = ("FileSystemArn", "AccessPointArn", "Subnets", "SecurityGroupId")
 
@@ -102,7 +102,7 @@ class Cloud:
         source does: those that it does not say failed are gone then."""
         sqs, queue = self.ministack.client("sqs"), self.ingest["Slides"]
         for _ in range(count):
-            (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
+            message = taken(self.ministack, queue)
             record = {
                 "messageId": message["MessageId"],
                 "receiptHandle": message["ReceiptHandle"],

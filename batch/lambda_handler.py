@@ -13,11 +13,11 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import unquote_plus
+from typing import Any
+
+from s3_events import Event, arrived
 
 from vsv_pyramid import aws, costs, submit
 from vsv_pyramid.cli import options_of
@@ -25,8 +25,7 @@ from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import HOPELESS, SlideAccessError, VsvPyramidError, exit_code
 from vsv_pyramid.jobs import Queue
 from vsv_pyramid.reports import Events
-from vsv_pyramid.slide.search import is_slide
-from vsv_pyramid.slide.source import SPARE_BYTES, extent, is_one_file
+from vsv_pyramid.slide.source import SPARE_BYTES, extent
 from vsv_pyramid.store import open_store
 from vsv_pyramid.watch import Handed, Stopped, Watch
 
@@ -35,15 +34,6 @@ _MOST_VCPUS = 6
 _LAST_SECONDS = 60.0  # of the function's time, in which nothing is begun
 _LOOK_SECONDS = 10.0  # between the two looks of a scan
 _TOLD = 20  # slides that an audit names
-
-Event = Mapping[str, Any]
-
-
-class Arrived(NamedTuple):
-    """A slide in S3, as an event tells of it; its size in bytes."""
-
-    url: str
-    size: int
 
 
 def ingest(event: Event, context: Any) -> dict[str, Any] | None:
@@ -69,22 +59,6 @@ def ingest(event: Event, context: Any) -> dict[str, Any] | None:
 def scan(event: Event, context: Any) -> None:
     """Looks through the share, whatever the event: a schedule, or DataSync's about a task."""
     _Function(context).scan()
-
-
-def arrived(event: Event) -> Iterator[Arrived]:
-    """The slides that the event says are new: none of another event, or of another object."""
-    detail = event.get("detail", {})
-    if event.get("source") == "aws.s3" and event.get("detail-type") == "Object Created":
-        found = [(detail["bucket"]["name"], detail["object"]["key"], detail["object"]["size"])]
-    else:
-        found = [
-            (s3["bucket"]["name"], unquote_plus(s3["object"]["key"]), s3["object"]["size"])
-            for record in event.get("Records", ())
-            if record.get("eventName", "").startswith("ObjectCreated:") and (s3 := record["s3"])
-        ]
-    for bucket, key, size in found:
-        if is_slide(key.rpartition("/")[2]) and is_one_file(key):
-            yield Arrived(f"s3://{bucket}/{key}", size)
 
 
 class _Function:

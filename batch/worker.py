@@ -3,16 +3,20 @@ exit codes that README.md lists.
 
     worker.py PLACE
 
-PLACE is a slide: an s3:// URL, or a path on a file system that the job mounts. In a child of an
-array job it is the s3:// URL of a manifest, and the slide is in the line of the child's index.
+PLACE is a slide: an s3:// URL, or a path on a file system that the job mounts. Or it is an event of
+S3 about a new slide, as JSON, where a rule of EventBridge makes the job. In a child of an array job
+it is the s3:// URL of a manifest, and the slide is in the line of the child's index.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
 from typing import NoReturn
+
+from s3_events import arrived
 
 from vsv_pyramid.cli import main
 from vsv_pyramid.errors import OptionError, VsvPyramidError
@@ -25,8 +29,10 @@ def arguments(words: list[str]) -> list[str]:
     It waits for another worker: that may be dead, and this the attempt which is to go on.
     """
     if len(words) != 1:
-        raise OptionError("worker.py takes one place: a slide, or an array job's manifest")
+        raise OptionError("worker.py takes one place: a slide, S3's event, or a job's manifest")
     (slide,) = words
+    if slide.startswith("{"):
+        slide = _arrived(slide)
     index = os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX")
     if index is not None:
         if not index.isdecimal():
@@ -44,6 +50,17 @@ def arguments(words: list[str]) -> list[str]:
         *("--update", "--if-busy", "wait", "--log-format", "json"),
         *options,
     ]
+
+
+def _arrived(event: str) -> str:
+    """The slide that the event tells of."""
+    try:
+        (slide,) = arrived(json.loads(event))
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise OptionError(
+            f"{event!r} is no event about one new slide in S3; check the rule that sends it"
+        ) from exc
+    return slide.url
 
 
 def work(words: list[str]) -> NoReturn:

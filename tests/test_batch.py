@@ -10,13 +10,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import lambda_handler
 import pytest
+import s3_events
 import worker
 
 from tests import lambda_runtime
@@ -175,7 +177,7 @@ def messages(*events: object) -> dict[str, Any]:
     ],
 )
 def test_the_slides_of_an_event(event: dict[str, Any], found: list[tuple[str, int]]) -> None:
-    assert list(lambda_handler.arrived(event)) == found
+    assert list(s3_events.arrived(event)) == found
 
 
 @pytest.mark.usefixtures("function")
@@ -387,6 +389,15 @@ class TestWorker:
             assert outcome.code == code, outcome.err
         assert "to/images/170782/DeepZoom.dzi" in place.objects()
 
+    @pytest.mark.parametrize("tell", [object_created, notification])
+    def test_an_event(
+        self, uploaded: str, place: Place, tell: Callable[[str], dict[str, Any]]
+    ) -> None:
+        key = quote_plus(uploaded) if tell is notification else uploaded
+        outcome = self.run(json.dumps(tell(key)))
+        assert outcome.code == 0, outcome.err
+        assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
     def test_a_path_on_a_share(self, real_slide: Path, place: Place) -> None:
         assert self.run(str(real_slide)).code == 0
         assert "to/images/CMU-1-Small-Region/DeepZoom.dzi" in place.objects()
@@ -402,6 +413,9 @@ class TestWorker:
             (("a.svs", "b.svs"), {}),
             (("a.svs",), {"VSV_PYRAMID_OPTIONS": "--no-such-option"}),
             (("a.svs",), {"VSV_PYRAMID_OPTIONS": "'"}),
+            (("{",), {}),
+            (('{"source": "aws.s3", "detail-type": "Object Created"}',), {}),
+            ((json.dumps(object_created("notes.txt")),), {}),
             (("s3://images/m.txt",), {"AWS_BATCH_JOB_ARRAY_INDEX": "one"}),
         ],
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import lambda_handler
 import pytest
+import s3_events
 
 from tests.test_batch import Context, messages, object_created
 from vsv_pyramid import aws, reports
@@ -131,13 +132,13 @@ def test_each_is_converted_once_or_is_among_the_failures(monkeypatch: pytest.Mon
     ]
     events += dice.sample(events, round(SLIDES * DUPLICATES))
     dice.shuffle(events)
-    slides = {url for event in events for url, _ in lambda_handler.arrived(event)}
+    slides = {url for event in events for url, _ in s3_events.arrived(event)}
     assert len(slides) == SLIDES
 
     dead = deliver(events)
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(cloud.run_job, cloud.jobs))
-    failed = {url for event in dead for url, _ in lambda_handler.arrived(event)}
+    failed = {url for event in dead for url, _ in s3_events.arrived(event)}
     failed |= cloud.failures.keys()
 
     assert set(cloud.converted.values()) == {1}

@@ -1,0 +1,35 @@
+"""S3's events about new objects, by EventBridge or by S3's own notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
+
+from vsv_pyramid.slide.search import is_slide
+from vsv_pyramid.slide.source import is_one_file
+
+Event = Mapping[str, Any]
+
+
+class Arrived(NamedTuple):
+    """A slide in S3, as an event tells of it; its size in bytes."""
+
+    url: str
+    size: int
+
+
+def arrived(event: Event) -> Iterator[Arrived]:
+    """The slides that the event says are new: none of another event, or of another object."""
+    detail = event.get("detail", {})
+    if event.get("source") == "aws.s3" and event.get("detail-type") == "Object Created":
+        found = [(detail["bucket"]["name"], detail["object"]["key"], detail["object"]["size"])]
+    else:
+        found = [
+            (s3["bucket"]["name"], unquote_plus(s3["object"]["key"]), s3["object"]["size"])
+            for record in event.get("Records", ())
+            if record.get("eventName", "").startswith("ObjectCreated:") and (s3 := record["s3"])
+        ]
+    for bucket, key, size in found:
+        if is_slide(key.rpartition("/")[2]) and is_one_file(key):
+            yield Arrived(f"s3://{bucket}/{key}", size)

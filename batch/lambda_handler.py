@@ -13,6 +13,7 @@ import shlex
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ from s3_events import Event, arrived
 from vsv_pyramid import aws, costs, submit
 from vsv_pyramid.cli import options_of
 from vsv_pyramid.convert import Progress, convert
-from vsv_pyramid.errors import HOPELESS, SlideAccessError, VsvPyramidError, exit_code
+from vsv_pyramid.errors import (
+    HOPELESS,
+    JobFailed,
+    SlideAccessError,
+    VsvPyramidError,
+    exit_code,
+)
 from vsv_pyramid.jobs import Queue
 from vsv_pyramid.reports import Events
 from vsv_pyramid.slide.source import SPARE_BYTES, extent
@@ -102,8 +109,8 @@ class _Function:
         def hand_on(path: Path) -> Handed:
             return self._hand_on(str(path), extent(path)[0])
 
-        def failed(path: Path, exc: VsvPyramidError | OSError, code: int) -> None:
-            if code in HOPELESS:
+        def failed(path: Path, exc: VsvPyramidError | OSError, code: int, is_final: bool) -> None:
+            if is_final and not isinstance(exc, JobFailed):  # of jobs, a rule tells
                 self._failed(str(path), exc, code)
             else:
                 self.say.failed(str(path), exc, code)
@@ -117,21 +124,27 @@ class _Function:
             ended=self._ended,
         )
         watch.run(once=True)
+        self._measure({str(path): _hours(path) for path in watch.waiting()})
 
     def _ended(self, jobs: list[str]) -> dict[str, str | None]:
         return self._queue.ended(jobs)
 
     def audit(self) -> None:
-        """Tells CloudWatch for how long the oldest slide without a pyramid has been there."""
+        """Looks for slides in S3 that were forgotten."""
         waiting = submit.backlog(self._slides, self._destination).slides
+        self._measure({str(slide.url): slide.hours for slide in waiting})
+
+    def _measure(self, waiting: Mapping[str, float]) -> None:
+        """Tells CloudWatch for how many hours the oldest slide has been without a pyramid."""
+        name = "FunctionName"
         metric = {"Name": "OldestWaitingHours", "Unit": "None"}
-        metrics = {"Namespace": "vsv-pyramid", "Dimensions": [[]], "Metrics": [metric]}
-        oldest = sorted(waiting, key=lambda slide: slide.modified)[:_TOLD]
+        metrics = {"Namespace": "vsv-pyramid", "Dimensions": [[name]], "Metrics": [metric]}
         document = {
             "_aws": {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": [metrics]},
-            "OldestWaitingHours": round(submit.oldest_hours(waiting), 2),
+            name: os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+            "OldestWaitingHours": round(max(waiting.values(), default=0.0), 2),
             "waiting": len(waiting),
-            "oldest": [str(slide.url) for slide in oldest],
+            "oldest": sorted(waiting, key=lambda slide: -waiting[slide])[:_TOLD],
         }
         print(json.dumps(document), flush=True)
 
@@ -176,6 +189,14 @@ class _Function:
         body = {"slide": slide, "reason": str(exc), "exit_code": code}
         queue = aws.client("sqs", self._failures)
         queue.send_message(QueueUrl=self._failures, MessageBody=json.dumps(body))
+
+
+def _hours(path: Path) -> float:
+    """Since the slide's file came here; 0 where it is gone."""
+    try:
+        return (time.time() - path.stat().st_ctime) / 3600  # copies preserve the mtime
+    except OSError:
+        return 0.0
 
 
 def _told(exc: Exception) -> VsvPyramidError | OSError:

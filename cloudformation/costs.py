@@ -16,6 +16,7 @@ ALARM_DOLLARS, IMAGE_GB_DOLLARS, LAMBDA_GB_SECOND_DOLLARS = 0.10, 0.10, 0.000016
 ENDPOINT_DOLLARS = 0.01 * 24 * 365 / 12  # an interface endpoint, a month
 ALARMS, ENDPOINTS, IMAGE_GB = 3, 2, 0.2
 LAMBDA_GB, LAMBDA_VCPUS = 3008 / 1024, 3008 / 1769
+SCANS, SCAN_SECONDS = 12 * 24 * 365 / 12, 11.0  # a month; between its two looks it waits
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -77,10 +78,12 @@ def years() -> str:
 
 def idle() -> str:
     """What it costs to have, by the month, before any slide."""
+    scans = SCANS * SCAN_SECONDS * LAMBDA_GB * LAMBDA_GB_SECOND_DOLLARS
     rows = [
         [f"{ALARMS} alarms", f"${ALARMS * ALARM_DOLLARS:.2f}"],
         ["the image in ECR", f"${IMAGE_GB * IMAGE_GB_DOLLARS:.2f}"],
         [f"with EFS: {ENDPOINTS} endpoints", f"${ENDPOINTS * ENDPOINT_DOLLARS:.2f}"],
+        ["with EFS: an alarm, a scan every five minutes", f"${ALARM_DOLLARS + scans:.2f}"],
         ["queues, functions, Batch, CloudFront", "$0.00"],
     ]
     return table(["idle, a month", "dollars"], rows)

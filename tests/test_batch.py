@@ -106,6 +106,7 @@ def function(place: Place, monkeypatch: pytest.MonkeyPatch, jobs: Jobs, failures
         "VSV_PYRAMID_FAILURES": "https://failures",
         "VSV_PYRAMID_SLIDES": f"{place}/scans",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538",
+        "AWS_LAMBDA_FUNCTION_NAME": "tried",
     }.items():
         monkeypatch.setenv(name, value)
 
@@ -207,6 +208,20 @@ class TestIngest:
         document = json.loads(place.get("to/images/170782/slide.json")["Body"].read())
         assert (document["width"], document["height"]) == (1501, 1103)
 
+    def test_another_slide_of_the_same_name_goes_to_the_failures(
+        self, uploaded: str, small_slide: Path, place: Place, failures: Failures
+    ) -> None:
+        """Nobody may see it under the other one's address."""
+        lambda_handler.ingest(object_created(uploaded), Context())
+        before = place.objects()["to/images/170782/slide.json"]
+        place.put("scans/another/170782.svs", small_slide.read_bytes())
+        key = f"{place.prefix}/scans/another/170782.svs"
+        assert lambda_handler.ingest(object_created(key), Context()) is None
+        (body,) = failures.bodies
+        assert body["exit_code"] == 2
+        assert "is of a slide of this name in another place; rename" in body["reason"]
+        assert place.objects()["to/images/170782/slide.json"] == before
+
     def test_it_waits_for_another_that_is_at_the_slide(
         self, uploaded: str, place: Place, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -304,6 +319,7 @@ class TestIngest:
         assert said["oldest"] == [f"s3://images/{uploaded}"]
         (metrics,) = said["_aws"]["CloudWatchMetrics"]
         assert metrics["Namespace"] == "vsv-pyramid"
+        assert (metrics["Dimensions"], said["FunctionName"]) == ([["FunctionName"]], "tried")
         assert [metric["Name"] for metric in metrics["Metrics"]] == ["OldestWaitingHours"]
         lambda_handler.ingest(object_created(uploaded), Context())
         capsys.readouterr()
@@ -350,6 +366,41 @@ class TestScan:
             lambda_handler.scan({}, Context())
         assert [body["exit_code"] for body in failures.bodies] == [65]
 
+    def test_one_that_cannot_be_read_goes_to_the_failures_in_the_end(
+        self, share: Path, failures: Failures, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watch, "PAUSES", (0.0,))
+
+        def fails(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(lambda_handler, "convert", fails)
+        for scans in range(4):
+            assert len(failures.bodies) == (scans > 1)
+            lambda_handler.scan({}, Context())
+        assert [body["exit_code"] for body in failures.bodies] == [1]
+
+    def test_two_of_one_name_are_told_of_once(self, share: Path, failures: Failures) -> None:
+        (share / "deep").mkdir()
+        shutil.copy(share / "a.svs", share / "deep/a.svs")
+        os.utime(share / "deep/a.svs", (1, 1))
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+        assert [body["exit_code"] for body in failures.bodies] == [2, 2]
+
+    def test_how_long_a_slide_waits(
+        self, share: Path, failures: Failures, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (share / "b.svs").write_text("hello")
+        lambda_handler.scan({}, Context())
+        said = json.loads(capsys.readouterr().out)
+        assert said["oldest"] == [str(share / "b.svs")]
+        assert 0 < said["OldestWaitingHours"] + 0.01 < 0.1
+        (share / "b.svs").unlink()
+        lambda_handler.scan({}, Context())
+        assert json.loads(capsys.readouterr().out)["oldest"] == []
+        assert lambda_handler._hours(share / "b.svs") == 0
+
     def test_what_there_is_no_time_for_is_left(self, place: Place, jobs: Jobs) -> None:
         lambda_handler.scan({}, Context(30))
         assert not jobs.places
@@ -388,6 +439,14 @@ class TestWorker:
             outcome = self.run(f"{place}/to/.manifests/1.txt", AWS_BATCH_JOB_ARRAY_INDEX=index)
             assert outcome.code == code, outcome.err
         assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
+    @pytest.mark.parametrize("body", [b"\xff\xfe", b"\n\n", b""])
+    def test_what_is_no_manifest(self, place: Place, body: bytes) -> None:
+        place.put("m.txt", body)
+        outcome = self.run(f"{place}/m.txt", AWS_BATCH_JOB_ARRAY_INDEX="1")
+        assert outcome.code == 2
+        assert outcome.err.count("\n") == 1
+        assert outcome.err.startswith(f"Error: {place}/m.txt: ")
 
     @pytest.mark.parametrize("tell", [object_created, notification])
     def test_an_event(

@@ -260,6 +260,25 @@ def test_update_replaces_what_is_of_another_file_only(small_slide: Path, tmp_pat
     assert convert(slide, str(tmp_path), other).status == "skipped"
 
 
+def test_update_does_not_replace_another_slide_of_the_same_name(
+    small_slide: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / folder / "a.svs" for folder in ("one", "two")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_bytes(small_slide.read_bytes())
+        os.utime(path, (number, number))
+    options = ConvertOptions(tile_size=256, update=True)
+    convert(paths[0], str(tmp_path), options)
+    with pytest.raises(
+        OptionError, match=r"two/a\.svs: .*images/a is of a slide of this name in an"
+    ):
+        convert(paths[1], str(tmp_path), options)
+    assert convert(paths[0], str(tmp_path), options).status == "skipped"
+    os.utime(paths[1], (0, 0))  # the same slide, moved
+    assert convert(paths[1], str(tmp_path), options).status == "skipped"
+
+
 NO_COUNTS = json.dumps({"source": {}, "origin": {}, "pyramid": {}, "options": {}, "software": {}})
 
 

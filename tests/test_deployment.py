@@ -241,10 +241,12 @@ def test_the_page_is_walked(
         told = s3.get_bucket_notification_configuration(Bucket="my-scans")
         assert "EventBridgeConfiguration" in told
 
+        ministack.client("logs").create_log_group(logGroupName=computed["JobLogGroup"])
         sqs = ministack.client("sqs")
         queue = shell.run("output FailuresQueueUrl").strip()
         sqs.send_message(QueueUrl=queue, MessageBody="a slide that is bad")
         assert "a slide that is bad" in shell.run(page.next("What goes wrong"))
+        shell.run(page.next("What goes wrong"))
         shell.run(page.next("What goes wrong"))
         assert "Messages" not in sqs.receive_message(QueueUrl=queue)
 

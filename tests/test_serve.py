@@ -183,6 +183,13 @@ class TestServe:
         for other in ("..dzi", ".dzi", "...dzi", "a%20b.dzi", "a//b.dzi"):
             assert_is_nothing(site.ask(f"/images/{other}"))
 
+    def test_the_tiles_old_places(self, site: Site) -> None:
+        answer = site.ask("/images/170782_files/0/0_0.jpeg?v=1")
+        assert answer.status == 302
+        assert answer.headers["Location"] == f"/{FOLDER}/DeepZoom_files/0/0_0.jpeg?v=1"
+        for other in ("a_files/0", "a_files/0/0_0.png", "a_files/../0_0.jpeg", "_files/0/0_0.jpeg"):
+            assert_is_nothing(site.ask(f"/images/{other}"))
+
     def test_many_at_a_time(self, site: Site) -> None:
         answers: list[Answer] = []
         threads = [

@@ -307,6 +307,7 @@ def keys(run: Run) -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
     Path("curve.pem").write_bytes(private_pem(curve))
     Path("curve-public.pem").write_bytes(public_pem(curve))
+    Path("large.pem").write_bytes(private_pem(rsa.generate_private_key(65537, 3072)))
     Path("text.pem").write_bytes(b"\xff no key")
     Path("folder.pem").mkdir()
 
@@ -352,6 +353,7 @@ def test_share_cookies(run: Run, keys: None) -> None:
         (["a", "--private-key", "curve.pem"], "no RSA private key"),
         (["a", "--private-key", "public.pem"], "no RSA private key"),
         (["a", "--private-key", "text.pem"], "no RSA private key"),
+        (["a", "--private-key", "large.pem"], "3072 bits, and CloudFront takes 2048"),
     ],
 )
 def test_share_refuses(run: Run, keys: None, words: list[str], sentence: str) -> None:

@@ -111,6 +111,7 @@ def test_batch_by_default(moto: StandIn) -> None:
         "JobDefinitionArn": made["JobDefinition"],
         "ConvertPolicyArn": made["ConvertPolicy"],
         "SubnetIds": ",".join(subnets),
+        "JobLogGroup": made["JobLog"],
         "JobsSecurityGroupId": made["JobsSecurityGroup"],
     }
 
@@ -439,13 +440,18 @@ def test_rules(ministack: StandIn, ingesting: Made) -> None:
 
 
 def test_alarms(ministack: StandIn, ingesting: Made) -> None:
-    names = [ingesting[name] for name in ("FailuresAlarm", "JobFailedAlarm", "WaitingAlarm")]
-    found = ministack.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
-    assert {(one["Namespace"], one["MetricName"], one["Threshold"]) for one in found} == {
-        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0),
-        ("AWS/Events", "MatchedEvents", 0),
-        ("vsv-pyramid", "OldestWaitingHours", 4),
+    alarms = {
+        "FailuresAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0),
+        "JobFailedAlarm": ("AWS/Events", "MatchedEvents", 0),
+        "WaitingAlarm": ("vsv-pyramid", "OldestWaitingHours", 4),
+        "ScanWaitingAlarm": ("vsv-pyramid", "OldestWaitingHours", 4),
     }
+    found = ministack.client("cloudwatch").describe_alarms(
+        AlarmNames=[ingesting[name] for name in alarms]
+    )["MetricAlarms"]
+    assert {
+        one["AlarmName"]: (one["Namespace"], one["MetricName"], one["Threshold"]) for one in found
+    } == {ingesting[name]: stated for name, stated in alarms.items()}
     assert all(one["AlarmActions"] == [ingesting["Topic"]] for one in found)
     subscriptions = ministack.client("sns").list_subscriptions_by_topic(
         TopicArn=ingesting["Topic"]
@@ -537,6 +543,7 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
         "RepositoryUri": given["ImageUri"].partition(":")[0],
         "SubnetIds": given["Subnets"],
         "JobsSecurityGroupId": given["SecurityGroupId"],
+        "JobLogGroup": "jobs",
     }
     computed |= {name: value for name, value in given.items() if name.endswith("Arn")}
     body = cloudformation.load("main")

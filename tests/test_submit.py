@@ -75,6 +75,18 @@ def test_what_is_published_does_not_wait_until_it_is_replaced(
     assert (keys(found), found.published) == (["a.svs", "b/c.SVS", "b/d.tif"], 0)
 
 
+def test_another_slide_of_a_published_ones_name_is_refused(
+    scans: str, place: Place, small_slide: Path
+) -> None:
+    to = f"{place}/to"
+    convert(f"{scans}/a.svs", to, OPTIONS)
+    place.put("scans/a.svs/a.svs", small_slide.read_bytes() + b" ")
+    found = backlog(f"{scans}/a.svs/a.svs", to)
+    assert (found.slides, found.published) == ((), 0)
+    (sentence,) = found.refused
+    assert "a.svs/a.svs: a slide of this name in another place is published" in sentence
+
+
 def test_an_entry_that_does_not_say_of_what_it_is_counts(scans: str, place: Place) -> None:
     to = f"{place}/to"
     convert(f"{scans}/a.svs", to, OPTIONS)
@@ -129,7 +141,7 @@ def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -
             key = url.removeprefix(f"{place}/")
             listed += (text := place.get(key)["Body"].read().decode().splitlines())
             assert [text[0], text[-1]] == lines
-            with pytest.raises(OptionError, match="none of number"):
+            with pytest.raises(OptionError, match="no slide in line"):
                 submit.manifest_line(url, count)
     assert listed == [str(slide.url) for slide in waiting(slides)]
 

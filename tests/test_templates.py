@@ -637,11 +637,13 @@ def test_functions_are_started_as_the_handlers_expect(name: str, handler: str) -
         assert mount["LocalMountPath"] == "/mnt/slides"
 
 
-def test_the_audit_has_an_alarm() -> None:
-    made = cloudformation.resources(cloudformation.load("ingest"), REQUIRED["ingest"])
-    alarm = made["WaitingAlarm"]["Properties"]
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("vsv-pyramid", "OldestWaitingHours")
-    assert "Dimensions" not in alarm
+def test_the_audit_and_the_scan_have_alarms() -> None:
+    made = cloudformation.resources(cloudformation.load("ingest"), EVERYTHING["ingest"])
+    made_by = {"WaitingAlarm": "Ingest", "ScanWaitingAlarm": "Scanner"}
+    for name, function in made_by.items():
+        alarm = made[name]["Properties"]
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("vsv-pyramid", "OldestWaitingHours")
+        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"<{function}>"}]
     (target,) = made["AuditRule"]["Properties"]["Targets"]
     assert json.loads(target["Input"]) == {"audit": True}
 

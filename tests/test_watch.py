@@ -26,6 +26,7 @@ from vsv_pyramid import watch
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import (
     OptionError,
+    QueueUnavailable,
     SlideAccessError,
     SlideError,
     StoreUnavailable,
@@ -80,7 +81,7 @@ class Watched:
             self.folder,
             open_store(self.destination),
             hand_on or self.hand_on,
-            lambda path, _, code: self.failures.append((path.name, code)),
+            lambda path, _, code, __: self.failures.append((path.name, code)),
             stop=stop,
             **{"interval": INTERVAL, **options},
         )
@@ -183,7 +184,10 @@ def test_a_slide_that_grows_is_not_taken(watched: Watched) -> None:
 
 
 def test_a_tiff_without_its_end_is_not_taken(
-    watched: Watched, real_slide: Path, monkeypatch: pytest.MonkeyPatch
+    watched: Watched,
+    real_slide: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(watch, "UNFINISHED_SECONDS", 3600.0)
     whole = real_slide.read_bytes()
@@ -191,6 +195,7 @@ def test_a_tiff_without_its_end_is_not_taken(
     with watched.running():
         watched.after_looks()
         assert not watched.handed
+        assert caplog.text.count("a.svs is not all there yet: it waits for the rest") == 1
         path.write_bytes(whole)
         until(lambda: watched.handed == ["a.svs"])
         monkeypatch.setattr(watch, "UNFINISHED_SECONDS", -1.0)
@@ -319,6 +324,21 @@ class TestSetAside:
             until(lambda: len(watched.handed) == 2)
         assert not watched.notes()
 
+    def test_until_it_is_removed_while_nobody_watches(self, watched: Watched) -> None:
+        (watched.folder / "a.svs").rename(watched.folder / "b.svs")
+        with watched.running():
+            until(lambda: watched.handed == ["a.svs", "b.svs"])
+        assert not watched.notes()
+
+    def test_also_by_another_name_of_the_folder(
+        self, watched: Watched, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(watched.folder.parent)
+        watched.folder = Path(watched.folder.name)
+        with watched.running():
+            watched.after_looks()
+        assert watched.handed == ["a.svs"]
+
     def test_until_it_is_removed(self, watched: Watched) -> None:
         path = watched.put("b.svs")
         with watched.running():
@@ -374,6 +394,9 @@ def test_of_two_with_one_id_none_is_taken(watched: Watched) -> None:
         watched.after_looks(6)
         assert not watched.handed
         assert sorted(watched.failures) == [("a.svs", 2), ("a.tif", 2)]
+    with watched.running():  # and says so once
+        watched.after_looks(6)
+        assert len(watched.failures) == 2
         other.rename(other.with_name("b.tif"))
         until(lambda: sorted(watched.handed) == ["a.svs", "b.tif"])
 
@@ -484,6 +507,21 @@ class TestJobs:
         (note,) = watched.notes()
         assert (note["job"], note["due"]) == ("", None)
         assert "65" in note["reason"]
+
+
+def test_a_queue_that_is_away_does_not_end_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "_JOB_SECONDS", 0.0)
+    watched.put("a.svs")
+
+    def away(_: list[str]) -> dict[str, str | None]:
+        raise QueueUnavailable("slides", "away")
+
+    with watched.running(lambda _: Handed(job="one"), ended=away):
+        until(lambda: "slides: away" in caplog.text)
+        watched.put("b.svs")
+        until(lambda: len(watched.notes()) == 2)
 
 
 def test_the_system_wakes_it(watched: Watched) -> None:
@@ -612,12 +650,18 @@ class TestCommand:
             ((".", "--submit", "q"), "--job-definition"),
             ((".", "--job-definition", "q"), "--submit"),
             ((".", "--seen-as", "/mnt"), "--submit"),
+            ((".", "--submit", "", "--job-definition", "d"), "empty"),
         ],
     )
     def test_wrong_use(self, run: Run, words: tuple[str, ...], sentence: str) -> None:
         outcome = run("watch", *words, "--to", "out")
         assert outcome.code == 2
         assert_one_sentence(outcome.err, sentence)
+
+    def test_an_interval_that_is_no_number(self, run: Run) -> None:
+        outcome = run("watch", ".", "--to", "out", "--interval", "nan")
+        assert outcome.code == 2
+        assert "that is no number" in outcome.err
 
     def test_an_archive_is_no_destination(self, run: Run) -> None:
         outcome = run("watch", ".", "--to", "a.zip")
@@ -633,6 +677,23 @@ def test_what_was_converted_by_hand_is_not_converted_again(
     with watched.running():
         watched.after_looks()
     assert not watched.handed
+    # The catalog tells, and no slide.json is looked at.
+    (Path(watched.destination) / "images/a/slide.json").unlink()
+    with watched.running():
+        watched.after_looks()
+    assert not watched.handed
+
+
+def test_a_damaged_catalog_is_done_without(
+    watched: Watched, small_slide: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = watched.put("a.svs", small_slide.read_bytes())
+    convert(path, watched.destination, OPTIONS)
+    (Path(watched.destination) / "images/index.json").write_text("{")
+    with watched.running():
+        watched.after_looks()
+    assert not watched.handed
+    assert "the catalog is damaged" in caplog.text
 
 
 def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:
@@ -642,7 +703,7 @@ def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:
         watched.folder,
         open_store(watched.destination),
         watched.hand_on,
-        lambda _, exc, __: errors.append(exc),
+        lambda _, exc, __, ___: errors.append(exc),
         interval=INTERVAL,
     )
     started.run(once=True)

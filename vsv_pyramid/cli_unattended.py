@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ from vsv_pyramid.reports import Events, Lines
 from vsv_pyramid.store import is_archive, open_store
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
 
+
+def _number(_: click.Context, __: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("that is no number.")
+    return value
+
+
 _job_definition = click.option(
     "--job-definition",
     metavar="NAME",
@@ -41,7 +49,8 @@ Examples:
   vsv-pyramid watch /mnt/scanner --to /srv/www
   vsv-pyramid watch /mnt/scanner --to s3://bucket --jobs 2 --log-format json
   vsv-pyramid watch /mnt/scanner --to s3://bucket --once
-  vsv-pyramid watch /mnt/scanner --to s3://bucket --submit slides --job-definition vsv-pyramid""",
+  vsv-pyramid watch /mnt/scanner --to s3://bucket --submit slides --job-definition convert \\
+    --seen-as /mnt/slides""",
 )
 @click.argument("folder", type=PathType())
 @click.option(
@@ -62,6 +71,7 @@ Examples:
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 86400),
+    callback=_number,
     default=INTERVAL,
     show_default=True,
     metavar="SECONDS",
@@ -110,15 +120,19 @@ def watch_command(
     """Convert the slides in FOLDER and below, and each one that arrives there, until Ctrl-C.
 
     A slide is taken when its files have stayed the same between two looks and, of a TIFF, all data
-    is there. One that fails is tried again after 1, 5, 30 and 120 minutes and then set aside until
-    it changes; a bad one at once, and one that a passing trouble stops never. What failed and why
-    is kept in DEST/.watch, so that another watch goes on from there.
+    is there, or nothing has come for 15 minutes. One that fails is tried again after 1, 5, 30 and
+    120 minutes and then set aside until it changes; a bad one at once, as one whose job failed,
+    which Batch has tried again itself; and one that a passing trouble stops never. What failed and
+    why is kept in DEST/.watch, so that another watch goes on from there.
 
     A slide that is replaced under its name takes the place of its former pyramid. One that is
     renamed is a new slide; the pyramid under its old name stays, as it does of a slide that is
-    removed: `delete` removes pyramids. Of two slides with the same id, in different folders, none
-    is taken until one of them is renamed.
+    removed: `delete` removes pyramids, and while the slide is there, it is converted again. Of two
+    slides with the same id, in different folders, none is taken until one of them is renamed, nor
+    is one whose id another folder's slide is published under.
     """
+    if "" in (queue, job_definition):
+        raise OptionError("--submit and --job-definition need names; what was given is empty")
     if (queue is None) != (job_definition is None):
         raise OptionError("--submit and --job-definition go together; give both or none")
     if seen_as and not queue:
@@ -127,6 +141,7 @@ def watch_command(
         raise OptionError(f"{destination} is for one slide; give a folder or s3://bucket/prefix")
     if not folder.is_dir():
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
+    folder = folder.absolute()  # by which the destination remembers its slides
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
     options = convert_options(workers=workers, update=True, **values)
     say = Events(None) if log_format == "json" else Lines(quiet, as_json=False)
@@ -152,7 +167,7 @@ def watch_command(
 
         batch = Queue(queue, job_definition)
         ended = batch.ended
-        root = str(seen_as or folder.absolute()).rstrip("/")
+        root = str(seen_as or folder).rstrip("/")
 
         def submitted(path: Path) -> Handed:
             job = batch.submit(f"{root}/{path.relative_to(folder).as_posix()}")
@@ -164,7 +179,7 @@ def watch_command(
         folder,
         open_store(destination, options.s3, stop),
         hand_on,
-        lambda path, exc, code: say.failed(str(path), exc, code),
+        lambda path, exc, code, _: say.failed(str(path), exc, code),
         jobs=jobs,
         interval=interval,
         ended=ended,

@@ -226,12 +226,24 @@ def _published(
         ):
             return document
         if options.update:
+            _check_place(f"{store}/{folder}", document, source)
             return None
     raise StoreError(
         f"{store}/{folder}",
         "holds another file's pyramid, or this one's with other options; replace it with "
         "--overwrite",
     )
+
+
+def _check_place(target: str, document: dict[str, Any] | None, source: Source) -> None:
+    """A slide takes the place of the one before it in the same place, never that of another one
+    which has the same name by chance. Raises OptionError."""
+    stated = document["source"].get("place", source.place) if document else source.place
+    if stated != source.place:
+        raise OptionError(
+            f"{source}: {target} is of a slide of this name in another place; rename one of them, "
+            "or delete that pyramid"
+        )
 
 
 def _skipped(

@@ -5,7 +5,8 @@ VsvPyramidError
 ├── SlideError           a slide that is bad, and will be so the next time
 │   ├── TileError        one tile of a slide that cannot be decoded
 │   ├── SlideAccessError a slide that is not there, or may not be read
-│   └── SlideChanged     a slide that changed while it was read
+│   ├── SlideChanged     a slide that changed while it was read
+│   └── JobFailed        a slide whose job in AWS Batch failed
 ├── StoreError           an object of a store that cannot be read, written or replaced
 │   ├── NoSuchObject     an object that is not there
 │   ├── StoreUnavailable a store that did not answer for a while
@@ -60,6 +61,12 @@ class SlideChanged(SlideError):
     """A slide that changed while it was read."""
 
     exit_code = EXIT_TRY_AGAIN
+
+
+class JobFailed(SlideError):
+    """A slide whose job in AWS Batch failed, for good."""
+
+    exit_code = EXIT_FAILED
 
 
 class StoreError(VsvPyramidError):

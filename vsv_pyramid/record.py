@@ -79,7 +79,7 @@ def slide_json(
     return {
         "layout": dzi.LAYOUT_VERSION,
         "id": plan.slide_id,
-        "source": {"name": source.name, **source.fingerprint},
+        "source": {"name": source.name, "place": source.place, **source.fingerprint},
         "width": size.width,
         "height": size.height,
         "origin": {"x": plan.origin[0], "y": plan.origin[1]},

@@ -47,7 +47,10 @@ _WHAT_ROOT_IS = "give the folder, bucket or archive that holds images/ID"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PAGE = re.compile(rf"/viewer/((?:{_NAME}/)*{_NAME})")
-_LEGACY = re.compile(r"/images/([^/]+)\.dzi")
+_LEGACY = (  # addresses of the system that made tiles on demand, and what they are here
+    (re.compile(r"/images/([^/]+)\.dzi"), r"images/\1/DeepZoom.dzi"),
+    (re.compile(r"/images/([^/]+)_files/([^/]+/[^/]+)"), r"images/\1/DeepZoom_files/\2"),
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -96,8 +99,10 @@ class _Site:
                 return answers.sentence(403, "This needs a signed link or cookie that still holds.")
         if request.method == "OPTIONS":
             return answers.options()
-        legacy = _LEGACY.fullmatch(path)
-        key = dzi.descriptor_key(dzi.folder(legacy[1])) if legacy else path.removeprefix("/")
+        legacy = next(
+            (found.expand(key) for old, key in _LEGACY if (found := old.fullmatch(path))), None
+        )
+        key = legacy or path.removeprefix("/")
         if not dzi.is_key(key):
             return answers.nothing()
         if legacy:

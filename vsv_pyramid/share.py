@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import OptionError
 
+_BITS = 2048
 QUERY_NAMES = ("Policy", "Signature", "Key-Pair-Id")
 COOKIE_PREFIX = "CloudFront-"
 COOKIE_ATTRIBUTES = "Path=/; Secure; HttpOnly"
@@ -160,6 +161,11 @@ def read_private_key(path: Path) -> RSAPrivateKey:
         key = None
     if not isinstance(key, RSAPrivateKey):
         raise OptionError(f"{path} is no RSA private key in PEM; make one with openssl genrsa 2048")
+    if key.key_size != _BITS:
+        raise OptionError(
+            f"{path} has {key.key_size} bits, and CloudFront takes {_BITS}; make one with openssl "
+            "genrsa 2048"
+        )
     return key
 
 

@@ -18,7 +18,7 @@ from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.jobs import MOST_CHILDREN, Queue
 from vsv_pyramid.slide.search import is_slide
-from vsv_pyramid.slide.source import is_one_file
+from vsv_pyramid.slide.source import digest, is_one_file
 from vsv_pyramid.slide.tiff import base_pixels
 from vsv_pyramid.store import open_store
 
@@ -37,6 +37,11 @@ class Waiting(NamedTuple):
     @property
     def slide_id(self) -> str:
         return PurePosixPath(self.url.key).stem
+
+    @property
+    def hours(self) -> float:
+        """For which it has been there."""
+        return (time.time() - self.modified.timestamp()) / 3600
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,11 @@ def backlog(slides: str, destination: str) -> Backlog:
             refused.append(f"{found.url}: has the same id as {first[slide_id]}; rename one of them")
         elif slide_id in entries and _is_of(entries[slide_id], found.size, etag):
             published += 1
+        elif slide_id in entries and not _is_from(entries[slide_id], found.url):
+            refused.append(
+                f"{found.url}: a slide of this name in another place is published; rename one of "
+                "them, or delete its pyramid"
+            )
         else:
             waiting.append(found)
     return Backlog(tuple(waiting), published, tuple(refused))
@@ -106,17 +116,15 @@ def estimated(slides: Sequence[Waiting]) -> Estimate:
     return estimate(len(slides), sum(slide.size for slide in slides) * density / 1e9)
 
 
-def oldest_hours(slides: Sequence[Waiting]) -> float:
-    """For how long the oldest one has been waiting, 0 where there is none."""
-    return max(((time.time() - slide.modified.timestamp()) / 3600 for slide in slides), default=0.0)
-
-
 def manifest_line(url: str, number: int) -> str:
     """The slide in that line of the manifest, from 0. Raises StoreError and OptionError."""
     folder, _, name = url.rpartition("/")
-    lines = open_store(folder).get(name).decode().splitlines()
-    if not number < len(lines):
-        raise OptionError(f"{url}: has {len(lines)} lines, and none of number {number}")
+    try:
+        lines = open_store(folder or ".").get(name).decode().splitlines()
+    except UnicodeDecodeError as exc:
+        raise OptionError(f"{url}: is no manifest; give one that `submit` has made") from exc
+    if not number < len(lines) or not lines[number]:
+        raise OptionError(f"{url}: has no slide in line {number}; submit the slides again")
     return lines[number]
 
 
@@ -152,6 +160,13 @@ def _is_of(entry: Entry, size: int, etag: str) -> bool:
     """Whether the entry is of that object, as far as it says what it is of."""
     stated = entry.get("source", {})
     return (stated.get("size", size), stated.get("etag", etag)) == (size, etag)
+
+
+def _is_from(entry: Entry, url: aws.S3Url) -> bool:
+    """Whether the entry is of an object at the URL, as far as it says where it is from."""
+    place = digest(str(url))
+    stated: object = entry.get("source", {}).get("place", place)
+    return stated == place
 
 
 def _pixels(account: aws.Account, slide: Waiting) -> int | None:

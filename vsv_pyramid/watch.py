@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vsv_pyramid import dzi, record
+from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.errors import (
     EXIT_BAD_SLIDE,
-    EXIT_FAILED,
     EXIT_TRY_AGAIN,
     EXIT_WRONG_USE,
     HOPELESS,
     DescriptorError,
+    JobFailed,
     OptionError,
+    QueueError,
     SlideAccessError,
     SlideError,
     StoreError,
@@ -69,8 +71,9 @@ class Watch:
     """The slides in a folder and below, to be published in a store.
 
     `hand_on` gets each slide's path in one of `jobs` threads; of what it raises, `failed` is told
-    with the exit code. `ended` gives the reasons why jobs failed, None for those that went well,
-    and leaves out those that have not ended. Once `stop` is set, nothing more is handed on.
+    with the exit code, and whether nothing more is tried. `ended` gives the reasons why jobs
+    failed, None for those that went well, and leaves out those that have not ended. Once `stop` is
+    set, nothing more is handed on.
     """
 
     def __init__(
@@ -78,14 +81,14 @@ class Watch:
         folder: Path,
         store: Store,
         hand_on: Callable[[Path], Handed],
-        failed: Callable[[Path, Failure, int], None],
+        failed: Callable[[Path, Failure, int, bool], None],
         *,
         jobs: int = 1,
         interval: float = INTERVAL,
         ended: Callable[[list[str]], Mapping[str, str | None]] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()
         self._store = store
         self._hand_on = hand_on
         self._failed = failed
@@ -96,7 +99,7 @@ class Watch:
         self._wake = threading.Event()
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, Look] = {}
-        self._notes = Notes(store, folder)
+        self._notes = Notes(store, self._folder)
         self._under_way: set[Path] = set()
         self._told: set[Path] = set()
         self._asked = float("-inf")
@@ -109,13 +112,12 @@ class Watch:
         Raises SlideAccessError for a folder that cannot be read at the first look, and StoreError.
         """
         looks = self._looks()
+        self._done = self._in_catalog(looks)
         self._notes.read()
-        if retry:
-            for path, note in self._notes:
-                if not note.job:
-                    self._notes.remove(path)
-        for _, note in self._notes:
-            if note.due is None and not note.job:
+        for path, note in self._notes:
+            if (retry and not note.job) or (looks and path not in looks):
+                self._notes.remove(path)
+            elif not note.due and not note.job:
                 _log.warning("set aside: %s", note.reason)
         with self._listening(), ThreadPoolExecutor(self._jobs, "watch") as pool:
             try:
@@ -129,6 +131,25 @@ class Watch:
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def waiting(self) -> list[Path]:
+        """The slides that were there at the last look, and are not published."""
+        return [path for path, seen in self._seen.items() if self._done.get(path) != seen.look]
+
+    def _in_catalog(self, looks: Mapping[Path, Look]) -> dict[Path, Look]:
+        """Those that are published, as far as the catalog tells: of all at once."""
+        try:
+            entries = Catalog(self._store, create=False).slides()
+        except StoreError as exc:
+            _log.warning("%s", exc)
+            return {}
+        sources = {slide_id: entry.get("source", {}) for slide_id, entry in entries.items()}
+        return {
+            path: look
+            for path, look in looks.items()
+            if (source := sources.get(path.stem))
+            and (source.get("size"), source.get("mtime_ns")) == tuple(look)
+        }
 
     def _rest(self, *, woken: bool) -> None:
         """Waits for an interval, or less where the system tells of a change."""
@@ -146,8 +167,8 @@ class Watch:
             if time.monotonic() - self._asked > _JOB_SECONDS:
                 self._asked = time.monotonic()
                 self._ask_for_jobs()
-        except (SlideAccessError, StoreError) as exc:
-            _log.warning("%s", exc)  # a share that is away for a while
+        except (SlideAccessError, StoreError, QueueError) as exc:
+            _log.warning("%s", exc)  # what is away for a while
 
     def _looks(self) -> dict[Path, Look]:
         looks = {}
@@ -191,9 +212,12 @@ class Watch:
                 return
             if not self._is_published(path, look):
                 if doubles:
-                    self._tell_of_double(path, doubles[0])
+                    self._tell_of_double(path, look, doubles[0])
                     return
                 if _is_unfinished(path):
+                    if path not in self._told:
+                        self._told.add(path)
+                        _log.warning("%s is not all there yet: it waits for the rest", path)
                     return
                 handed = self._hand_on(path)
                 if handed.busy:
@@ -232,20 +256,22 @@ class Watch:
         stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
         return stated == (path.name, look.size, look.mtime_ns)
 
-    def _tell_of_double(self, path: Path, other: Path) -> None:
-        """Once: either may be renamed or removed at any time."""
-        if path not in self._told:
-            self._told.add(path)
+    def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
+        """Once, and yet it is due all the time: either may be renamed or removed."""
+        error = OptionError(f"{path} and {other} would get the same id; rename one of them")
+        note = self._notes.get(path)
+        if note is None or note.reason != str(error):
+            self._notes.put(path, Note(str(path), look, 0, str(error), due=0.0))
             self.failures += 1
-            error = OptionError(f"{path} and {other} would get the same id; rename one of them")
-            self._failed(path, error, EXIT_WRONG_USE)
+            self._failed(path, error, EXIT_WRONG_USE, True)
 
     def _fail(self, path: Path, look: Look, exc: Failure, code: int) -> None:
-        self.failures += 1
-        self._failed(path, exc, code)
         before = self._notes.get(path)
         failed = before.attempts if before and before.look == look else 0
-        if code in HOPELESS or (failed >= len(PAUSES) and code != EXIT_TRY_AGAIN):
+        is_final = code in HOPELESS or (failed >= len(PAUSES) and code != EXIT_TRY_AGAIN)
+        self.failures += 1
+        self._failed(path, exc, code, is_final)
+        if is_final:
             self._notes.put(path, Note(str(path), look, failed + 1, str(exc)))
             _log.warning("%s is set aside until it changes, or until watch --retry", path)
         else:
@@ -266,9 +292,11 @@ class Watch:
                 self._done[path] = note.look
                 self._notes.remove(path)
             else:
+                error = JobFailed(path, reason)
                 self.failures += 1
-                self._failed(path, SlideError(path, reason), EXIT_FAILED)
-                self._notes.put(path, Note(note.slide, note.look, 1, reason))
+                self._failed(path, error, error.exit_code, True)
+                self._notes.put(path, Note(note.slide, note.look, 1, str(error)))
+                _log.warning("%s is set aside until it changes, or until watch --retry", path)
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:

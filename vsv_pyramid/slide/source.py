@@ -35,12 +35,14 @@ _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
 
 
 class Source(Protocol):
-    """One slide's place. `name` is the file's; `fingerprint` tells this slide from any other.
+    """One slide's place. `name` is the file's; `fingerprint` tells this slide from any other, and
+    `place` where it is from any other place.
 
     Raises SlideAccessError where there is no slide.
     """
 
     name: str
+    place: str
     fingerprint: Mapping[str, object]
 
     def opened(self) -> AbstractContextManager[Slide]:
@@ -67,6 +69,7 @@ class _File:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.name = path.name
+        self.place = digest(str(path.absolute()))
         try:
             self.fingerprint: Mapping[str, object] = fingerprint(path)
         except OSError as exc:
@@ -102,6 +105,7 @@ class _Object:
         if not self._url.key:
             raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
         self.name = PurePosixPath(self._url.key).name
+        self.place = digest(str(self._url))
         if not is_one_file(self.name):
             suffix = PurePosixPath(self.name).suffix.lower()
             raise SlideAccessError(
@@ -184,6 +188,11 @@ class _Object:
             if code == 412:
                 raise self._changed() from exc
             raise aws.refusal(self._url, exc) from exc
+
+
+def digest(place: str) -> str:
+    """Tells the place from another one, and is too short to tell which it is."""
+    return hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 def extent(path: Path) -> tuple[int, int]:

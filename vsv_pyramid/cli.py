@@ -162,8 +162,8 @@ Examples:
 @click.option(
     "--update",
     is_flag=True,
-    help="Replace what is published under the id of another file, such as a slide's first scan, "
-    "and skip what is published of this one, with whatever options.",
+    help="Replace what is published under the id of another file that was in this one's place, "
+    "such as a slide's first scan, and skip what is published of this one, with whatever options.",
 )
 @click.option(
     "--if-busy",

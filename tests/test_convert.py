@@ -25,6 +25,7 @@ from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
 from vsv_pyramid.slide import Slide, open_slide
+from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.search import find_slides
 from vsv_pyramid.slide.source import fingerprint
 from vsv_pyramid.store.directory import DirectoryStore
@@ -329,8 +330,25 @@ def test_what_a_slide_lacks_is_noted(small_slide: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not ICC, reason="this Pillow has no LittleCMS")
 def test_the_icc_profile_is_published(forged: Path, tmp_path: Path) -> None:
     summary = convert(forged, str(tmp_path), OPTIONS)
-    assert Path(summary.target).with_name("icc.icc").read_bytes() == ICC
+    published = Path(summary.target).with_name("icc.icc").read_bytes()
+    assert ICC and published == published_profile(ICC) != ICC
     assert slide_json(summary)["icc_profile"] == "published"
+    assert verify(summary.target).errors == []
+
+
+def test_a_damaged_icc_profile_is_withheld(tmp_path: Path) -> None:
+    slide = tmp_path / "a.png"
+    Image.new("RGB", (9, 9)).save(slide, icc_profile=b"Doe, Jane")
+    with open_slide(slide) as opened:
+        planned = make_plan(opened, OPTIONS).object_count
+    summary = convert(slide, str(tmp_path / "to"), OPTIONS)
+    assert slide_json(summary)["icc_profile"] == "withheld"
+    assert summary.notes == (
+        "the slide's ICC profile was withheld: it is damaged, or of an unknown kind",
+    )
+    assert not Path(summary.target).with_name("icc.icc").exists()
+    assert len(objects(tmp_path / "to")) == planned + 1  # the catalog
+    assert verify(summary.target).errors == []
 
 
 @pytest.mark.skipif(not ICC, reason="this Pillow has no LittleCMS")

@@ -101,6 +101,14 @@ def damage_thumbnail(folder: Path) -> None:
     (folder / "thumbnail.jpeg").write_text("not a picture")
 
 
+def add_profile(folder: Path) -> None:
+    (folder / "icc.icc").write_text("a profile")
+
+
+def state_profile(folder: Path) -> None:
+    edit_json(folder, lambda document: document.update(icc_profile="published"))
+
+
 def no_pyramid(folder: Path) -> None:
     edit_json(folder, lambda document: document.pop("pyramid"))
 
@@ -121,6 +129,8 @@ DEFECTS = [
     (no_pyramid, "slide.json has no pyramid"),
     (remove_thumbnail, "the thumbnail image is missing"),
     (damage_thumbnail, "the thumbnail image is damaged"),
+    (add_profile, "the ICC profile is there, and was not to be published"),
+    (state_profile, "the ICC profile is missing"),
 ]
 DEEP_DEFECTS = [
     *DEFECTS,

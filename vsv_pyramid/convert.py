@@ -274,8 +274,8 @@ def _put_images(
             image = opaque(slide.associated(name), options.background_rgb)
             jpeg = encoded(np.asarray(image), options.quality, options.subsampling)
         publication.put(dzi.associated_key(plan.folder, name), jpeg)
-    if plan.icc and slide.icc_profile:
-        publication.put(dzi.icc_key(plan.folder), slide.icc_profile)
+    if plan.icc and slide.published_icc:
+        publication.put(dzi.icc_key(plan.folder), slide.published_icc)
 
 
 def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:
@@ -296,6 +296,8 @@ def _notes(
     ]
     if options.color == "srgb" and slide.icc_profile is None:
         notes.append("the slide has no ICC profile: its colours are as they were")
+    if options.color == "none" and slide.icc_profile and not plan.icc:
+        notes.append("the slide's ICC profile was withheld: it is damaged, or of an unknown kind")
     if options.bounds and slide.metadata.bounds is None:
         notes.append("the slide states no scanned bounds: all of it was converted")
     if plan.lane.reason == NO_KERNEL:

@@ -157,7 +157,7 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
         lane=choose_lane(slide, pyramid, origin, options),
         associated=tuple(sorted(published)),
         withheld=tuple(sorted(set(slide.associated_names) - published)),
-        icc=slide.icc_profile is not None and options.color == "none",
+        icc=slide.published_icc is not None and options.color == "none",
     )
 
 

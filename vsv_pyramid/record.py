@@ -85,7 +85,7 @@ def slide_json(
         "origin": {"x": plan.origin[0], "y": plan.origin[1]},
         **slide_facts(slide),
         "associated_images": {"published": plan.associated, "withheld": plan.withheld},
-        "icc_profile": _icc_state(slide, options),
+        "icc_profile": _icc_state(slide, plan, options),
         "pyramid": {
             "tile_size": plan.pyramid.tile_size,
             "levels": pyramid_levels(plan.pyramid),
@@ -144,7 +144,9 @@ def options(document: dict[str, Any]) -> ConvertOptions:
     return ConvertOptions(**stated)
 
 
-def _icc_state(slide: Slide, options: ConvertOptions) -> str | None:
+def _icc_state(slide: Slide, plan: Plan, options: ConvertOptions) -> str | None:
     if slide.icc_profile is None:
         return None
-    return "published" if options.color == "none" else "applied"
+    if plan.icc:
+        return "published"
+    return "withheld" if options.color == "none" else "applied"

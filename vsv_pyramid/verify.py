@@ -134,7 +134,8 @@ def _check_document(check: _Check) -> None:
 
 
 def _check_images(check: _Check) -> None:
-    """The associated images that slide.json lists must be there, and be JPEGs."""
+    """The associated images that slide.json lists must be there, and be JPEGs; the ICC profile
+    must be there just if it says so."""
     stated = check.document.get("associated_images") if check.document else None
     for name in stated.get("published", ()) if isinstance(stated, dict) else ():
         try:
@@ -144,6 +145,13 @@ def _check_images(check: _Check) -> None:
             continue
         if compare.luma(jpeg) is None:
             check.report.errors.append(f"the {name} image is damaged")
+    there = check.store.head(dzi.icc_key(check.folder)) is not None
+    if check.document and there != (check.document.get("icc_profile") == "published"):
+        check.report.errors.append(
+            "the ICC profile is there, and was not to be published"
+            if there
+            else "the ICC profile is missing"
+        )
 
 
 def _check_keys(check: _Check) -> set[TileAddress]:

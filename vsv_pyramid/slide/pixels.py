@@ -13,6 +13,7 @@ from PIL import Image, ImageFile, ImageOps  # noqa: F401 - see below
 
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
 from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 
@@ -78,6 +79,11 @@ class Slide:
             self._handle().read_region((0, 0), 0, (0, 0)).info.get("icc_profile")
         )
         return profile
+
+    @cached_property
+    def published_icc(self) -> bytes | None:
+        """The ICC profile as it may be published, None where there is none that may be."""
+        return published_profile(self.icc_profile) if self.icc_profile else None
 
     @property
     def associated_names(self) -> tuple[str, ...]:

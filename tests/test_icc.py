@@ -82,14 +82,14 @@ def mft2(grid: int = 4) -> bytes:
     return b"mft2" + bytes(4) + start + curve + random(grid**3 * 3, 2) + curve
 
 
-def modular(kind: bytes, width: int = 2) -> bytes:
+def modular(kind: bytes, width: int = 2, gap: bytes = ASCII) -> bytes:
     """An lutAToB or lutBToA with all five elements, and a gap before each."""
     curves = para(0, 1.8) + curv(0, 30000, 65535) + b"\xee\xee" + curv()
     grid = bytes([3, 4, 5]) + bytes(13) + bytes([width, 0, 0, 0]) + random(60 * 3, width)
     shift = struct.pack(">12i", *map(number, (0.9, 0, 0, 0, 0.8, 0, 0, 0, 0.7, 0.1, 0.1, 0.1)))
     places, body = [], b""
     for element in (curves, shift, curves, grid, curves):
-        body += ASCII
+        body += gap
         places.append(32 + len(body))
         body += element + bytes(-len(element) % 4)
     return struct.pack(">4s4x2B2x5I", kind, 3, 3, *places) + body
@@ -122,7 +122,7 @@ def profile(
 
 
 TEXTS = {b"desc": described("a scanner"), b"cprt": b"text" + bytes(4) + b"mine\0"}
-WHITE = {b"wtpt": xyz(*D50)}
+WHITE = {b"wtpt": xyz(0.9505, 1, 1.0891)}
 MATRIX = {
     **WHITE,
     **{b"rXYZ": xyz(0.43, 0.22, 0.01), b"rTRC": curv(563)},
@@ -215,6 +215,22 @@ def test_a_published_profile_is_a_whole_one(data: bytes) -> None:
     assert published_profile(found) == found
 
 
+def test_the_header_states_what_the_standard_defines() -> None:
+    said = cleaned(profile(MATRIX, pcs=b"XYZ ", signature=b"\xff" * 4))[4:]
+    assert said.startswith(bytes(4) + b"\2\x40\0\0" + b"scnrRGB XYZ ")
+    assert said[20:].startswith(bytes.fromhex("07d0 0002 0001 0000 0000 0000") + b"acsp")
+    assert said[36:64] == bytes(23) + b"\x0f" + b"\0\0\0\1"
+    assert said[64:124] == xyz(*D50)[8:] + bytes(48)
+
+
+def test_the_tags_of_the_transform_are_kept() -> None:
+    tags = {**TEXTS, **MATRIX, **CHAD, b"bkpt": xyz(0, 0, 0), b"lumi": xyz(80, 80, 80)}
+    found = cleaned(profile(tags, pcs=b"XYZ "))
+    (count,) = struct.unpack_from(">I", found, 128)
+    kept = {name for name, _, _ in struct.iter_unpack(">4s2I", found[132 : 132 + 12 * count])}
+    assert kept == tags.keys() - {b"lumi"}
+
+
 def test_every_byte_is_of_a_tag() -> None:
     found = cleaned(profile({**TEXTS, **MATRIX}, pcs=b"XYZ ", gap=b"gaps"))
     (count,) = struct.unpack_from(">I", found, 128)
@@ -304,7 +320,7 @@ ELEMENTS = modular(b"mAB ")
         put(GOOD, 16, b"Jane"),
         put(GOOD, 20, b"Jane"),
         put(GOOD, 128, HUGE),
-        put(GOOD, entry(GOOD, b"gXYZ"), b"rXYZ"),
+        put(GOOD, entry(GOOD, b"wtpt"), b"rXYZ"),  # twice
         put(GOOD, entry(GOOD, b"gXYZ"), b"Jane"),
         put(GOOD, entry(GOOD, b"gXYZ") + 4, HUGE),
         put(GOOD, entry(GOOD, b"gXYZ") + 4, bytes(4)),
@@ -327,6 +343,7 @@ ELEMENTS = modular(b"mAB ")
         profile({b"A2B0": put(ELEMENTS, 24, HUGE)}, version=FOUR),
         profile({b"A2B0": put(ELEMENTS, 28, b"\0\0\0\x08")}, version=FOUR),
         profile({b"A2B0": ELEMENTS}, version=FOUR, gap=b"12"),  # not aligned
+        profile({b"A2B0": modular(b"mAB ", gap=b"12")}, version=FOUR),
         profile({}),
     ],
 )

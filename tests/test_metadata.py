@@ -71,6 +71,31 @@ def test_what_is_stated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("properties", "scanner"),
+    [
+        ({}, None),
+        ({"aperio.ScanScope ID": "SS1234"}, "SS1234"),
+        ({"aperio.ScanScope ID": "CPAPERIOCS"}, "CPAPERIOCS"),
+        ({"aperio.ScanScope ID": "aperio"}, "aperio"),
+        ({"leica.device-model": "LeicaSCN"}, "LeicaSCN"),
+        ({"tiff.Model": "C13210-01"}, "C13210-01"),
+        ({"aperio.ScanScope ID": "Jane.Doe"}, None),
+        ({"aperio.ScanScope ID": "DOE"}, None),
+        ({"tiff.Model": "Philips"}, None),
+        ({"aperio.ScanScope ID": "Jane Doe 7"}, None),
+        ({"aperio.ScanScope ID": "SS\u0661"}, None),
+        ({"aperio.ScanScope ID": "lei\u212aa7"}, None),
+        ({"aperio.ScanScope ID": "7" * 65}, None),
+        ({"aperio.ScanScope ID": "Doe", "tiff.Model": "S360"}, "S360"),
+    ],
+)
+def test_a_scanners_id_has_a_digit_or_its_makers_name(
+    properties: dict[str, str], scanner: str | None
+) -> None:
+    assert metadata(properties).scanner == scanner
+
+
+@pytest.mark.parametrize(
     "key", ["User", "Title", "Patient", "Accession", "Barcode", "Filename", "Parmset", "AppMag"]
 )
 def test_a_name_is_withheld_wherever_it_stands(key: str) -> None:

@@ -48,7 +48,14 @@ _SCANNERS = ("aperio.ScanScope ID", "leica.device-model", "tiff.Model")
 # "GMT-0500", "GMT-05:00"; and "GMT+429496728800": -8 hours, printed by the scanner as unsigned
 _ZONE = re.compile(r"GMT([+-])(\d{1,2}|42949672\d\d):?(\d\d)")
 _UINT32 = 1 << 32
-_IDENTIFIER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# With a digit or a maker's name in it, since a person's can be typed there, too; makers that are
+# people's names (Philips, Zeiss) do not count.
+_SCANNER = re.compile(
+    r"(?=.*(?:[0-9]|aperio|hamamatsu|leica|nanozoomer|olympus|pannoramic|scanscope|ventana))"
+    r"[a-z0-9._-]{1,64}",
+    re.ASCII | re.IGNORECASE,
+)
+_IMAGE_ID = re.compile(r"[0-9]{1,20}")
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,10 @@ def metadata(properties: Mapping[str, str]) -> Metadata:
     power = properties.get("openslide.objective-power", properties.get("aperio.AppMag"))
     return Metadata(
         vendor=properties.get("openslide.vendor"),
-        scanner=next(filter(None, (_identifier(properties.get(key)) for key in _SCANNERS)), None),
-        image_id=_identifier(properties.get("aperio.ImageID"), re.compile(r"\d{1,20}")),
+        scanner=next(
+            filter(None, (_matching(properties.get(key), _SCANNER) for key in _SCANNERS)), None
+        ),
+        image_id=_matching(properties.get("aperio.ImageID"), _IMAGE_ID),
         objective_power=_positive(_number(power)),
         mpp_x=_positive(_number(properties.get("openslide.mpp-x")) or mpp),
         mpp_y=_positive(_number(properties.get("openslide.mpp-y")) or mpp),
@@ -111,7 +120,7 @@ def _positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
 
 
-def _identifier(text: str | None, pattern: re.Pattern[str] = _IDENTIFIER) -> str | None:
+def _matching(text: str | None, pattern: re.Pattern[str]) -> str | None:
     return text if text is not None and pattern.fullmatch(text) else None
 
 

@@ -35,11 +35,11 @@ OPTIONS = ConvertOptions(workers=2)
 
 
 def objects(root: Path) -> dict[str, str]:
-    """All files below the root, with digests of their bytes."""
+    """All files below the root that are not private, with digests of their bytes."""
     return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        key: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in root.rglob("*")
-        if path.is_file()
+        if path.is_file() and not (key := path.relative_to(root).as_posix()).startswith(dzi.PRIVATE)
     }
 
 
@@ -87,6 +87,11 @@ def test_the_real_slide(real_slide: Path, tmp_path: Path) -> None:
         for name in ("DeepZoom.dzi", "slide.json", "thumbnail.jpeg")
     }
     assert set(objects(tmp_path)) == set(tiles) | others | {dzi.catalog_key()}
+    assert {path.name for path in (tmp_path / ".private").rglob("*.*")} == {
+        "slide.private.json",
+        "label.jpeg",
+        "macro.jpeg",
+    }
     for key, size in tiles.items():
         height, width, _, subsampling = simplejpeg.decode_jpeg_header((tmp_path / key).read_bytes())
         assert (width, height) == size

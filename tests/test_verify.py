@@ -223,7 +223,7 @@ def test_what_does_not_belong_is_warned_of(folder: Path) -> None:
     report = verify(other)
     assert report.errors == []
     assert sorted(report.warnings) == [
-        "other/notes.txt is not part of the layout",
+        "images/other/notes.txt is not part of the layout",
         "slide.json is of the id 'small', the folder is 'other'",
     ]
 

@@ -16,7 +16,7 @@ import random
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -87,8 +87,10 @@ def entry(document: dict[str, Any]) -> Entry:
             "created": document["created"],
             "bytes": pyramid["bytes"],
             "tile_count": pyramid["tile_count"],
-            "source": {name: source[name] for name in _IDENTITY if name in source},
+            "source": identity(source),
         }
+        if "review" in document:
+            made["review"] = document["review"]
         json.dumps(made, allow_nan=False)
     except (KeyError, TypeError) as exc:
         raise DescriptorError(f"slide.json lacks {exc}") from exc
@@ -97,15 +99,20 @@ def entry(document: dict[str, Any]) -> Entry:
     return made
 
 
+def identity(source: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells the file that a pyramid is of from any other, out of slide.json's `source`."""
+    return {name: source[name] for name in _IDENTITY if name in source}
+
+
 def write(slides: Iterable[Entry]) -> bytes:
     """The document that lists the slides."""
     return _to_json(slides=sorted(slides, key=lambda slide: str(slide["id"])))
 
 
-def listed(store: Store) -> bytes:
-    """The document of all that is published there now."""
-    catalog = Catalog(store)
-    return write(filter(None, catalog.published(_ids(store.names(dzi.IMAGES)))))
+def listed(store: Store) -> list[Entry]:
+    """The entries of all that is published there now, whatever the catalog says."""
+    found = Catalog(store).published(_ids(store.names(dzi.IMAGES)))
+    return [slide for slide in found if slide]
 
 
 def delete(store: Store, folder: str) -> None:

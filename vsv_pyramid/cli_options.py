@@ -149,6 +149,13 @@ def conversion_options(command: Command) -> Command:
             help="What to do about a tile that cannot be decoded: fail, or paint it in the "
             "background colour and count it in slide.json.",
         ),
+        click.option(
+            "--private/--no-private",
+            default=True,
+            show_default=True,
+            help="Keep the label and macro images and all the slide's properties for the desk, in "
+            "DEST/.private, which must not be served: they can show a patient's name.",
+        ),
         workers,
     ):
         command = option(command)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, dzi, record
+from vsv_pyramid import catalog, desk, dzi, record, scans
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -40,9 +40,9 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of one slide. `status` is "converted", "skipped" (it is published already) or
-    "busy" (another process converts it); `bytes` are the tiles'; `kept` is how many objects an
-    earlier attempt had put already."""
+    """What became of one slide. `status` is "converted", "skipped" (it is published; or, without a
+    `target`, deleted and to be scanned anew) or "busy" (another process converts it); `bytes`
+    are the tiles'; `kept` is how many objects an earlier attempt had put already."""
 
     slide: str
     id: str
@@ -76,7 +76,8 @@ def convert(
     stop = threading.Event()
     store = open_store(destination, options.s3, stop)
     source = find_source(slide, options.scratch)
-    folder = dzi.folder(id_of(source, options))
+    slide_id = id_of(source, options)
+    folder = dzi.folder(slide_id)
     waiting = False
     while True:
         document = _published(store, folder, source, options)
@@ -84,6 +85,9 @@ def convert(
             summary = _skipped(store, folder, source, options, document)
             _enter(store, summary, document)
             return summary
+        if not options.overwrite and scans.is_set_aside(store, slide_id, source):
+            why = "it was deleted as a bad scan; --overwrite converts it all the same"
+            return Summary(str(source), slide_id, "skipped", "", notes=(why,))
         try:
             with store.replacing(folder) as staged:
                 if _published(store, folder, source, options):
@@ -96,8 +100,7 @@ def convert(
                 raise  # it has begun, and lost its lease
             if options.if_busy == "skip":
                 target = f"{store}/{folder}"
-                name = id_of(source, options)
-                return Summary(str(source), name, "busy", target, notes=(str(exc),))
+                return Summary(str(source), slide_id, "busy", target, notes=(str(exc),))
             if not waiting:
                 _log.warning("%s", exc)
                 waiting = True
@@ -162,6 +165,10 @@ def _converted(
         document = record.slide_json(
             source, slide, plan, options, publication, pixels, seconds=seconds
         )
+        if not store.sealed:
+            document["review"] = scans.converted(
+                store, plan.slide_id, source, slide, private=options.private
+            )
         publication.complete(document)
         if store.sealed:
             staged.put(dzi.catalog_key(), catalog.write([catalog.entry(document)]))
@@ -194,9 +201,10 @@ def _enter(store: Store, summary: Summary, document: dict[str, Any] | None = Non
     if store.sealed:
         return
     try:
-        listed = catalog.Catalog(store)
-        if not (document and listed.has(catalog.entry(document))):
-            listed.update([summary.id])
+        if document is None:
+            desk.publish(store, [summary.id], create=True)
+        elif not catalog.Catalog(store).has(catalog.entry(document)):
+            catalog.Catalog(store).update([summary.id])
     except StoreError as exc:
         raise type(exc)(summary.target, f"is published, but not in the catalog: {exc}") from exc
 

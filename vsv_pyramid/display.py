@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid.catalog import Rebuilt
 from vsv_pyramid.convert import Progress, Summary
+from vsv_pyramid.review import IDS, Document
 from vsv_pyramid.verify import Report
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ def _bar(slide_id: str) -> tqdm[NoReturn]:
 
 def summary_line(summary: Summary) -> str:
     """What became of one slide."""
+    if summary.status == "skipped" and not summary.target:
+        return f"{summary.id}: skipped, it awaits a rescan"
     if summary.status == "skipped":
         return f"{summary.id}: skipped, the same is published as {summary.target}"
     if summary.status == "busy":
@@ -66,6 +70,64 @@ def summary_line(summary: Summary) -> str:
         f"{summary.id}: {summary.tiles:,} tiles, {summary.bytes / 1e6:,.1f} MB in "
         f"{summary.seconds:.1f} s ({speed:.3f} gigapixels/s{kept}) -> {summary.target}"
     )
+
+
+def slide_lines(slides: list[dict[str, Any]]) -> list[str]:
+    """A table of the catalog's entries, and how many there are."""
+    rows: list[tuple[str, ...]] = [("ID", "STATUS", "SLIDE ID", "CASE ID", "SCANNED", "REVISION")]
+    for slide in slides:
+        review = slide["review"]
+        said = (review["status"], review["slide_id"], review["case_id"])
+        scanned = (slide["scanned"] or "")[:10]
+        rows.append((slide["id"], *map(_or_none, said), _or_none(scanned), str(review["revision"])))
+    return [*_table(rows), _count(slides)]
+
+
+def awaited_lines(slides: list[dict[str, Any]]) -> list[str]:
+    """A table of the slides that await a rescan, and how many there are."""
+    names = ("id", "slide_id", "case_id", "who", "when")
+    rows: list[tuple[str, ...]] = [("ID", "SLIDE ID", "CASE ID", "DELETED BY", "AT")]
+    rows += [tuple(_or_none(slide[name]) for name in names) for slide in slides]
+    return [*_table(rows), f"{_count(slides)} awaiting a rescan"]
+
+
+def review_line(document: Document) -> str:
+    """A slide's status and IDs."""
+    ids = ", ".join(f"{name} {_or_none(document.value(key))}" for key, name in IDS.items())
+    return f"{document.id}: {document.value('status')}, {ids}"
+
+
+def document_facts(document: Document) -> dict[str, Any]:
+    """A slide's private document, and what it comes to, as JSON has it."""
+    return {**dataclasses.asdict(document), "review": document.review()}
+
+
+def document_lines(document: Document) -> list[str]:
+    """A slide's private document without the properties: what it comes to, and the log."""
+    rows = {
+        "Slide": document.id,
+        "Status": document.value("status"),
+        "Slide ID": _or_none(document.value("slide_id")),
+        "Case ID": _or_none(document.value("case_id")),
+        "Barcode": _or_none(document.barcode),
+        "Scanned file": _or_none(document.source.get("location")),
+        "Revision": document.revision,
+    }
+    log = [f"  {event.when}  {event}" for event in document.history]
+    return [*(f"{name + ':':<19}{value}" for name, value in rows.items()), "Log:", *log]
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _count(slides: list[dict[str, Any]]) -> str:
+    return f"{len(slides):,} slide{'s' * (len(slides) != 1)}"
+
+
+def _or_none(value: str | None) -> str:
+    return value or "-"
 
 
 def published_lines(facts: dict[str, Any]) -> list[str]:

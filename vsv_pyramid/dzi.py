@@ -15,6 +15,8 @@ NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
 ASSOCIATED_IMAGES = ("thumbnail", "label", "macro")
 IMAGES = "images"
 CATALOG = "index.json"
+PRIVATE = ".private"
+AWAITING = f"{PRIVATE}/awaiting.json"
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
@@ -27,6 +29,7 @@ _KEY = re.compile(
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _CHECKED = "no-cache"
+_NEVER = "no-store"
 _HTTP_HEADERS = {
     suffix: {"Content-Type": media_type, "Cache-Control": kept}
     for suffix, media_type, kept in (
@@ -161,6 +164,19 @@ def tiles_prefix(folder: str) -> str:
     return f"{folder}/DeepZoom_files/"
 
 
+def private_folder(slide_id: str) -> str:
+    """Where what is known of a slide, and nobody serves, lies: not below images/."""
+    return f"{PRIVATE}/{folder(slide_id)}"
+
+
+def private_json_key(slide_id: str) -> str:
+    return f"{private_folder(slide_id)}/slide.private.json"
+
+
+def private_image_key(slide_id: str, name: str) -> str:
+    return associated_key(private_folder(slide_id), name)
+
+
 def is_own(folder: str, key: str) -> bool:
     """Whether the key is one that the layout has for something in the folder."""
     return key.startswith(tiles_prefix(folder)) or key in {
@@ -182,4 +198,7 @@ def is_key(key: str) -> bool:
 
 def http_headers(key: str) -> dict[str, str]:
     """What a server says about the object: its type, and how long it may be kept."""
-    return dict(_HTTP_HEADERS.get(key[key.rfind(".") :], {}))
+    headers = dict(_HTTP_HEADERS.get(key[key.rfind(".") :], {}))
+    if key.startswith(f"{PRIVATE}/"):
+        headers["Cache-Control"] = _NEVER
+    return headers

@@ -13,6 +13,10 @@ VsvPyramidError
 │   └── StoreBusy        another process writes there
 ├── QueueError           a queue for jobs that refuses them
 │   └── QueueUnavailable a queue that did not answer for a while
+├── ReviewError        a slide that cannot be changed, deleted or sent as it is
+│   └── ReviewConflict   another one changed the slide since it was looked at
+├── CdrError           a clinical data repository that refuses a record
+│   └── CdrUnavailable   one that did not answer for a while
 ├── ListenError          an address that cannot be listened at
 └── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
 
@@ -104,6 +108,30 @@ class QueueError(VsvPyramidError):
 
 class QueueUnavailable(QueueError):
     """A queue that did not answer, or only with errors of its own, for a while."""
+
+    exit_code = EXIT_TRY_AGAIN
+
+
+class ReviewError(VsvPyramidError):
+    """A slide that cannot be changed, deleted or sent as it is."""
+
+    def __init__(self, slide_id: str, what: str) -> None:
+        super().__init__(f"{slide_id}: {what}")
+
+
+class ReviewConflict(ReviewError):
+    """Another one changed the slide since it was looked at."""
+
+
+class CdrError(VsvPyramidError):
+    """A clinical data repository that refuses a record."""
+
+    def __init__(self, url: str, what: str) -> None:
+        super().__init__(f"{url}: {what}")
+
+
+class CdrUnavailable(CdrError):
+    """A clinical data repository that did not answer for a while, or only with errors."""
 
     exit_code = EXIT_TRY_AGAIN
 

@@ -39,7 +39,8 @@ class ConvertOptions:
     or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what
     the lossless lane copies); `subsampling` is that of the levels above the base; `overwrite`
     replaces what is published under the id, `update` only what is of another file; `if_busy` is
-    "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into.
+    "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into; `private` keeps
+    label, macro and all properties where the desk finds them, and nobody serves them.
     """
 
     slide_id: str | None = None
@@ -58,6 +59,7 @@ class ConvertOptions:
     update: bool = False
     if_busy: str = "skip"
     scratch: Path | None = None
+    private: bool = True
     s3: S3Options = field(default_factory=S3Options)
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from vsv_pyramid.plan import ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.slide import Slide, Source
+from vsv_pyramid.slide.source import is_of
 
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 
@@ -131,8 +132,7 @@ def is_current(document: dict[str, Any], source: Source, options: ConvertOptions
 
 def is_source(document: dict[str, Any], source: Source) -> bool:
     """Whether the document was written for this very file."""
-    stated = document["source"]
-    return all(stated.get(key) == value for key, value in source.fingerprint.items())
+    return is_of(document["source"], source)
 
 
 def options(document: dict[str, Any]) -> ConvertOptions:

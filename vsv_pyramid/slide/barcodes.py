@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 from PIL import Image, ImageOps
 
+from vsv_pyramid.review import is_id
+
 # Those that laboratories print, the surest first; a label's other code is often a case's or a name.
 _SYMBOLOGIES = {"DataMatrix": "Data Matrix", "QRCode": "QR Code", "Code128": "Code 128"}
-_SLIDE_ID = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._:;/+#-]{0,63}")
 _SMALL, _ENLARGED = 1000, 3  # px of the longer side, and how many times as large it is read
 
 
@@ -31,7 +31,7 @@ def slide_id_of(text: str) -> str | None:
     An ID holds a digit: a name alone, or a sentence, is none.
     """
     stripped = text.strip()
-    return stripped if _SLIDE_ID.fullmatch(stripped) else None
+    return stripped if is_id(stripped) and any(map(str.isdecimal, stripped)) else None
 
 
 def read_barcode(label: Image.Image | None) -> Barcode:
@@ -56,8 +56,11 @@ def _found(label: Image.Image) -> Iterator[Barcode]:
             formats=zxingcpp.BarcodeFormats(getattr(zxingcpp.BarcodeFormat, name)),
             text_mode=zxingcpp.TextMode.Plain,
         )
-        for slide_id in filter(None, (slide_id_of(code.text) for code in codes)):
-            yield Barcode("read", slide_id, symbology)
+        ids = set(filter(None, (slide_id_of(code.text) for code in codes)))
+        if len(ids) > 1:  # which of them is the slide's, nobody can tell
+            yield Barcode("unreadable")
+        elif ids:
+            yield Barcode("read", ids.pop(), symbology)
 
 
 def _pictures(label: Image.Image) -> Iterator[Image.Image]:

@@ -35,12 +35,13 @@ _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
 
 
 class Source(Protocol):
-    """One slide's place. `name` is the file's; `fingerprint` tells this slide from any other, and
-    `place` where it is from any other place.
+    """One slide's place. `location` is its path or URL in full, `name` the file's; `fingerprint`
+    tells this slide from any other, and `place` where it is from any other place.
 
     Raises SlideAccessError where there is no slide.
     """
 
+    location: str
     name: str
     place: str
     fingerprint: Mapping[str, object]
@@ -50,6 +51,9 @@ class Source(Protocol):
 
     def check_unchanged(self) -> None:
         """Raises SlideChanged where the slide is no longer the one that the source was made of."""
+
+    def remove(self) -> None:
+        """Removes the slide's file for good. Raises SlideAccessError."""
 
 
 def is_one_file(name: str) -> bool:
@@ -68,8 +72,9 @@ def find_source(slide: str | Path, scratch: Path | None = None) -> Source:
 class _File:
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.location = str(path.absolute())
         self.name = path.name
-        self.place = digest(str(path.absolute()))
+        self.place = digest(self.location)
         try:
             self.fingerprint: Mapping[str, object] = fingerprint(path)
         except OSError as exc:
@@ -95,6 +100,16 @@ class _File:
                 self._path, "changed while it was read; convert it when the scanner has finished"
             )
 
+    def remove(self) -> None:
+        if not is_one_file(self.name):
+            raise SlideAccessError(self._path, "is a slide of several files; delete them yourself")
+        try:
+            self._path.unlink()
+        except OSError as exc:
+            raise SlideAccessError(
+                self._path, f"{reason(exc)}; delete it yourself, or have it made deletable"
+            ) from exc
+
 
 class _Object:
     def __init__(self, url: str, scratch: Path | None) -> None:
@@ -104,8 +119,9 @@ class _Object:
         self._scratch = scratch
         if not self._url.key:
             raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
+        self.location = str(self._url)
         self.name = PurePosixPath(self._url.key).name
-        self.place = digest(str(self._url))
+        self.place = digest(self.location)
         if not is_one_file(self.name):
             suffix = PurePosixPath(self.name).suffix.lower()
             raise SlideAccessError(
@@ -133,6 +149,10 @@ class _Object:
             changed = True
         if changed:
             raise self._changed()
+
+    def remove(self) -> None:
+        client, where = self._account.client, {"Bucket": self._url.bucket, "Key": self._url.key}
+        self._patiently(lambda: client.delete_object(**where))
 
     def _changed(self) -> SlideChanged:
         return SlideChanged(
@@ -188,6 +208,11 @@ class _Object:
             if code == 412:
                 raise self._changed() from exc
             raise aws.refusal(self._url, exc) from exc
+
+
+def is_of(stated: Mapping[str, object], source: Source) -> bool:
+    """Whether what is stated of a file, its fingerprint among it, is of this very one."""
+    return all(stated.get(key) == value for key, value in source.fingerprint.items())
 
 
 def digest(place: str) -> str:

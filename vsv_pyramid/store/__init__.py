@@ -61,6 +61,8 @@ def open_pyramid(target: str) -> tuple[Store, str]:
     store = open_store(str(path))
     if isinstance(store, DirectoryStore):
         own = (path.parent if path.name == "DeepZoom.dzi" else path).absolute()
+        if own.parent.name == "images":
+            return DirectoryStore(own.parent.parent), f"images/{own.name}"
         return DirectoryStore(own.parent), own.name
     keys = [found.key for found in store.keys("")]
     return store, next(

@@ -1,0 +1,119 @@
+"""Records on their way to the clinical data repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+
+from tests import cdr_stub
+from tests.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
+from tests.s3_server import Place
+from tests.test_catalog import slide_json
+from vsv_pyramid import cdr
+from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
+from vsv_pyramid.review import Document
+from vsv_pyramid.store import open_store
+
+RECORD = {"ImageID": "170782", "SlideID": "S26-1-A1"}
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
+    """One that is tried again without a pause."""
+    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+    with cdr_stub.running() as running:
+        yield running
+
+
+def test_a_record_has_the_viewer_s_names() -> None:
+    document = Document("170782").logged(
+        "set", "anna", {"slide_id": "S26-1-A1", "case_id": "S26-1"}
+    )
+    facts = {
+        **slide_json("170782"),
+        "scanned": "2026-11-23T09:00:00-05:00",
+        "objective_power": 40.0,
+    }
+    assert cdr.record(facts, document) == {
+        "ImageID": "170782",
+        "SlideID": "S26-1-A1",
+        "CaseID": "S26-1",
+        "ScanDate": "2026-11-23T09:00:00-05:00",
+        "MPP": 0.25,
+        "AppMag": 40.0,
+        "width": 3,
+        "height": 2,
+        "Filename": "Doe^Jane.svs",
+        "Status": "NEW",
+        "lastModified": document.history[-1].when,
+    }
+
+
+def test_the_answer_is_returned(stub: Cdr) -> None:
+    answer = cdr.send(RECORD, f"{stub.url}?secret=1")
+    assert answer == {"to": stub.url, "status": 201, "answer": '{"taken": true}'}
+    assert stub.records == {"170782": RECORD}
+    assert stub.tokens == {None}
+
+
+def test_a_token_is_given(stub: Cdr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cdr.TOKEN, "abc")
+    cdr.send(RECORD, stub.url)
+    assert stub.tokens == {"Bearer abc"}
+
+
+@pytest.mark.parametrize("fault", [408, 425, 429, 500, 502, 503, 504, HANG_UP])
+def test_what_passes_is_tried_again(stub: Cdr, fault: int) -> None:
+    stub.fail(fault, fault)
+    cdr.send(RECORD, stub.url)
+    assert stub.requests == 3
+    assert len(stub.keys) == 1
+
+
+def test_what_was_taken_without_an_answer_is_sent_under_the_same_key(stub: Cdr) -> None:
+    stub.fail(HANG_UP_AFTERWARDS)
+    cdr.send(RECORD, stub.url)
+    assert stub.requests == 2
+    assert len(stub.keys) == 1
+    cdr.send({**RECORD, "ImageID": "170783"}, stub.url)
+    assert len(stub.keys) == 2
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 409, 422])
+def test_a_refusal_is_told_at_once(stub: Cdr, status: int) -> None:
+    stub.fail(status)
+    stub.headers = {"Location": stub.url}
+    with pytest.raises(CdrError, match=f"refuses the record, {status} .not this one."):
+        cdr.send(RECORD, stub.url)
+    assert stub.requests == 1
+
+
+def test_one_that_only_fails(stub: Cdr) -> None:
+    stub.fail(*[503] * 100)
+    with pytest.raises(CdrUnavailable, match="answers 503 again and again"):
+        cdr.send(RECORD, stub.url)
+    assert stub.requests == 7
+
+
+def test_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cdr, "_RETRIES", urllib3.util.Retry(1))
+    with pytest.raises(CdrUnavailable, match="does not answer") as raised:
+        cdr.send(RECORD, "https://user:secret@127.0.0.1:9/slides?secret=1")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_prefix_in_s3(place: Place) -> None:
+    answer = cdr.send(RECORD, str(place))
+    assert answer["to"] == f"{place!s}/170782.json"
+    assert json.loads(open_store(str(place)).get("170782.json")) == RECORD
+
+
+@pytest.mark.parametrize(
+    "url", ["", "cdr", "http://cdr.example.org/", "ftp://x/", "s3://", "https://", "s3:/x"]
+)
+def test_where_nothing_can_be_sent(url: str) -> None:
+    with pytest.raises(OptionError, match="is refused; give https://host/path"):
+        cdr.check_url(url)

@@ -1,0 +1,579 @@
+"""What technicians do to slides, on disk and in S3: nothing is lost, whoever else is at it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import cdr_stub
+from tests.cdr_stub import Cdr
+from tests.forge import forge_svs
+from vsv_pyramid import catalog, cdr, dzi, private, scans
+from vsv_pyramid import desk as desk_module
+from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.desk import Desk, found
+from vsv_pyramid.errors import (
+    CdrError,
+    OptionError,
+    ReviewConflict,
+    ReviewError,
+    StoreError,
+    VsvPyramidError,
+)
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.review import Document
+from vsv_pyramid.slide.barcodes import Barcode
+from vsv_pyramid.store import Store, open_store
+
+OPTIONS = ConvertOptions(workers=1)
+
+
+@pytest.fixture(params=["directory", "s3"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return str(request.getfixturevalue("place"))
+    return str(tmp_path / "to")
+
+
+@pytest.fixture
+def store(target: str) -> Store:
+    return open_store(target)
+
+
+@pytest.fixture
+def anna(store: Store) -> Desk:
+    return Desk(store, "anna")
+
+
+@pytest.fixture
+def ben(target: str) -> Desk:
+    return Desk(open_store(target), "ben")
+
+
+@pytest.fixture
+def slide(real_slide: Path, tmp_path: Path) -> Path:
+    return scan(real_slide, tmp_path / "scans/170782.svs")
+
+
+@pytest.fixture
+def published(slide: Path, target: str) -> Summary:
+    return convert(slide, target, OPTIONS)
+
+
+def scan(tissue: Path, path: Path, width: int = 300, **options: Any) -> Path:
+    """A small slide as a scanner drops it, over the one before."""
+    path.parent.mkdir(exist_ok=True)
+    forge_svs(path, tissue=tissue, size=(width, 200), levels=(1,), **options)
+    return path
+
+
+def public(store: Store, slide_id: str) -> list[dict[str, Any]]:
+    """The slide's review as it is published: in slide.json, and in the catalog."""
+    document = json.loads(store.get(dzi.slide_json_key(dzi.folder(slide_id))))
+    entry = catalog.Catalog(store).slides()[slide_id]
+    return [document["review"], entry["review"]]
+
+
+def error(outcomes: list[desk_module.Outcome]) -> VsvPyramidError:
+    """That of the only outcome."""
+    (outcome,) = outcomes
+    assert outcome.error
+    return outcome.error
+
+
+def test_a_converted_slide_is_new(
+    published: Summary, slide: Path, store: Store, anna: Desk
+) -> None:
+    document = anna.document("170782")
+    assert document.properties["aperio.AppMag"] == "20"
+    assert document.source["location"] == str(slide)
+    assert [str(event) for event in document.history] == ["converted by vsv-pyramid"]
+    assert public(store, "170782") == [document.review()] * 2
+    assert document.review()["status"] == "NEW"
+
+
+def test_what_is_set_is_published_without_who_and_notes(
+    published: Summary, store: Store, anna: Desk
+) -> None:
+    changes = {"slide_id": "S26-1-A1", "case_id": "S26-1", "status": "GOOD"}
+    (outcome,) = anna.set({"170782": 1}, changes, "Jane Roe asked for it")
+    assert outcome.error is None
+    document = anna.document("170782")
+    assert document == outcome.document
+    assert str(document.history[-1]) == (
+        "set by anna: status NEW -> GOOD, slide ID none -> S26-1-A1, case ID none -> S26-1, "
+        "“Jane Roe asked for it”"
+    )
+    for said in public(store, "170782"):
+        assert said == document.review()
+        assert {name: said[name] for name in changes} == changes
+        assert "anna" not in str(said) and "Roe" not in str(said)
+
+
+def test_the_second_is_told_what_changed(
+    published: Summary, store: Store, anna: Desk, ben: Desk
+) -> None:
+    anna.set({"170782": 1}, {"slide_id": "A1"})
+    conflict = error(ben.set({"170782": 1}, {"slide_id": "B1"}))
+    assert isinstance(conflict, ReviewConflict)
+    assert str(conflict) == (
+        "170782: was changed since you looked (set by anna: slide ID none -> A1); look at it again"
+    )
+    assert anna.document("170782").value("slide_id") == "A1"
+    ben.set({"170782": 2}, {"slide_id": "B1"})
+    assert public(store, "170782")[1]["slide_id"] == "B1"
+
+
+def test_who_gives_no_revision_is_told_of_what_comes_between(
+    published: Summary, anna: Desk, ben: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = anna._store
+    put_if = type(store).put_if
+    between = iter([True])
+
+    def put(self: Store, key: str, data: bytes, tag: str | None) -> bool:
+        if self is store and next(between, False):
+            ben.set({"170782": None}, {"status": "BAD"})
+        return put_if(self, key, data, tag)
+
+    monkeypatch.setattr(type(store), "put_if", put)
+    conflict = error(anna.set({"170782": None}, {"status": "GOOD"}))
+    assert "set by ben: status NEW -> BAD" in str(conflict)
+    assert anna.document("170782").value("status") == "BAD"
+
+
+def test_a_put_that_was_denied_and_went_well_is_no_conflict(
+    published: Summary, anna: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = anna._store
+    put_if = type(store).put_if
+
+    def put(self: Store, key: str, data: bytes, tag: str | None) -> bool:
+        return put_if(self, key, data, tag) and not key.endswith(".private.json")
+
+    monkeypatch.setattr(type(store), "put_if", put)
+    (outcome,) = anna.set({"170782": 1}, {"status": "GOOD"})
+    assert outcome.error is None
+    assert anna.document("170782").revision == 2
+
+
+def test_twenty_technicians_lose_nothing(published: Summary, target: str, store: Store) -> None:
+    """Each notes something five times, and looks again where told that somebody else did."""
+
+    def work(number: int) -> int:
+        mine = Desk(open_store(target), f"t{number}")
+        told = 0
+        for note in range(5):
+            while True:
+                revision = mine.document("170782").revision
+                status = ("GOOD", "BAD")[note % 2]
+                (outcome,) = mine.set({"170782": revision}, {"status": status}, f"{number}/{note}")
+                if outcome.error is None:
+                    break
+                assert isinstance(outcome.error, ReviewConflict)
+                told += 1
+        return told
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(work, range(20)))
+    document = private.document(store, "170782")
+    assert sorted(event.note for event in document.history[1:]) == sorted(
+        f"{number}/{note}" for number in range(20) for note in range(5)
+    )
+    assert public(store, "170782") == [document.review()] * 2
+
+
+def test_edits_during_a_conversion_are_published(
+    slide: Path, published: Summary, target: str, store: Store, anna: Desk
+) -> None:
+    """Whenever they come: before, amid and after the replacement of the folder."""
+    done = threading.Event()
+
+    def edit() -> None:
+        number = 0
+        while not done.is_set():
+            anna.set({"170782": None}, {"slide_id": f"A{number}"})
+            number += 1
+
+    thread = threading.Thread(target=edit)
+    thread.start()
+    try:
+        for quality in range(70, 80):
+            convert(slide, target, ConvertOptions(workers=1, quality=quality, overwrite=True))
+    finally:
+        done.set()
+        thread.join()
+    document = private.document(store, "170782")
+    assert public(store, "170782") == [document.review()] * 2
+    facts = json.loads(store.get(dzi.slide_json_key("images/170782")))
+    assert facts["pyramid"]["quality"] == 79
+    assert document.value("slide_id") is not None
+
+
+def test_many_at_once(
+    real_slide: Path, tmp_path: Path, target: str, store: Store, anna: Desk
+) -> None:
+    ids = [f"s{number}" for number in range(12)]
+    for slide_id in ids:
+        convert(scan(real_slide, tmp_path / f"scans/{slide_id}.svs"), target, OPTIONS)
+    anna.set({"s3": 1}, {"status": "BAD"})
+    outcomes = anna.set({**dict.fromkeys(ids, 1), "nobody": 1, "../s1": 1}, {"status": "GOOD"})
+    failed = {outcome.id: str(outcome.error) for outcome in outcomes if outcome.error}
+    assert failed.keys() == {"s3", "nobody", "../s1"}
+    assert "was changed since you looked" in failed["s3"]
+    assert "there is no such slide" in failed["nobody"]
+    assert "cannot be an id" in failed["../s1"]
+    statuses = {entry["id"]: entry["review"]["status"] for entry in anna.slides()}
+    assert statuses == {slide_id: "BAD" if slide_id == "s3" else "GOOD" for slide_id in ids}
+
+
+class TestRescan:
+    def test_the_same_name_again(
+        self,
+        real_slide: Path,
+        slide: Path,
+        published: Summary,
+        target: str,
+        store: Store,
+        anna: Desk,
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
+        (outcome,) = anna.delete({"170782": 2})
+        assert outcome.error is None and outcome.document and outcome.document.is_deleted
+        assert list(store.keys("images/170782/")) == []
+        assert anna.slides() == []
+        (awaited,) = anna.awaited()
+        assert (awaited["id"], awaited["slide_id"], awaited["who"]) == ("170782", "A1", "anna")
+        assert slide.exists()
+
+        again = convert(slide, target, OPTIONS)
+        assert (again.status, again.target) == ("skipped", "")
+        assert again.notes == (
+            "it was deleted as a bad scan; --overwrite converts it all the same",
+        )
+
+        scan(real_slide, slide, width=400)
+        assert convert(slide, target, OPTIONS).status == "converted"
+        document = anna.document("170782")
+        assert document.ids == {"slide_id": "A1", "case_id": "C1"}
+        assert [event.action for event in document.history] == [
+            *("converted", "set", "deleted", "rescanned")
+        ]
+        assert document.history[-1].facts["replaced"]["size"] == awaited["source"]["size"]
+        assert document.value("status") == "NEW"
+        assert anna.awaited() == []
+        assert public(store, "170782") == [document.review()] * 2
+
+    def test_another_name_and_the_same_barcode(
+        self,
+        real_slide: Path,
+        tmp_path: Path,
+        published: Summary,
+        target: str,
+        anna: Desk,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "S26-1", "case_id": "C1"})
+        anna.delete({"170782": 2})
+        monkeypatch.setattr(
+            scans, "read_barcode", lambda label: Barcode("read", "S26-1", "QR Code")
+        )
+        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, OPTIONS)
+        document = anna.document("170790")
+        assert document.ids == {"slide_id": "S26-1", "case_id": "C1"}
+        assert document.history[-1].facts == {"rescan_of": "170782"}
+        former = anna.document("170782")
+        assert former.history[-1].facts == {"rescanned_as": "170790"}
+        assert not former.is_deleted
+        assert anna.awaited() == []
+
+    def test_another_name_and_the_id_by_hand(
+        self, real_slide: Path, tmp_path: Path, published: Summary, target: str, anna: Desk
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "S26-1", "case_id": "C1"})
+        anna.delete({"170782": 2})
+        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, OPTIONS)
+        assert len(anna.awaited()) == 1
+        (outcome,) = anna.set({"170790": 1}, {"slide_id": "S26-1"})
+        assert outcome.document and outcome.document.ids["case_id"] == "C1"
+        assert anna.awaited() == []
+
+    def test_another_scan_without_a_deletion(
+        self, real_slide: Path, slide: Path, published: Summary, target: str, anna: Desk
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "status": "GOOD"})
+        scan(real_slide, slide, width=400)
+        convert(slide, target, ConvertOptions(workers=1, update=True))
+        document = anna.document("170782")
+        assert document.value("status") == "NEW"
+        assert document.value("slide_id") == "A1"
+        assert document.history[-1].action == "rescanned"
+
+    def test_the_same_file_with_other_options_is_no_rescan(
+        self, slide: Path, published: Summary, target: str, anna: Desk
+    ) -> None:
+        anna.set({"170782": 1}, {"status": "GOOD"})
+        convert(slide, target, ConvertOptions(workers=1, quality=70, overwrite=True))
+        assert anna.document("170782").revision == 2
+        assert anna.slides()[0]["review"]["status"] == "GOOD"
+
+    def test_a_deletion_is_taken_back_by_converting_again(
+        self, slide: Path, published: Summary, target: str, anna: Desk
+    ) -> None:
+        anna.delete({"170782": 1})
+        convert(slide, target, ConvertOptions(workers=1, overwrite=True))
+        assert anna.awaited() == []
+        assert anna.slides()[0]["review"]["status"] == "NEW"
+
+
+class TestDelete:
+    def test_with_the_scanned_file(self, slide: Path, published: Summary, anna: Desk) -> None:
+        anna.delete({"170782": 1}, source=True)
+        assert not slide.exists()
+        assert anna.slides() == []
+
+    def test_with_a_scanned_object(
+        self, slide: Path, place: Any, store: Store, target: str, anna: Desk
+    ) -> None:
+        place.put("scans/170782.svs", slide.read_bytes())
+        convert(f"{place}/scans/170782.svs", target, OPTIONS)
+        anna.delete({"170782": 1}, source=True)
+        assert "scans/170782.svs" not in place.objects()
+        assert anna.slides() == []
+
+    def test_a_scanned_file_that_is_another_by_now(
+        self, real_slide: Path, slide: Path, published: Summary, anna: Desk
+    ) -> None:
+        scan(real_slide, slide, width=400)
+        told = error(anna.delete({"170782": 1}, source=True))
+        assert str(told) == f"170782: {slide} is another scan by now; look at it first"
+        assert slide.exists()
+        assert len(anna.slides()) == 1 and anna.awaited() == []
+
+    def test_a_scanned_file_that_is_away(self, slide: Path, published: Summary, anna: Desk) -> None:
+        slide.unlink()
+        told = error(anna.delete({"170782": 1}, source=True))
+        assert "its scanned file cannot be deleted from here" in str(told)
+        assert len(anna.slides()) == 1
+        assert error(anna.delete({"170782": 7})).args
+        assert anna.delete({"170782": 1})[0].error is None
+
+    def test_one_that_was_interrupted_goes_on(
+        self, published: Summary, store: Store, anna: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def dies(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(catalog, "delete", dies)
+            anna.delete({"170782": 1})
+        assert anna.awaited() and anna.slides()
+        (outcome,) = anna.delete({"170782": 2})
+        assert outcome.error is None
+        assert anna.slides() == []
+        assert [event.action for event in private.document(store, "170782").history] == [
+            *("converted", "deleted")
+        ]
+
+    def test_a_deleted_slide_is_not_changed_or_sent(self, published: Summary, anna: Desk) -> None:
+        anna.delete({"170782": 1})
+        for outcomes in (
+            anna.set({"170782": 2}, {"status": "GOOD"}),
+            anna.send({"170782": 2}, "https://127.0.0.1:9/"),
+        ):
+            assert "awaits its rescan; convert that first" in str(error(outcomes))
+        assert "there is no pyramid" in str(error(anna.delete({"170782": 2})))
+
+
+class TestSend:
+    @pytest.fixture
+    def repository(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
+        monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+        with cdr_stub.running() as running:
+            yield running
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({}, "170782: has no slide ID and no case ID; set what is missing, then send it"),
+            ({"slide_id": "A1"}, "170782: has no case ID; set what is missing, then send it"),
+            ({"case_id": "C1"}, "170782: has no slide ID; set what is missing, then send it"),
+            (
+                {"slide_id": "A1", "case_id": "C1", "status": "BAD"},
+                "170782: is BAD; delete it for a rescan, or set it good",
+            ),
+        ],
+    )
+    def test_what_is_not_sent(
+        self,
+        published: Summary,
+        anna: Desk,
+        repository: Cdr,
+        changes: dict[str, str | None],
+        sentence: str,
+    ) -> None:
+        anna.set({"170782": 1}, changes)
+        assert str(error(anna.send({"170782": None}, repository.url))) == sentence
+        assert repository.requests == 0
+
+    def test_a_slide_is_sent_once(
+        self, published: Summary, store: Store, anna: Desk, repository: Cdr
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1", "status": "GOOD"})
+        for _ in range(2):
+            (outcome,) = anna.send({"170782": None}, repository.url)
+            assert outcome.error is None
+        assert repository.requests == 1
+        assert repository.records["170782"]["SlideID"] == "A1"
+        assert public(store, "170782")[1]["status"] == "SENT"
+        event = anna.document("170782").history[-1]
+        assert event.facts == {"to": repository.url, "status": 201, "answer": '{"taken": true}'}
+        assert event.who == "anna"
+
+    def test_what_is_corrected_is_sent_again(
+        self, published: Summary, anna: Desk, repository: Cdr
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
+        anna.send({"170782": 2}, repository.url)
+        (outcome,) = anna.set({"170782": 3}, {"slide_id": "A2"})
+        assert outcome.document and outcome.document.value("status") == "GOOD"
+        repository.records.clear()
+        anna.send({"170782": 4}, repository.url)
+        assert repository.records["170782"]["SlideID"] == "A2"
+
+    def test_a_refusal_changes_nothing(
+        self, published: Summary, anna: Desk, repository: Cdr
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
+        repository.fail(422)
+        assert isinstance(error(anna.send({"170782": 2}, repository.url)), CdrError)
+        assert anna.document("170782").revision == 2
+
+    def test_one_that_is_changed_while_it_is_sent(
+        self,
+        published: Summary,
+        anna: Desk,
+        ben: Desk,
+        repository: Cdr,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
+        send = cdr.send
+
+        def slowly(made: dict[str, Any], url: str) -> dict[str, Any]:
+            ben.set({"170782": 2}, {"case_id": "C2"})
+            return send(made, url)
+
+        monkeypatch.setattr(cdr, "send", slowly)
+        told = error(anna.send({"170782": 2}, repository.url))
+        assert isinstance(told, ReviewConflict)
+        assert "was sent, but as it was before: set by ben: case ID C1 -> C2" in str(told)
+        document = anna.document("170782")
+        assert document.value("status") == "NEW"
+        assert document.history[-1].action == "sent"
+
+    def test_nowhere(self, anna: Desk) -> None:
+        with pytest.raises(OptionError):
+            anna.send({"170782": 2}, "cdr.example.org")
+
+
+def test_slides_that_were_published_before_have_no_document(
+    published: Summary, store: Store, anna: Desk
+) -> None:
+    """As an older version of this program left them."""
+    store.delete(dzi.private_json_key("170782"))
+    key = dzi.slide_json_key("images/170782")
+    facts = json.loads(store.get(key))
+    del facts["review"]
+    store.put(key, json.dumps(facts).encode())
+    catalog.Catalog(store).update(["170782"])
+    assert "review" not in catalog.Catalog(store).slides()["170782"]
+    assert anna.slides()[0]["review"] == Document("").review()
+    assert "its scanned file is not known" in str(error(anna.delete({"170782": 0}, source=True)))
+    anna.set({"170782": 0}, {"status": "GOOD"})
+    assert anna.slides()[0]["review"]["status"] == "GOOD"
+
+
+def test_a_store_without_a_catalog_gets_none(published: Summary, store: Store, anna: Desk) -> None:
+    store.delete(dzi.catalog_key())
+    anna.set({"170782": 1}, {"status": "GOOD"})
+    assert store.head(dzi.catalog_key()) is None
+    assert anna.slides()[0]["review"]["status"] == "GOOD"
+
+
+def test_a_damaged_document_is_told_of(published: Summary, store: Store, anna: Desk) -> None:
+    store.put(dzi.private_json_key("170782"), b"{}")
+    with pytest.raises(StoreError, match=r"slide.private.json: is damaged .* bring a former"):
+        anna.document("170782")
+    store.put(dzi.AWAITING, b"{}")
+    with pytest.raises(StoreError, match=r"awaiting.json: is damaged; remove it"):
+        anna.awaited()
+
+
+def test_others_that_write_all_the_time(
+    published: Summary, anna: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private, "_GIVE_UP_SECONDS", 0)
+    monkeypatch.setattr(type(anna._store), "put_if", lambda *_: False)
+    assert "others have been writing it" in str(error(anna.set({"170782": 1}, {"status": "GOOD"})))
+
+
+def test_a_slide_json_that_is_not_there(published: Summary, store: Store, anna: Desk) -> None:
+    store.delete(dzi.slide_json_key("images/170782"))
+    assert isinstance(error(anna.delete({"170782": 1})), ReviewError)
+
+
+def test_no_private_keeps_the_log_only(slide: Path, target: str, store: Store, anna: Desk) -> None:
+    convert(slide, target, ConvertOptions(workers=1, private=False))
+    document = anna.document("170782")
+    assert (document.properties, document.images) == ({}, ())
+    assert [found.key for found in store.keys(dzi.private_folder("170782"))] == [
+        dzi.private_json_key("170782")
+    ]
+
+
+def test_nothing_is_remembered_of_what_is_forgotten(
+    published: Summary, store: Store, anna: Desk
+) -> None:
+    anna.delete({"170782": 1})
+    scans.forget(store, "170782")
+    assert anna.awaited() == []
+    assert list(store.keys(dzi.private_folder("170782"))) == []
+
+
+def test_slides_are_found() -> None:
+    def slide(name: str, scanned: str | None, **said: Any) -> dict[str, Any]:
+        blank = Document("").review()
+        created = "2026-11-20T00:00:00+00:00"
+        return {"id": name, "scanned": scanned, "created": created, "review": {**blank, **said}}
+
+    slides = [
+        slide("a10", "2026-11-01T10:00:00", status="GOOD", slide_id="S26-7"),
+        slide("a9", "2026-11-02T10:00:00", case_id="S26-8"),
+        slide("b", None),
+    ]
+
+    def ids(**wanted: str) -> list[str]:
+        return [slide["id"] for slide in found(slides, **wanted)]
+
+    assert ids() == ["a9", "a10", "b"]
+    assert ids(status="NEW") == ["a9", "b"]
+    assert ids(search="s26") == ["a9", "a10"]
+    assert ids(search="s26 11-01") == ["a10"]
+    assert ids(search="2026-11") == ["a9", "a10"]
+    assert ids(since="2026-11-02") == ["a9", "b"]
+    assert ids(since="2026-11-21") == []
+
+
+def test_the_account_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("uid 1000")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert desk_module.account() == "unknown"

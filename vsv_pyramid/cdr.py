@@ -1,0 +1,105 @@
+"""The clinical data repository: a slide's metadata record, and the way it is sent there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry, Timeout
+
+from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
+from vsv_pyramid.review import Document
+from vsv_pyramid.store import open_store
+
+TOKEN = "VSV_PYRAMID_CDR_TOKEN"
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_RETRIES = Retry(
+    6,
+    allowed_methods=None,  # a POST, too, since it has an idempotency key
+    status_forcelist=_PASSING,
+    backoff_factor=0.25,
+    backoff_max=10,
+    backoff_jitter=0.25,
+    retry_after_max=60,
+    redirect=False,
+    raise_on_status=False,
+)
+_TIMEOUT = Timeout(connect=10, read=30)
+_LONGEST_ANSWER = 1000  # characters that are kept of it
+
+
+def record(facts: Mapping[str, Any], document: Document) -> dict[str, Any]:
+    """The slide's metadata under the names of the Virtual Slide Viewer, out of its slide.json and
+    its private document: MPP in um/px, width and height in px of the base level."""
+    review = document.review()
+    return {
+        "ImageID": document.id,
+        "SlideID": review["slide_id"],
+        "CaseID": review["case_id"],
+        "ScanDate": facts["scanned"],
+        "MPP": facts["mpp"]["x"],
+        "AppMag": facts["objective_power"],
+        "width": facts["width"],
+        "height": facts["height"],
+        "Filename": facts["source"]["name"],
+        "Status": review["status"],
+        "lastModified": review["changed"],
+    }
+
+
+def check_url(url: str) -> str:
+    """The URL itself where a record can be sent to it, else OptionError."""
+    parts = urlsplit(url)
+    if parts.scheme == "s3" and parts.netloc:
+        return url
+    if parts.scheme == "https" and parts.hostname:
+        return url
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        return url
+    raise OptionError(
+        f"--cdr {url!r} is refused; give https://host/path, or s3://bucket/prefix (http:// is for "
+        "this machine only)"
+    )
+
+
+def send(made: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Sends the record, and returns what was answered: `to`, `status`, `answer`.
+
+    To HTTPS it is a POST with an Idempotency-Key, the same for the same record, so that what is
+    sent twice counts once; what passes is tried again. Below s3:// it is the object
+    ImageID.json. Raises CdrError, and StoreError for S3.
+    """
+    body = json.dumps(made, sort_keys=True).encode()
+    if url.startswith("s3://"):
+        key = f"{made['ImageID']}.json"
+        open_store(url).put(key, body)
+        return {"to": f"{url.rstrip('/')}/{key}", "status": 200, "answer": ""}
+    place = urlsplit(url)._replace(query="", fragment="").geturl()
+    place = place.replace(urlsplit(url).netloc, urlsplit(url).netloc.rpartition("@")[2], 1)
+    headers = {
+        "Content-Type": "application/json",
+        "Idempotency-Key": hashlib.sha256(body).hexdigest(),
+    }
+    if os.environ.get(TOKEN):
+        headers["Authorization"] = f"Bearer {os.environ[TOKEN]}"
+    try:
+        with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as pool:
+            response = pool.request("POST", url, body=body, headers=headers, redirect=False)
+    except HTTPError as exc:
+        reason = getattr(exc, "reason", None) or exc
+        raise CdrUnavailable(place, f"does not answer ({reason}); try again later") from exc
+    answer = response.data.decode(errors="replace")[:_LONGEST_ANSWER]
+    if response.status in _PASSING:
+        raise CdrUnavailable(place, f"answers {response.status} again and again; try again later")
+    if not 200 <= response.status < 300:
+        told = f" ({answer.strip()[:200]})" if answer.strip() else ""
+        raise CdrError(place, f"refuses the record, {response.status}{told}; correct it there")
+    return {"to": place, "status": response.status, "answer": answer}

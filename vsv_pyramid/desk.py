@@ -1,0 +1,336 @@
+"""The technician's desk: slides are found, checked, corrected, deleted for a rescan, and sent.
+
+A change is made in the slide's private document first. Then its review is published: in slide.json
+and in the catalog, each made what the document says, whoever else is at it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from vsv_pyramid import catalog, dzi, private, record, review, scans
+from vsv_pyramid.catalog import Catalog, Entry
+from vsv_pyramid.errors import (
+    DescriptorError,
+    NoSuchObject,
+    ReviewConflict,
+    ReviewError,
+    SlideAccessError,
+    StoreBusy,
+    VsvPyramidError,
+)
+from vsv_pyramid.publish import pyramid_keys, to_json
+from vsv_pyramid.review import Changes, Document
+from vsv_pyramid.slide import Source, find_source
+from vsv_pyramid.slide.source import is_of
+from vsv_pyramid.store import Store
+
+_THREADS = 16
+_SEARCHED = ("scanned", "scanner")
+
+Slides = Mapping[str, int | None]  # ids, and the revisions that were looked at where they count
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one slide: the error where nothing was done, and its document as far as it
+    was looked at."""
+
+    id: str
+    document: Document | None = None
+    error: VsvPyramidError | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """It as JSON has it."""
+        facts: dict[str, Any] = {"id": self.id}
+        if self.document:
+            facts |= {"review": self.document.review(), "deleted": self.document.is_deleted}
+        if self.error:
+            facts |= {
+                "error": str(self.error),
+                "conflict": isinstance(self.error, ReviewConflict),
+            }
+        return facts
+
+
+class Desk:
+    """What `who` does to the slides of a store.
+
+    Each action takes many slides, and goes on where one fails. A slide that has another revision
+    than the one given is left as it is, with a ReviewConflict that says what was changed.
+    """
+
+    def __init__(self, store: Store, who: str) -> None:
+        self._store = store
+        self.who = who
+
+    def slides(self) -> list[Entry]:
+        """The catalog's entries, each with a review; of a store without one, what is published."""
+        entries = Catalog(self._store, create=False).slides().values()
+        blank = Document("").review()
+        return [{"review": blank, **entry} for entry in entries or catalog.listed(self._store)]
+
+    def awaited(self) -> list[dict[str, Any]]:
+        """The slides that were deleted to be scanned anew; see private.awaited."""
+        return list(private.awaited(self._store).values())
+
+    def document(self, slide_id: str) -> Document:
+        """Raises ReviewError where there is no such slide, OptionError where there can be none."""
+        found = private.document(self._store, dzi.check_id(slide_id))
+        self._check_exists(found)
+        return found
+
+    def set(self, slides: Slides, changes: Changes, note: str = "") -> list[Outcome]:
+        """Changes status and IDs; what was sent, and gets another ID, is to be sent again.
+
+        Raises OptionError for changes that cannot be.
+        """
+        wanted = review.checked(changes, note)
+
+        def change(present: Document) -> Document:
+            made = present.logged("set", self.who, wanted, note)
+            if made.value("status") == review.SENT and made.ids != present.ids:
+                return present.logged("set", self.who, {**wanted, "status": review.GOOD}, note)
+            return made
+
+        def action(slide_id: str, revision: int | None) -> Document:
+            made = self._changed(slide_id, revision, change)
+            return scans.link(self._store, made) if "slide_id" in wanted else made
+
+        return self._each(action, slides)
+
+    def delete(self, slides: Slides, *, source: bool = False) -> list[Outcome]:
+        """Removes the pyramids, the descriptor first, and remembers that a rescan is to come; with
+        `source` the scanned files, too, where they are still those that the pyramids are of."""
+
+        def action(slide_id: str, revision: int | None) -> Document:
+            folder = dzi.folder(slide_id)
+            pyramid_keys(self._store, folder)  # refuses where there is none
+            document = private.document(self._store, slide_id)
+            scanned = _scanned(document) if source else None
+            if not document.is_deleted:  # else it is a deletion that was interrupted
+                document = self._set_aside(slide_id, revision)
+            catalog.delete(self._store, folder)
+            if scanned:
+                scanned.remove()
+            return document
+
+        return self._each(action, slides, threads=1)  # a store takes one lease at a time
+
+    def send(self, slides: Slides, url: str) -> list[Outcome]:
+        """Sends each slide's record to the CDR at the URL, unless it was sent as it is; see
+        cdr.send. Raises OptionError for a URL that cannot be."""
+        from vsv_pyramid import cdr  # late: only sending needs urllib3
+
+        cdr.check_url(url)
+
+        def action(slide_id: str, revision: int | None) -> Document:
+            document = self.document(slide_id)
+            _check_revision(document, revision)
+            if document.value("status") == review.SENT:
+                return document
+            _check_ready(document)
+            answer = cdr.send(cdr.record(self._facts(slide_id), document), url)
+
+            def change(present: Document) -> Document:
+                status = {} if present.revision > document.revision else {"status": review.SENT}
+                return present.logged("sent", self.who, status, facts=answer)
+
+            made = private.changed(self._store, slide_id, change)
+            if made.value("status") != review.SENT:
+                raise ReviewConflict(
+                    slide_id,
+                    f"was sent, but as it was before: {_since(made, document.revision)}; send it "
+                    "again",
+                )
+            return made
+
+        return self._each(action, slides)
+
+    def _set_aside(self, slide_id: str, revision: int | None) -> Document:
+        """The document of a slide that awaits a rescan from now on."""
+        facts = self._facts(slide_id)
+
+        def change(present: Document) -> Document:
+            return present.logged("deleted", self.who, {"status": review.BAD})
+
+        document = self._changed(slide_id, revision, change)
+        entry = {
+            "id": slide_id,
+            **document.ids,
+            "who": self.who,
+            "when": document.history[-1].when,
+            "source": catalog.identity(facts["source"]),
+        }
+        private.change_awaited(self._store, lambda slides: {**slides, slide_id: entry})
+        return document
+
+    def _changed(
+        self, slide_id: str, revision: int | None, change: Callable[[Document], Document]
+    ) -> Document:
+        seen = revision
+
+        def checked(present: Document) -> Document:
+            nonlocal seen
+            self._check_exists(present)
+            _check_not_deleted(present)
+            seen = present.revision if seen is None else seen
+            _check_revision(present, seen)
+            return change(present)
+
+        return private.changed(self._store, slide_id, checked)
+
+    def _facts(self, slide_id: str) -> dict[str, Any]:
+        """The slide's slide.json. Raises ReviewError where there is none."""
+        try:
+            return record.parse(self._store.get(dzi.slide_json_key(dzi.folder(slide_id))))
+        except (NoSuchObject, DescriptorError) as exc:
+            raise ReviewError(slide_id, f"its slide.json cannot be read ({exc})") from exc
+
+    def _check_exists(self, document: Document) -> None:
+        descriptor = dzi.descriptor_key(dzi.folder(document.id))
+        if not document.history and self._store.head(descriptor) is None:
+            raise ReviewError(document.id, "there is no such slide; vsv-pyramid slides lists them")
+
+    def _each(
+        self,
+        action: Callable[[str, int | None], Document],
+        slides: Slides,
+        *,
+        threads: int | None = None,
+    ) -> list[Outcome]:
+        """The action's outcomes, made in threads where the store is far away, and published."""
+
+        def outcome(slide_id: str, revision: int | None) -> Outcome:
+            try:
+                return Outcome(slide_id, action(dzi.check_id(slide_id), revision))
+            except ReviewConflict as exc:
+                return Outcome(slide_id, private.document(self._store, slide_id), exc)
+            except VsvPyramidError as exc:
+                return Outcome(slide_id, error=exc)
+
+        with ThreadPoolExecutor(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
+            outcomes = list(pool.map(outcome, slides, slides.values()))
+        publish(self._store, filter(dzi.is_id, slides))
+        return outcomes
+
+
+def publish(store: Store, ids: Iterable[str], *, create: bool = False) -> None:
+    """Makes the reviews in the slides' slide.json, and their entries in the catalog, what their
+    private documents say; `create` makes a catalog where there is none. Raises StoreError."""
+    ids = list(ids)
+    with ThreadPoolExecutor(min(_THREADS, store.parallel_puts) or 1) as pool:
+        list(pool.map(lambda slide_id: _publish_review(store, slide_id), ids))
+    Catalog(store, create=create).update(ids)
+
+
+def _publish_review(store: Store, slide_id: str) -> None:
+    folder = dzi.folder(slide_id)
+    key = dzi.slide_json_key(folder)
+    while True:
+        found = store.tagged(key)
+        present = private.document(store, slide_id)
+        if found is None or not present.history:
+            return
+        facts = record.parse(found.data)
+        if facts.get("review") == present.review():
+            return
+        try:
+            # On disk, a folder is replaced as a whole, which an object's tag does not tell.
+            with contextlib.nullcontext() if store.remote else store.exclusive(folder):
+                store.put_if(key, to_json({**facts, "review": present.review()}), found.tag)
+        except StoreBusy:
+            return  # whoever is at it publishes the review afterwards, too
+
+
+def found(
+    slides: Iterable[Entry], *, status: str | None = None, search: str = "", since: str = ""
+) -> list[Entry]:
+    """The slides that are of the status, have all words of the search, and are scanned (published,
+    where they do not say when) at the date or later; by id, numbers as such."""
+    words = search.lower().split()
+
+    def fits(slide: Entry) -> bool:
+        said = slide.get("review", slide)
+        text = " ".join(
+            str(value).lower()
+            for value in (
+                slide["id"],
+                said["slide_id"],
+                said["case_id"],
+                *map(slide.get, _SEARCHED),
+            )
+            if value
+        )
+        date = slide.get("scanned") or slide.get("created") or ""
+        return (
+            status in (None, said.get("status"))
+            and all(word in text for word in words)
+            and date[: len(since)] >= since
+        )
+
+    return sorted(filter(fits, slides), key=lambda slide: _natural(slide["id"]))
+
+
+def _natural(text: str) -> list[tuple[str, int]]:
+    """What sorts 2 before 10."""
+    return [(rest, int(part or 0)) for rest, part in re.findall(r"(\D*)(\d*)", text)]
+
+
+def account() -> str:
+    """The name of whoever runs this program."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # an account without a name, as in containers
+        return "unknown"
+
+
+def _scanned(document: Document) -> Source:
+    """The file that the slide is of. Raises ReviewError where it is not, or not there."""
+    location = document.source.get("location")
+    if not location:
+        raise ReviewError(document.id, "its scanned file is not known; delete it yourself")
+    try:
+        source = find_source(location)
+    except SlideAccessError as exc:
+        raise ReviewError(
+            document.id, f"its scanned file cannot be deleted from here ({exc})"
+        ) from exc
+    if not is_of(document.source, source):
+        raise ReviewError(document.id, f"{location} is another scan by now; look at it first")
+    return source
+
+
+def _check_revision(document: Document, revision: int | None) -> None:
+    if revision not in (None, document.revision):
+        raise ReviewConflict(
+            document.id,
+            f"was changed since you looked ({_since(document, revision)}); look at it again",
+        )
+
+
+def _since(document: Document, revision: int) -> str:
+    return "; ".join(str(event) for event in document.history[revision:]) or "it was made anew"
+
+
+def _check_not_deleted(document: Document) -> None:
+    if document.is_deleted:
+        raise ReviewError(document.id, "is deleted, and awaits its rescan; convert that first")
+
+
+def _check_ready(document: Document) -> None:
+    """Raises ReviewError for a slide that is not to be sent."""
+    _check_not_deleted(document)
+    lacking = [name for field, name in review.IDS.items() if not document.value(field)]
+    if lacking:
+        raise ReviewError(
+            document.id, f"has no {' and no '.join(lacking)}; set what is missing, then send it"
+        )
+    if document.value("status") == review.BAD:
+        raise ReviewError(document.id, "is BAD; delete it for a rescan, or set it good")

@@ -1,0 +1,108 @@
+"""What is known of slides and nobody serves: their private documents, and who awaits a rescan.
+
+All of it lies in .private/, beside images/, and is changed on condition that nobody else has since
+it was read.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from vsv_pyramid import dzi, review
+from vsv_pyramid.errors import StoreError, StoreUnavailable
+from vsv_pyramid.review import Document
+from vsv_pyramid.store import Store
+
+_GIVE_UP_SECONDS = 30.0
+_LONGEST_PAUSE = 0.2
+
+Awaited = dict[str, dict[str, Any]]
+
+
+def document(store: Store, slide_id: str) -> Document:
+    """The slide's private document, an empty one where there is none. Raises StoreError."""
+    found = store.tagged(dzi.private_json_key(slide_id))
+    return _parsed(store, slide_id, found and found.data)
+
+
+def changed(store: Store, slide_id: str, change: Callable[[Document], Document]) -> Document:
+    """The private document after the change, which is made anew where others come between, and may
+    raise. Its last event counts as made once it is found in the log."""
+    made = [Document(slide_id)]
+
+    def edit(data: bytes | None) -> bytes:
+        present = _parsed(store, slide_id, data)
+        logged = {event.key for event in made[-1].history} - {
+            event.key for event in made[0].history
+        }
+        if not logged or not logged <= {event.key for event in present.history}:
+            made[:] = [present, change(present)]
+            return review.write(made[-1])
+        made.append(present)  # a put that was denied, and went well
+        return review.write(present)
+
+    _edit(store, dzi.private_json_key(slide_id), edit)
+    return made[-1]
+
+
+def awaited(store: Store) -> Awaited:
+    """The slides that were deleted to be scanned anew, by id. Each has its id, slide_id, case_id,
+    who deleted it and when, and the identity of the file it was made of, its `source`."""
+    found = store.tagged(dzi.AWAITING)
+    return _awaited(store, found and found.data)
+
+
+def change_awaited(store: Store, change: Callable[[Awaited], Awaited]) -> None:
+    """Writes what the change, which is made anew where others come between, makes of them."""
+
+    def edit(data: bytes | None) -> bytes | None:
+        slides = change(_awaited(store, data))
+        if data is None and not slides:
+            return None
+        content = {"version": review.VERSION, "slides": list(slides.values())}
+        return (json.dumps(content, indent=2) + "\n").encode()
+
+    _edit(store, dzi.AWAITING, edit)
+
+
+def _parsed(store: Store, slide_id: str, data: bytes | None) -> Document:
+    try:
+        return review.parse(data) if data is not None else Document(slide_id)
+    except ValueError as exc:
+        raise StoreError(
+            f"{store}/{dzi.private_json_key(slide_id)}",
+            f"is damaged ({exc}); bring a former version back, or remove it, and with it the log",
+        ) from exc
+
+
+def _awaited(store: Store, data: bytes | None) -> Awaited:
+    if data is None:
+        return {}
+    try:
+        return {slide["id"]: slide for slide in json.loads(data)["slides"]}
+    except (ValueError, TypeError, KeyError) as exc:
+        raise StoreError(
+            f"{store}/{dzi.AWAITING}",
+            "is damaged; remove it, and delete anew what still waits for its rescan",
+        ) from exc
+
+
+def _edit(store: Store, key: str, edit: Callable[[bytes | None], bytes | None]) -> None:
+    """Puts what `edit` makes of the object, of None where there is none; again where another
+    process came between."""
+    end = time.monotonic() + _GIVE_UP_SECONDS
+    while True:
+        found = store.tagged(key)
+        data = edit(found and found.data)
+        if data is None or (found and found.data == data):
+            return
+        if store.put_if(key, data, found and found.tag):
+            return
+        if time.monotonic() > end:
+            what = f"others have been writing it for {_GIVE_UP_SECONDS:.0f} s; try again"
+            raise StoreUnavailable(f"{store}/{key}", what)
+        time.sleep(random.uniform(0, _LONGEST_PAUSE))

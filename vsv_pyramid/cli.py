@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
-from vsv_pyramid import catalog, display, dzi, record
+from vsv_pyramid import catalog, display, dzi, record, scans
+from vsv_pyramid.cli_desk import slides_command
 from vsv_pyramid.cli_options import (
     PathType,
     PlaceType,
@@ -388,13 +389,16 @@ Examples:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete_command(target: str, yes: bool) -> None:
     """Remove the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL), the
-    descriptor first, then its entry in the catalog.
+    descriptor first, then its entry in the catalog, and what is remembered of the slide. For a
+    slide that is to be scanned anew there is `slides delete`.
     """
     store, folder = open_pyramid(target)
     found = pyramid_keys(store, folder)
     if not yes:
         click.confirm(f"Remove {store}/{folder}, {len(found):,} objects?", abort=True)
     catalog.delete(store, folder)
+    if folder.startswith(f"{dzi.IMAGES}/"):
+        scans.forget(store, folder.removeprefix(f"{dzi.IMAGES}/"))
     click.echo(f"{store}/{folder}: {len(found):,} objects removed")
 
 
@@ -421,7 +425,10 @@ def index_command(target: str, as_json: bool) -> None:
             click.echo(line)
 
 
-for command in serve_command, share_command, submit_command, viewer_command, watch_command:
+for command in (
+    *(serve_command, share_command, slides_command, submit_command, viewer_command),
+    watch_command,
+):
     commands.add_command(command)
 
 

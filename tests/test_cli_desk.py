@@ -1,0 +1,154 @@
+"""A technician's day on the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import cdr_stub
+from tests.cdr_stub import Cdr
+from tests.conftest import Run
+from tests.s3_server import Place
+from tests.test_cli import assert_one_sentence
+from tests.test_desk import scan
+from vsv_pyramid import cdr
+
+
+@pytest.fixture
+def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
+    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+    with cdr_stub.running() as running:
+        yield running
+
+
+@pytest.fixture
+def scans(real_slide: Path, tmp_path: Path) -> Path:
+    """Three slides, of which the first two are of one day."""
+    for slide_id, date in ("170782", "11/01/26"), ("170783", "11/01/26"), ("170784", "11/02/26"):
+        description = {"Date": date, "Time": "09:00:00"}
+        scan(real_slide, tmp_path / f"scans/{slide_id}.svs", description=description)
+    return tmp_path / "scans"
+
+
+@pytest.fixture(params=["here", "s3"])
+def target(request: pytest.FixtureRequest, run: Run, scans: Path) -> str:
+    place = str(request.getfixturevalue("place")) if request.param == "s3" else "."
+    assert run("convert", scans, "--to", place).code == 0
+    return place
+
+
+def ids(run: Run, *words: str) -> list[str]:
+    outcome = run("slides", *words, "--json")
+    assert outcome.code == 0, outcome.err
+    return [slide["id"] for slide in json.loads(outcome.out)["slides"]]
+
+
+def test_a_day(run: Run, target: str, scans: Path, real_slide: Path, repository: Cdr) -> None:
+    assert ids(run, target, "--status", "new") == ["170782", "170783", "170784"]
+    listed = run("slides", target, "--status", "NEW", "--since", "2026-11-02")
+    assert listed.out.splitlines() == [
+        "ID      STATUS  SLIDE ID  CASE ID  SCANNED     REVISION",
+        "170784  NEW     -         -        2026-11-02  1",
+        "1 slide",
+    ]
+
+    at = ("--in", target, "--by", "anna")
+    assert run("slides", "set", "170782", "170784", "--case-id", "S26-1", *at).code == 0
+    one = run("slides", "set", "170782", "--slide-id", "S26-1-A1", "--status", "good", *at)
+    assert one.out == "170782: GOOD, slide ID S26-1-A1, case ID S26-1\n"
+    assert ids(run, target, "--search", "s26-1") == ["170782", "170784"]
+
+    deleted = run("slides", "delete", "170783", "--source", "--yes", *at)
+    assert deleted.out == "170783: deleted, awaits its rescan\n"
+    assert not (scans / "170783.svs").exists()
+    assert ids(run, target, "--status", "awaiting") == ["170783"]
+    awaiting = run("slides", target, "--status", "awaiting").out.splitlines()
+    assert awaiting[1].split()[:4] == ["170783", "-", "-", "anna"]
+    assert awaiting[2] == "1 slide awaiting a rescan"
+    scan(real_slide, scans / "170783.svs", width=333)
+    assert "1 converted, 2 skipped" in run("convert", scans, "--to", target).out
+    assert ids(run, target, "--status", "awaiting") == []
+
+    repository.fail(503, 503)
+    sent = run("slides", "send", "170782", "170784", "--cdr", repository.url, *at)
+    assert sent.code == 1
+    assert sent.out == "170782: SENT, slide ID S26-1-A1, case ID S26-1\n"
+    assert_one_sentence(sent.err, "170784: has no slide ID; set what is missing, then send it")
+    assert list(repository.records) == ["170782"]
+    assert ids(run, target, "--status", "sent") == ["170782"]
+
+    shown = run("slides", "show", "170782", "--in", target).out
+    assert "Scanned file:      " + str(scans / "170782.svs") in shown
+    assert "set by anna: status NEW -> GOOD, slide ID none -> S26-1-A1" in shown
+    facts = json.loads(run("slides", "show", "170782", "--in", target, "--json").out)
+    assert facts["review"]["revision"] == len(facts["history"]) == 4
+    assert facts["history"][-1]["facts"]["status"] == 201
+
+    assert run("delete", f"{target}/images/170783", "--yes").code == 0
+    assert_one_sentence(run("slides", "show", "170783", "--in", target).err, "no such slide")
+
+
+def test_records_in_a_bucket(run: Run, target: str, place: Place) -> None:
+    run("slides", "set", "170782", "--slide-id", "A1", "--case-id", "C1", "--in", target)
+    assert run("slides", "send", "170782", "--cdr", f"{place}/cdr", "--in", target).code == 0
+    assert json.loads(place.get("cdr/170782.json")["Body"].read())["CaseID"] == "C1"
+
+
+def test_a_revision_that_was_looked_at(run: Run, scans: Path) -> None:
+    run("convert", scans)
+    (slide, *_) = json.loads(run("slides", "--json").out)["slides"]
+    revision = slide["review"]["revision"]
+    words = ("slides", "set", "170782", "--revision", revision, "--json", "--status")
+    assert json.loads(run(*words, "good").out)["slides"][0]["review"]["status"] == "GOOD"
+    late = run(*words, "bad")
+    assert late.code == 1
+    assert_one_sentence(late.err, "170782: was changed since you looked", "NEW -> GOOD")
+    (told,) = json.loads(late.out)["slides"]
+    assert (told["conflict"], told["review"]["status"]) == (True, "GOOD")
+
+
+def test_a_deletion_is_asked_for(run: Run, scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("convert", scans / "170782.svs")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    outcome = run("slides", "delete", "170782", "--source")
+    assert outcome.code == 1
+    assert f"170782, scanned as {scans / '170782.svs'}, which is deleted, too" in outcome.err
+    assert "Stopped: nothing was removed." in outcome.err
+    assert Path("images/170782/DeepZoom.dzi").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["set", "170782"], "there is nothing to set; give --slide-id"),
+        (["set", "170782", "--slide-id", "Doe, Jane"], "the slide ID 'Doe, Jane' is refused"),
+        (["set", "170782", "--status", "sent"], "'sent' is not one of"),
+        (["set", "nobody", "--status", "good"], "nobody: there is no such slide"),
+        (["show", "nobody"], "nobody: there is no such slide"),
+        (["show", "../x"], "'../x' cannot be an id"),
+        (["delete", "nobody", "--yes"], "images/nobody: there is no pyramid"),
+        (["send", "nobody", "--cdr", "x"], "--cdr 'x' is refused"),
+        (["send", "nobody"], "Missing option '--cdr'"),
+        (["set"], "Missing argument 'ID...'"),
+        (["--since", "yesterday"], "'yesterday' does not match the format"),
+        (["--status", "fine"], "'fine' is not one of"),
+        ([""], "an empty path"),
+    ],
+)
+def test_wrong_use(run: Run, words: list[str], sentence: str) -> None:
+    outcome = run("slides", *words)
+    assert outcome.code in (1, 2)
+    assert outcome.out == ""
+    assert_one_sentence(outcome.err, sentence)
+
+
+def test_an_empty_folder_has_no_slides(run: Run) -> None:
+    assert run("slides").out.splitlines()[-1] == "0 slides"
+    assert (
+        run("slides", "--status", "awaiting").out.splitlines()[-1] == "0 slides awaiting a rescan"
+    )
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,256 @@
+"""The commands of the technician: slides, and what is done to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from vsv_pyramid import display
+from vsv_pyramid.cli_options import Command, PlaceType, as_json
+from vsv_pyramid.desk import Desk, Outcome, account, found
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
+from vsv_pyramid.reports import report
+from vsv_pyramid.review import GIVEN, STATUSES
+from vsv_pyramid.store import open_store
+
+AWAITING = "AWAITING"
+
+
+class _Slides(click.Group):
+    """A group whose command `list` needs no naming."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def _at(command: Command) -> Command:
+    """Where the slides are, and who is at them."""
+    for option in (
+        click.option(
+            "--by",
+            "who",
+            default=account,
+            metavar="NAME",
+            help="Who does it, for the log; default: the name of your account.",
+        ),
+        click.option(
+            "--in",
+            "target",
+            default=".",
+            type=PlaceType(),
+            metavar="TARGET",
+            help="The folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_ids = click.argument("ids", nargs=-1, required=True, metavar="ID...")
+_revision = click.option(
+    "--revision",
+    type=int,
+    metavar="N",
+    help="Only if the slide is still at this revision, as `slides --json` told it.",
+)
+
+
+@click.group(
+    "slides",
+    cls=_Slides,
+    short_help="Find, check, correct, delete and send slides.",
+    epilog="""\b
+Examples:
+  vsv-pyramid slides --status new
+  vsv-pyramid slides s3://bucket/prefix --search S26 --since 2026-11-01 --json
+  vsv-pyramid slides set 170782 --slide-id S26-1041-A1 --case-id S26-1041
+  vsv-pyramid slides delete 170783 --source
+  vsv-pyramid slides send 170782 170784 --cdr https://cdr.example.org/slides""",
+)
+def slides_command() -> None:
+    """What a technician does to published slides: find the new ones, check them, correct their IDs,
+    delete those that have to be scanned anew, send the others' records to the clinical data
+    repository. Without a command's name, `slides [TARGET]` lists. The same in a browser:
+    `vsv-pyramid serve --edit`.
+    """
+
+
+@slides_command.command("list", short_help="List slides; needs no naming.")
+@click.argument("target", default=".", type=PlaceType())
+@click.option(
+    "--status",
+    type=click.Choice([*STATUSES, AWAITING], case_sensitive=False),
+    help="Only slides of this status; awaiting: those deleted for a rescan.",
+)
+@click.option(
+    "--search",
+    default="",
+    metavar="TEXT",
+    help="Only slides that have each of these words in their id, slide ID, case ID, scanner or "
+    "scan date.",
+)
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Only slides scanned (or, where they do not say, published) since then: 2026-11-23.",
+)
+@as_json
+def list_command(
+    target: str, status: str | None, search: str, since: datetime | None, as_json: bool
+) -> None:
+    """List the slides in TARGET, the folder or s3://bucket/prefix that images/ is in."""
+    desk = Desk(open_store(target), account())
+    if status == AWAITING:
+        slides = found(desk.awaited(), search=search)
+    else:
+        since_date = since.date().isoformat() if since else ""
+        slides = found(desk.slides(), status=status, search=search, since=since_date)
+    if as_json:
+        _print_json({"slides": slides})
+    else:
+        lines = display.awaited_lines if status == AWAITING else display.slide_lines
+        for line in lines(slides):
+            click.echo(line)
+
+
+@slides_command.command("show", short_help="Show a slide's IDs, status and log.")
+@click.argument("slide_id", metavar="ID")
+@_at
+@as_json
+def show_command(slide_id: str, target: str, who: str, as_json: bool) -> None:
+    """Show what is known of the slide ID: status, IDs, barcode, scanned file, and the log of who
+    changed what and when. This is private: no such thing is published.
+    """
+    document = Desk(open_store(target), who).document(slide_id)
+    if as_json:
+        _print_json(display.document_facts(document))
+    else:
+        for line in display.document_lines(document):
+            click.echo(line)
+
+
+@slides_command.command("set", short_help="Set slides' IDs and status.")
+@_ids
+@click.option("--slide-id", metavar="S", help="The slide ID; '' takes it away.")
+@click.option("--case-id", metavar="C", help="The case ID; '' takes it away.")
+@click.option("--status", type=click.Choice(GIVEN, case_sensitive=False), help="What it is.")
+@click.option("--note", default="", metavar="TEXT", help="A note for the log, which is private.")
+@_revision
+@_at
+@as_json
+@click.pass_context
+def set_command(
+    context: click.Context,
+    /,
+    ids: tuple[str, ...],
+    note: str,
+    revision: int | None,
+    target: str,
+    who: str,
+    as_json: bool,
+    **values: str | None,
+) -> None:
+    """Set status and IDs of each slide ID, and note something about it. A slide that somebody else
+    changes at the same moment is left as it is, and you are told what was changed.
+    """
+    changes = {name: value for name, value in values.items() if value is not None}
+    if not changes and not note:
+        raise OptionError("there is nothing to set; give --slide-id, --case-id, --status or --note")
+    outcomes = Desk(open_store(target), who).set(dict.fromkeys(ids, revision), changes, note)
+    _tell(context, outcomes, as_json, display.review_line)
+
+
+@slides_command.command("delete", short_help="Delete slides that have to be scanned anew.")
+@_ids
+@click.option("--source", is_flag=True, help="Delete the scanned files, too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_revision
+@_at
+@as_json
+@click.pass_context
+def delete_command(
+    context: click.Context,
+    /,
+    ids: tuple[str, ...],
+    source: bool,
+    yes: bool,
+    revision: int | None,
+    target: str,
+    who: str,
+    as_json: bool,
+) -> None:
+    """Delete the pyramid of each slide ID, the descriptor first. The slide is remembered as
+    awaiting its rescan: that same file is not converted again, and the next one under the same id,
+    or with the same slide ID, is tied to it and takes over its IDs.
+    """
+    desk = Desk(open_store(target), who)
+    if not yes:
+        for slide_id in ids:
+            file = desk.document(slide_id).source.get("location", "unknown")
+            click.echo(
+                f"{slide_id}, scanned as {file}{', which is deleted, too' * source}", err=True
+            )
+        click.confirm(f"Delete {len(ids)} of the slides?", abort=True, err=True)
+    outcomes = desk.delete(dict.fromkeys(ids, revision), source=source)
+    _tell(context, outcomes, as_json, lambda document: f"{document.id}: deleted, awaits its rescan")
+
+
+@slides_command.command("send", short_help="Send slides' records to the CDR.")
+@_ids
+@click.option(
+    "--cdr",
+    required=True,
+    metavar="URL",
+    help="The clinical data repository: https://host/path, which gets a POST a slide (with the "
+    "token in VSV_PYRAMID_CDR_TOKEN, if set), or s3://bucket/prefix.",
+)
+@_revision
+@_at
+@as_json
+@click.pass_context
+def send_command(
+    context: click.Context,
+    /,
+    ids: tuple[str, ...],
+    cdr: str,
+    revision: int | None,
+    target: str,
+    who: str,
+    as_json: bool,
+) -> None:
+    """Send the metadata record of each slide ID; a slide that was sent as it is, is left out, and
+    one without slide ID or case ID, or that is bad, is not sent.
+    """
+    outcomes = Desk(open_store(target), who).send(dict.fromkeys(ids, revision), cdr)
+    _tell(context, outcomes, as_json, display.review_line)
+
+
+def _tell(
+    context: click.Context,
+    outcomes: list[Outcome],
+    as_json: bool,
+    line: Callable[[Any], str],
+) -> None:
+    """Prints what became of the slides, and ends with the exit code of those that failed."""
+    codes = set()
+    for outcome in outcomes:
+        if outcome.error:
+            codes.add(exit_code(outcome.error))
+            report(outcome.error)
+        elif not as_json:
+            click.echo(line(outcome.document))
+    if as_json:
+        _print_json({"slides": [outcome.facts() for outcome in outcomes]})
+    if codes:
+        context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
+
+
+def _print_json(document: object) -> None:
+    click.echo(json.dumps(document, indent=2))

@@ -45,6 +45,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.lossless --scratch $(SCRATCH) --json .cache/lossless.json
 	$(BIN)/python -m tests.benchmarks.publish --scratch $(SCRATCH) --json .cache/publish.json
 	$(BIN)/python -m tests.benchmarks.viewing --scratch $(SCRATCH) --json .cache/viewing.json
+	$(BIN)/python -m tests.benchmarks.desk --scratch $(SCRATCH) --json .cache/desk.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
 
 # A wheel for every Linux whose glibc is as new as the wheel's tag says.
@@ -90,6 +91,7 @@ sanitize: $(VENV)/.dev
 	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
 	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.sanitized \
 	    --ignore tests/test_viewer.py --ignore tests/test_gallery.py \
+	    --ignore tests/test_morning.py \
 	    --ignore tests/test_templates.py --ignore tests/test_stacks.py --ignore tests/test_jobs.py \
 	    --ignore tests/test_chain.py --ignore tests/test_deployment.py \
 	    --ignore tests/test_cloudfront_function.py || code=$$?; \

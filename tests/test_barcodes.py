@@ -108,6 +108,8 @@ def test_a_tiny_id_is_read_enlarged() -> None:
         ([code("Jane Doe"), code(ID, "Code 128")], Barcode("read", ID, "Code 128")),
         ([code("Jane.Doe"), code(ID)], Barcode("read", ID, "Data Matrix")),
         ([code("Jane.Doe"), code("DOE", "QR Code"), code("Doe, J.", "Code 128")], UNREADABLE),
+        ([code(ID), code(ID)], Barcode("read", ID, "Data Matrix")),
+        ([code(ID), code("S21-12345-A2")], UNREADABLE),
     ],
 )
 def test_the_first_of_several(codes: list[Image.Image], found: Barcode) -> None:

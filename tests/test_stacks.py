@@ -165,6 +165,7 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
     assert statements["PublishPyramids"]["Resource"] == [
         "arn:aws:s3:::images-bucket/pathology/a/images/*",
         "arn:aws:s3:::images-bucket/pathology/a/.leases/*",
+        "arn:aws:s3:::images-bucket/pathology/a/.private/*",
     ]
     assert statements["DecryptSlides"]["Resource"] == EVERYTHING["compute"]["SlidesKeyArn"]
     read = iam.get_role_policy(RoleName=made["JobRole"], PolicyName="ReadFiles")
@@ -323,7 +324,7 @@ def test_what_the_distribution_does_not_serve(public: Distribution, path: str) -
     assert public.get(path).status in (403, 404)
 
 
-def test_the_bucket_itself_keeps_leases_and_manifests(public: Distribution) -> None:
+def test_the_bucket_itself_keeps_what_is_private(public: Distribution) -> None:
     """Even where the function let the path pass."""
     s3 = public.ministack.client("s3")
     (bucket,) = {

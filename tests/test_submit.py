@@ -17,6 +17,7 @@ from tests.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import aws, catalog, costs, jobs, submit
 from vsv_pyramid.convert import convert
+from vsv_pyramid.desk import Desk
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import open_store
@@ -73,6 +74,18 @@ def test_what_is_published_does_not_wait_until_it_is_replaced(
     place.put("scans/b/c.SVS", real_slide.read_bytes())
     found = backlog(scans, to)
     assert (keys(found), found.published) == (["a.svs", "b/c.SVS", "b/d.tif"], 0)
+
+
+def test_what_was_deleted_does_not_wait_until_it_is_scanned_anew(
+    scans: str, place: Place, real_slide: Path
+) -> None:
+    to = f"{place}/to"
+    convert(f"{scans}/b/c.SVS", to, OPTIONS)
+    Desk(open_store(to), "anna").delete({"c": None})
+    found = backlog(scans, to)
+    assert (keys(found), found.published) == (["a.svs", "b/d.tif"], 1)
+    place.put("scans/b/c.SVS", real_slide.read_bytes())
+    assert keys(backlog(scans, to)) == ["a.svs", "b/c.SVS", "b/d.tif"]
 
 
 def test_another_slide_of_a_published_ones_name_is_refused(

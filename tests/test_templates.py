@@ -669,7 +669,7 @@ def test_converting_may_do_what_it_has_to_and_no_more() -> None:
         *(
             (f"s3:{verb}Object", f"{images}/{place}/*")
             for verb in ("Get", "Put", "Delete")
-            for place in ("images", ".leases")
+            for place in ("images", ".leases", ".private")
         ),
     }
 

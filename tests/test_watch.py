@@ -24,6 +24,7 @@ from tests.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import watch
 from vsv_pyramid.convert import convert
+from vsv_pyramid.desk import Desk
 from vsv_pyramid.errors import (
     OptionError,
     QueueUnavailable,
@@ -682,6 +683,19 @@ def test_what_was_converted_by_hand_is_not_converted_again(
     with watched.running():
         watched.after_looks()
     assert not watched.handed
+
+
+def test_what_was_deleted_is_handed_on_when_it_is_scanned_anew(
+    watched: Watched, small_slide: Path, real_slide: Path
+) -> None:
+    path = watched.put("a.svs", small_slide.read_bytes())
+    convert(path, watched.destination, OPTIONS)
+    Desk(open_store(watched.destination), "anna").delete({"a": None})
+    with watched.running() as started:
+        watched.after_looks()
+        assert (watched.handed, started.waiting()) == ([], [])
+        watched.put("a.svs", real_slide.read_bytes())
+        until(lambda: watched.handed == ["a.svs"])
 
 
 def test_a_damaged_catalog_is_done_without(

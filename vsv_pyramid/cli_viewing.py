@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsv_pyramid.cli_options import PathType, PlaceType
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.store import open_store
+from vsv_pyramid.store import is_archive, open_store
+
+if TYPE_CHECKING:
+    from vsv_pyramid.serve_desk import Entrance
 
 
 @click.command(
@@ -22,7 +26,8 @@ Examples:
   vsv-pyramid serve /srv/www --port 8080
   vsv-pyramid serve s3://bucket/prefix
   vsv-pyramid serve 170782.zip
-  vsv-pyramid serve --signed --public-key public.pem""",
+  vsv-pyramid serve --signed --public-key public.pem
+  vsv-pyramid serve --edit --cdr https://cdr.example.org/slides --open""",
 )
 @click.argument("root", default=".", type=PlaceType())
 @click.option(
@@ -45,6 +50,23 @@ Examples:
     "--public-key", type=PathType(), metavar="FILE", help="With --signed: the signer's key, PEM."
 )
 @click.option("--key-id", metavar="ID", help="With --signed: the only id of the key that counts.")
+@click.option(
+    "--edit",
+    is_flag=True,
+    help="Serve the technician's desk, too, in which slides are checked, corrected, deleted and "
+    "sent: on this machine, and with --token-file on others.",
+)
+@click.option(
+    "--cdr", metavar="URL", help="With --edit: where records are sent; see `slides send`."
+)
+@click.option("--by", metavar="NAME", help="With --edit: who works there; default: your account.")
+@click.option(
+    "--token-file",
+    type=PathType(),
+    metavar="FILE",
+    help="With --edit: a file with the token that browsers must give as the password, with any "
+    "name, which goes into the log.",
+)
 def serve_command(
     root: str,
     host: str,
@@ -53,6 +75,8 @@ def serve_command(
     signed: bool,
     public_key: Path | None,
     key_id: str | None,
+    edit: bool,
+    **desk: Any,
 ) -> None:
     """Serve ROOT (the folder, .zip or .szi file, or s3:// URL that holds images/ID; default: this
     folder) and the viewer on this machine, under the paths and with the headers that they have on
@@ -62,6 +86,11 @@ def serve_command(
         raise OptionError("--signed and --public-key go together; give both or none")
     if key_id and not signed:
         raise OptionError("--key-id needs --signed")
+    if edit and (signed or is_archive(root)):
+        raise OptionError("--edit is for a folder or a bucket, and without --signed")
+    entrance = _entrance(**desk) if edit else None
+    if not edit and any(desk.values()):
+        raise OptionError("--cdr, --by and --token-file need --edit")
     from vsv_pyramid import page, serve  # late, as all below: most commands need no web server
 
     verifier = None
@@ -74,7 +103,12 @@ def serve_command(
     store = serve.open_root(root, stopped)
     with serve.listener(host, port) as listening:
         hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
-        site = serve.app(store, verifier=verifier, hosts=hosts)
+        if entrance and not entrance.password and hosts == ("*",):
+            raise OptionError(
+                f"--edit at {host} would let everybody there edit; leave --host out, or give "
+                "--token-file"
+            )
+        site = serve.app(store, verifier=verifier, entrance=entrance, hosts=hosts)
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.getsockname()[1]}/"
         if not serve.is_loopback(listening):
@@ -86,6 +120,20 @@ def serve_command(
             # In a thread, since a browser in the terminal takes its time.
             threading.Thread(target=_open, args=(url,), daemon=True).start()
         serve.run(site, listening, stopped)
+
+
+def _entrance(cdr: str | None, by: str | None, token_file: Path | None) -> Entrance:
+    from vsv_pyramid.cdr import check_url
+    from vsv_pyramid.desk import account
+    from vsv_pyramid.serve_desk import Entrance
+
+    if cdr:
+        check_url(cdr)
+    try:
+        password = token_file.read_text().strip() if token_file else None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise OptionError(f"{token_file} cannot be read ({exc}); check the path") from exc
+    return Entrance(by or account(), password, cdr)
 
 
 def _open(url: str) -> None:

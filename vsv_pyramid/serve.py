@@ -28,12 +28,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, catalog, dzi, page
+from vsv_pyramid import answers, catalog, dzi, page, serve_desk
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
 from vsv_pyramid.store import Store, is_archive, open_store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore, naming
 
 if TYPE_CHECKING:
+    from vsv_pyramid.serve_desk import Entrance
     from vsv_pyramid.share import Verifier
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ CONTENT_SECURITY_POLICY = (
 _WHAT_ROOT_IS = "give the folder, bucket or archive that holds images/ID"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
-_PAGE = re.compile(rf"/viewer/((?:{_NAME}/)*{_NAME})")
+_PAGE = re.compile(rf"/(viewer|desk)/((?:{_NAME}/)*{_NAME})")
 _LEGACY = (  # addresses of the system that made tiles on demand, and what they are here
     (re.compile(r"/images/([^/]+)\.dzi"), r"images/\1/DeepZoom.dzi"),
     (re.compile(r"/images/([^/]+)_files/([^/]+/[^/]+)"), r"images/\1/DeepZoom_files/\2"),
@@ -60,23 +61,31 @@ def app(
     *,
     viewer: Path = page.FOLDER,
     verifier: Verifier | None = None,
+    entrance: Entrance | None = None,
     hosts: Sequence[str] = ("*",),
 ) -> Starlette:
-    """The site: what the store has under images/, and the viewer's page under viewer/.
+    """The site: what the store has under images/, and the viewer's page under viewer/; with an
+    entrance, the technician's desk under desk/.
 
     With a verifier, nothing under images/ is served without a signature that it accepts. `hosts`
     are the names it answers to: any name may be made to lead here, for another page to read slides.
     """
     site = _Site(store, viewer, verifier)
     routes = {
-        "/": _moved("viewer/gallery/"),
+        "/": _moved("desk/" if entrance else "viewer/gallery/"),
         "/viewer": _moved("viewer/"),
         "/viewer/gallery": _moved("gallery/"),
         "/viewer/{path:path}": site.page,
         "/images/{path:path}": site.image,
     }
+    if entrance:
+        routes["/desk"] = _moved("desk/")
+    desk = serve_desk.Site(store, entrance, site.page).routes() if entrance else []
     starlette = Starlette(
-        routes=[Route(path, to, methods=answers.METHODS) for path, to in routes.items()],
+        routes=[
+            *(Route(path, to, methods=answers.METHODS) for path, to in routes.items()),
+            *desk,
+        ],
         exception_handlers={HTTPException: _refused},
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
     )
@@ -88,7 +97,7 @@ class _Site:
     def __init__(self, store: Store, viewer: Path, verifier: Verifier | None) -> None:
         # What is shared is a folder, and not what its links lead to.
         self._store = EnclosedStore(store.root) if isinstance(store, DirectoryStore) else store
-        self._viewer = EnclosedStore(viewer)
+        self._pages = {"viewer": EnclosedStore(viewer), "desk": EnclosedStore(serve_desk.FOLDER)}
         self._verifier = verifier
 
     async def image(self, request: Request) -> Response:
@@ -113,16 +122,16 @@ class _Site:
         path = _path(request)
         if request.method == "OPTIONS":
             return answers.options()
-        if path in ("/viewer/", "/viewer/gallery/"):
+        if path in ("/viewer/", "/viewer/gallery/", "/desk/"):
             path += "index.html"
         found = _PAGE.fullmatch(path)
         if not found or not dzi.http_headers(path):
             return answers.nothing()
-        key = found[1]
+        pages, key = self._pages[found[1]], found[2]
         headers = dict(dzi.http_headers(key))
         if key.endswith(".html"):
             headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        return await _served(request, lambda: self._viewer.get(key), headers)
+        return await _served(request, lambda: pages.get(key), headers)
 
 
 def _published(store: Store, key: str) -> bytes:
@@ -132,7 +141,7 @@ def _published(store: Store, key: str) -> bytes:
     except NoSuchObject:
         if key != dzi.catalog_key():
             raise
-        return catalog.listed(store)
+        return catalog.write(catalog.listed(store))
 
 
 def _path(request: Request) -> str:

@@ -17,6 +17,7 @@ from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.jobs import MOST_CHILDREN, Queue
+from vsv_pyramid.private import awaited
 from vsv_pyramid.slide.search import is_slide
 from vsv_pyramid.slide.source import digest, is_one_file
 from vsv_pyramid.slide.tiff import base_pixels
@@ -57,11 +58,13 @@ class Backlog:
 def backlog(slides: str, destination: str) -> Backlog:
     """The slides at the s3:// URL and below that are not published at the destination.
 
-    Published is what the catalog has, and has of this very object. Raises StoreError and
+    Published is what the catalog has, and has of this very object; what was deleted, and is to be
+    scanned anew, counts as such. Raises StoreError and
     OptionError.
     """
     url = aws.parse_url(slides)
-    entries = Catalog(open_store(destination)).slides()
+    store = open_store(destination)
+    entries = {**awaited(store), **Catalog(store).slides()}
     waiting = []
     refused = []
     first: dict[str, aws.S3Url] = {}  # with each id

@@ -35,6 +35,7 @@ from vsv_pyramid.errors import (
     exit_code,
 )
 from vsv_pyramid.notes import Look, Note, Notes
+from vsv_pyramid.private import awaited
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
 from vsv_pyramid.slide.tiff import tiff_base
@@ -137,9 +138,10 @@ class Watch:
         return [path for path, seen in self._seen.items() if self._done.get(path) != seen.look]
 
     def _in_catalog(self, looks: Mapping[Path, Look]) -> dict[Path, Look]:
-        """Those that are published, as far as the catalog tells: of all at once."""
+        """Those that are published, as far as the catalog tells, of all at once; and those that
+        were deleted, and whose rescan is to come."""
         try:
-            entries = Catalog(self._store, create=False).slides()
+            entries = {**awaited(self._store), **Catalog(self._store, create=False).slides()}
         except StoreError as exc:
             _log.warning("%s", exc)
             return {}

@@ -1,0 +1,160 @@
+"""Is the desk's table quick: keystrokes in its search box, with ten thousand slides and with few.
+
+A keystroke lasts from the key until the browser is free again after it has drawn what the key
+changed. Both tables are open in one browser, and keys are typed into them in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from playwright.sync_api import Browser, Page
+
+from tests import browser
+from tests.benchmarks.pixels import TISSUE, Verdict, cells_as_table, machine
+from tests.site import serving
+from vsv_pyramid import catalog, serve
+from vsv_pyramid.convert import convert
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.serve_desk import Entrance
+from vsv_pyramid.store import open_store
+
+FEW, MANY = 100, 10_000
+KEYSTROKE_MS = 100
+TYPED = "slide-0012", "2009-12", "s26-1007"
+HEADING = ["slides", "keystrokes", "p50 ms", "p95 ms", "longest ms", "ratio of p50"]
+
+_MEASURE = """() => {
+  const input = document.querySelector("#search");
+  window.keystrokes = [];
+  addEventListener("keydown", (event) => {
+    const start = event.timeStamp;
+    requestAnimationFrame(() => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () => window.keystrokes.push(performance.now() - start);
+      channel.port2.postMessage(null);
+    });
+  }, { capture: true });
+  input.focus();
+}"""
+
+
+class Row(NamedTuple):
+    """Keystrokes in a table of so many slides, in ms."""
+
+    slides: int
+    milliseconds: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.milliseconds)
+
+    @property
+    def p95(self) -> float:
+        return sorted(self.milliseconds)[math.ceil(0.95 * len(self.milliseconds)) - 1]
+
+
+def root(folder: Path, tissue: Path, count: int) -> Path:
+    """A folder whose catalog has so many slides, all of them with the one's pixels."""
+    convert(tissue, str(folder), ConvertOptions())
+    store = open_store(str(folder))
+    (entry,) = catalog.Catalog(store).slides().values()
+    ids = {"slide_id": "S26-1007-A1", "case_id": "S26-1007"}
+    entries = [
+        {**entry, "id": f"slide-{number:05}", "review": {**entry["review"], **ids}}
+        for number in range(count)
+    ]
+    store.put("images/index.json", catalog.write(entries))
+    return folder
+
+
+def opened(chromium: Browser, url: str, count: int) -> Page:
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{url}/desk/")
+    page.locator(f"table[aria-rowcount='{count + 1}']").wait_for()
+    page.evaluate(_MEASURE)
+    return page
+
+
+def keystrokes(page: Page, rounds: int) -> list[float]:
+    """Types and erases words; a table that has just come to the front draws once before."""
+    page.bring_to_front()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    start = page.evaluate("window.keystrokes.length")
+    for _ in range(rounds):
+        for text in TYPED:
+            for key in [*text, *["Backspace"] * len(text)]:
+                page.keyboard.press(key)
+    page.wait_for_timeout(100)
+    return list(page.evaluate("window.keystrokes"))[start:]
+
+
+def verdict(rows: Sequence[Row]) -> Verdict:
+    (many,) = [row for row in rows if row.slides == MANY]
+    return Verdict(
+        f"a keystroke among {MANY:,} slides takes less than {KEYSTROKE_MS} ms (p95)",
+        f"{many.p95:.0f} ms, {max(many.milliseconds):.0f} ms at most",
+        many.p95 < KEYSTROKE_MS,
+    )
+
+
+def cells(rows: Sequence[Row]) -> list[list[str]]:
+    return [
+        HEADING,
+        *(
+            [
+                f"{row.slides:,}",
+                str(len(row.milliseconds)),
+                *(f"{value:.1f}" for value in (row.median, row.p95, max(row.milliseconds))),
+                f"{row.median / rows[0].median:.2f}",
+            ]
+            for row in rows
+        ),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.desk", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="of typing, in each table")
+    parser.add_argument("--tissue", type=Path, default=TISSUE, help="the real slide")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder for the tables")
+    parser.add_argument("--json", type=Path, help="file to write the results to")
+    parser.add_argument("--markdown", action="store_true", help="print the README's table")
+    options = parser.parse_args(arguments)
+    if not options.tissue.exists():
+        parser.error(f"{options.tissue} is missing: make demo brings it")
+    if not any(map(shutil.which, browser.NAMES)):
+        parser.error("Chromium is missing: make test brings it where there is apt-get")
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    rows = [Row(count, []) for count in (FEW, MANY)]
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder, browser.driver() as driver:
+        with browser.running(driver, *browser.NO_WEBGL) as chromium:
+            for row in rows:
+                place = root(Path(folder, str(row.slides)), options.tissue, row.slides)
+                site = serve.app(open_store(str(place)), entrance=Entrance("bench"))
+                with serving(site) as served:
+                    page = opened(chromium, served.url, row.slides)
+                    row.milliseconds.extend(keystrokes(page, options.rounds))
+                    page.close()
+    print(cells_as_table(cells(rows), left=(), markdown=options.markdown), "", sep="\n")
+    print(verdict(rows))
+    if options.json:
+        result = {
+            "machine": machine(),
+            "rows": [row._asdict() for row in rows],
+            "verdict": asdict(verdict(rows)),
+        }
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -100,6 +100,66 @@ def test_search_filter_and_order(gallery: Window) -> None:
     expect(page.get_by_role("alert")).to_have_text("No slide is like that.")
 
 
+REVIEWS: dict[str, dict[str, Any]] = {
+    "case-7": {"status": "GOOD", "slide_id": "S24-00117-A1", "case_id": "S24-00117"},
+    "real": {"status": "NEW", "slide_id": None, "case_id": "S24-00200"},
+}
+
+
+def reviewed(site: Site, key: str) -> dict[str, Any]:
+    """The site's document, as if REVIEWS were in it."""
+    document: dict[str, Any] = json.loads(site.ask(f"/images/{key}").body)
+    for slide in document.get("slides", [document]):
+        if slide["id"] in REVIEWS:
+            slide["review"] = {**REVIEWS[slide["id"]], "changed": None, "revision": 1}
+    return document
+
+
+def test_without_reviews_no_status_is_spoken_of(gallery: Window) -> None:
+    expect(gallery.page.get_by_label("Status")).to_be_hidden()
+
+
+def test_a_review_is_shown_searched_and_asked_for(chromium: Browser, site: Site) -> None:
+    with window(chromium, f"{site.url}/viewer/") as seen:
+        page = seen.page
+        page.route(
+            "**/images/index.json", lambda route: route.fulfill(json=reviewed(site, "index.json"))
+        )
+        page.goto(f"{site.url}/viewer/gallery/")
+        cards = page.locator(".card")
+        expect(cards).to_have_count(4)
+        texts = [text.split("\n") for text in cards.all_inner_texts()]
+        lines = {text[0]: text[3:] for text in texts}
+        assert lines == {
+            "case-7": ["GOOD, S24-00117-A1"],
+            "case-12": [],
+            "real": ["NEW"],
+            "real-again": [],
+        }
+        inside = "(card) => card.scrollHeight <= card.clientHeight"
+        assert all(card.evaluate(inside) for card in cards.all())
+        page.get_by_label("Status").select_option("new")
+        assert names(seen) == ["real"]
+        page.reload()
+        expect(cards).to_have_count(1)
+        page.get_by_label("Status").select_option("all")
+        for words, found in (("s24-00117-a1", ["case-7"]), ("s24 2009", ["real"])):
+            page.get_by_label("Search").fill(words)
+            assert names(seen) == found
+
+
+def test_a_review_is_among_the_facts(chromium: Browser, site: Site) -> None:
+    with window(chromium, f"{site.url}/viewer/") as seen:
+        page = seen.page
+        page.route(
+            "**/slide.json", lambda route: route.fulfill(json=reviewed(site, "case-7/slide.json"))
+        )
+        page.goto(f"{site.url}/viewer/?id=case-7")
+        opened(seen)
+        rows = page.locator("#facts > dl").inner_text().split("\n")
+        assert rows[:6] == ["Status", "GOOD", "Slide ID", "S24-00117-A1", "Case ID", "S24-00117"]
+
+
 def test_one_slide_is_opened_and_the_gallery_again(gallery: Window) -> None:
     page = gallery.page
     page.get_by_role("link", name="case-7").click()

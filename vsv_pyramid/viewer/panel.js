@@ -12,8 +12,11 @@ export function showFacts(element, { slide }) {
     return;
   }
   const { facts, mpp, power, width, height } = slide;
-  const pyramid = facts.pyramid ?? {};
+  const { pyramid = {}, review = {} } = facts;
   const rows = [
+    ["Status", review.status],
+    ["Slide ID", review.slide_id],
+    ["Case ID", review.case_id],
     ["Size", `${count(width)} × ${count(height)} px`],
     ["", mpp && `${lengthText(width * mpp.x)} × ${lengthText(height * mpp.y)}`],
     ["Objective", power ? `${power}x` : "not stated by the slide"],

@@ -21,6 +21,13 @@ export function imageUrl(key, version) {
   return new URL(key, IMAGES).href + query(version && `v=${encodeURIComponent(version)}`);
 }
 
+/** The URL of a tile that shows all of the slide which is the catalog's entry. */
+export function overviewUrl({ id, version, width, height, tile_size: side }) {
+  const level = Math.floor(Math.log2(side)); // the largest that is one tile for sure
+  const levels = Math.ceil(Math.log2(Math.max(width, height)));
+  return imageUrl(`${id}/DeepZoom_files/${Math.min(level, levels, 8)}/0_0.jpeg`, version);
+}
+
 /** The URL of the viewer, or of the gallery without ids, with the signature. */
 export function pageUrl(shown = []) {
   const page = new URL(shown.length ? "index.html" : "gallery/index.html", import.meta.url);

@@ -1,11 +1,12 @@
 // The gallery: all published slides, found, sorted, and opened, one or several.
 
-import { NotShown, catalog, imageUrl, pageUrl } from "../published.js";
+import { NotShown, catalog, overviewUrl, pageUrl } from "../published.js";
 import { scaleText } from "../scale.js";
 import { Window } from "./window.js";
 
 const find = (selector) => document.querySelector(selector);
-const [search, objective, order] = ["#search", "#objective", "#order"].map(find);
+const controls = ["#search", "#objective", "#status", "#order"].map(find);
+const [search, objective, status, order] = controls;
 const newest = (field) => (one, other) => (other[field] ?? "").localeCompare(one[field] ?? "");
 const byId = new Intl.Collator("en", { numeric: true }).compare;
 const ORDERS = {
@@ -31,15 +32,17 @@ async function start() {
     return;
   }
   for (const slide of slides) {
-    slide.words = [slide.id, slide.scanner, slide.vendor, slide.scanned]
+    const { slide_id, case_id } = slide.review ?? {};
+    slide.words = [slide.id, slide_id, case_id, slide.scanner, slide.vendor, slide.scanned]
       .filter(Boolean).join(" ").toLowerCase();
   }
+  status.closest("label").hidden = !slides.some((slide) => slide.review);
   const powers = [...new Set(slides.map((slide) => slide.objective_power).filter(Boolean))];
   for (const power of powers.sort((one, other) => one - other)) {
     objective.add(new Option(`${power}x`, power));
   }
   const asked = new URLSearchParams(location.hash.slice(1));
-  for (const control of [search, objective, order]) {
+  for (const control of controls) {
     control.value = asked.get(control.id) ?? control.value;
     control.addEventListener("input", update);
   }
@@ -52,13 +55,14 @@ function update() {
   const found = slides
     .filter((slide) => words.every((word) => slide.words.includes(word)))
     .filter((slide) => !objective.value || String(slide.objective_power) === objective.value)
+    .filter((slide) => !status.value || slide.review?.status === status.value)
     .sort(ORDERS[order.value] ?? ORDERS.id);
   cards.show(found);
   find("#count").textContent = found.length === slides.length
     ? `${slides.length} slides` : `${found.length} of ${slides.length} slides`;
   say(found.length ? "" : slides.length ? "No slide is like that." : "No slide is published yet.");
   const asked = new URLSearchParams();
-  for (const control of [search, objective, order]) {
+  for (const control of controls) {
     if (control.value && control.value !== "id") {
       asked.set(control.id, control.value);
     }
@@ -69,17 +73,16 @@ function update() {
 function card(slide) {
   const item = made("li", { className: "card" });
   const link = made("a", { href: pageUrl([slide.id]) });
-  const level = Math.floor(Math.log2(slide.tile_size)); // the largest that is one tile for sure
-  const levels = Math.ceil(Math.log2(Math.max(slide.width, slide.height)));
   const image = made("img", { loading: "lazy", decoding: "async", alt: "" });
-  image.src = imageUrl(
-    `${slide.id}/DeepZoom_files/${Math.min(level, levels, 8)}/0_0.jpeg`, slide.version);
+  image.src = overviewUrl(slide);
   const facts = [
     `${slide.width} × ${slide.height} px`,
     [
       slide.objective_power && scaleText(1, slide.objective_power),
       slide.scanned?.slice(0, 10),
     ].filter(Boolean).join(", "),
+    ...(slide.review
+      ? [[slide.review.status, slide.review.slide_id].filter(Boolean).join(", ")] : []),
   ];
   link.append(image, made("strong", { textContent: slide.id, title: slide.id }),
     ...facts.map((textContent) => made("span", { textContent })));

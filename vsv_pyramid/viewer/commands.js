@@ -3,11 +3,11 @@
 const WITHOUT_SLIDE = new Set(["help", "panel", "full", "previous", "next", "side"]);
 const NAMES = {
   ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓",
-  PageUp: "Page Up", PageDown: "Page Down",
+  PageUp: "Page Up", PageDown: "Page Down", Escape: "Esc", " ": "Space",
 };
 
 export class Commands {
-  /** `table`: {name: {key, label, run}}. */
+  /** `table`: {name: {key, label, run}}, with a list of keys where there are several. */
   constructor(table) {
     this._table = table;
   }
@@ -17,7 +17,7 @@ export class Commands {
     return Object.values(this._table).flatMap(({ key, label }) => {
       const [term, description] = ["dt", "dd"].map((name) => document.createElement(name));
       const keyElement = document.createElement("kbd");
-      keyElement.textContent = keyText(key);
+      keyElement.textContent = keysText(key);
       term.append(keyElement);
       description.textContent = label;
       return [term, description];
@@ -25,7 +25,7 @@ export class Commands {
   }
 
   /** Runs what is clicked and typed. `ready` says whether there is a slide; `digit` takes 1 to 9. */
-  listen({ ready, digit }) {
+  listen({ ready = () => true, digit = () => {} } = {}) {
     const run = (name) => {
       if (ready() || WITHOUT_SLIDE.has(name)) {
         this._table[name].run();
@@ -33,7 +33,7 @@ export class Commands {
     };
     for (const button of document.querySelectorAll("[data-command]")) {
       const { key, label } = this._table[button.dataset.command];
-      button.title = `${label} (${keyText(key)})`;
+      button.title = `${label} (${keysText(key)})`;
       button.setAttribute("aria-label", label);
       button.addEventListener("click", () => run(button.dataset.command));
     }
@@ -49,13 +49,17 @@ export class Commands {
         }
         return;
       }
-      const name = Object.keys(this._table).find((each) => this._table[each].key === key);
-      if (name && !(key === "Enter" && target.closest("button, a, summary"))) {
+      const name = Object.keys(this._table).find((each) => [this._table[each].key].flat().includes(key));
+      if (name && !(/^(Enter| )$/.test(key) && target.closest("button, a, summary"))) {
         event.preventDefault();
         run(name);
       }
     });
   }
+}
+
+function keysText(keys) {
+  return [keys].flat().map(keyText).join(" or ");
 }
 
 function keyText(key) {

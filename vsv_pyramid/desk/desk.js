@@ -1,0 +1,367 @@
+// The desk: a table of all slides, in which they are marked, named, deleted and sent.
+
+import { Commands } from "../viewer/commands.js";
+import { pageUrl } from "../viewer/published.js";
+import { NotDone, news, privateImageUrl, session, stem } from "./api.js";
+import { Editing } from "./editing.js";
+import { FILTERS, order, search, words } from "./listing.js";
+import { Notices } from "./notices.js";
+import { Reviews, names } from "./reviews.js";
+import { drawRow, madeRow, queueUrl } from "./row.js";
+import { Rows } from "./rows.js";
+
+const EVERY = 15_000; // ms
+const LONGEST = 200; // ids in the queue's address, which servers limit
+const DONE = { delete: "deleted", send: "sent" };
+
+const find = (selector) => document.querySelector(selector);
+const searchBox = find("#search");
+const dialog = find("#deleting");
+
+const reviews = new Reviews();
+const selected = new Set();
+const rows = new Rows(find("#rows"), madeRow, (row, slide, current) =>
+  drawRow(row, slide, { current, selected: selected.has(slide), editing: editing.input }));
+const notices = new Notices(find("#notices"), () => rows);
+const editing = new Editing(find("#rows"), {
+  leave: rows,
+  save: saveId,
+  begun: (input) => closeUp(slideOf(input)),
+  ended: () => {
+    closeUp(null);
+    update();
+  },
+  beside,
+});
+
+const commands = new Commands({
+  next: { key: ["ArrowDown", "j"], label: "Next", run: () => rows.go(rows.index + 1) },
+  previous: { key: ["ArrowUp", "k"], label: "Previous", run: () => rows.go(rows.index - 1) },
+  "page-down": { key: "PageDown", label: "A page down", run: () => rows.go(rows.index + rows.page) },
+  "page-up": { key: "PageUp", label: "A page up", run: () => rows.go(rows.index - rows.page) },
+  first: { key: "Home", label: "First", run: () => rows.go(0) },
+  last: { key: "End", label: "Last", run: () => rows.go(Infinity) },
+  select: { key: ["x", " "], label: "Select; with Shift and the mouse, up to here", run: () => select(rows.current) },
+  all: { key: "a", label: "Select all shown, or none", run: selectAll },
+  good: { key: "g", label: "Good", run: () => mark("GOOD") },
+  bad: { key: "b", label: "Bad", run: () => mark("BAD") },
+  "slide-id": { key: "i", label: "Slide ID: Enter or Tab saves it, Esc gives it up", run: () => edit("slide_id") },
+  "case-id": { key: "c", label: "Case ID", run: () => edit("case_id") },
+  delete: { key: "d", label: "Delete for rescan", run: askForDeletion },
+  send: { key: "s", label: "Send", run: send },
+  undo: { key: "u", label: "Undo", run: undo },
+  review: { key: ["v", "Enter"], label: "Review", run: review },
+  search: { key: "/", label: "Search", run: () => searchBox.select() },
+  notices: { key: "n", label: "To the notices", run: () => notices.focus() },
+  clear: { key: "Escape", label: "Select none", run: () => choose([]) },
+  help: { key: "?", label: "Keys", run: () => find("#help").showModal() },
+});
+
+const asked = new URLSearchParams(location.hash.slice(1));
+let filter = Object.hasOwn(FILTERS, asked.get("filter")) ? asked.get("filter") : "all";
+let sorted = asked.get("sort") ?? "id";
+let slides = []; // in order
+let awaiting = [];
+let tag = null;
+let anchor = null; // where a range of checkboxes begins
+let cdr = false;
+let refreshing = false;
+
+async function start() {
+  searchBox.value = asked.get("search") ?? "";
+  find("#help dl").replaceChildren(...commands.described());
+  find("#filters").append(...Object.entries(FILTERS).map(([name, [label]]) => {
+    const button = Object.assign(document.createElement("button"), { textContent: `${label} ` });
+    button.dataset.filter = name;
+    button.append(document.createElement("span"));
+    return button;
+  }));
+  rows.focus();
+  await refresh();
+  const at = rows.items.indexOf(reviews.slides.get(asked.get("at")));
+  if (at >= 0) {
+    rows.go(at);
+  }
+}
+
+/** Lists what the server has by now, unless something is on its way there. */
+async function refresh() {
+  if (refreshing || reviews.waiting) {
+    return;
+  }
+  refreshing = true;
+  const { asked } = reviews;
+  try {
+    const { who, cdr: sends } = await session();
+    cdr = sends;
+    find("#who").textContent = who;
+    find("#no-cdr").hidden = cdr;
+    const found = await news("slides", tag);
+    if (found && asked === reviews.asked) {
+      tag = found.tag;
+      reviews.list(found.document.slides);
+      slides = [...reviews.slides.values()];
+      const before = new Map(awaiting.map((slide) => [slide.id, slide]));
+      awaiting = found.document.awaiting.map((slide) =>
+        Object.assign(before.get(slide.id) ?? { awaiting: true }, slide, { words: words({ ...slide, review: slide }) }));
+    }
+    say("");
+    update();
+  } catch (error) {
+    const why = error instanceof NotDone ? stem(error) : "The list of the slides is damaged";
+    say(`${why}; what is seen may be old.`);
+    if (!(error instanceof NotDone)) {
+      console.warn(error);
+    }
+  } finally {
+    refreshing = false;
+  }
+}
+
+/** Shows the slides as they are by now. */
+function update() {
+  find("#saving").textContent = reviews.waiting ? "Saving…" : "";
+  if (editing.input) {
+    rows.draw(); // no row goes while something is typed in it
+    return;
+  }
+  slides = slides.filter((slide) => reviews.slides.has(slide.id)).sort(order(sorted));
+  for (const button of document.querySelectorAll("[data-filter]")) {
+    button.lastChild.textContent = filtered(button.dataset.filter).length;
+  }
+  list();
+}
+
+/** Lists what is asked for, and keeps that in the address. */
+function list() {
+  const found = filtered(filter).filter(search(searchBox.value));
+  const left = new Set(found);
+  selected.forEach((slide) => left.has(slide) || selected.delete(slide));
+  rows.show(found);
+  describe();
+  for (const button of document.querySelectorAll("[data-filter]")) {
+    button.ariaPressed = button.dataset.filter === filter;
+  }
+  for (const heading of document.querySelectorAll("[data-sort]")) {
+    const { sort } = heading.dataset;
+    heading.ariaSort = { [sort]: "ascending", [`-${sort}`]: "descending" }[sorted] ?? "none";
+  }
+  const kept = { filter, search: searchBox.value, sort: sorted };
+  const hash = `#${new URLSearchParams(Object.entries(kept).filter(([, value]) => value))}`;
+  if (hash !== location.hash) {
+    history.replaceState(null, "", hash);
+  }
+}
+
+function filtered(name) {
+  const [, wanted] = FILTERS[name];
+  return wanted ? slides.filter(wanted) : awaiting;
+}
+
+/** Tells how many there are, and what can be done with them. */
+function describe() {
+  const all = filter === "awaiting" ? awaiting.length : slides.length;
+  find("#count").textContent = [
+    `${rows.items.length} of ${all} slides`, selected.size && `${selected.size} selected`,
+  ].filter(Boolean).join(", ");
+  find("#empty").hidden = rows.items.length > 0 || !tag;
+  for (const name of ["good", "bad", "delete", "send", "review"]) {
+    find(`[data-command=${name}]`).disabled = !targets().length || (name === "send" && !cdr);
+  }
+  find("[data-command=undo]").disabled = !reviews.canUndo;
+  const box = find("#all");
+  box.checked = selected.size > 0 && selected.size === rows.items.length;
+  box.indeterminate = selected.size > 0 && !box.checked;
+}
+
+/** What an action is for: the selected slides, or else the current one. */
+function targets() {
+  const chosen = selected.size ? rows.items.filter((slide) => selected.has(slide)) : [rows.current];
+  return chosen.filter((slide) => slide && !slide.awaiting);
+}
+
+function choose(chosen) {
+  selected.clear();
+  chosen.filter((slide) => !slide.awaiting).forEach((slide) => selected.add(slide));
+  rows.draw();
+  describe();
+}
+
+/** Selects the slide, or no longer; with `range`, all from the one before, too. */
+function select(slide, range = false) {
+  const wanted = !selected.has(slide);
+  const ends = [slide, (range && anchor) || slide].map((end) => rows.items.indexOf(end));
+  const others = rows.items.slice(Math.min(...ends), Math.max(...ends) + 1);
+  anchor = slide;
+  choose(wanted ? [...selected, ...others] : [...selected].filter((each) => !others.includes(each)));
+}
+
+function selectAll() {
+  choose(selected.size === rows.items.length ? [] : rows.items);
+}
+
+function mark(status) {
+  const marked = reviews.set(targets(), { status });
+  tell(marked.length ? `${names(marked)}: ${status}` : `It is ${status} already.`);
+}
+
+function undo() {
+  if (!reviews.canUndo) {
+    tell("There is nothing to undo.");
+    return;
+  }
+  const [undone, fields] = reviews.undo();
+  tell(undone.length ? `Undone: ${fields.join(" and ")} of ${names(undone)}` : "Nothing is undone.");
+}
+
+function send() {
+  if (cdr) {
+    reviews.send(targets());
+  } else {
+    tell(`Nothing can be sent: ${find("#no-cdr").textContent}.`);
+  }
+}
+
+function askForDeletion() {
+  const chosen = targets();
+  if (chosen.length) {
+    dialog.slides = chosen;
+    find("#source").checked = false;
+    dialog.querySelector("ul").replaceChildren(...chosen.map(({ id, review }) =>
+      Object.assign(document.createElement("li"), { textContent: [id, review.slide_id].filter(Boolean).join(", slide ID ") })));
+    dialog.showModal();
+  }
+}
+
+/** Goes to the queue, once all is saved and nothing is left to be looked at here. */
+async function review() {
+  const chosen = selected.size ? targets() : rows.items.filter((slide) => !slide.awaiting);
+  if (!chosen.length) {
+    return;
+  }
+  const at = chosen.includes(rows.current) ? rows.current : chosen[0];
+  const from = chosen.length > LONGEST ? chosen.indexOf(at) : 0;
+  const { length } = notices;
+  await reviews.idle;
+  if (notices.length === length) {
+    sessionStorage.setItem("desk", location.hash);
+    location.assign(queueUrl(chosen.slice(from, from + LONGEST).map(({ id }) => id), at.id));
+  }
+}
+
+function edit(field) {
+  rows.go(rows.index);
+  rows.row(rows.current)?.querySelector(`[data-field=${field}]`)?.focus();
+}
+
+function saveId(input, before) {
+  const { field } = input.dataset;
+  reviews.setFrom(slideOf(input), { [field]: before || null }, { [field]: input.value || null });
+}
+
+/** Where Tab leads to: the other ID, or one of the row beside it. */
+function beside(input, back) {
+  const step = back ? -1 : 1;
+  const fields = [...input.closest("tr").querySelectorAll("[data-field]")];
+  const place = rows.index + step;
+  if (fields[fields.indexOf(input) + step] || !rows.items[place]) {
+    return fields[fields.indexOf(input) + step] ?? rows;
+  }
+  rows.go(place);
+  return [...rows.row(rows.current).querySelectorAll("[data-field]")].at(back ? -1 : 0);
+}
+
+/** Shows the slide's label large, where it has one. */
+function closeUp(slide) {
+  const image = find("#close-up");
+  image.hidden = !slide?.review.label;
+  if (!image.hidden) {
+    image.src = privateImageUrl(slide, "label");
+  }
+}
+
+function slideOf(element) {
+  const id = element.closest("tr")?.dataset.id;
+  return id && rows.items.find((slide) => slide.id === id);
+}
+
+function tell(text) {
+  find("#told").textContent = text;
+}
+
+function say(text) {
+  const state = find("#state");
+  state.textContent = text;
+  state.hidden = !text;
+}
+
+function makeCurrent({ target }) {
+  const slide = slideOf(target);
+  if (slide && slide !== rows.current) {
+    rows.current = slide; // without a movement: the pointer may be pressed on it
+    rows.draw();
+    describe();
+  }
+  if (slide && !target.matches("[data-field]")) {
+    rows.focus();
+  }
+}
+
+const LISTENERS = [
+  ["#rows", "focusin", makeCurrent],
+  ["#rows", "click", (event) => {
+    const { target, shiftKey, ctrlKey, metaKey } = event;
+    makeCurrent(event);
+    if (target.matches("td [type=checkbox]")) {
+      select(slideOf(target), shiftKey);
+    } else if (target.matches("td a") && !(shiftKey || ctrlKey || metaKey)) {
+      event.preventDefault();
+      review();
+    }
+  }],
+  ["#rows", "pointerover", ({ target }) => !editing.input && closeUp(target.matches(".label img") && slideOf(target))],
+  ["#rows", "pointerleave", () => !editing.input && closeUp(null)],
+  ["thead", "click", ({ target }) => {
+    const name = target.closest("[data-sort]")?.dataset.sort;
+    if (name) {
+      sorted = sorted === name ? `-${name}` : name;
+      update();
+    }
+  }],
+  ["#all", "change", () => {
+    selectAll();
+    rows.focus();
+  }],
+  ["#filters", "click", ({ target }) => {
+    filter = target.closest("[data-filter]")?.dataset.filter ?? filter;
+    list();
+  }],
+  ["#actions", "click", () => rows.focus()],
+  ["#search", "input", list],
+  ["#search", "keydown", (event) => {
+    if (["Escape", "Enter", "ArrowDown"].includes(event.key)) {
+      event.preventDefault();
+      rows.focus();
+    }
+  }],
+  ["#deleting .danger", "click", () => {
+    reviews.delete(dialog.slides, find("#source").checked);
+    dialog.close();
+  }],
+  ["#deleting .cancel", "click", () => dialog.close()],
+  ["#deleting", "close", () => rows.focus()],
+];
+for (const [selector, name, run] of LISTENERS) {
+  find(selector).addEventListener(name, run);
+}
+reviews.addEventListener("change", update);
+reviews.addEventListener("notice", ({ detail }) => notices.add(detail));
+reviews.addEventListener("done", ({ detail: { path, slides } }) =>
+  tell(`${names(slides)}: ${DONE[path]}, which cannot be undone`));
+for (const name of ["focus", "pageshow"]) {
+  addEventListener(name, refresh);
+}
+addEventListener("beforeunload", (event) => reviews.waiting && event.preventDefault());
+setInterval(refresh, EVERY);
+commands.listen();
+start();

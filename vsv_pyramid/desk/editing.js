@@ -1,0 +1,48 @@
+// Inputs for IDs: what was typed is saved on leaving one, unless it is given up.
+
+const INPUTS = "input[data-field]";
+
+export class Editing {
+  /**
+   * Of the inputs in `container`: `save(input, before)` takes a new value, the element `leave` the
+   * focus, and `beside(input, back)` gives the input that Tab leads to, where the browser is not to say.
+   */
+  constructor(container, { save, leave, begun = () => {}, ended = () => {}, beside }) {
+    this.input = null;
+    container.addEventListener("focusin", ({ target }) => {
+      if (target.matches(INPUTS) && target !== this.input) {
+        this.input = target;
+        this._before = target.value;
+        target.select();
+        begun(target);
+      }
+    });
+    container.addEventListener("focusout", ({ target, relatedTarget }) => {
+      if (target !== this.input || target === document.activeElement) {
+        return; // it is the window that was left
+      }
+      this.input = relatedTarget?.matches(INPUTS) ? target : null;
+      target.value = target.value.trim();
+      if (target.value !== this._before) {
+        save(target, this._before);
+      }
+      if (!this.input) {
+        ended();
+      }
+    });
+    container.addEventListener("keydown", (event) => {
+      const { key, target, shiftKey } = event;
+      if (target !== this.input) {
+        return;
+      }
+      if (key === "Escape") {
+        target.value = this._before;
+      }
+      const next = key === "Tab" && beside?.(target, shiftKey);
+      if (next || key === "Enter" || key === "Escape") {
+        event.preventDefault();
+        (next || leave).focus();
+      }
+    });
+  }
+}

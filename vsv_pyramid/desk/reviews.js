@@ -1,0 +1,206 @@
+// The reviews as they are seen here: what the server said last, and what is on its way to it.
+
+import { NotDone, posted, stem } from "./api.js";
+import { words } from "./listing.js";
+
+const MOST = 50; // slides a request: of many, the rows are answered bit by bit
+const NAMES = { status: "status", slide_id: "slide ID", case_id: "case ID" };
+const LOST = {
+  set: (slides) => `the change of ${names(slides)} was not saved.`,
+  delete: (slides) => `${names(slides)} may not have been deleted.`,
+  send: (slides) => `${names(slides)} may not have been sent.`,
+};
+
+export class Reviews extends EventTarget {
+  /** Events: "change" of what is seen, "done" with what cannot be undone, "notice" with {slide, text, path, again}. */
+  constructor() {
+    super();
+    this.slides = new Map();
+    this.waiting = 0; // requests
+    this.asked = 0; // requests, ever
+    this.idle = Promise.resolve();
+    this._steps = []; // what can be undone: Maps from a slide to {before, after}
+  }
+
+  /** Takes a list of slides, as the server has them, for the one before. */
+  list(entries) {
+    const before = this.slides;
+    this.slides = new Map(entries.map((entry) => [entry.id, before.get(entry.id) ?? { pending: [] }]));
+    entries.forEach((entry) => this.adopt(entry));
+  }
+
+  /** Takes what the server says of a slide that is listed. */
+  adopt(entry) {
+    const slide = this.slides.get(entry.id);
+    show(Object.assign(slide, entry, { saved: entry.review }));
+  }
+
+  get canUndo() {
+    return this._steps.length > 0;
+  }
+
+  /** Sets what the changes name, where it is not so already, as one step; a note goes along always. */
+  set(slides, changes, note) {
+    const others = slides.filter((slide) => note || !is(slide, changes));
+    if (others.length) {
+      const step = new Map(others.map((slide) => [slide, { before: part(slide, changes), after: changes }]));
+      this._steps.push(step);
+      this._ask("set", others, { changes, ...(note && { note }) }, step);
+    }
+    return others;
+  }
+
+  /** Sets what the changes name unless it is no longer as it was `before`: then, asks. */
+  setFrom(slide, before, changes, note) {
+    if (is(slide, before)) {
+      this.set([slide], changes, note);
+    } else {
+      this._isOther(slide, changes, note);
+    }
+  }
+
+  delete(slides, source) {
+    this._ask("delete", slides, { source });
+  }
+
+  send(slides) {
+    this._ask("send", slides, {});
+  }
+
+  /** Sets back what the last step changed, but for what others changed since: [slides, names]. */
+  undo() {
+    const step = [...this._steps.pop()];
+    const [mine, others] = [true, false].map(
+      (wanted) => step.filter(([slide, { after }]) => is(slide, after) === wanted));
+    for (const [slide, { before }] of others) {
+      this._isOther(slide, before);
+    }
+    for (const group of Map.groupBy(mine, ([, { before }]) => JSON.stringify(before)).values()) {
+      this._ask("set", group.map(([slide]) => slide), { changes: group[0][1].before });
+    }
+    return [mine.map(([slide]) => slide), Object.keys(step[0][1].before).map((name) => NAMES[name])];
+  }
+
+  /** Queues the requests, one after the other: each needs the revisions of the one before. */
+  _ask(path, slides, body, step) {
+    for (let at = 0; at < slides.length; at += MOST) {
+      const job = { path, body, step, slides: slides.slice(at, at + MOST) };
+      for (const slide of job.slides) {
+        slide.pending.push(job);
+        show(slide);
+      }
+      this.waiting++;
+      this.asked++;
+      this.idle = this.idle.then(() => this._run(job));
+    }
+    this._emit("change");
+  }
+
+  async _run(job) {
+    const slides = job.slides.filter((slide) => slide.pending.includes(job));
+    try {
+      const revisions = slides.map(({ id, saved }) => ({ id, revision: saved.revision }));
+      const results = slides.length ? await posted(job.path, { slides: revisions, ...job.body }) : [];
+      const found = new Map(results.map((result) => [result.id, result]));
+      const done = slides.filter((slide) =>
+        this._answered(job, slide, found.get(slide.id) ?? { error: "The server says nothing of it." }));
+      if (done.length && job.path !== "set") {
+        this._emit("done", { path: job.path, slides: done });
+      }
+    } catch (error) {
+      for (const slide of slides) {
+        settle(slide, [job]);
+      }
+      const why = error instanceof NotDone ? stem(error) : "Something went wrong in this page";
+      this._emit("notice", { text: `${why}; ${LOST[job.path](slides)}` });
+      if (!(error instanceof NotDone)) {
+        console.warn(error);
+      }
+    }
+    this._steps = this._steps.filter((step) => step.size);
+    this.waiting--;
+    this._emit("change");
+  }
+
+  /** Takes the answer for a slide, and returns whether it was done. */
+  _answered(job, slide, { review, error, conflict }) {
+    slide.saved = review ?? slide.saved;
+    if (error) {
+      // Later changes were made without knowing what the server says now.
+      const refused = conflict ? slide.pending.slice(slide.pending.indexOf(job)) : [job];
+      settle(slide, refused);
+      const mine = wish(Object.assign({}, ...refused.map(({ body }) => body.changes)));
+      this._emit("notice", {
+        slide,
+        text: conflict && mine ? `${error} (Not set: ${mine}.)` : error,
+        path: job.path,
+        again: conflict && (() => this._repeat(slide, refused)),
+      });
+      return false;
+    }
+    if (job.path === "set") {
+      job.step?.set(slide, { ...job.step.get(slide), after: part({ review }, job.body.changes) });
+    } else {
+      this._steps.forEach((step) => step.delete(slide));
+    }
+    if (job.path === "delete") {
+      this.slides.delete(slide.id);
+    }
+    slide.pending = slide.pending.filter((other) => other !== job);
+    show(slide);
+    return true;
+  }
+
+  _isOther(slide, changes, note) {
+    this._emit("notice", {
+      slide,
+      text: `It was changed meanwhile: ${wish(part(slide, changes))}. (Not set: ${wish(changes)}.)`,
+      path: "set",
+      again: () => this.set([slide], changes, note),
+    });
+  }
+
+  _repeat(slide, jobs) {
+    for (const { path, body } of jobs) {
+      if (path === "set") {
+        this.set([slide], body.changes, body.note);
+      } else {
+        this._ask(path, [slide], body);
+      }
+    }
+  }
+
+  _emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+/** Slides by their ids, as far as one wants to read them. */
+export function names(slides) {
+  const ids = slides.map(({ id }) => id);
+  return ids.length > 4 ? `${ids.slice(0, 3).join(", ")} and ${ids.length - 3} others` : ids.join(", ");
+}
+
+function wish(changes) {
+  return Object.entries(changes).map(([name, value]) => `${NAMES[name]} ${value || "none"}`).join(", ");
+}
+
+/** Gives up what the jobs would have changed. */
+function settle(slide, jobs) {
+  slide.pending = slide.pending.filter((job) => !jobs.includes(job));
+  jobs.forEach((job) => job.step?.delete(slide));
+  show(slide);
+}
+
+function show(slide) {
+  slide.review = Object.assign({}, slide.saved, ...slide.pending.map((job) => job.body.changes));
+  slide.words = words(slide);
+}
+
+function part({ review }, changes) {
+  return Object.fromEntries(Object.keys(changes).map((name) => [name, review[name]]));
+}
+
+function is({ review }, wanted) {
+  return Object.entries(wanted).every(([name, value]) => (review[name] ?? null) === (value ?? null));
+}

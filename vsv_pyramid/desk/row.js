@@ -1,0 +1,92 @@
+// A slide as a row of the table.
+
+import { overviewUrl } from "../viewer/published.js";
+import { privateImageUrl } from "./api.js";
+
+const DOING = { set: "saving…", delete: "deleting…", send: "sending…" };
+const when = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
+
+/** A new row, for a slide or for one that awaits its rescan. */
+export function madeRow(slide) {
+  const row = made("tr");
+  row.id = `row-${slide.id}`;
+  row.dataset.id = slide.id;
+  const cells = slide.awaiting
+    ? [[], [], [], [slide.id], [slide.slide_id ?? ""], [slide.case_id ?? ""], [made("span", { className: "status" })]]
+    : [
+      [made("input", { type: "checkbox", tabIndex: -1, ariaLabel: `Select ${slide.id}` })],
+      [picture(overviewUrl(slide))],
+      slide.review.label ? [picture(privateImageUrl(slide, "label"))] : [],
+      [made("a", { href: queueUrl([slide.id], slide.id), textContent: slide.id, title: slide.id, tabIndex: -1 })],
+      [field(slide, "slide_id", "Slide ID")],
+      [field(slide, "case_id", "Case ID")],
+      [made("span", { className: "status" })],
+    ];
+  for (const content of [...cells, [slide.scanned?.slice(0, 16).replace("T", " ") ?? ""], []]) {
+    const cell = made("td");
+    cell.append(...content);
+    row.append(cell);
+  }
+  row.cells[2].className = "label";
+  return row;
+}
+
+/** Makes the row show what the slide is by now. */
+export function drawRow(row, slide, { current, selected, editing }) {
+  row.classList.toggle("current", current);
+  row.ariaSelected = selected;
+  const [status, changed] = [row.querySelector(".status"), row.cells[8]];
+  if (slide.awaiting) {
+    tell(status, "awaiting rescan");
+    tell(changed, changeText(slide.when, slide.who));
+    return;
+  }
+  const { review, pending } = slide;
+  row.querySelector("[type=checkbox]").checked = selected;
+  for (const input of row.querySelectorAll("[data-field]")) {
+    if (input !== editing) {
+      input.value = review[input.dataset.field] ?? "";
+    }
+  }
+  status.dataset.status = review.status;
+  tell(status, review.status);
+  row.ariaBusy = pending.length > 0;
+  tell(changed, pending.length ? DOING[pending.at(-1).path] : changeText(review.changed, review.who));
+}
+
+/** The URL of the queue of these slides, at one of them. */
+export function queueUrl(ids, at) {
+  return `queue.html?id=${ids.join(",")}#${at}`;
+}
+
+/** A moment in the time of who looks. */
+export function timeText(moment) {
+  return moment ? when.format(new Date(moment)) : "";
+}
+
+function changeText(moment, who) {
+  return [timeText(moment), who].filter(Boolean).join(", ");
+}
+
+function field({ id, review }, name, label) {
+  const input = made("input", { tabIndex: -1, autocomplete: "off", spellcheck: false });
+  input.ariaLabel = `${label} of ${id}`;
+  input.dataset.field = name;
+  input.placeholder = name === "slide_id" && review.barcode === "unreadable" ? "barcode unreadable" : "none";
+  return input;
+}
+
+function picture(src) {
+  return made("img", { loading: "lazy", decoding: "async", alt: "", src });
+}
+
+/** Writes only what is new, for no reader to say it again. */
+function tell(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
+}
+
+function made(name, properties = {}) {
+  return Object.assign(document.createElement(name), properties);
+}

@@ -3,12 +3,14 @@
 import { Commands } from "../viewer/commands.js";
 import { pageUrl } from "../viewer/published.js";
 import { NotDone, news, privateImageUrl, session, stem } from "./api.js";
+import { askForDeletion } from "./deletion.js";
 import { Editing } from "./editing.js";
 import { FILTERS, order, search, words } from "./listing.js";
 import { Notices } from "./notices.js";
 import { Reviews, names } from "./reviews.js";
 import { drawRow, madeRow, queueUrl } from "./row.js";
 import { Rows } from "./rows.js";
+import { Selection } from "./selection.js";
 
 const EVERY = 15_000; // ms
 const LONGEST = 200; // ids in the queue's address, which servers limit
@@ -16,12 +18,14 @@ const DONE = { delete: "deleted", send: "sent" };
 
 const find = (selector) => document.querySelector(selector);
 const searchBox = find("#search");
-const dialog = find("#deleting");
 
 const reviews = new Reviews();
-const selected = new Set();
 const rows = new Rows(find("#rows"), madeRow, (row, slide, current) =>
-  drawRow(row, slide, { current, selected: selected.has(slide), editing: editing.input }));
+  drawRow(row, slide, { current, selected: selection.has(slide), editing: editing.input }));
+const selection = new Selection(rows, () => {
+  rows.draw();
+  describe();
+});
 const notices = new Notices(find("#notices"), () => rows);
 const editing = new Editing(find("#rows"), {
   leave: rows,
@@ -41,19 +45,19 @@ const commands = new Commands({
   "page-up": { key: "PageUp", label: "A page up", run: () => rows.go(rows.index - rows.page) },
   first: { key: "Home", label: "First", run: () => rows.go(0) },
   last: { key: "End", label: "Last", run: () => rows.go(Infinity) },
-  select: { key: ["x", " "], label: "Select; with Shift and the mouse, up to here", run: () => select(rows.current) },
-  all: { key: "a", label: "Select all shown, or none", run: selectAll },
+  select: { key: ["x", " "], label: "Select; with Shift and the mouse, up to here", run: () => selection.toggle(rows.current) },
+  all: { key: "a", label: "Select all shown, or none", run: () => selection.chooseAll() },
   good: { key: "g", label: "Good", run: () => mark("GOOD") },
   bad: { key: "b", label: "Bad", run: () => mark("BAD") },
   "slide-id": { key: "i", label: "Slide ID: Enter or Tab saves it, Esc gives it up", run: () => edit("slide_id") },
   "case-id": { key: "c", label: "Case ID", run: () => edit("case_id") },
-  delete: { key: "d", label: "Delete for rescan", run: askForDeletion },
+  delete: { key: "d", label: "Delete for rescan", run: askAndDelete },
   send: { key: "s", label: "Send", run: send },
   undo: { key: "u", label: "Undo", run: undo },
   review: { key: ["v", "Enter"], label: "Review", run: review },
   search: { key: "/", label: "Search", run: () => searchBox.select() },
   notices: { key: "n", label: "To the notices", run: () => notices.focus() },
-  clear: { key: "Escape", label: "Select none", run: () => choose([]) },
+  clear: { key: "Escape", label: "Select none", run: () => selection.choose([]) },
   help: { key: "?", label: "Keys", run: () => find("#help").showModal() },
 });
 
@@ -63,7 +67,6 @@ let sorted = asked.get("sort") ?? "id";
 let slides = []; // in order
 let awaiting = [];
 let tag = null;
-let anchor = null; // where a range of checkboxes begins
 let cdr = false;
 let refreshing = false;
 
@@ -135,8 +138,7 @@ function update() {
 /** Lists what is asked for, and keeps that in the address. */
 function list() {
   const found = filtered(filter).filter(search(searchBox.value));
-  const left = new Set(found);
-  selected.forEach((slide) => left.has(slide) || selected.delete(slide));
+  selection.prune(found);
   rows.show(found);
   describe();
   for (const button of document.querySelectorAll("[data-filter]")) {
@@ -162,80 +164,45 @@ function filtered(name) {
 function describe() {
   const all = filter === "awaiting" ? awaiting.length : slides.length;
   find("#count").textContent = [
-    `${rows.items.length} of ${all} slides`, selected.size && `${selected.size} selected`,
+    `${rows.items.length} of ${all} slides`, selection.size && `${selection.size} selected`,
   ].filter(Boolean).join(", ");
   find("#empty").hidden = rows.items.length > 0 || !tag;
   for (const name of ["good", "bad", "delete", "send", "review"]) {
-    find(`[data-command=${name}]`).disabled = !targets().length || (name === "send" && !cdr);
+    find(`[data-command=${name}]`).disabled = !selection.targets.length || (name === "send" && !cdr);
   }
   find("[data-command=undo]").disabled = !reviews.canUndo;
   const box = find("#all");
-  box.checked = selected.size > 0 && selected.size === rows.items.length;
-  box.indeterminate = selected.size > 0 && !box.checked;
-}
-
-/** What an action is for: the selected slides, or else the current one. */
-function targets() {
-  const chosen = selected.size ? rows.items.filter((slide) => selected.has(slide)) : [rows.current];
-  return chosen.filter((slide) => slide && !slide.awaiting);
-}
-
-function choose(chosen) {
-  selected.clear();
-  chosen.filter((slide) => !slide.awaiting).forEach((slide) => selected.add(slide));
-  rows.draw();
-  describe();
-}
-
-/** Selects the slide, or no longer; with `range`, all from the one before, too. */
-function select(slide, range = false) {
-  const wanted = !selected.has(slide);
-  const ends = [slide, (range && anchor) || slide].map((end) => rows.items.indexOf(end));
-  const others = rows.items.slice(Math.min(...ends), Math.max(...ends) + 1);
-  anchor = slide;
-  choose(wanted ? [...selected, ...others] : [...selected].filter((each) => !others.includes(each)));
-}
-
-function selectAll() {
-  choose(selected.size === rows.items.length ? [] : rows.items);
+  box.checked = selection.isAll;
+  box.indeterminate = selection.size > 0 && !box.checked;
 }
 
 function mark(status) {
-  const marked = reviews.set(targets(), { status });
+  const marked = reviews.set(selection.targets, { status });
   tell(marked.length ? `${names(marked)}: ${status}` : `It is ${status} already.`);
 }
 
 function undo() {
-  if (!reviews.canUndo) {
-    tell("There is nothing to undo.");
-    return;
-  }
-  const [undone, fields] = reviews.undo();
-  tell(undone.length ? `Undone: ${fields.join(" and ")} of ${names(undone)}` : "Nothing is undone.");
+  tell(reviews.undo().text);
 }
 
 function send() {
   if (cdr) {
-    reviews.send(targets());
+    reviews.send(selection.targets);
   } else {
     tell(`Nothing can be sent: ${find("#no-cdr").textContent}.`);
   }
 }
 
-function askForDeletion() {
-  const chosen = targets();
-  if (chosen.length) {
-    dialog.slides = chosen;
-    find("#source").checked = false;
-    dialog.querySelector("ul").replaceChildren(...chosen.map(({ id, review }) =>
-      Object.assign(document.createElement("li"), { textContent: [id, review.slide_id].filter(Boolean).join(", slide ID ") })));
-    dialog.showModal();
+function askAndDelete() {
+  const slides = selection.targets;
+  if (slides.length) {
+    askForDeletion(find("#deleting"), slides, (source) => reviews.delete(slides, source));
   }
 }
 
 /** Goes to the queue, once all is saved and nothing is left to be looked at here. */
 async function review() {
-  const chosen = selected.size ? targets() : rows.items.filter((slide) => !slide.awaiting);
+  const chosen = selection.size ? selection.targets : rows.items.filter((slide) => !slide.awaiting);
   if (!chosen.length) {
     return;
   }
@@ -313,13 +280,13 @@ const LISTENERS = [
     const { target, shiftKey, ctrlKey, metaKey } = event;
     makeCurrent(event);
     if (target.matches("td [type=checkbox]")) {
-      select(slideOf(target), shiftKey);
+      selection.toggle(slideOf(target), shiftKey);
     } else if (target.matches("td a") && !(shiftKey || ctrlKey || metaKey)) {
       event.preventDefault();
       review();
     }
   }],
-  ["#rows", "pointerover", ({ target }) => !editing.input && closeUp(target.matches(".label img") && slideOf(target))],
+  ["#rows", "pointerover", ({ target }) => !editing.input && closeUp(target.matches(".label img") ? slideOf(target) : null)],
   ["#rows", "pointerleave", () => !editing.input && closeUp(null)],
   ["thead", "click", ({ target }) => {
     const name = target.closest("[data-sort]")?.dataset.sort;
@@ -329,7 +296,7 @@ const LISTENERS = [
     }
   }],
   ["#all", "change", () => {
-    selectAll();
+    selection.chooseAll();
     rows.focus();
   }],
   ["#filters", "click", ({ target }) => {
@@ -344,11 +311,6 @@ const LISTENERS = [
       rows.focus();
     }
   }],
-  ["#deleting .danger", "click", () => {
-    reviews.delete(dialog.slides, find("#source").checked);
-    dialog.close();
-  }],
-  ["#deleting .cancel", "click", () => dialog.close()],
   ["#deleting", "close", () => rows.focus()],
 ];
 for (const [selector, name, run] of LISTENERS) {

@@ -4,7 +4,7 @@ import { NotDone, posted, stem } from "./api.js";
 import { words } from "./listing.js";
 
 const MOST = 50; // slides a request: of many, the rows are answered bit by bit
-const NAMES = { status: "status", slide_id: "slide ID", case_id: "case ID" };
+export const FIELDS = { status: "status", slide_id: "slide ID", case_id: "case ID" };
 const LOST = {
   set: (slides) => `the change of ${names(slides)} was not saved.`,
   delete: (slides) => `${names(slides)} may not have been deleted.`,
@@ -67,8 +67,11 @@ export class Reviews extends EventTarget {
     this._ask("send", slides, {});
   }
 
-  /** Sets back what the last step changed, but for what others changed since: [slides, names]. */
+  /** Sets back what the last step changed, but for what others changed since: {slides, text}. */
   undo() {
+    if (!this.canUndo) {
+      return { slides: [], text: "There is nothing to undo." };
+    }
     const step = [...this._steps.pop()];
     const [mine, others] = [true, false].map(
       (wanted) => step.filter(([slide, { after }]) => is(slide, after) === wanted));
@@ -78,7 +81,9 @@ export class Reviews extends EventTarget {
     for (const group of Map.groupBy(mine, ([, { before }]) => JSON.stringify(before)).values()) {
       this._ask("set", group.map(([slide]) => slide), { changes: group[0][1].before });
     }
-    return [mine.map(([slide]) => slide), Object.keys(step[0][1].before).map((name) => NAMES[name])];
+    const slides = mine.map(([slide]) => slide);
+    const fields = Object.keys(step[0][1].before).map((name) => FIELDS[name]);
+    return { slides, text: mine.length ? `Undone: ${fields.join(", ")} of ${names(slides)}` : "Nothing is undone." };
   }
 
   /** Queues the requests, one after the other: each needs the revisions of the one before. */
@@ -151,7 +156,11 @@ export class Reviews extends EventTarget {
     return true;
   }
 
+  /** Asks whether to set what somebody else has changed since, unless it is so already. */
   _isOther(slide, changes, note) {
+    if (is(slide, changes)) {
+      return;
+    }
     this._emit("notice", {
       slide,
       text: `It was changed meanwhile: ${wish(part(slide, changes))}. (Not set: ${wish(changes)}.)`,
@@ -182,7 +191,7 @@ export function names(slides) {
 }
 
 function wish(changes) {
-  return Object.entries(changes).map(([name, value]) => `${NAMES[name]} ${value || "none"}`).join(", ");
+  return Object.entries(changes).map(([name, value]) => `${FIELDS[name]} ${value || "none"}`).join(", ");
 }
 
 /** Gives up what the jobs would have changed. */

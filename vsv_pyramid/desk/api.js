@@ -68,7 +68,8 @@ async function asked(path, options) {
     throw new NotDone("The desk’s server does not answer");
   }
   if (!answer.ok) {
-    throw new NotDone(body.trim() || `The desk’s server refuses (error ${answer.status})`, { cause: answer.status });
+    const { status } = answer;
+    throw new NotDone(body.trim() || `The desk’s server refuses (error ${status})`, { cause: status });
   }
   return { tag: answer.headers.get("ETag"), body };
 }

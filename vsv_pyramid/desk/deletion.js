@@ -2,7 +2,8 @@
 
 /** Asks in the dialog whether to delete the slides; `confirmed` takes whether their files go, too. */
 export function askForDeletion(dialog, slides, confirmed) {
-  const [remove, cancel, source] = [".danger", ".cancel", "#source"].map((name) => dialog.querySelector(name));
+  const [remove, cancel, source] = [".danger", ".cancel", "#source"].map(
+    (selector) => dialog.querySelector(selector));
   source.checked = false;
   dialog.querySelector("ul").replaceChildren(...slides.map(({ id, review }) => {
     const item = document.createElement("li");

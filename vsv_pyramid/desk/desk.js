@@ -5,7 +5,7 @@ import { pageUrl } from "../viewer/published.js";
 import { NotDone, news, privateImageUrl, session, stem } from "./api.js";
 import { askForDeletion } from "./deletion.js";
 import { Editing } from "./editing.js";
-import { FILTERS, order, search, words } from "./listing.js";
+import { Asked, FILTERS, Lists } from "./listing.js";
 import { Notices } from "./notices.js";
 import { Reviews, names } from "./reviews.js";
 import { drawRow, madeRow, queueUrl } from "./row.js";
@@ -20,6 +20,7 @@ const find = (selector) => document.querySelector(selector);
 const searchBox = find("#search");
 
 const reviews = new Reviews();
+const lists = new Lists(reviews);
 const rows = new Rows(find("#rows"), madeRow, (row, slide, current) =>
   drawRow(row, slide, { current, selected: selection.has(slide), editing: editing.input }));
 const selection = new Selection(rows, () => {
@@ -45,11 +46,11 @@ const commands = new Commands({
   "page-up": { key: "PageUp", label: "A page up", run: () => rows.go(rows.index - rows.page) },
   first: { key: "Home", label: "First", run: () => rows.go(0) },
   last: { key: "End", label: "Last", run: () => rows.go(Infinity) },
-  select: { key: ["x", " "], label: "Select; with Shift and the mouse, up to here", run: () => selection.toggle(rows.current) },
+  select: { key: ["x", " "], label: "Select (Shift and click: up to here)", run: () => selection.toggle(rows.current) },
   all: { key: "a", label: "Select all shown, or none", run: () => selection.chooseAll() },
   good: { key: "g", label: "Good", run: () => mark("GOOD") },
   bad: { key: "b", label: "Bad", run: () => mark("BAD") },
-  "slide-id": { key: "i", label: "Slide ID: Enter or Tab saves it, Esc gives it up", run: () => edit("slide_id") },
+  "slide-id": { key: "i", label: "Slide ID (Enter saves, Esc gives up)", run: () => edit("slide_id") },
   "case-id": { key: "c", label: "Case ID", run: () => edit("case_id") },
   delete: { key: "d", label: "Delete for rescan", run: askAndDelete },
   send: { key: "s", label: "Send", run: send },
@@ -61,17 +62,13 @@ const commands = new Commands({
   help: { key: "?", label: "Keys", run: () => find("#help").showModal() },
 });
 
-const asked = new URLSearchParams(location.hash.slice(1));
-let filter = Object.hasOwn(FILTERS, asked.get("filter")) ? asked.get("filter") : "all";
-let sorted = asked.get("sort") ?? "id";
-let slides = []; // in order
-let awaiting = [];
+const asked = new Asked(location.hash);
 let tag = null;
 let cdr = false;
 let refreshing = false;
 
 async function start() {
-  searchBox.value = asked.get("search") ?? "";
+  searchBox.value = asked.search;
   find("#help dl").replaceChildren(...commands.described());
   find("#filters").append(...Object.entries(FILTERS).map(([name, [label]]) => {
     const button = Object.assign(document.createElement("button"), { textContent: `${label} ` });
@@ -81,7 +78,7 @@ async function start() {
   }));
   rows.focus();
   await refresh();
-  const at = rows.items.indexOf(reviews.slides.get(asked.get("at")));
+  const at = rows.items.indexOf(reviews.slides.get(asked.at));
   if (at >= 0) {
     rows.go(at);
   }
@@ -93,20 +90,16 @@ async function refresh() {
     return;
   }
   refreshing = true;
-  const { asked } = reviews;
+  const before = reviews.asked;
   try {
     const { who, cdr: sends } = await session();
     cdr = sends;
     find("#who").textContent = who;
     find("#no-cdr").hidden = cdr;
     const found = await news("slides", tag);
-    if (found && asked === reviews.asked) {
+    if (found && before === reviews.asked) {
       tag = found.tag;
-      reviews.list(found.document.slides);
-      slides = [...reviews.slides.values()];
-      const before = new Map(awaiting.map((slide) => [slide.id, slide]));
-      awaiting = found.document.awaiting.map((slide) =>
-        Object.assign(before.get(slide.id) ?? { awaiting: true }, slide, { words: words({ ...slide, review: slide }) }));
+      lists.take(found.document);
     }
     say("");
     update();
@@ -128,41 +121,34 @@ function update() {
     rows.draw(); // no row goes while something is typed in it
     return;
   }
-  slides = slides.filter((slide) => reviews.slides.has(slide.id)).sort(order(sorted));
+  lists.sort(asked.sort);
   for (const button of document.querySelectorAll("[data-filter]")) {
-    button.lastChild.textContent = filtered(button.dataset.filter).length;
+    button.lastChild.textContent = lists.filtered(button.dataset.filter).length;
   }
   list();
 }
 
 /** Lists what is asked for, and keeps that in the address. */
 function list() {
-  const found = filtered(filter).filter(search(searchBox.value));
+  const found = lists.found(asked);
   selection.prune(found);
   rows.show(found);
   describe();
   for (const button of document.querySelectorAll("[data-filter]")) {
-    button.ariaPressed = button.dataset.filter === filter;
+    button.ariaPressed = button.dataset.filter === asked.filter;
   }
   for (const heading of document.querySelectorAll("[data-sort]")) {
     const { sort } = heading.dataset;
-    heading.ariaSort = { [sort]: "ascending", [`-${sort}`]: "descending" }[sorted] ?? "none";
+    heading.ariaSort = { [sort]: "ascending", [`-${sort}`]: "descending" }[asked.sort] ?? "none";
   }
-  const kept = { filter, search: searchBox.value, sort: sorted };
-  const hash = `#${new URLSearchParams(Object.entries(kept).filter(([, value]) => value))}`;
-  if (hash !== location.hash) {
-    history.replaceState(null, "", hash);
+  if (asked.hash !== location.hash) {
+    history.replaceState(null, "", asked.hash);
   }
-}
-
-function filtered(name) {
-  const [, wanted] = FILTERS[name];
-  return wanted ? slides.filter(wanted) : awaiting;
 }
 
 /** Tells how many there are, and what can be done with them. */
 function describe() {
-  const all = filter === "awaiting" ? awaiting.length : slides.length;
+  const all = lists.filtered(asked.filter === "awaiting" ? "awaiting" : "all").length;
   find("#count").textContent = [
     `${rows.items.length} of ${all} slides`, selection.size && `${selection.size} selected`,
   ].filter(Boolean).join(", ");
@@ -286,12 +272,13 @@ const LISTENERS = [
       review();
     }
   }],
-  ["#rows", "pointerover", ({ target }) => !editing.input && closeUp(target.matches(".label img") ? slideOf(target) : null)],
-  ["#rows", "pointerleave", () => !editing.input && closeUp(null)],
+  ["#rows", "pointerover", ({ target }) =>
+    editing.input || closeUp(target.matches(".label img") ? slideOf(target) : null)],
+  ["#rows", "pointerleave", () => editing.input || closeUp(null)],
   ["thead", "click", ({ target }) => {
     const name = target.closest("[data-sort]")?.dataset.sort;
     if (name) {
-      sorted = sorted === name ? `-${name}` : name;
+      asked.sortBy(name);
       update();
     }
   }],
@@ -300,11 +287,14 @@ const LISTENERS = [
     rows.focus();
   }],
   ["#filters", "click", ({ target }) => {
-    filter = target.closest("[data-filter]")?.dataset.filter ?? filter;
+    asked.filter = target.closest("[data-filter]")?.dataset.filter ?? asked.filter;
     list();
   }],
   ["#actions", "click", () => rows.focus()],
-  ["#search", "input", list],
+  ["#search", "input", () => {
+    asked.search = searchBox.value;
+    list();
+  }],
   ["#search", "keydown", (event) => {
     if (["Escape", "Enter", "ArrowDown"].includes(event.key)) {
       event.preventDefault();

@@ -24,8 +24,69 @@ const ORDERS = {
   changed: text((slide) => slide.review.changed),
 };
 
+const USUAL = { filter: "all", search: "", sort: "id" };
+
+/** What is asked for: a filter, words to search for, and the column to sort by, "-" before it for down. */
+export class Asked {
+  /** As the address has it, which may say `at` which slide to begin, too. */
+  constructor(hash) {
+    const given = new URLSearchParams(hash.slice(1));
+    for (const name of [...Object.keys(USUAL), "at"]) {
+      this[name] = given.get(name) ?? USUAL[name];
+    }
+    if (!Object.hasOwn(FILTERS, this.filter)) {
+      this.filter = USUAL.filter;
+    }
+  }
+
+  get hash() {
+    const kept = Object.keys(USUAL).filter((name) => this[name] !== USUAL[name]);
+    return `#${new URLSearchParams(kept.map((name) => [name, this[name]]))}`;
+  }
+
+  /** Sorts by the column, or the other way round. */
+  sortBy(name) {
+    this.sort = this.sort === name ? `-${name}` : name;
+  }
+}
+
+/** All that is listed: the slides, and those that await their rescan. */
+export class Lists {
+  constructor(reviews) {
+    this._reviews = reviews;
+    this._slides = []; // in order
+    this._awaiting = [];
+  }
+
+  /** Takes what the server lists; what was listed before stays the same object. */
+  take({ slides, awaiting }) {
+    const before = new Map(this._awaiting.map((slide) => [slide.id, slide]));
+    this._reviews.list(slides);
+    this._slides = [...this._reviews.slides.values()];
+    this._awaiting = awaiting.map((slide) => Object.assign(
+      before.get(slide.id) ?? { awaiting: true }, slide, { words: words({ ...slide, review: slide }) }));
+  }
+
+  /** Sorts what is still there. */
+  sort(column) {
+    const { slides } = this._reviews;
+    this._slides = this._slides.filter(({ id }) => slides.has(id)).sort(order(column));
+  }
+
+  /** What a filter lets through. */
+  filtered(name) {
+    const [, wanted] = FILTERS[name];
+    return wanted ? this._slides.filter(wanted) : this._awaiting;
+  }
+
+  /** What is to be seen. */
+  found(asked) {
+    return this.filtered(asked.filter).filter(search(asked.search));
+  }
+}
+
 /** The comparison by a column, downwards with a "-" before its name; equals are told by their ids. */
-export function order(name) {
+function order(name) {
   const compare = ORDERS[name.replace("-", "")] ?? ORDERS.id;
   const direction = name.startsWith("-") ? -1 : 1;
   return (one, other) => direction * compare(one, other) || byText(one.id, other.id);
@@ -37,7 +98,7 @@ export function words({ id, scanner, scanned, review }) {
 }
 
 /** Whether a slide's words have all that is searched for. */
-export function search(text) {
+function search(text) {
   const parts = text.toLowerCase().split(/\s+/).filter(Boolean);
   return (slide) => parts.every((part) => slide.words.includes(part));
 }

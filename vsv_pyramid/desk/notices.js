@@ -12,11 +12,15 @@ export class Notices {
     this._all.addEventListener("click", () => this._remove(...this._list.children));
   }
 
-  /** Adds one, with what to do about it where it is not the end of it. */
+  /** Adds one unless it is there, with what to do about it where it is not the end of it. */
   add({ slide, text, path, again }) {
     const item = document.createElement("li");
     const name = document.createElement("strong");
     name.textContent = slide && !text.includes(slide.id) ? `${slide.id}: ` : "";
+    item.dataset.said = name.textContent + text;
+    if (!again && [...this._list.children].some(({ dataset }) => dataset.said === item.dataset.said)) {
+      return;
+    }
     const choices = again ? [[AGAIN[path], again], ["Leave it"]] : [["Dismiss"]];
     item.append(name, text, ...choices.map(([label, run]) => {
       const button = document.createElement("button");

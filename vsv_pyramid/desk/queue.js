@@ -9,6 +9,7 @@ import { historyItems, pictures } from "./history.js";
 import { Notices } from "./notices.js";
 import { Reviews } from "./reviews.js";
 
+const EVERY = 15_000; // ms
 const PAN = 0.25; // of the pane, a key press
 const ZOOM = 1.5; // times, a key press
 const BARCODES = {
@@ -30,7 +31,7 @@ const editing = new Editing(find("#panel"), { leave: find("h1"), save: saveId, e
 const commands = new Commands({
   good: { key: "g", label: "Good", run: () => mark("GOOD") },
   bad: { key: "b", label: "Bad", run: () => mark("BAD") },
-  "slide-id": { key: "i", label: "Slide ID: Enter saves it, Esc gives it up", run: () => fields[0].focus() },
+  "slide-id": { key: "i", label: "Slide ID (Enter saves, Esc gives up)", run: () => fields[0].focus() },
   "case-id": { key: "c", label: "Case ID", run: () => fields[1].focus() },
   back: { key: ["PageUp", "k"], label: "Back", run: () => turnTo(page - 1) },
   next: { key: ["PageDown", "j"], label: "Next", run: () => turnTo(page + 1) },
@@ -241,5 +242,6 @@ addEventListener("hashchange", () => {
 });
 addEventListener("beforeunload", (event) =>
   (reviews.waiting || drafts.size) && event.preventDefault());
+setInterval(() => current() && look(current()), EVERY);
 commands.listen();
 start();

@@ -12,7 +12,10 @@ const LOST = {
 };
 
 export class Reviews extends EventTarget {
-  /** Events: "change" of what is seen, "done" with what cannot be undone, "notice" with {slide, text, path, again}. */
+  /**
+   * Events: "change" of what is seen, "done" with what cannot be undone ({path, slides}), "notice" of
+   * what did not go as it was meant to ({slide, text, path, again}).
+   */
   constructor() {
     super();
     this.slides = new Map();
@@ -116,9 +119,10 @@ export class Reviews extends EventTarget {
       for (const slide of slides) {
         settle(slide, [job]);
       }
-      const why = error instanceof NotDone ? stem(error) : "Something went wrong in this page";
+      const expected = error instanceof NotDone;
+      const why = expected ? stem(error) : "Something went wrong in this page";
       this._emit("notice", { text: `${why}; ${LOST[job.path](slides)}` });
-      if (!(error instanceof NotDone)) {
+      if (!expected) {
         console.warn(error);
       }
     }

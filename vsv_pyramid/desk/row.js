@@ -11,18 +11,21 @@ export function madeRow(slide) {
   const row = made("tr");
   row.id = `row-${slide.id}`;
   row.dataset.id = slide.id;
-  const cells = slide.awaiting
-    ? [[], [], [], [slide.id], [slide.slide_id ?? ""], [slide.case_id ?? ""], [made("span", { className: "status" })]]
-    : [
-      [made("input", { type: "checkbox", tabIndex: -1, ariaLabel: `Select ${slide.id}` })],
-      [picture(overviewUrl(slide))],
-      slide.review.label ? [picture(privateImageUrl(slide, "label"))] : [],
-      [made("a", { href: queueUrl([slide.id], slide.id), textContent: slide.id, title: slide.id, tabIndex: -1 })],
-      [field(slide, "slide_id", "Slide ID")],
-      [field(slide, "case_id", "Case ID")],
-      [made("span", { className: "status" })],
-    ];
-  for (const content of [...cells, [slide.scanned?.slice(0, 16).replace("T", " ") ?? ""], []]) {
+  const cells = slide.awaiting ? [
+    [], [], [],
+    [slide.id],
+    ...[slide.slide_id, slide.case_id].map((id) => [made("span", { className: "id", textContent: id })]),
+  ] : [
+    [made("input", { type: "checkbox", tabIndex: -1, ariaLabel: `Select ${slide.id}` })],
+    [picture(overviewUrl(slide))],
+    slide.review.label ? [picture(privateImageUrl(slide, "label"))] : [],
+    [made("a", { href: queueUrl([slide.id], slide.id), textContent: slide.id, title: slide.id, tabIndex: -1 })],
+    [field(slide, "slide_id", "Slide ID")],
+    [field(slide, "case_id", "Case ID")],
+  ];
+  cells.push(
+    [made("span", { className: "status" })], [slide.scanned?.slice(0, 16).replace("T", " ") ?? ""], []);
+  for (const content of cells) {
     const cell = made("td");
     cell.append(...content);
     row.append(cell);
@@ -37,7 +40,7 @@ export function drawRow(row, slide, { current, selected, editing }) {
   row.ariaSelected = selected;
   const [status, changed] = [row.querySelector(".status"), row.cells[8]];
   if (slide.awaiting) {
-    tell(status, "awaiting rescan");
+    tell(status, "awaiting");
     tell(changed, changeText(slide.when, slide.who));
     return;
   }

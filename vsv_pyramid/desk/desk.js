@@ -1,7 +1,6 @@
 // The desk: a table of all slides, in which they are marked, named, deleted and sent.
 
 import { Commands } from "../viewer/commands.js";
-import { pageUrl } from "../viewer/published.js";
 import { NotDone, news, privateImageUrl, session, stem } from "./api.js";
 import { askForDeletion } from "./deletion.js";
 import { Editing } from "./editing.js";
@@ -153,6 +152,7 @@ function describe() {
     `${rows.items.length} of ${all} slides`, selection.size && `${selection.size} selected`,
   ].filter(Boolean).join(", ");
   find("#empty").hidden = rows.items.length > 0 || !tag;
+  find("#empty").textContent = all ? "No slide is like that." : "There is none.";
   for (const name of ["good", "bad", "delete", "send", "review"]) {
     find(`[data-command=${name}]`).disabled = !selection.targets.length || (name === "send" && !cdr);
   }
@@ -216,9 +216,10 @@ function saveId(input, before) {
 function beside(input, back) {
   const step = back ? -1 : 1;
   const fields = [...input.closest("tr").querySelectorAll("[data-field]")];
+  const other = fields[fields.indexOf(input) + step];
   const place = rows.index + step;
-  if (fields[fields.indexOf(input) + step] || !rows.items[place]) {
-    return fields[fields.indexOf(input) + step] ?? rows;
+  if (other || !rows.items[place]) {
+    return other ?? rows;
   }
   rows.go(place);
   return [...rows.row(rows.current).querySelectorAll("[data-field]")].at(back ? -1 : 0);
@@ -307,7 +308,10 @@ for (const [selector, name, run] of LISTENERS) {
   find(selector).addEventListener(name, run);
 }
 reviews.addEventListener("change", update);
-reviews.addEventListener("notice", ({ detail }) => notices.add(detail));
+reviews.addEventListener("notice", ({ detail }) => {
+  tell(""); // it may have said the contrary
+  notices.add(detail);
+});
 reviews.addEventListener("done", ({ detail: { path, slides } }) =>
   tell(`${names(slides)}: ${DONE[path]}, which cannot be undone`));
 for (const name of ["focus", "pageshow"]) {

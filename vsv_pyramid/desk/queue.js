@@ -233,7 +233,10 @@ find("#end a").addEventListener("click", (event) => {
   leave();
 });
 reviews.addEventListener("change", describe);
-reviews.addEventListener("notice", ({ detail }) => notices.add(detail));
+reviews.addEventListener("notice", ({ detail }) => {
+  tell(""); // it may have said the contrary
+  notices.add(detail);
+});
 addEventListener("hashchange", () => {
   const at = ids.indexOf(location.hash.slice(1));
   if (at >= 0 && at !== page) {

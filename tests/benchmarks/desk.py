@@ -7,6 +7,7 @@ changed. Both tables are open in one browser, and keys are typed into them in tu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import shutil
@@ -85,15 +86,14 @@ def opened(chromium: Browser, url: str, count: int) -> Page:
     return page
 
 
-def keystrokes(page: Page, rounds: int) -> list[float]:
+def keystrokes(page: Page) -> list[float]:
     """Types and erases words; a table that has just come to the front draws once before."""
     page.bring_to_front()
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     start = page.evaluate("window.keystrokes.length")
-    for _ in range(rounds):
-        for text in TYPED:
-            for key in [*text, *["Backspace"] * len(text)]:
-                page.keyboard.press(key)
+    for text in TYPED:
+        for key in [*text, *["Backspace"] * len(text)]:
+            page.keyboard.press(key)
     page.wait_for_timeout(100)
     return list(page.evaluate("window.keystrokes"))[start:]
 
@@ -136,15 +136,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("Chromium is missing: make test brings it where there is apt-get")
     options.scratch.mkdir(parents=True, exist_ok=True)
     rows = [Row(count, []) for count in (FEW, MANY)]
-    with tempfile.TemporaryDirectory(dir=options.scratch) as folder, browser.driver() as driver:
-        with browser.running(driver, *browser.NO_WEBGL) as chromium:
-            for row in rows:
-                place = root(Path(folder, str(row.slides)), options.tissue, row.slides)
-                site = serve.app(open_store(str(place)), entrance=Entrance("bench"))
-                with serving(site) as served:
-                    page = opened(chromium, served.url, row.slides)
-                    row.milliseconds.extend(keystrokes(page, options.rounds))
-                    page.close()
+    with (
+        tempfile.TemporaryDirectory(dir=options.scratch) as folder,
+        browser.driver() as driver,
+        browser.running(driver, *browser.NO_WEBGL) as chromium,
+        contextlib.ExitStack() as stack,
+    ):
+        pages = []
+        for row in rows:
+            place = root(Path(folder, str(row.slides)), options.tissue, row.slides)
+            site = serve.app(open_store(str(place)), entrance=Entrance("bench"))
+            pages.append(opened(chromium, stack.enter_context(serving(site)).url, row.slides))
+        for _ in range(options.rounds):
+            for row, page in zip(rows, pages, strict=True):
+                row.milliseconds.extend(keystrokes(page))
     print(cells_as_table(cells(rows), left=(), markdown=options.markdown), "", sep="\n")
     print(verdict(rows))
     if options.json:

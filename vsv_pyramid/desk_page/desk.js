@@ -50,7 +50,7 @@ const commands = new Commands({
   good: { key: "g", label: "Good", run: () => mark("GOOD") },
   bad: { key: "b", label: "Bad", run: () => mark("BAD") },
   "slide-id": { key: "i", label: "Slide ID (Enter saves, Esc gives up)", run: () => edit("slide_id") },
-  "case-id": { key: "c", label: "Case ID", run: () => edit("case_id") },
+  "case-id": { key: "c", label: "Case ID (of all selected)", run: () => edit("case_id") },
   delete: { key: "d", label: "Delete for rescan", run: askAndDelete },
   send: { key: "s", label: "Send", run: send },
   undo: { key: "u", label: "Undo", run: undo },
@@ -207,9 +207,17 @@ function edit(field) {
   rows.row(rows.current)?.querySelector(`[data-field=${field}]`)?.focus();
 }
 
+/** Saves what was typed; a case's ID for all that are selected, if the slide is one of them. */
 function saveId(input, before) {
   const { field } = input.dataset;
-  reviews.setFrom(slideOf(input), { [field]: before || null }, { [field]: input.value || null });
+  const slide = slideOf(input);
+  const changes = { [field]: input.value || null };
+  const others = field === "case_id" && selection.has(slide)
+    ? selection.targets.filter((each) => each !== slide) : [];
+  reviews.setFrom(slide, { [field]: before || null }, changes);
+  if (reviews.set(others, changes).length) {
+    tell(`Case ID of ${names([slide, ...others])}: ${input.value || "none"}`);
+  }
 }
 
 /** Where Tab leads to: the other ID, or one of the row beside it. */

@@ -1,6 +1,11 @@
 // What did not go as it was meant to, a line each, until somebody has seen it.
 
-const AGAIN = { set: "Set it nonetheless", delete: "Delete it nonetheless", send: "Send it nonetheless" };
+const AGAIN = {
+  set: "Set it nonetheless",
+  delete: "Delete it nonetheless",
+  send: "Send it nonetheless",
+  again: "Try again",
+};
 
 export class Notices {
   /** `home` is focused once none is left. */

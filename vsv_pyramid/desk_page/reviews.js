@@ -46,7 +46,8 @@ export class Reviews extends EventTarget {
   set(slides, changes, note) {
     const others = slides.filter((slide) => note || !is(slide, changes));
     if (others.length) {
-      const step = new Map(others.map((slide) => [slide, { before: part(slide, changes), after: changes }]));
+      const step = new Map(others.map((slide) =>
+        [slide, { before: part(slide, changes), after: changes }]));
       this._steps.push(step);
       this._ask("set", others, { changes, ...(note && { note }) }, step);
     }
@@ -86,7 +87,8 @@ export class Reviews extends EventTarget {
     }
     const slides = mine.map(([slide]) => slide);
     const fields = Object.keys(step[0][1].before).map((name) => FIELDS[name]);
-    return { slides, text: mine.length ? `Undone: ${fields.join(", ")} of ${names(slides)}` : "Nothing is undone." };
+    const text = mine.length ? `Undone: ${fields.join(", ")} of ${names(slides)}` : "Nothing is undone.";
+    return { slides, text };
   }
 
   /** Queues the requests, one after the other: each needs the revisions of the one before. */
@@ -121,7 +123,9 @@ export class Reviews extends EventTarget {
       }
       const expected = error instanceof NotDone;
       const why = expected ? stem(error) : "Something went wrong in this page";
-      this._emit("notice", { text: `${why}; ${LOST[job.path](slides)}` });
+      this._emit("notice", {
+        text: `${why}; ${LOST[job.path](slides)}`, path: "again", again: () => this._repeat(slides, [job]),
+      });
       if (!expected) {
         console.warn(error);
       }
@@ -141,9 +145,9 @@ export class Reviews extends EventTarget {
       const mine = wish(Object.assign({}, ...refused.map(({ body }) => body.changes)));
       this._emit("notice", {
         slide,
-        text: conflict && mine ? `${error} (Not set: ${mine}.)` : error,
+        text: mine ? `${error} (Not set: ${mine}.)` : error,
         path: job.path,
-        again: conflict && (() => this._repeat(slide, refused)),
+        again: conflict && (() => this._repeat([slide], refused)),
       });
       return false;
     }
@@ -173,12 +177,12 @@ export class Reviews extends EventTarget {
     });
   }
 
-  _repeat(slide, jobs) {
+  _repeat(slides, jobs) {
     for (const { path, body } of jobs) {
       if (path === "set") {
-        this.set([slide], body.changes, body.note);
+        this.set(slides, body.changes, body.note);
       } else {
-        this._ask(path, [slide], body);
+        this._ask(path, slides, body);
       }
     }
   }

@@ -1,4 +1,4 @@
-"""A technician's morning at the desk, in a real browser: with the mouse, and with the keyboard only.
+"""A technician's morning at the desk, in a real browser: with the mouse, and by keyboard alone.
 
 Thirty slides of ten cases have come in overnight. Two are bad scans, which are deleted and scanned
 anew. Three labels bear a wrong barcode. In the end all thirty records are in the clinical data
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests import cdr_stub
-from tests.browser import Window, window
+from tests.browser import window
 from tests.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
 from tests.forge import forge_svs
-from tests.site import Site, serving
+from tests.site import serving
 from tests.test_viewer import ROOT, SCREENSHOTS, button
 from vsv_pyramid import cdr, serve
 from vsv_pyramid.convert import convert
@@ -63,7 +62,7 @@ def label(text: str, barcode: str) -> Image.Image:
 
 @dataclass
 class Lab:
-    """A scanner that drops slides, the place they are published in, the desk, and the repository."""
+    """A scanner, the place its slides are published in, the desk, and the repository."""
 
     tissue: Path
     scans: Path
@@ -204,6 +203,14 @@ def test_with_the_mouse(chromium: Browser, lab: Lab) -> None:
         button(page, "Table").click()
         expect(counted(page, "new")).to_have_text("24")
         expect(counted(page, "bad")).to_have_text("1")
+        page.locator("[data-filter=all]").click()
+        page.keyboard.press("Home")
+        page.get_by_label(f"Slide ID of {IDS[1]}").click()
+        expect(page.locator("#close-up")).to_be_visible()
+        seen.settled()
+        keep(page, "desk")
+        page.keyboard.press("Escape")
+        page.locator("[data-filter=new]").click()
         page.get_by_label(f"Select {BAD[1]}").click()
         button(page, "Bad").click()
         page.get_by_label("Select all shown").check()
@@ -262,9 +269,6 @@ def test_with_the_mouse(chromium: Browser, lab: Lab) -> None:
             saved(page)
         page.get_by_label("Search").fill("")
         expect(counted(page, "without-id")).to_have_text("0")
-        seen.settled()
-        keep(page, "desk")
-
         # Off they go; what is refused is sent once more.
         unreliable(lab.repository)
         page.get_by_label("Select all shown").check()
@@ -386,11 +390,6 @@ def test_with_the_keyboard_only(chromium: Browser, lab: Lab) -> None:
     check(lab)
 
 
-def small_lab(lab_slides: list[str], lab: Lab) -> None:
-    for slide_id in lab_slides:
-        lab.scan(slide_id)
-
-
 @pytest.fixture
 def few(real_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """Three slides."""
@@ -475,13 +474,16 @@ def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:
     """What is not seen is not in the page, however many there are."""
     desk = Desk(open_store(few.target), "x")
     entry = desk.slides()[0]
+    entry["review"]["label"] = False
     document = {
         "slides": [{**entry, "id": f"slide-{number:05}"} for number in range(MANY)],
         "awaiting": [],
     }
+    thumbnail = open_store(few.target).get(f"images/{IDS[0]}/thumbnail.jpeg")
     with window(chromium, "about:blank") as seen:
         page = seen.page
         page.route("**/desk/api/slides", lambda route: route.fulfill(json=document))
+        page.route("**/DeepZoom_files/**", lambda route: route.fulfill(body=thumbnail))
         seen.host = few.url.removeprefix("http://")
         page.goto(f"{few.url}/desk/")
         expect(page.locator("#count")).to_have_text("10000 of 10000 slides")
@@ -493,7 +495,6 @@ def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:
         page.keyboard.type("slide-0456")
         expect(rows(page)).to_have_count(10)
         assert row(page, "slide-04567").get_attribute("aria-rowindex") == "9"
-        seen.problems[:] = [problem for problem in seen.problems if "404" not in problem]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -510,4 +511,4 @@ def test_axe_finds_no_serious_fault(chromium: Browser, few: Lab, path: str, sche
             if one["impact"] in ("serious", "critical")
         ]
         assert serious == []
-        assert json.dumps(found["passes"])
+        assert len(found["passes"]) > 10

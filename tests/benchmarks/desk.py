@@ -1,7 +1,8 @@
 """Is the desk's table quick: keystrokes in its search box, with ten thousand slides and with few.
 
 A keystroke lasts from the key until the browser is free again after it has drawn what the key
-changed. Both tables are open in one browser, and keys are typed into them in turn.
+changed; the next one follows then, after a pause as people make it. Both tables are open in one
+browser, and words are typed into them in turn.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from vsv_pyramid.store import open_store
 
 FEW, MANY = 100, 10_000
 KEYSTROKE_MS = 100
+PAUSE_MS = 60
 TYPED = "slide-0012", "2009-12", "s26-1007"
 HEADING = ["slides", "keystrokes", "p50 ms", "p95 ms", "longest ms", "ratio of p50"]
 
@@ -46,6 +48,13 @@ _MEASURE = """() => {
     });
   }, { capture: true });
   input.focus();
+}"""
+
+_DRAWN = """async ([count, pause]) => {
+  while (window.keystrokes.length < count) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await new Promise((resolve) => setTimeout(resolve, pause));
 }"""
 
 
@@ -91,10 +100,10 @@ def keystrokes(page: Page) -> list[float]:
     page.bring_to_front()
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     start = page.evaluate("window.keystrokes.length")
-    for text in TYPED:
-        for key in [*text, *["Backspace"] * len(text)]:
-            page.keyboard.press(key)
-    page.wait_for_timeout(100)
+    keys = [key for text in TYPED for key in [*text, *["Backspace"] * len(text)]]
+    for number, key in enumerate(keys, 1):
+        page.keyboard.press(key)
+        page.evaluate(_DRAWN, [start + number, PAUSE_MS])
     return list(page.evaluate("window.keystrokes"))[start:]
 
 

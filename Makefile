@@ -91,7 +91,7 @@ sanitize: $(VENV)/.dev
 	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
 	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.sanitized \
 	    --ignore tests/test_viewer.py --ignore tests/test_gallery.py \
-	    --ignore tests/test_morning.py \
+	    --ignore tests/test_morning.py --ignore tests/test_desk_benchmark.py \
 	    --ignore tests/test_templates.py --ignore tests/test_stacks.py --ignore tests/test_jobs.py \
 	    --ignore tests/test_chain.py --ignore tests/test_deployment.py \
 	    --ignore tests/test_cloudfront_function.py || code=$$?; \

@@ -564,6 +564,6 @@ def test_a_missing_bucket(s3: Server) -> None:
 def test_the_readmes_ways_to_serve(run: Run) -> None:
     """They are not run with its other commands: they do not end."""
     commands = re.findall(r"^vsv-pyramid (serve .*)", README, re.MULTILINE)
-    assert len(commands) == 4
+    assert len(commands) == 5
     for words in commands:
         assert run(*shlex.split(words), "--help").code == 0

@@ -71,7 +71,7 @@ def plan_options(command: Command) -> Command:
             default="none",
             show_default=True,
             help="srgb applies the slide's ICC profile; none keeps the scanner's numbers and "
-            "publishes the profile as icc.icc.",
+            "publishes the profile, without its texts, as icc.icc.",
         ),
         click.option(
             "--associated",

@@ -107,6 +107,23 @@ def keystrokes(page: Page) -> list[float]:
     return list(page.evaluate("window.keystrokes"))[start:]
 
 
+def measured(
+    chromium: Browser, tissue: Path, folder: Path, counts: Sequence[int], rounds: int
+) -> list[Row]:
+    """Keystrokes in a table for each of the counts."""
+    rows = [Row(count, []) for count in counts]
+    with contextlib.ExitStack() as stack:
+        pages = []
+        for row in rows:
+            place = root(folder / str(row.slides), tissue, row.slides)
+            site = serve.app(open_store(str(place)), entrance=Entrance("bench"))
+            pages.append(opened(chromium, stack.enter_context(serving(site)).url, row.slides))
+        for _ in range(rounds):
+            for row, page in zip(rows, pages, strict=True):
+                row.milliseconds.extend(keystrokes(page))
+    return rows
+
+
 def verdict(rows: Sequence[Row]) -> Verdict:
     (many,) = [row for row in rows if row.slides == MANY]
     return Verdict(
@@ -144,21 +161,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not any(map(shutil.which, browser.NAMES)):
         parser.error("Chromium is missing: make test brings it where there is apt-get")
     options.scratch.mkdir(parents=True, exist_ok=True)
-    rows = [Row(count, []) for count in (FEW, MANY)]
     with (
         tempfile.TemporaryDirectory(dir=options.scratch) as folder,
         browser.driver() as driver,
         browser.running(driver, *browser.NO_WEBGL) as chromium,
-        contextlib.ExitStack() as stack,
     ):
-        pages = []
-        for row in rows:
-            place = root(Path(folder, str(row.slides)), options.tissue, row.slides)
-            site = serve.app(open_store(str(place)), entrance=Entrance("bench"))
-            pages.append(opened(chromium, stack.enter_context(serving(site)).url, row.slides))
-        for _ in range(options.rounds):
-            for row, page in zip(rows, pages, strict=True):
-                row.milliseconds.extend(keystrokes(page))
+        rows = measured(chromium, options.tissue, Path(folder), (FEW, MANY), options.rounds)
     print(cells_as_table(cells(rows), left=(), markdown=options.markdown), "", sep="\n")
     print(verdict(rows))
     if options.json:

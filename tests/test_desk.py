@@ -330,6 +330,7 @@ class TestRescan:
         convert(slide, target, ConvertOptions(workers=1, overwrite=True))
         assert anna.awaited() == []
         assert anna.slides()[0]["review"]["status"] == "NEW"
+        assert anna.document("170782").history[-1].action == "converted"
 
 
 class TestDelete:
@@ -364,19 +365,27 @@ class TestDelete:
         assert error(anna.delete({"170782": 7})).args
         assert anna.delete({"170782": 1})[0].error is None
 
+    @pytest.mark.parametrize(("module", "name"), [(private, "change_awaited"), (catalog, "delete")])
     def test_one_that_was_interrupted_goes_on(
-        self, published: Summary, store: Store, anna: Desk, monkeypatch: pytest.MonkeyPatch
+        self,
+        published: Summary,
+        store: Store,
+        anna: Desk,
+        monkeypatch: pytest.MonkeyPatch,
+        module: Any,
+        name: str,
     ) -> None:
         def dies(*_: object) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(catalog, "delete", dies)
+            patch.setattr(module, name, dies)
             anna.delete({"170782": 1})
-        assert anna.awaited() and anna.slides()
+        assert anna.slides()
         (outcome,) = anna.delete({"170782": 2})
         assert outcome.error is None
         assert anna.slides() == []
+        assert [slide["id"] for slide in anna.awaited()] == ["170782"]
         assert [event.action for event in private.document(store, "170782").history] == [
             *("converted", "deleted")
         ]
@@ -577,3 +586,35 @@ def test_the_account_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("getpass.getuser", nobody)
     assert desk_module.account() == "unknown"
+
+
+def test_what_is_saved_and_not_published_is_told(
+    published: Summary, anna: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = anna._store
+    put_if = type(store).put_if
+
+    def put(self: Store, key: str, data: bytes, tag: str | None) -> bool:
+        if key.endswith("/slide.json"):
+            raise StoreError(key, "no permission")
+        return put_if(self, key, data, tag)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "put_if", put)
+        with pytest.raises(StoreError, match="is saved, but not published; do it once more"):
+            anna.set({"170782": 1}, {"status": "GOOD"})
+    assert public(store, "170782")[1]["status"] == "NEW"
+    anna.set({"170782": None}, {"status": "GOOD"})
+    assert public(store, "170782")[1] == anna.document("170782").review()
+    assert anna.document("170782").revision == 2
+
+
+def test_a_damaged_slide_json_does_not_keep_others(
+    real_slide: Path, tmp_path: Path, published: Summary, target: str, store: Store, anna: Desk
+) -> None:
+    convert(scan(real_slide, tmp_path / "scans/other.svs"), target, OPTIONS)
+    store.put(dzi.slide_json_key("images/170782"), b"{")
+    outcomes = anna.set({"170782": 1, "other": 1}, {"status": "GOOD"})
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert public(store, "other")[1]["status"] == "GOOD"
+    assert "170782" not in catalog.Catalog(store).slides()

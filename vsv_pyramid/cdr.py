@@ -22,17 +22,17 @@ TOKEN = "VSV_PYRAMID_CDR_TOKEN"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _RETRIES = Retry(
-    6,
+    5,
     allowed_methods=None,  # a POST, too, since it has an idempotency key
     status_forcelist=_PASSING,
     backoff_factor=0.25,
     backoff_max=10,
     backoff_jitter=0.25,
-    retry_after_max=60,
+    retry_after_max=10,
     redirect=False,
     raise_on_status=False,
 )
-_TIMEOUT = Timeout(connect=10, read=30)
+_TIMEOUT = Timeout(connect=5, read=15)
 _LONGEST_ANSWER = 1000  # characters that are kept of it
 
 

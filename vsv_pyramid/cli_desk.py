@@ -99,7 +99,8 @@ def slides_command() -> None:
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="Only slides scanned (or, where they do not say, published) since then: 2026-11-23.",
+    help="Only slides scanned (or, where they do not say, published) since then: 2026-11-23; of "
+    "those that await a rescan, deleted.",
 )
 @as_json
 def list_command(
@@ -107,11 +108,9 @@ def list_command(
 ) -> None:
     """List the slides in TARGET, the folder or s3://bucket/prefix that images/ is in."""
     desk = Desk(open_store(target), account())
-    if status == AWAITING:
-        slides = found(desk.awaited(), search=search)
-    else:
-        since_date = since.date().isoformat() if since else ""
-        slides = found(desk.slides(), status=status, search=search, since=since_date)
+    listed, wanted = (desk.awaited(), None) if status == AWAITING else (desk.slides(), status)
+    date = since.date().isoformat() if since else ""
+    slides = found(listed, status=wanted, search=search, since=date)
     if as_json:
         _print_json({"slides": slides})
     else:

@@ -23,6 +23,7 @@ from vsv_pyramid.errors import (
     ReviewError,
     SlideAccessError,
     StoreBusy,
+    StoreError,
     VsvPyramidError,
 )
 from vsv_pyramid.publish import pyramid_keys, to_json
@@ -109,13 +110,18 @@ class Desk:
         """Removes the pyramids, the descriptor first, and remembers that a rescan is to come; with
         `source` the scanned files, too, where they are still those that the pyramids are of."""
 
+        def change(present: Document) -> Document:
+            return present.logged("deleted", self.who, {"status": review.BAD})
+
         def action(slide_id: str, revision: int | None) -> Document:
             folder = dzi.folder(slide_id)
             pyramid_keys(self._store, folder)  # refuses where there is none
             document = private.document(self._store, slide_id)
             scanned = _scanned(document) if source else None
             if not document.is_deleted:  # else it is a deletion that was interrupted
-                document = self._set_aside(slide_id, revision)
+                document = self._changed(slide_id, revision, change)
+            if slide_id not in private.awaited(self._store):
+                self._await(document)
             catalog.delete(self._store, folder)
             if scanned:
                 scanned.remove()
@@ -151,25 +157,19 @@ class Desk:
                 )
             return made
 
-        return self._each(action, slides)
+        return self._each(action, slides, threads=_THREADS)
 
-    def _set_aside(self, slide_id: str, revision: int | None) -> Document:
-        """The document of a slide that awaits a rescan from now on."""
-        facts = self._facts(slide_id)
-
-        def change(present: Document) -> Document:
-            return present.logged("deleted", self.who, {"status": review.BAD})
-
-        document = self._changed(slide_id, revision, change)
+    def _await(self, document: Document) -> None:
+        """Remembers that a rescan is to come of the slide."""
+        deleted = document.history[-1]
         entry = {
-            "id": slide_id,
+            "id": document.id,
             **document.ids,
-            "who": self.who,
-            "when": document.history[-1].when,
-            "source": catalog.identity(facts["source"]),
+            "who": deleted.who,
+            "when": deleted.when,
+            "source": catalog.identity(self._facts(document.id)["source"]),
         }
-        private.change_awaited(self._store, lambda slides: {**slides, slide_id: entry})
-        return document
+        private.change_awaited(self._store, lambda slides: {**slides, document.id: entry})
 
     def _changed(
         self, slide_id: str, revision: int | None, change: Callable[[Document], Document]
@@ -205,7 +205,7 @@ class Desk:
         *,
         threads: int | None = None,
     ) -> list[Outcome]:
-        """The action's outcomes, made in threads where the store is far away, and published."""
+        """The action's outcomes, published; in threads where the store is far away, or given."""
 
         def outcome(slide_id: str, revision: int | None) -> Outcome:
             try:
@@ -217,7 +217,11 @@ class Desk:
 
         with ThreadPoolExecutor(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
-        publish(self._store, filter(dzi.is_id, slides))
+        try:
+            publish(self._store, filter(dzi.is_id, slides))
+        except StoreError as exc:
+            what = f"what was changed is saved, but not published; do it once more ({exc})"
+            raise type(exc)(self._store, what) from exc
         return outcomes
 
 
@@ -238,7 +242,10 @@ def _publish_review(store: Store, slide_id: str) -> None:
         present = private.document(store, slide_id)
         if found is None or not present.history:
             return
-        facts = record.parse(found.data)
+        try:
+            facts = record.parse(found.data)
+        except DescriptorError:
+            return  # the catalog leaves it out
         if facts.get("review") == present.review():
             return
         try:
@@ -253,7 +260,7 @@ def found(
     slides: Iterable[Entry], *, status: str | None = None, search: str = "", since: str = ""
 ) -> list[Entry]:
     """The slides that are of the status, have all words of the search, and are scanned (published,
-    where they do not say when) at the date or later; by id, numbers as such."""
+    where they do not say when; or deleted) at the date or later; by id, numbers as such."""
     words = search.lower().split()
 
     def fits(slide: Entry) -> bool:
@@ -268,7 +275,7 @@ def found(
             )
             if value
         )
-        date = slide.get("scanned") or slide.get("created") or ""
+        date = slide.get("scanned") or slide.get("created") or slide.get("when") or ""
         return (
             status in (None, said.get("status"))
             and all(word in text for word in words)

@@ -56,9 +56,11 @@ def converted(
         if present.history and is_of(present.source, source) and not present.is_deleted:
             return made
         read = {} if present.value("slide_id") else {"slide_id": barcode.slide_id}
-        action = "rescanned" if present.history else "converted"
-        replaced = {"replaced": dict(present.source)} if present.history else {}
-        return made.logged(action, _PROGRAM, {"status": review.NEW, **read}, facts=replaced)
+        is_rescan = present.history and not is_of(present.source, source)
+        action, facts = (
+            ("rescanned", {"replaced": dict(present.source)}) if is_rescan else ("converted", {})
+        )
+        return made.logged(action, _PROGRAM, {"status": review.NEW, **read}, facts=facts)
 
     return link(store, changed(store, slide_id, change)).review()
 

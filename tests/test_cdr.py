@@ -78,6 +78,8 @@ def test_what_was_taken_without_an_answer_is_sent_under_the_same_key(stub: Cdr) 
     cdr.send(RECORD, stub.url)
     assert stub.requests == 2
     assert len(stub.keys) == 1
+    cdr.send(dict(reversed(RECORD.items())), stub.url)
+    assert (stub.requests, len(stub.keys)) == (3, 1)
     cdr.send({**RECORD, "ImageID": "170783"}, stub.url)
     assert len(stub.keys) == 2
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests import cdr_stub
 from tests.cdr_stub import Cdr
@@ -30,6 +31,7 @@ from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review import Document
 from vsv_pyramid.slide.barcodes import Barcode
 from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store.directory import DirectoryStore
 
 OPTIONS = ConvertOptions(workers=1)
 
@@ -214,6 +216,27 @@ def test_edits_during_a_conversion_are_published(
     facts = json.loads(store.get(dzi.slide_json_key("images/170782")))
     assert facts["pyramid"]["quality"] == 79
     assert document.value("slide_id") is not None
+
+
+def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the old folder's slide.json would be in the new one."""
+    target = str(tmp_path / "to")
+    convert(slide, target, OPTIONS)
+    put = DirectoryStore.put
+    statuses: list[str] = []
+
+    def late(self: DirectoryStore, key: str, data: bytes) -> None:
+        if key.endswith("/slide.json") and not statuses:
+            statuses.append("")
+            options = ConvertOptions(workers=1, quality=70, overwrite=True)
+            statuses[0] = convert(slide, target, options).status
+        put(self, key, data)
+
+    monkeypatch.setattr(DirectoryStore, "put", late)
+    Desk(open_store(target), "anna").set({"170782": 1}, {"status": "GOOD"})
+    assert statuses == ["busy"]
 
 
 def test_many_at_once(
@@ -538,8 +561,14 @@ def test_a_slide_json_that_is_not_there(published: Summary, store: Store, anna: 
     assert isinstance(error(anna.delete({"170782": 1})), ReviewError)
 
 
-def test_no_private_keeps_the_log_only(slide: Path, target: str, store: Store, anna: Desk) -> None:
-    convert(slide, target, ConvertOptions(workers=1, private=False))
+def test_no_private_keeps_the_log_only(
+    real_slide: Path, tmp_path: Path, target: str, store: Store, anna: Desk
+) -> None:
+    pictures = dict.fromkeys(("thumbnail", "label"), Image.new("RGB", (300, 200)))
+    slide = scan(real_slide, tmp_path / "scans/170782.svs", associated=pictures)
+    convert(slide, target, OPTIONS)
+    assert store.head(dzi.private_image_key("170782", "label"))
+    convert(slide, target, ConvertOptions(workers=1, private=False, overwrite=True))
     document = anna.document("170782")
     assert (document.properties, document.images) == ({}, ())
     assert [found.key for found in store.keys(dzi.private_folder("170782"))] == [

@@ -29,7 +29,6 @@ _RETRIES = Retry(
     backoff_max=10,
     backoff_jitter=0.25,
     retry_after_max=10,
-    redirect=False,
     raise_on_status=False,
 )
 _TIMEOUT = Timeout(connect=5, read=15)

@@ -130,7 +130,7 @@ def test_a_deletion_is_asked_for(run: Run, scans: Path, monkeypatch: pytest.Monk
         (["set", "nobody", "--status", "good"], "nobody: there is no such slide"),
         (["show", "nobody"], "nobody: there is no such slide"),
         (["show", "../x"], "'../x' cannot be an id"),
-        (["delete", "nobody", "--yes"], "images/nobody: there is no pyramid"),
+        (["delete", "nobody", "--yes"], "nobody: there is no such slide"),
         (["send", "nobody", "--cdr", "x"], "--cdr 'x' is refused"),
         (["send", "nobody"], "Missing option '--cdr'"),
         (["set"], "Missing argument 'ID...'"),
@@ -140,15 +140,40 @@ def test_a_deletion_is_asked_for(run: Run, scans: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_wrong_use(run: Run, words: list[str], sentence: str) -> None:
+    Path("images").mkdir()
     outcome = run("slides", *words)
     assert outcome.code in (1, 2)
     assert outcome.out == ""
     assert_one_sentence(outcome.err, sentence)
 
 
-def test_an_empty_folder_has_no_slides(run: Run) -> None:
-    assert run("slides").out.splitlines()[-1] == "0 slides"
-    assert (
-        run("slides", "--status", "awaiting").out.splitlines()[-1] == "0 slides awaiting a rescan"
+def test_a_place_without_images_is_told(run: Run, tmp_path: Path) -> None:
+    Path("to/images/170782").mkdir(parents=True)
+    set_words = ["set", "a", "--note", "x"]
+    for words in ([], ["nowhere"], ["to/images"], ["to/images/170782"], set_words):
+        outcome = run("slides", *words)
+        assert outcome.code == 1
+        assert_one_sentence(outcome.err, "give ", "images") if "nowhere" not in words else None
+    assert run("slides", "to").out.splitlines()[-1] == "0 slides"
+    awaiting = run("slides", "to", "--status", "awaiting")
+    assert awaiting.out.splitlines()[-1] == "0 slides awaiting a rescan"
+
+
+def test_a_rescan_is_given_up_by_deleting_for_good(run: Run, scans: Path) -> None:
+    run("convert", scans / "170782.svs")
+    run("slides", "delete", "170782", "--yes")
+    assert Path(".private/images/170782").is_dir()
+    assert run("delete", "images/170782", "--yes").out.endswith("170782: 0 objects removed\n")
+    assert not Path(".private/images/170782").exists()
+    assert ids(run, ".", "--status", "awaiting") == []
+    assert_one_sentence(run("delete", "images/170782", "--yes").err, "there is no pyramid")
+
+
+def test_a_slide_id_that_another_slide_has_is_warned_of(run: Run, scans: Path) -> None:
+    run("convert", scans)
+    assert run("slides", "set", "170782", "--slide-id", "A1").err == ""
+    outcome = run("slides", "set", "170783", "--slide-id", "A1")
+    assert (outcome.code, outcome.err) == (
+        0,
+        "Warning: 170783 and 170782 have the same slide ID.\n",
     )
-    assert list(Path().iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,14 @@ def slide(real_slide: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def published(slide: Path, target: str) -> Summary:
     return convert(slide, target, OPTIONS)
+
+
+@pytest.fixture
+def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
+    """One that is tried again without a pause."""
+    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+    with cdr_stub.running() as running:
+        yield running
 
 
 def scan(tissue: Path, path: Path, width: int = 300, **options: Any) -> Path:
@@ -310,22 +319,52 @@ class TestRescan:
         convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, OPTIONS)
         document = anna.document("170790")
         assert document.ids == {"slide_id": "S26-1", "case_id": "C1"}
-        assert document.history[-1].facts == {"rescan_of": "170782"}
+        assert str(document.history[-1]) == (
+            "tied by vsv-pyramid: case ID none -> C1, a rescan of 170782"
+        )
         former = anna.document("170782")
-        assert former.history[-1].facts == {"rescanned_as": "170790"}
-        assert not former.is_deleted
+        assert str(former.history[-1]) == "replaced by vsv-pyramid: by the rescan 170790"
         assert anna.awaited() == []
+        # The bad scan does not come back, and does not count as waiting.
+        again = convert(tmp_path / "scans/170782.svs", target, OPTIONS)
+        assert (again.status, again.target) == ("skipped", "")
+        assert private.deleted(anna._store)["170782"]["rescanned_as"] == "170790"
 
     def test_another_name_and_the_id_by_hand(
-        self, real_slide: Path, tmp_path: Path, published: Summary, target: str, anna: Desk
+        self,
+        real_slide: Path,
+        tmp_path: Path,
+        published: Summary,
+        target: str,
+        anna: Desk,
+        repository: Cdr,
     ) -> None:
+        """What is typed can be wrong: it counts when it is sent."""
         anna.set({"170782": 1}, {"slide_id": "S26-1", "case_id": "C1"})
         anna.delete({"170782": 2})
         convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, OPTIONS)
+        anna.set({"170790": 1}, {"slide_id": "S26-1", "case_id": "C2"})
         assert len(anna.awaited()) == 1
-        (outcome,) = anna.set({"170790": 1}, {"slide_id": "S26-1"})
-        assert outcome.document and outcome.document.ids["case_id"] == "C1"
+        anna.send({"170790": 2}, repository.url)
         assert anna.awaited() == []
+        assert anna.document("170790").ids["case_id"] == "C2"
+        assert anna.slides()[0]["review"]["status"] == "SENT"
+
+    @pytest.mark.parametrize("spelling", ["moved", "touched", "linked"])
+    def test_the_bad_scan_under_another_path(
+        self, slide: Path, published: Summary, target: str, anna: Desk, spelling: str
+    ) -> None:
+        anna.delete({"170782": 1})
+        if spelling == "touched":
+            os.utime(slide, (1, 1))
+        else:
+            other = slide.parent.with_name("others")
+            if spelling == "moved":
+                slide.parent.rename(other)
+            else:
+                other.symlink_to(slide.parent)
+            slide = other / slide.name
+        assert convert(slide, target, OPTIONS).status == "skipped"
 
     def test_another_scan_without_a_deletion(
         self, real_slide: Path, slide: Path, published: Summary, target: str, anna: Desk
@@ -388,7 +427,7 @@ class TestDelete:
         assert error(anna.delete({"170782": 7})).args
         assert anna.delete({"170782": 1})[0].error is None
 
-    @pytest.mark.parametrize(("module", "name"), [(private, "change_awaited"), (catalog, "delete")])
+    @pytest.mark.parametrize(("module", "name"), [(private, "change_deleted"), (catalog, "delete")])
     def test_one_that_was_interrupted_goes_on(
         self,
         published: Summary,
@@ -413,6 +452,46 @@ class TestDelete:
             *("converted", "deleted")
         ]
 
+    def test_the_rest_of_one_that_was_killed_among_the_tiles(
+        self,
+        real_slide: Path,
+        slide: Path,
+        published: Summary,
+        target: str,
+        store: Store,
+        anna: Desk,
+    ) -> None:
+        tile = next(found.key for found in store.keys("images/170782/DeepZoom_files/"))
+        data = store.get(tile)
+        anna.delete({"170782": 1})
+        store.put(tile, data)
+        assert convert(slide, target, OPTIONS).target == ""
+        scan(real_slide, slide, width=400)
+        assert convert(slide, target, OPTIONS).status == "converted"
+
+    def test_the_scanned_file_of_one_that_is_deleted_already(
+        self, slide: Path, published: Summary, anna: Desk
+    ) -> None:
+        anna.delete({"170782": 1})
+        anna.delete({"170782": 2}, source=True)
+        assert not slide.exists()
+
+    def test_a_scanned_file_that_may_not_be_deleted(
+        self, slide: Path, published: Summary, anna: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: Path, **_: object) -> None:
+            raise PermissionError(13, f"{path} is protected")
+
+        unlink = Path.unlink
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Path,
+                "unlink",
+                lambda path, **options: (refuse if path == slide else unlink)(path, **options),
+            )
+            told = error(anna.delete({"170782": 1}, source=True))
+        assert "170782: is deleted, but its scanned file is not: " in str(told)
+
     def test_a_deleted_slide_is_not_changed_or_sent(self, published: Summary, anna: Desk) -> None:
         anna.delete({"170782": 1})
         for outcomes in (
@@ -420,16 +499,10 @@ class TestDelete:
             anna.send({"170782": 2}, "https://127.0.0.1:9/"),
         ):
             assert "awaits its rescan; convert that first" in str(error(outcomes))
-        assert "there is no pyramid" in str(error(anna.delete({"170782": 2})))
+        assert "awaits its rescan" in str(error(anna.delete({"170782": 2})))
 
 
 class TestSend:
-    @pytest.fixture
-    def repository(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
-        monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
-        with cdr_stub.running() as running:
-            yield running
-
     @pytest.mark.parametrize(
         ("changes", "sentence"),
         [
@@ -467,6 +540,17 @@ class TestSend:
         event = anna.document("170782").history[-1]
         assert event.facts == {"to": repository.url, "status": 201, "answer": '{"taken": true}'}
         assert event.who == "anna"
+
+    def test_another_repository_gets_it_too(
+        self, published: Summary, anna: Desk, repository: Cdr, place: Any
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1", "status": "GOOD"})
+        for _ in range(2):
+            for url in (repository.url, f"{place}/cdr"):
+                assert anna.send({"170782": None}, url)[0].error is None
+        assert repository.requests == 1
+        assert list(place.objects()).count("cdr/170782.json") == 1
+        assert [event.action for event in anna.document("170782").history].count("sent") == 2
 
     def test_what_is_corrected_is_sent_again(
         self, published: Summary, anna: Desk, repository: Cdr
@@ -543,8 +627,8 @@ def test_a_damaged_document_is_told_of(published: Summary, store: Store, anna: D
     store.put(dzi.private_json_key("170782"), b"{}")
     with pytest.raises(StoreError, match=r"slide.private.json: is damaged .* bring a former"):
         anna.document("170782")
-    store.put(dzi.AWAITING, b"{}")
-    with pytest.raises(StoreError, match=r"awaiting.json: is damaged; remove it"):
+    store.put(dzi.DELETED, b"{}")
+    with pytest.raises(StoreError, match=r"deleted.json: is damaged; remove it"):
         anna.awaited()
 
 
@@ -647,3 +731,29 @@ def test_a_damaged_slide_json_does_not_keep_others(
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert public(store, "other")[1]["status"] == "GOOD"
     assert "170782" not in catalog.Catalog(store).slides()
+
+
+def test_slide_ids_that_two_have(
+    real_slide: Path, tmp_path: Path, published: Summary, target: str, anna: Desk
+) -> None:
+    convert(scan(real_slide, tmp_path / "scans/other.svs"), target, OPTIONS)
+    assert anna.doubles(["170782", "other"]) == {}
+    anna.set({"170782": 1, "other": 1}, {"slide_id": "A1"})
+    assert anna.doubles(["170782"]) == {"170782": "other"}
+
+
+def test_an_archive_stays_as_it_is(slide: Path, tmp_path: Path) -> None:
+    place = str(tmp_path / "a.zip")
+    convert(slide, place, OPTIONS)
+    desk = Desk(open_store(place), "anna")
+    assert [entry["id"] for entry in desk.slides()] == ["170782"]
+    with pytest.raises(StoreError, match="is an archive, and stays as it is"):
+        desk.set({"170782": 0}, {"status": "GOOD"})
+
+
+def test_a_document_that_cannot_be_read_is_not_said_to_be_saved(
+    published: Summary, store: Store, anna: Desk
+) -> None:
+    store.put(dzi.private_json_key("170782"), b"{")
+    told = error(anna.set({"170782": None}, {"status": "GOOD"}))
+    assert "slide.private.json: is damaged" in str(told)

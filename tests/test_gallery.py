@@ -29,6 +29,7 @@ from tests.test_viewer import SCREENSHOTS, button, opened
 from vsv_pyramid import serve, share
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.root import open_root
 
 MANY = 10_000
 
@@ -50,7 +51,7 @@ def root(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(root: Path) -> Iterator[Site]:
-    with serving(serve.app(serve.open_root(str(root)))) as site:
+    with serving(serve.app(open_root(str(root)))) as site:
         yield site
 
 
@@ -275,7 +276,7 @@ def keys(tmp_path: Path) -> Keys:
 @pytest.fixture
 def private(keys: Keys, root: Path) -> Iterator[Site]:
     verifier = share.Verifier(share.read_public_key(keys.public))
-    with serving(serve.app(serve.open_root(str(root)), verifier=verifier)) as site:
+    with serving(serve.app(open_root(str(root)), verifier=verifier)) as site:
         yield site
 
 

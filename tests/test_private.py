@@ -21,6 +21,7 @@ from vsv_pyramid import dzi, page, serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.root import open_root
 from vsv_pyramid.store import Store, open_store
 
 NAME = "Zebulon"
@@ -88,7 +89,7 @@ def store(root: Path) -> Store:
 
 @pytest.fixture
 def site(root: Path) -> Iterator[Site]:
-    with serving(serve.app(serve.open_root(str(root)))) as site:
+    with serving(serve.app(open_root(str(root)))) as site:
         yield site
 
 

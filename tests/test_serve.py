@@ -29,6 +29,7 @@ from tests.test_packaging import README
 from vsv_pyramid import catalog, serve
 from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import ListenError, StoreError
+from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
 
 FOLDER = "images/170782"
@@ -80,7 +81,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def site(root: str) -> Iterator[Site]:
-    with serving(serve.app(serve.open_root(root))) as site:
+    with serving(serve.app(open_root(root))) as site:
         yield site
 
 
@@ -226,7 +227,7 @@ def enclosed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for name, data in PAGES.items():
         (viewer / name).parent.mkdir(parents=True, exist_ok=True)
         (viewer / name).write_bytes(data)
-    app = serve.app(serve.open_root(str(root)), viewer=viewer)
+    app = serve.app(open_root(str(root)), viewer=viewer)
     with serving(app) as site:
         yield site
 
@@ -358,13 +359,13 @@ def test_a_root_without_a_catalog_is_listed_as_it_is(published: Summary) -> None
     root = Path(published.target).parents[2]
     stored = (root / "images/index.json").read_bytes()
     (root / "images/index.json").unlink()
-    with serving(serve.app(serve.open_root(str(root)))) as site:
+    with serving(serve.app(open_root(str(root)))) as site:
         assert site.ask("/images/index.json").body == stored
 
 
 def test_only_its_own_names_lead_to_a_local_server(tmp_path: Path) -> None:
     """Another page could make a name of its own lead here, and read what is served."""
-    store = serve.open_root(publish(str(tmp_path)))
+    store = open_root(publish(str(tmp_path)))
     with serving(serve.app(store, hosts=serve.LOOPBACK_NAMES)) as site:
         for host in ("127.0.0.1", "localhost", f"localhost:{site.port}"):
             assert site.ask(f"/{TILE}", Host=host).status == 200
@@ -373,7 +374,7 @@ def test_only_its_own_names_lead_to_a_local_server(tmp_path: Path) -> None:
 
 def test_without_a_viewer(tmp_path: Path) -> None:
     publish(str(tmp_path))
-    app = serve.app(serve.open_root(str(tmp_path)), viewer=tmp_path / "nothing")
+    app = serve.app(open_root(str(tmp_path)), viewer=tmp_path / "nothing")
     with serving(app) as site:
         assert_is_nothing(site.ask("/viewer/"))
 
@@ -381,7 +382,7 @@ def test_without_a_viewer(tmp_path: Path) -> None:
 def test_a_catalog_that_is_there(tmp_path: Path) -> None:
     publish(str(tmp_path))
     (tmp_path / "images/index.json").write_bytes(b"[]")
-    with serving(serve.app(serve.open_root(str(tmp_path)))) as site:
+    with serving(serve.app(open_root(str(tmp_path)))) as site:
         answer = site.ask("/images/index.json")
         assert (answer.status, answer.body) == (200, b"[]")
         assert answer.headers["Cache-Control"] == "no-cache"
@@ -389,7 +390,7 @@ def test_a_catalog_that_is_there(tmp_path: Path) -> None:
 
 def test_what_is_published_later_is_seen(tmp_path: Path) -> None:
     place = publish(str(tmp_path / "a.zip"))
-    with serving(serve.app(serve.open_root(place))) as site:
+    with serving(serve.app(open_root(place))) as site:
         assert site.ask(f"/{TILE}").body == PUBLISHED[TILE]
         with open_store(place).replacing(FOLDER) as staged:
             staged.put(TILE, b"another")
@@ -404,7 +405,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     data = bytearray(place.read_bytes())
     data[at] ^= 1
     place.write_bytes(data)
-    with serving(serve.app(serve.open_root(str(place)))) as site, caplog.at_level(logging.WARNING):
+    with serving(serve.app(open_root(str(place)))) as site, caplog.at_level(logging.WARNING):
         answer = site.ask(f"/{TILE}")
         assert site.ask(f"/{FOLDER}/slide.json").status == 200
     assert answer.status == 502
@@ -558,7 +559,7 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
 
 def test_a_missing_bucket(s3: Server) -> None:
     with pytest.raises(StoreError, match="no such bucket"):
-        serve.open_root("s3://there-is-no-such-bucket")
+        open_root("s3://there-is-no-such-bucket")
 
 
 def test_the_readmes_ways_to_serve(run: Run) -> None:

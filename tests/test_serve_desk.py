@@ -189,6 +189,8 @@ def test_other_pages_may_not_read(desk: Site) -> None:
         ({"slides": [{"id": "170782", "revision": 1}], "changes": {"slide_id": 7}}, 400),
         ({"slides": [{"id": "170782", "revision": 1}], "changes": "x"}, 400),
         ({"slides": [{"id": "170782", "revision": 1}], "changes": {}, "note": 7}, 400),
+        (b'{"slides": [{"id": "a", "revision": 1e400}]}', 400),
+        (b"[" * 100_000, 400),
         (b" " * (1 << 20) + b"x", 413),
     ],
 )
@@ -221,10 +223,10 @@ def test_nothing_is_sent_without_a_repository(store: Store) -> None:
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
 def test_a_store_that_fails_is_told_of(store: Store, desk: Site) -> None:
-    store.put(dzi.AWAITING, b"{")
+    store.put(dzi.DELETED, b"{")
     answer = desk.ask("/desk/api/slides")
     assert answer.status == 502
-    assert b"awaiting.json: is damaged" in answer.body
+    assert b"deleted.json: is damaged" in answer.body
 
 
 def basic(name: str, password: str) -> str:
@@ -245,8 +247,8 @@ def test_other_machines_need_the_token(store: Store) -> None:
                 assert answer.headers["WWW-Authenticate"].startswith("Basic ")
         ben = basic("ben", PASSWORD)
         assert document(site.ask("/desk/api/session", Authorization=ben))["who"] == "ben"
-        nobody = basic("", PASSWORD)
-        assert document(site.ask("/desk/api/session", Authorization=nobody))["who"] == "anna"
+        nobody = basic(" ", PASSWORD)
+        assert site.ask("/desk/api/session", Authorization=nobody).status == 401
         wanted = {"slides": [{"id": "170782", "revision": 1}], "changes": {"status": "BAD"}}
         assert call(site, "set", wanted, Authorization=ben).status == 200
         assert Desk(store, "x").document("170782").history[-1].who == "ben"

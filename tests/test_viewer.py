@@ -27,6 +27,7 @@ from vsv_pyramid import page as page_files
 from vsv_pyramid import serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
 
 SCREENSHOTS = Path(__file__).parent.parent / ".cache/screenshots"
@@ -61,7 +62,7 @@ def root(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(root: Path) -> Iterator[Site]:
-    with serving(serve.app(serve.open_root(str(root)))) as site:
+    with serving(serve.app(open_root(str(root)))) as site:
         yield site
 
 

@@ -69,6 +69,14 @@ def check_url(url: str) -> str:
     )
 
 
+def address(url: str, slide_id: str) -> str:
+    """Where the slide's record goes, in words that hold no secret."""
+    parts = urlsplit(url)
+    if parts.scheme == "s3":
+        return f"{url.rstrip('/')}/{slide_id}.json"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def send(made: Mapping[str, Any], url: str) -> dict[str, Any]:
     """Sends the record, and returns what was answered: `to`, `status`, `answer`.
 
@@ -77,12 +85,10 @@ def send(made: Mapping[str, Any], url: str) -> dict[str, Any]:
     ImageID.json. Raises CdrError, and StoreError for S3.
     """
     body = json.dumps(made, sort_keys=True).encode()
-    if url.startswith("s3://"):
-        key = f"{made['ImageID']}.json"
-        open_store(url).put(key, body)
-        return {"to": f"{url.rstrip('/')}/{key}", "status": 200, "answer": ""}
-    place = urlsplit(url)._replace(query="", fragment="").geturl()
-    place = place.replace(urlsplit(url).netloc, urlsplit(url).netloc.rpartition("@")[2], 1)
+    place = address(url, made["ImageID"])
+    if place.startswith("s3://"):
+        open_store(url).put(f"{made['ImageID']}.json", body)
+        return {"to": place, "status": 200, "answer": ""}
     headers = {
         "Content-Type": "application/json",
         "Idempotency-Key": hashlib.sha256(body).hexdigest(),

@@ -389,16 +389,19 @@ Examples:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete_command(target: str, yes: bool) -> None:
     """Remove the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL), the
-    descriptor first, then its entry in the catalog, and what is remembered of the slide. For a
-    slide that is to be scanned anew there is `slides delete`.
+    descriptor first, then its entry in the catalog, and what is remembered of the slide, even if
+    only that is left. For a slide that is to be scanned anew there is `slides delete`.
     """
     store, folder = open_pyramid(target)
-    found = pyramid_keys(store, folder)
+    slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
+    private = scans.remembered(store, slide_id) if slide_id != folder else []
+    found = [] if private and not store.names(folder) else pyramid_keys(store, folder)
     if not yes:
         click.confirm(f"Remove {store}/{folder}, {len(found):,} objects?", abort=True)
-    catalog.delete(store, folder)
-    if folder.startswith(f"{dzi.IMAGES}/"):
-        scans.forget(store, folder.removeprefix(f"{dzi.IMAGES}/"))
+    if found:
+        catalog.delete(store, folder)
+    if private:
+        scans.forget(store, slide_id)
     click.echo(f"{store}/{folder}: {len(found):,} objects removed")
 
 

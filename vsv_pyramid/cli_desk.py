@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from vsv_pyramid import display
-from vsv_pyramid.cli_options import Command, PlaceType, as_json
+from vsv_pyramid.cli_options import PlaceType, as_json
 from vsv_pyramid.desk import Desk, Outcome, account, found
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
 from vsv_pyramid.reports import report
 from vsv_pyramid.review import GIVEN, STATUSES
-from vsv_pyramid.store import open_store
+from vsv_pyramid.root import open_root
 
 AWAITING = "AWAITING"
 
@@ -29,29 +29,21 @@ class _Slides(click.Group):
         return super().parse_args(ctx, args)
 
 
-def _at(command: Command) -> Command:
-    """Where the slides are, and who is at them."""
-    for option in (
-        click.option(
-            "--by",
-            "who",
-            default=account,
-            metavar="NAME",
-            help="Who does it, for the log; default: the name of your account.",
-        ),
-        click.option(
-            "--in",
-            "target",
-            default=".",
-            type=PlaceType(),
-            metavar="TARGET",
-            help="The folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
+_in = click.option(
+    "--in",
+    "target",
+    default=".",
+    type=PlaceType(),
+    metavar="TARGET",
+    help="The folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
+)
+_by = click.option(
+    "--by",
+    "who",
+    default=account,
+    metavar="NAME",
+    help="Who does it, for the log; default: the name of your account.",
+)
 _ids = click.argument("ids", nargs=-1, required=True, metavar="ID...")
 _revision = click.option(
     "--revision",
@@ -107,7 +99,7 @@ def list_command(
     target: str, status: str | None, search: str, since: datetime | None, as_json: bool
 ) -> None:
     """List the slides in TARGET, the folder or s3://bucket/prefix that images/ is in."""
-    desk = Desk(open_store(target), account())
+    desk = Desk(open_root(target), account())
     listed, wanted = (desk.awaited(), None) if status == AWAITING else (desk.slides(), status)
     date = since.date().isoformat() if since else ""
     slides = found(listed, status=wanted, search=search, since=date)
@@ -121,13 +113,13 @@ def list_command(
 
 @slides_command.command("show", short_help="Show a slide's IDs, status and log.")
 @click.argument("slide_id", metavar="ID")
-@_at
+@_in
 @as_json
-def show_command(slide_id: str, target: str, who: str, as_json: bool) -> None:
+def show_command(slide_id: str, target: str, as_json: bool) -> None:
     """Show what is known of the slide ID: status, IDs, barcode, scanned file, and the log of who
     changed what and when. This is private: no such thing is published.
     """
-    document = Desk(open_store(target), who).document(slide_id)
+    document = Desk(open_root(target), account()).document(slide_id)
     if as_json:
         _print_json(display.document_facts(document))
     else:
@@ -142,7 +134,8 @@ def show_command(slide_id: str, target: str, who: str, as_json: bool) -> None:
 @click.option("--status", type=click.Choice(GIVEN, case_sensitive=False), help="What it is.")
 @click.option("--note", default="", metavar="TEXT", help="A note for the log, which is private.")
 @_revision
-@_at
+@_in
+@_by
 @as_json
 @click.pass_context
 def set_command(
@@ -156,13 +149,17 @@ def set_command(
     as_json: bool,
     **values: str | None,
 ) -> None:
-    """Set status and IDs of each slide ID, and note something about it. A slide that somebody else
-    changes at the same moment is left as it is, and you are told what was changed.
+    """Set status and IDs of each slide ID, and note something about it, as the slide is by now;
+    with --revision only if nobody has changed it since you looked, else you are told what was.
     """
     changes = {name: value for name, value in values.items() if value is not None}
     if not changes and not note:
         raise OptionError("there is nothing to set; give --slide-id, --case-id, --status or --note")
-    outcomes = Desk(open_store(target), who).set(dict.fromkeys(ids, revision), changes, note)
+    desk = Desk(open_root(target), who)
+    outcomes = desk.set(dict.fromkeys(ids, revision), changes, note)
+    if changes.get("slide_id"):
+        for slide_id, other in desk.doubles(ids).items():
+            click.echo(f"Warning: {slide_id} and {other} have the same slide ID.", err=True)
     _tell(context, outcomes, as_json, display.review_line)
 
 
@@ -171,7 +168,8 @@ def set_command(
 @click.option("--source", is_flag=True, help="Delete the scanned files, too.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_revision
-@_at
+@_in
+@_by
 @as_json
 @click.pass_context
 def delete_command(
@@ -187,9 +185,10 @@ def delete_command(
 ) -> None:
     """Delete the pyramid of each slide ID, the descriptor first. The slide is remembered as
     awaiting its rescan: that same file is not converted again, and the next one under the same id,
-    or with the same slide ID, is tied to it and takes over its IDs.
+    or whose barcode is the same slide ID, is tied to it and takes over its IDs. To give up a
+    rescan: vsv-pyramid delete TARGET/images/ID.
     """
-    desk = Desk(open_store(target), who)
+    desk = Desk(open_root(target), who)
     if not yes:
         for slide_id in ids:
             file = desk.document(slide_id).source.get("location", "unknown")
@@ -211,7 +210,8 @@ def delete_command(
     "token in VSV_PYRAMID_CDR_TOKEN, if set), or s3://bucket/prefix.",
 )
 @_revision
-@_at
+@_in
+@_by
 @as_json
 @click.pass_context
 def send_command(
@@ -224,10 +224,10 @@ def send_command(
     who: str,
     as_json: bool,
 ) -> None:
-    """Send the metadata record of each slide ID; a slide that was sent as it is, is left out, and
-    one without slide ID or case ID, or that is bad, is not sent.
+    """Send the metadata record of each slide ID, be it GOOD or NEW. One that was sent there as it
+    is, is left out; one without slide ID or case ID, or that is BAD, is not sent.
     """
-    outcomes = Desk(open_store(target), who).send(dict.fromkeys(ids, revision), cdr)
+    outcomes = Desk(open_root(target), who).send(dict.fromkeys(ids, revision), cdr)
     _tell(context, outcomes, as_json, display.review_line)
 
 

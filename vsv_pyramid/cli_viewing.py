@@ -11,6 +11,7 @@ import click
 
 from vsv_pyramid.cli_options import PathType, PlaceType
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.root import open_root
 from vsv_pyramid.store import is_archive, open_store
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def serve_command(
         verifier = share.Verifier(share.read_public_key(public_key), key_id)
     stopped = threading.Event()
     page.files()  # refuses where the viewer is not there
-    store = serve.open_root(root, stopped)
+    store = open_root(root, stopped)
     with serve.listener(host, port) as listening:
         hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
         if entrance and not entrance.password and hosts == ("*",):

@@ -220,7 +220,7 @@ def _published(
     if options.overwrite:
         return None
     if store.head(dzi.descriptor_key(folder)) is None:
-        if store.remote or not any(True for _ in store.keys(folder + "/")):
+        if store.remote or scans.is_cleared(store, folder):
             return None  # in a remote store, what lies there is an interrupted publication
     else:
         try:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import getpass
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,17 +23,19 @@ from vsv_pyramid.errors import (
     ReviewConflict,
     ReviewError,
     SlideAccessError,
+    SlideError,
     StoreBusy,
     StoreError,
     VsvPyramidError,
 )
-from vsv_pyramid.publish import pyramid_keys, to_json
+from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Changes, Document
 from vsv_pyramid.slide import Source, find_source
 from vsv_pyramid.slide.source import is_of
 from vsv_pyramid.store import Store
 
 _THREADS = 16
+_GONE = "is deleted, and awaits its rescan; convert that first"
 _SEARCHED = ("scanned", "scanner")
 
 Slides = Mapping[str, int | None]  # ids, and the revisions that were looked at where they count
@@ -78,8 +81,9 @@ class Desk:
         return [{"review": blank, **entry} for entry in entries or catalog.listed(self._store)]
 
     def awaited(self) -> list[dict[str, Any]]:
-        """The slides that were deleted to be scanned anew; see private.awaited."""
-        return list(private.awaited(self._store).values())
+        """The slides that were deleted, and whose rescan is to come; see private.deleted."""
+        gone = private.deleted(self._store).values()
+        return [slide for slide in gone if "rescanned_as" not in slide]
 
     def document(self, slide_id: str) -> Document:
         """Raises ReviewError where there is no such slide, OptionError where there can be none."""
@@ -101,10 +105,23 @@ class Desk:
             return made
 
         def action(slide_id: str, revision: int | None) -> Document:
-            made = self._changed(slide_id, revision, change)
-            return scans.link(self._store, made) if "slide_id" in wanted else made
+            return self._changed(slide_id, revision, change)
 
         return self._each(action, slides)
+
+    def doubles(self, ids: Collection[str]) -> dict[str, str]:
+        """Of these slides, those whose slide ID another slide has, too, and which one."""
+        same = defaultdict(list)
+        for slide in self.slides():
+            same[slide["review"]["slide_id"]].append(slide["id"])
+        same.pop(None, None)
+        return {
+            slide_id: next(other for other in group if other != slide_id)
+            for group in same.values()
+            if len(group) > 1
+            for slide_id in group
+            if slide_id in ids
+        }
 
     def delete(self, slides: Slides, *, source: bool = False) -> list[Outcome]:
         """Removes the pyramids, the descriptor first, and remembers that a rescan is to come; with
@@ -114,17 +131,19 @@ class Desk:
             return present.logged("deleted", self.who, {"status": review.BAD})
 
         def action(slide_id: str, revision: int | None) -> Document:
-            folder = dzi.folder(slide_id)
-            pyramid_keys(self._store, folder)  # refuses where there is none
-            document = private.document(self._store, slide_id)
+            document = self.document(slide_id)
             scanned = _scanned(document) if source else None
             if not document.is_deleted:  # else it is a deletion that was interrupted
                 document = self._changed(slide_id, revision, change)
-            if slide_id not in private.awaited(self._store):
+            if slide_id not in private.deleted(self._store):
                 self._await(document)
-            catalog.delete(self._store, folder)
+            folder = dzi.folder(slide_id)
+            if any(dzi.is_own(folder, found.key) for found in self._store.keys(f"{folder}/")):
+                catalog.delete(self._store, folder)
+            elif not scanned:
+                raise ReviewError(slide_id, _GONE)
             if scanned:
-                scanned.remove()
+                _remove(slide_id, scanned)
             return document
 
         return self._each(action, slides, threads=1)  # a store takes one lease at a time
@@ -139,7 +158,9 @@ class Desk:
         def action(slide_id: str, revision: int | None) -> Document:
             document = self.document(slide_id)
             _check_revision(document, revision)
-            if document.value("status") == review.SENT:
+            if document.value("status") == review.SENT and cdr.address(url, slide_id) in {
+                event.facts.get("to") for event in document.history
+            }:
                 return document
             _check_ready(document)
             answer = cdr.send(cdr.record(self._facts(slide_id), document), url)
@@ -155,7 +176,7 @@ class Desk:
                     f"was sent, but as it was before: {_since(made, document.revision)}; send it "
                     "again",
                 )
-            return made
+            return scans.link(self._store, made)
 
         return self._each(action, slides, threads=_THREADS)
 
@@ -169,7 +190,7 @@ class Desk:
             "when": deleted.when,
             "source": catalog.identity(self._facts(document.id)["source"]),
         }
-        private.change_awaited(self._store, lambda slides: {**slides, document.id: entry})
+        private.change_deleted(self._store, lambda slides: {**slides, document.id: entry})
 
     def _changed(
         self, slide_id: str, revision: int | None, change: Callable[[Document], Document]
@@ -207,6 +228,10 @@ class Desk:
     ) -> list[Outcome]:
         """The action's outcomes, published; in threads where the store is far away, or given."""
 
+        if self._store.sealed:
+            what = "is an archive, and stays as it is; convert into a folder or a bucket"
+            raise StoreError(self._store, what)
+
         def outcome(slide_id: str, revision: int | None) -> Outcome:
             try:
                 return Outcome(slide_id, action(dzi.check_id(slide_id), revision))
@@ -218,7 +243,7 @@ class Desk:
         with ThreadPoolExecutor(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
         try:
-            publish(self._store, filter(dzi.is_id, slides))
+            publish(self._store, [outcome.id for outcome in outcomes if outcome.document])
         except StoreError as exc:
             what = f"what was changed is saved, but not published; do it once more ({exc})"
             raise type(exc)(self._store, what) from exc
@@ -328,7 +353,14 @@ def _since(document: Document, revision: int) -> str:
 
 def _check_not_deleted(document: Document) -> None:
     if document.is_deleted:
-        raise ReviewError(document.id, "is deleted, and awaits its rescan; convert that first")
+        raise ReviewError(document.id, _GONE)
+
+
+def _remove(slide_id: str, scanned: Source) -> None:
+    try:
+        scanned.remove()
+    except SlideError as exc:
+        raise ReviewError(slide_id, f"is deleted, but its scanned file is not: {exc}") from exc
 
 
 def _check_ready(document: Document) -> None:

@@ -16,7 +16,7 @@ ASSOCIATED_IMAGES = ("thumbnail", "label", "macro")
 IMAGES = "images"
 CATALOG = "index.json"
 PRIVATE = ".private"
-AWAITING = f"{PRIVATE}/awaiting.json"
+DELETED = f"{PRIVATE}/deleted.json"
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")

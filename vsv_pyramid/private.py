@@ -1,4 +1,4 @@
-"""What is known of slides and nobody serves: their private documents, and who awaits a rescan.
+"""What is known of slides and nobody serves: their private documents, and a list of the deleted.
 
 All of it lies in .private/, beside images/, and is changed on condition that nobody else has since
 it was read.
@@ -20,7 +20,7 @@ from vsv_pyramid.store import Store
 _GIVE_UP_SECONDS = 30.0
 _LONGEST_PAUSE = 0.2
 
-Awaited = dict[str, dict[str, Any]]
+Deleted = dict[str, dict[str, Any]]
 
 
 def document(store: Store, slide_id: str) -> Document:
@@ -49,24 +49,25 @@ def changed(store: Store, slide_id: str, change: Callable[[Document], Document])
     return made[-1]
 
 
-def awaited(store: Store) -> Awaited:
+def deleted(store: Store) -> Deleted:
     """The slides that were deleted to be scanned anew, by id. Each has its id, slide_id, case_id,
-    who deleted it and when, and the identity of the file it was made of, its `source`."""
-    found = store.tagged(dzi.AWAITING)
-    return _awaited(store, found and found.data)
+    who deleted it and when, the identity of the file it was made of, its `source`, and which slide
+    it was `rescanned_as`, once that is so."""
+    found = store.tagged(dzi.DELETED)
+    return _deleted(store, found and found.data)
 
 
-def change_awaited(store: Store, change: Callable[[Awaited], Awaited]) -> None:
+def change_deleted(store: Store, change: Callable[[Deleted], Deleted]) -> None:
     """Writes what the change, which is made anew where others come between, makes of them."""
 
     def edit(data: bytes | None) -> bytes | None:
-        slides = change(_awaited(store, data))
+        slides = change(_deleted(store, data))
         if data is None and not slides:
             return None
         content = {"version": review.VERSION, "slides": list(slides.values())}
         return (json.dumps(content, indent=2) + "\n").encode()
 
-    _edit(store, dzi.AWAITING, edit)
+    _edit(store, dzi.DELETED, edit)
 
 
 def _parsed(store: Store, slide_id: str, data: bytes | None) -> Document:
@@ -79,14 +80,14 @@ def _parsed(store: Store, slide_id: str, data: bytes | None) -> Document:
         ) from exc
 
 
-def _awaited(store: Store, data: bytes | None) -> Awaited:
+def _deleted(store: Store, data: bytes | None) -> Deleted:
     if data is None:
         return {}
     try:
         return {slide["id"]: slide for slide in json.loads(data)["slides"]}
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreError(
-            f"{store}/{dzi.AWAITING}",
+            f"{store}/{dzi.DELETED}",
             "is damaged; remove it, and delete anew what still waits for its rescan",
         ) from exc
 

@@ -26,13 +26,16 @@ FIELDS = {"status": "status", **IDS}
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:;/+#-]{0,63}")
 _LONGEST_NOTE = 2000  # characters
+_TOLD = {"to": "to", "rescan_of": "a rescan of", "rescanned_as": "by the rescan"}  # of the facts
+_MAKING = ("converted", "rescanned", "deleted")
 
 Changes = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the log. `action` is "converted", "rescanned", "set", "deleted" or "sent";
+    """One line of the log. `action` is "converted", "rescanned", "set", "deleted", "replaced" (by
+    a rescan under another id), "tied" (to the slide that it is a rescan of) or "sent";
     `changes` are [before, after] by field; `facts` are what else there is to remember; the `key`
     tells the event from any other."""
 
@@ -50,7 +53,9 @@ class Event:
             for name, (before, after) in self.changes.items()
         ]
         said = [f"“{self.note}”"] if self.note else []
-        return ": ".join(filter(None, [f"{self.action} by {self.who}", ", ".join(changed + said)]))
+        told = [f"{_TOLD[name]} {fact}" for name, fact in self.facts.items() if name in _TOLD]
+        facts = ", ".join(changed + said + told)
+        return ": ".join(filter(None, [f"{self.action} by {self.who}", facts]))
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,9 @@ class Document:
 
     @property
     def is_deleted(self) -> bool:
-        """Whether it awaits a rescan."""
-        ends = (event.action for event in reversed(self.history) if event.action != "set")
-        return next(ends, None) == "deleted"
+        """Whether it was deleted, and not converted since."""
+        made = (event.action for event in reversed(self.history) if event.action in _MAKING)
+        return next(made, None) == "deleted"
 
     def value(self, name: str) -> str | None:
         """What a field is."""

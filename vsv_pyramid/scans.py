@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vsv_pyramid import catalog, dzi, review
+from vsv_pyramid import dzi, review
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.private import awaited, change_awaited, changed
+from vsv_pyramid.private import Deleted, change_deleted, changed, deleted, document
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.review import Document
 from vsv_pyramid.slide import Slide, Source
@@ -66,45 +66,60 @@ def converted(
 
 
 def link(store: Store, document: Document) -> Document:
-    """Ties the slide to the one that awaits it as its rescan, by its id or its slide ID, whose IDs
-    it takes over where it has none; returns its document."""
+    """Ties the slide to the deleted one that it is the rescan of, by its id or its slide ID, and
+    whose IDs it takes over where it has none; returns its document."""
     slide_id = document.value("slide_id")
-    waiting = awaited(store)
-    former = waiting.get(document.id) or next(
-        (slide for slide in waiting.values() if slide_id and slide["slide_id"] == slide_id), None
-    )
+    gone = deleted(store)
+    if document.id in gone:
+        change_deleted(store, lambda slides: _without(slides, document.id))
+        return document
+    awaiting = (slide for slide in gone.values() if "rescanned_as" not in slide)
+    former = next((slide for slide in awaiting if slide_id and slide["slide_id"] == slide_id), None)
     if former is None:
         return document
-    if former["id"] != document.id:
 
-        def tie(present: Document) -> Document:
-            ids = {name: former[name] for name in review.IDS if not present.value(name)}
-            return present.logged("rescanned", _PROGRAM, ids, facts={"rescan_of": former["id"]})
+    def tie(present: Document) -> Document:
+        ids = {name: former[name] for name in review.IDS if not present.value(name)}
+        return present.logged("tied", _PROGRAM, ids, facts={"rescan_of": former["id"]})
 
-        def tie_former(present: Document) -> Document:
-            return present.logged("rescanned", _PROGRAM, {}, facts={"rescanned_as": document.id})
+    def replace(present: Document) -> Document:
+        return present.logged("replaced", _PROGRAM, {}, facts={"rescanned_as": document.id})
 
-        document = changed(store, document.id, tie)
-        changed(store, former["id"], tie_former)
-    change_awaited(
-        store, lambda slides: {key: slides[key] for key in slides if key != former["id"]}
-    )
-    return document
+    changed(store, former["id"], replace)
+    replaced = {**former, "rescanned_as": document.id}
+    change_deleted(store, lambda slides: {**slides, former["id"]: replaced})
+    return changed(store, document.id, tie)
 
 
 def is_set_aside(store: Store, slide_id: str, source: Source) -> bool:
-    """Whether the slide was deleted as a bad scan, and this is still that scan."""
-    former = None if store.sealed else awaited(store).get(slide_id)
-    if former is None:
+    """Whether the slide was deleted as a bad scan, and this is still that scan: its data are."""
+    if store.sealed:
         return False
-    present = catalog.identity({"place": source.place, **source.fingerprint})
-    return bool(present == former["source"])
+    present = document(store, slide_id)
+    data = {name: value for name, value in source.fingerprint.items() if name != "mtime_ns"}
+    return present.is_deleted and data.items() <= present.source.items()
+
+
+def is_cleared(store: Store, folder: str) -> bool:
+    """Whether nothing is in the slide's folder but what an interrupted deletion has left."""
+    keys = [found.key for found in store.keys(f"{folder}/")]
+    is_deleted = bool(keys) and document(store, folder.rpartition("/")[2]).is_deleted
+    return all(is_deleted and dzi.is_own(folder, key) for key in keys)
 
 
 def forget(store: Store, slide_id: str) -> None:
     """Removes what is known of a slide that is deleted for good."""
-    change_awaited(store, lambda slides: {key: slides[key] for key in slides if key != slide_id})
-    store.delete(*(found.key for found in store.keys(f"{dzi.private_folder(slide_id)}/")))
+    change_deleted(store, lambda slides: _without(slides, slide_id))
+    store.delete(*remembered(store, slide_id))
+
+
+def remembered(store: Store, slide_id: str) -> list[str]:
+    """The keys of what is known of a slide."""
+    return [found.key for found in store.keys(f"{dzi.private_folder(slide_id)}/")]
+
+
+def _without(slides: Deleted, slide_id: str) -> Deleted:
+    return {key: slide for key, slide in slides.items() if key != slide_id}
 
 
 def _picture(slide: Slide, name: str) -> Image.Image | None:

@@ -30,8 +30,8 @@ from starlette.routing import Route
 
 from vsv_pyramid import answers, catalog, dzi, page, serve_desk
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
-from vsv_pyramid.store import Store, is_archive, open_store
-from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore, naming
+from vsv_pyramid.store import Store
+from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 
 if TYPE_CHECKING:
     from vsv_pyramid.serve_desk import Entrance
@@ -44,7 +44,6 @@ CONTENT_SECURITY_POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
-_WHAT_ROOT_IS = "give the folder, bucket or archive that holds images/ID"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PAGE = re.compile(rf"/(viewer|desk)/((?:{_NAME}/)*{_NAME})")
@@ -188,39 +187,6 @@ async def _refused(_: Request, exc: Exception) -> Response:
         allowed = f"Only {', '.join(answers.METHODS)} are served."
         return answers.sentence(405, allowed, answers.ALLOW)
     return answers.nothing()
-
-
-def open_root(root: str, stopped: threading.Event | None = None) -> Store:
-    """The store that a path or URL names. Raises StoreError where it holds no images/, with the
-    right one where that is to be guessed, and OptionError as open_store does."""
-    store = open_store(root, stop=stopped)
-    if isinstance(store, DirectoryStore):
-        with naming(store.root):
-            _check_folder(store.root)
-    elif not store.names(dzi.IMAGES):
-        found = re.fullmatch(r"(s3://[^/]+(?:/.+)?)/images(?:/[^/]+)?", str(store))
-        if found:
-            raise StoreError(store, f"is within images/; give {found[1]}")
-        if is_archive(str(store)) and not Path(str(store)).exists():
-            raise StoreError(store, "there is no such file; check the path")
-        raise StoreError(store, f"holds no images/; {_WHAT_ROOT_IS}")
-    return store
-
-
-def _check_folder(root: Path) -> None:
-    if (root / "images").is_dir():
-        return
-    if not root.exists():
-        raise StoreError(root, "there is no such folder; check the path")
-    own = root.resolve()
-    if own.name == "DeepZoom.dzi":
-        own = own.parent
-    if (own / "DeepZoom.dzi").exists():
-        right = f"give {own.parent.parent}" if own.parent.name == "images" else _WHAT_ROOT_IS
-        raise StoreError(root, f"is one pyramid; {right}")
-    if own.name == "images" and own.is_dir():
-        raise StoreError(root, f"is the images folder itself; give {own.parent}")
-    raise StoreError(root, f"holds no images folder; {_WHAT_ROOT_IS}")
 
 
 def listener(host: str, port: int) -> socket.socket:

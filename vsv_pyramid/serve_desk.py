@@ -79,7 +79,10 @@ class Entrance:
         except (binascii.Error, UnicodeDecodeError):
             return None
         is_right = hmac.compare_digest(password.encode(), self.password.encode())
-        return (name.strip() or self.who) if kind.lower() == "basic" and is_right else None
+        return name.strip() or None if kind.lower() == "basic" and is_right else None
+
+
+_SENSELESS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class _Wanted(NamedTuple):
@@ -92,7 +95,7 @@ class _Wanted(NamedTuple):
 
     @classmethod
     def of(cls, body: bytes) -> _Wanted:
-        """Raises ValueError, TypeError, KeyError and AttributeError where it is anything else."""
+        """Raises one of _SENSELESS where it is anything else."""
         said = json.loads(body)
         wanted = cls(
             {str(slide["id"]): int(slide["revision"]) for slide in said["slides"]},
@@ -181,7 +184,7 @@ class Site:
                 return _sentence(413, f"A call takes {_MOST_BYTES} bytes at most.")
             try:
                 wanted = _Wanted.of(await request.body())
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except _SENSELESS:
                 return _sentence(400, "The call is not what the desk understands; reload the page.")
             outcomes = await run_in_threadpool(locked, self._desk(request), wanted)
             return _json({"results": [outcome.facts() for outcome in outcomes]})

@@ -17,7 +17,7 @@ from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.jobs import MOST_CHILDREN, Queue
-from vsv_pyramid.private import awaited
+from vsv_pyramid.private import deleted
 from vsv_pyramid.slide.search import is_slide
 from vsv_pyramid.slide.source import digest, is_one_file
 from vsv_pyramid.slide.tiff import base_pixels
@@ -64,7 +64,7 @@ def backlog(slides: str, destination: str) -> Backlog:
     """
     url = aws.parse_url(slides)
     store = open_store(destination)
-    entries = {**awaited(store), **Catalog(store).slides()}
+    entries = {**deleted(store), **Catalog(store).slides()}
     waiting = []
     refused = []
     first: dict[str, aws.S3Url] = {}  # with each id

@@ -35,7 +35,7 @@ from vsv_pyramid.errors import (
     exit_code,
 )
 from vsv_pyramid.notes import Look, Note, Notes
-from vsv_pyramid.private import awaited
+from vsv_pyramid.private import deleted
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
 from vsv_pyramid.slide.tiff import tiff_base
@@ -141,7 +141,7 @@ class Watch:
         """Those that are published, as far as the catalog tells, of all at once; and those that
         were deleted, and whose rescan is to come."""
         try:
-            entries = {**awaited(self._store), **Catalog(self._store, create=False).slides()}
+            entries = {**deleted(self._store), **Catalog(self._store, create=False).slides()}
         except StoreError as exc:
             _log.warning("%s", exc)
             return {}

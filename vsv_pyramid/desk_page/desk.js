@@ -2,7 +2,7 @@
 
 import { Commands } from "../viewer/commands.js";
 import { NotDone, news, privateImageUrl, session, stem } from "./api.js";
-import { askForDeletion } from "./deletion.js";
+import { ask } from "./asking.js";
 import { Editing } from "./editing.js";
 import { Asked, FILTERS, Lists } from "./listing.js";
 import { Notices } from "./notices.js";
@@ -172,9 +172,10 @@ function undo() {
 }
 
 function send() {
-  if (cdr) {
-    reviews.send(selection.targets);
-  } else {
+  const slides = selection.targets;
+  if (cdr && slides.length) {
+    ask(find("#sending"), slides, () => reviews.send(slides));
+  } else if (!cdr) {
     tell(`Nothing can be sent: ${find("#no-cdr").textContent}.`);
   }
 }
@@ -182,7 +183,7 @@ function send() {
 function askAndDelete() {
   const slides = selection.targets;
   if (slides.length) {
-    askForDeletion(find("#deleting"), slides, (source) => reviews.delete(slides, source));
+    ask(find("#deleting"), slides, (source) => reviews.delete(slides, source));
   }
 }
 
@@ -194,9 +195,10 @@ async function review() {
   }
   const at = chosen.includes(rows.current) ? rows.current : chosen[0];
   const from = chosen.length > LONGEST ? chosen.indexOf(at) : 0;
-  const { length } = notices;
   await reviews.idle;
-  if (notices.length === length) {
+  if (notices.length) {
+    notices.focus();
+  } else {
     sessionStorage.setItem("desk", location.hash);
     location.assign(queueUrl(chosen.slice(from, from + LONGEST).map(({ id }) => id), at.id));
   }
@@ -215,8 +217,18 @@ function saveId(input, before) {
   const others = field === "case_id" && selection.has(slide)
     ? selection.targets.filter((each) => each !== slide) : [];
   reviews.setFrom(slide, { [field]: before || null }, changes);
+  warnOfDouble(slide, changes);
   if (reviews.set(others, changes).length) {
     tell(`Case ID of ${names([slide, ...others])}: ${input.value || "none"}`);
+  }
+}
+
+/** Says so where another slide has the same slide ID. */
+function warnOfDouble(slide, { slide_id: slideId }) {
+  const other = slideId && [...reviews.slides.values()].find(
+    (each) => each !== slide && each.review.slide_id === slideId);
+  if (other) {
+    notices.add({ slide, text: `The slide ${other.id} has the slide ID ${slideId}, too.` });
   }
 }
 
@@ -311,6 +323,7 @@ const LISTENERS = [
     }
   }],
   ["#deleting", "close", () => rows.focus()],
+  ["#sending", "close", () => rows.focus()],
 ];
 for (const [selector, name, run] of LISTENERS) {
   find(selector).addEventListener(name, run);
@@ -320,12 +333,15 @@ reviews.addEventListener("notice", ({ detail }) => {
   tell(""); // it may have said the contrary
   notices.add(detail);
 });
-reviews.addEventListener("done", ({ detail: { path, slides } }) =>
-  tell(`${names(slides)}: ${DONE[path]}, which cannot be undone`));
+reviews.addEventListener("done", ({ detail: { path, slides } }) => {
+  tell(`${names(slides)}: ${DONE[path]}, which cannot be undone`);
+  reviews.idle.then(refresh); // what is deleted awaits its rescan
+});
 for (const name of ["focus", "pageshow"]) {
   addEventListener(name, refresh);
 }
-addEventListener("beforeunload", (event) => reviews.waiting && event.preventDefault());
+addEventListener("beforeunload", (event) =>
+  (reviews.waiting || notices.length || editing.input) && event.preventDefault());
 setInterval(refresh, EVERY);
 commands.listen();
 start();

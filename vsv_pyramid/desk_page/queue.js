@@ -33,6 +33,7 @@ const commands = new Commands({
   bad: { key: "b", label: "Bad", run: () => mark("BAD") },
   "slide-id": { key: "i", label: "Slide ID (Enter saves, Esc gives up)", run: () => fields[0].focus() },
   "case-id": { key: "c", label: "Case ID", run: () => fields[1].focus() },
+  note: { key: "e", label: "Note", run: () => note.focus() },
   back: { key: ["PageUp", "k"], label: "Back", run: () => turnTo(page - 1) },
   next: { key: ["PageDown", "j"], label: "Next", run: () => turnTo(page + 1) },
   undo: { key: "u", label: "Undo", run: undo },
@@ -72,6 +73,7 @@ function turnTo(number) {
   if (number < 0 || number > ids.length) {
     return;
   }
+  keepNote();
   page = number;
   told = null;
   pane?.close();
@@ -158,6 +160,15 @@ function saveId(input, before) {
   reviews.setFrom(slide, { [field]: before || null }, { [field]: input.value || null }, taken(slide));
 }
 
+/** Saves the note of a slide that is left without another change. */
+function keepNote() {
+  const slide = current();
+  const text = slide && taken(slide);
+  if (text) {
+    reviews.set([slide], {}, text);
+  }
+}
+
 /** The note for a change to take along. */
 function taken(slide) {
   const text = drafts.get(slide.id)?.trim();
@@ -178,9 +189,11 @@ function undo() {
 
 /** Goes to the table, once all is saved and nothing is left to be looked at here. */
 async function leave() {
-  const { length } = notices;
+  keepNote();
   await reviews.idle;
-  if (notices.length === length) {
+  if (notices.length) {
+    notices.focus();
+  } else {
     location.assign(tableUrl());
   }
 }
@@ -213,7 +226,7 @@ function tell(text) {
 
 function fail(error) {
   const expected = error instanceof NotDone;
-  notices.add({ text: `${expected ? stem(error) : "Something went wrong in this page"}; reload it.` });
+  notices.add({ text: `${expected ? stem(error) : "Something went wrong"}; reload the page.` });
   if (!expected) {
     console.warn(error);
   }
@@ -244,7 +257,7 @@ addEventListener("hashchange", () => {
   }
 });
 addEventListener("beforeunload", (event) =>
-  (reviews.waiting || drafts.size) && event.preventDefault());
+  (reviews.waiting || drafts.size || notices.length || editing.input) && event.preventDefault());
 setInterval(() => current() && look(current()), EVERY);
 commands.listen();
 start();

@@ -48,7 +48,9 @@ export class Reviews extends EventTarget {
     if (others.length) {
       const step = new Map(others.map((slide) =>
         [slide, { before: part(slide, changes), after: changes }]));
-      this._steps.push(step);
+      if (Object.keys(changes).length) {
+        this._steps.push(step);
+      }
       this._ask("set", others, { changes, ...(note && { note }) }, step);
     }
     return others;
@@ -118,13 +120,18 @@ export class Reviews extends EventTarget {
         this._emit("done", { path: job.path, slides: done });
       }
     } catch (error) {
+      const changes = job.body.changes ?? {};
+      const before = new Map(slides.map((slide) => [slide, part({ review: slide.saved }, changes)]));
       for (const slide of slides) {
         settle(slide, [job]);
       }
       const expected = error instanceof NotDone;
       const why = expected ? stem(error) : "Something went wrong in this page";
+      const mine = wish(changes);
       this._emit("notice", {
-        text: `${why}; ${LOST[job.path](slides)}`, path: "again", again: () => this._repeat(slides, [job]),
+        text: `${why}; ${LOST[job.path](slides)}${mine && ` (Not set: ${mine}.)`}`,
+        path: "again",
+        again: error.cause !== 400 && (() => this._tryAgain(slides, job, before)),
       });
       if (!expected) {
         console.warn(error);
@@ -162,6 +169,16 @@ export class Reviews extends EventTarget {
     slide.pending = slide.pending.filter((other) => other !== job);
     show(slide);
     return true;
+  }
+
+  /** Does it again, but asks about what was changed since. */
+  _tryAgain(slides, job, before) {
+    if (job.path === "set") {
+      slides.forEach((slide) =>
+        this.setFrom(slide, before.get(slide), job.body.changes, job.body.note));
+    } else {
+      this._repeat(slides, [job]);
+    }
   }
 
   /** Asks whether to set what somebody else has changed since, unless it is so already. */

@@ -1,0 +1,47 @@
+"""The place that holds images/, found, or told where it is likely to be."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+from vsv_pyramid import dzi
+from vsv_pyramid.errors import StoreError
+from vsv_pyramid.store import Store, is_archive, open_store
+from vsv_pyramid.store.directory import DirectoryStore, naming
+
+_WHAT_IT_IS = "give the folder, bucket or archive that holds images/ID"
+
+
+def open_root(root: str, stopped: threading.Event | None = None) -> Store:
+    """The store that a path or URL names. Raises StoreError where it holds no images/, with the
+    right one where that is to be guessed, and OptionError as open_store does."""
+    store = open_store(root, stop=stopped)
+    if isinstance(store, DirectoryStore):
+        with naming(store.root):
+            _check_folder(store.root)
+    elif not store.names(dzi.IMAGES):
+        found = re.fullmatch(r"(s3://[^/]+(?:/.+)?)/images(?:/[^/]+)?", str(store))
+        if found:
+            raise StoreError(store, f"is within images/; give {found[1]}")
+        if is_archive(str(store)) and not Path(str(store)).exists():
+            raise StoreError(store, "there is no such file; check the path")
+        raise StoreError(store, f"holds no images/; {_WHAT_IT_IS}")
+    return store
+
+
+def _check_folder(root: Path) -> None:
+    if (root / "images").is_dir():
+        return
+    if not root.exists():
+        raise StoreError(root, "there is no such folder; check the path")
+    own = root.resolve()
+    if own.name == "DeepZoom.dzi":
+        own = own.parent
+    if (own / "DeepZoom.dzi").exists():
+        right = f"give {own.parent.parent}" if own.parent.name == "images" else _WHAT_IT_IS
+        raise StoreError(root, f"is one pyramid; {right}")
+    if own.name == "images" and own.is_dir():
+        raise StoreError(root, f"is the images folder itself; give {own.parent}")
+    raise StoreError(root, f"holds no images folder; {_WHAT_IT_IS}")

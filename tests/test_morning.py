@@ -224,7 +224,7 @@ def test_with_the_mouse(chromium: Browser, lab: Lab) -> None:
         button(page, "Delete for rescan").click()
         dialog = page.get_by_role("dialog")
         expect(dialog.get_by_role("listitem")).to_have_text(
-            [f"{slide_id}, slide ID {right_id(slide_id)}" for slide_id in BAD]
+            [f"{slide_id}, slide ID {right_id(slide_id)}, BAD" for slide_id in BAD]
         )
         dialog.get_by_label("also the scanned file").check()
         dialog.get_by_role("button", name="Delete").click()
@@ -273,11 +273,15 @@ def test_with_the_mouse(chromium: Browser, lab: Lab) -> None:
         unreliable(lab.repository)
         page.get_by_label("Select all shown").check()
         button(page, "Send").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("listitem")).to_have_count(30)
+        dialog.get_by_role("button", name="Send").click()
         expect(page.locator("#notices li")).to_have_count(2)
         saved(page)
         expect(counted(page, "sent")).to_have_text("28")
         button(page, "Dismiss all").click()
         button(page, "Send").click()
+        page.get_by_role("dialog").get_by_role("button", name="Send").click()
         expect(counted(page, "sent")).to_have_text("30")
         saved(page)
     check(lab)
@@ -327,8 +331,6 @@ def test_with_the_keyboard_only(chromium: Browser, lab: Lab) -> None:
             press("Enter")
             expect(rows(page)).to_have_count(0)
         saved(page)
-        expect(counted(page, "awaiting")).to_have_text("0")  # until the list is had anew
-        refresh(page)
         expect(counted(page, "awaiting")).to_have_text("2")
         for slide_id in BAD:
             lab.scan(slide_id, width=1700)
@@ -378,6 +380,8 @@ def test_with_the_keyboard_only(chromium: Browser, lab: Lab) -> None:
         unreliable(lab.repository)
         press("a")
         press("s")
+        expect(page.get_by_role("dialog").get_by_role("button", name="Send")).to_be_focused()
+        press("Enter")
         expect(page.locator("#notices li")).to_have_count(2)
         saved(page)
         for _ in range(2):
@@ -385,6 +389,7 @@ def test_with_the_keyboard_only(chromium: Browser, lab: Lab) -> None:
             press("Enter")
         expect(page.locator("#notices li")).to_have_count(0)
         press("s")
+        press("Enter")
         expect(counted(page, "sent")).to_have_text("30")
         saved(page)
     check(lab)
@@ -464,10 +469,63 @@ def test_a_server_that_is_away(chromium: Browser, few: Lab) -> None:
         page.route("**/desk/api/set", lambda route: route.abort())
         page.keyboard.press("g")
         expect(page.locator("#notices li")).to_contain_text(
-            f"The desk’s server does not answer; the change of {IDS[0]} was not saved."
+            f"The desk’s server does not answer; the change of {IDS[0]} was not saved. "
+            "(Not set: status GOOD.)"
         )
         expect(status(page, IDS[0])).to_have_text("NEW")
+        # Who tries again is asked where somebody else was at it in the meantime.
+        Desk(open_store(few.target), "ben").set({IDS[0]: None}, {"status": "BAD"})
+        refresh(page)
+        expect(status(page, IDS[0])).to_have_text("BAD")
+        page.unroute("**/desk/api/set")
+        button(page, "Try again").click()
+        expect(page.locator("#notices li")).to_contain_text("It was changed meanwhile: status BAD.")
+        button(page, "Leave it").click()
+        expect(status(page, IDS[0])).to_have_text("BAD")
         seen.problems.clear()
+    assert few.reviews()[IDS[0]]["status"] == "BAD"
+
+
+def test_a_note_is_kept_without_another_change(chromium: Browser, few: Lab) -> None:
+    with window(chromium, f"{few.url}/desk/queue.html?id={','.join(IDS[:3])}") as seen:
+        page = seen.page
+        expect(page.locator("#pictures img").first).to_be_visible()
+        page.keyboard.press("e")
+        page.keyboard.insert_text("a fold")
+        page.keyboard.press("Enter")
+        button(page, "Next").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(IDS[1])
+        button(page, "Back").click()
+        expect(page.locator("#history q")).to_have_text("a fold")
+    assert Desk(open_store(few.target), "x").document(IDS[0]).history[-1].note == "a fold"
+
+
+def test_what_was_not_saved_is_not_left_behind(chromium: Browser, few: Lab) -> None:
+    with window(chromium, f"{few.url}/desk/queue.html?id={','.join(IDS[:3])}") as seen:
+        page = seen.page
+        expect(page.locator("#pictures img").first).to_be_visible()
+        page.route("**/desk/api/set", lambda route: route.abort())
+        page.keyboard.press("g")
+        expect(page.locator("#notices li")).to_contain_text("was not saved")
+        page.keyboard.press("Escape")
+        expect(button(page, "Try again")).to_be_focused()
+        page.unroute("**/desk/api/set")
+        page.keyboard.press("Enter")
+        expect(page.locator("#notices li")).to_have_count(0)
+        button(page, "Table").click()
+        expect(status(page, IDS[0])).to_have_text("GOOD")
+        seen.problems.clear()
+
+
+def test_a_slide_id_that_another_slide_has_is_told(chromium: Browser, few: Lab) -> None:
+    with window(chromium, f"{few.url}/desk/") as seen:
+        page = seen.page
+        page.get_by_label(f"Slide ID of {IDS[1]}").fill(right_id(IDS[0]))
+        page.keyboard.press("Enter")
+        expect(page.locator("#notices li")).to_have_text(
+            f"{IDS[1]}: The slide {IDS[0]} has the slide ID {right_id(IDS[0])}, too.Dismiss"
+        )
+        saved(page)
 
 
 def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:

@@ -14,7 +14,7 @@ export function showFacts(element, { slide }) {
   const { facts, mpp, power, width, height } = slide;
   const { pyramid = {}, review = {} } = facts;
   const rows = [
-    ["Status", review.status],
+    ["Status", review.status !== "NEW" && review.status],
     ["Slide ID", review.slide_id],
     ["Case ID", review.case_id],
     ["Size", `${count(width)} × ${count(height)} px`],

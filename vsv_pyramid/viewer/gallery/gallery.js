@@ -18,6 +18,7 @@ const ORDERS = {
 
 const selected = new Set();
 let slides = [];
+let reviewed = false; // or NEW would say nothing
 
 const cards = new Window(find("#grid"), find("#cards"), card);
 
@@ -36,7 +37,8 @@ async function start() {
     slide.words = [slide.id, slide_id, case_id, slide.scanner, slide.vendor, slide.scanned]
       .filter(Boolean).join(" ").toLowerCase();
   }
-  status.closest("label").hidden = !slides.some((slide) => slide.review);
+  reviewed = slides.some(({ review }) => review && (review.slide_id || review.status !== "NEW"));
+  status.closest("label").hidden = !reviewed;
   const powers = [...new Set(slides.map((slide) => slide.objective_power).filter(Boolean))];
   for (const power of powers.sort((one, other) => one - other)) {
     objective.add(new Option(`${power}x`, power));
@@ -81,7 +83,7 @@ function card(slide) {
       slide.objective_power && scaleText(1, slide.objective_power),
       slide.scanned?.slice(0, 10),
     ].filter(Boolean).join(", "),
-    ...(slide.review
+    ...(reviewed && slide.review
       ? [[slide.review.status, slide.review.slide_id].filter(Boolean).join(", ")] : []),
   ];
   link.append(image, made("strong", { textContent: slide.id, title: slide.id }),

@@ -600,7 +600,7 @@ class TestSend:
 
 
 def test_slides_that_were_published_before_have_no_document(
-    published: Summary, store: Store, anna: Desk
+    slide: Path, published: Summary, target: str, store: Store, anna: Desk
 ) -> None:
     """As an older version of this program left them."""
     store.delete(dzi.private_json_key("170782"))
@@ -614,6 +614,9 @@ def test_slides_that_were_published_before_have_no_document(
     assert "its scanned file is not known" in str(error(anna.delete({"170782": 0}, source=True)))
     anna.set({"170782": 0}, {"status": "GOOD"})
     assert anna.slides()[0]["review"]["status"] == "GOOD"
+    convert(slide, target, ConvertOptions(workers=1, overwrite=True))
+    assert anna.slides()[0]["review"]["status"] == "GOOD"
+    assert anna.document("170782").source["location"] == str(slide)
 
 
 def test_a_store_without_a_catalog_gets_none(published: Summary, store: Store, anna: Desk) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, desk, dzi, record, scans
+from vsv_pyramid import catalog, dzi, private, record, scans
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -202,7 +202,7 @@ def _enter(store: Store, summary: Summary, document: dict[str, Any] | None = Non
         return
     try:
         if document is None:
-            desk.publish(store, [summary.id], create=True)
+            private.publish(store, [summary.id], create=True)
         elif not catalog.Catalog(store).has(catalog.entry(document)):
             catalog.Catalog(store).update([summary.id])
     except StoreError as exc:

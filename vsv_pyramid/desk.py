@@ -6,7 +6,6 @@ and in the catalog, each made what the document says, whoever else is at it.
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import re
 from collections import defaultdict
@@ -24,11 +23,9 @@ from vsv_pyramid.errors import (
     ReviewError,
     SlideAccessError,
     SlideError,
-    StoreBusy,
     StoreError,
     VsvPyramidError,
 )
-from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Changes, Document
 from vsv_pyramid.slide import Source, find_source
 from vsv_pyramid.slide.source import is_of
@@ -243,42 +240,11 @@ class Desk:
         with ThreadPoolExecutor(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
         try:
-            publish(self._store, [outcome.id for outcome in outcomes if outcome.document])
+            private.publish(self._store, [outcome.id for outcome in outcomes if outcome.document])
         except StoreError as exc:
             what = f"what was changed is saved, but not published; do it once more ({exc})"
             raise type(exc)(self._store, what) from exc
         return outcomes
-
-
-def publish(store: Store, ids: Iterable[str], *, create: bool = False) -> None:
-    """Makes the reviews in the slides' slide.json, and their entries in the catalog, what their
-    private documents say; `create` makes a catalog where there is none. Raises StoreError."""
-    ids = list(ids)
-    with ThreadPoolExecutor(min(_THREADS, store.parallel_puts) or 1) as pool:
-        list(pool.map(lambda slide_id: _publish_review(store, slide_id), ids))
-    Catalog(store, create=create).update(ids)
-
-
-def _publish_review(store: Store, slide_id: str) -> None:
-    folder = dzi.folder(slide_id)
-    key = dzi.slide_json_key(folder)
-    while True:
-        found = store.tagged(key)
-        present = private.document(store, slide_id)
-        if found is None or not present.history:
-            return
-        try:
-            facts = record.parse(found.data)
-        except DescriptorError:
-            return  # the catalog leaves it out
-        if facts.get("review") == present.review():
-            return
-        try:
-            # On disk, a folder is replaced as a whole, which an object's tag does not tell.
-            with contextlib.nullcontext() if store.remote else store.exclusive(folder):
-                store.put_if(key, to_json({**facts, "review": present.review()}), found.tag)
-        except StoreBusy:
-            return  # whoever is at it publishes the review afterwards, too
 
 
 def found(

@@ -1,24 +1,30 @@
 """What is known of slides and nobody serves: their private documents, and a list of the deleted.
 
 All of it lies in .private/, beside images/, and is changed on condition that nobody else has since
-it was read.
+it was read. What may be known of it is published in slide.json and in the catalog, each made what
+the private document says, whoever else is at it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from vsv_pyramid import dzi, review
-from vsv_pyramid.errors import StoreError, StoreUnavailable
+from vsv_pyramid import dzi, record, review
+from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError, StoreUnavailable
+from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Document
 from vsv_pyramid.store import Store
 
 _GIVE_UP_SECONDS = 30.0
 _LONGEST_PAUSE = 0.2
+_THREADS = 16
 
 Deleted = dict[str, dict[str, Any]]
 
@@ -68,6 +74,37 @@ def change_deleted(store: Store, change: Callable[[Deleted], Deleted]) -> None:
         return (json.dumps(content, indent=2) + "\n").encode()
 
     _edit(store, dzi.DELETED, edit)
+
+
+def publish(store: Store, ids: Iterable[str], *, create: bool = False) -> None:
+    """Makes the reviews in the slides' slide.json, and their entries in the catalog, what their
+    private documents say; `create` makes a catalog where there is none. Raises StoreError."""
+    ids = list(ids)
+    with ThreadPoolExecutor(min(_THREADS, store.parallel_puts) or 1) as pool:
+        list(pool.map(lambda slide_id: _publish_review(store, slide_id), ids))
+    Catalog(store, create=create).update(ids)
+
+
+def _publish_review(store: Store, slide_id: str) -> None:
+    folder = dzi.folder(slide_id)
+    key = dzi.slide_json_key(folder)
+    while True:
+        found = store.tagged(key)
+        present = document(store, slide_id)
+        if found is None or not present.history:
+            return
+        try:
+            facts = record.parse(found.data)
+        except DescriptorError:
+            return  # the catalog leaves it out
+        if facts.get("review") == present.review():
+            return
+        try:
+            # On disk, a folder is replaced as a whole, which an object's tag does not tell.
+            with contextlib.nullcontext() if store.remote else store.exclusive(folder):
+                store.put_if(key, to_json({**facts, "review": present.review()}), found.tag)
+        except StoreBusy:
+            return  # whoever is at it publishes the review afterwards, too
 
 
 def _parsed(store: Store, slide_id: str, data: bytes | None) -> Document:

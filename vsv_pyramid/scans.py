@@ -53,10 +53,10 @@ def converted(
 
     def change(present: Document) -> Document:
         made = dataclasses.replace(present, **known)
-        if present.history and is_of(present.source, source) and not present.is_deleted:
+        is_rescan = bool(present.source) and not is_of(present.source, source)
+        if present.history and not is_rescan and not present.is_deleted:
             return made
         read = {} if present.value("slide_id") else {"slide_id": barcode.slide_id}
-        is_rescan = present.history and not is_of(present.source, source)
         action, facts = (
             ("rescanned", {"replaced": dict(present.source)}) if is_rescan else ("converted", {})
         )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zxingcpp
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests import cdr_stub
@@ -52,9 +52,10 @@ def right_id(slide_id: str) -> str:
 
 def label(text: str, barcode: str) -> Image.Image:
     picture = Image.new("RGB", (420, 380), "white")
-    draw = ImageDraw.Draw(picture)
-    draw.text((24, 20), text, fill=0, font=ImageFont.load_default(size=44))
-    draw.text((24, 80), "HE  Institute of Pathology", fill=0, font=ImageFont.load_default(size=24))
+    for at, times, line in ((20, 4, text), (80, 2, "HE  Institute of Pathology")):
+        printed = Image.new("RGB", (200, 12), "white")  # Pillow may be without scalable fonts
+        ImageDraw.Draw(printed).text((0, 0), line, fill=0)
+        picture.paste(ImageOps.scale(printed, times), (24, at))
     code = zxingcpp.create_barcode(barcode, zxingcpp.BarcodeFormat.DataMatrix)
     picture.paste(Image.fromarray(np.array(code.to_image(scale=8))), (90, 130))
     return picture

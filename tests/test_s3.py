@@ -41,6 +41,7 @@ OPTIONS = ConvertOptions(tile_size=240, workers=2)
 DESCRIPTOR = "images/small/DeepZoom.dzi"
 SLIDE_JSON = "images/small/slide.json"
 INDEX = "images/index.json"
+PRIVATE_JSON = ".private/images/small/slide.private.json"
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def on_disk(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     convert(small_slide, str(root), OPTIONS)
     return {
         path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
-        for path in root.rglob("*")
+        for path in root.glob("images/**/*")
         if path.is_file() and path.name not in ("slide.json", "index.json")
     }
 
@@ -79,7 +80,7 @@ class TestConvert:
         assert summary.status == "converted"
         assert summary.target == f"{place}/{DESCRIPTOR}"
         assert published(place) == on_disk
-        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX}
+        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX, PRIVATE_JSON}
         local = convert(small_slide, str(tmp_path), OPTIONS)
         document = json.loads(place.get(SLIDE_JSON)["Body"].read())
         on_file = json.loads(Path(local.target).with_name("slide.json").read_text())
@@ -94,7 +95,9 @@ class TestConvert:
         json_type = "application/json"
         changing = {DESCRIPTOR: "application/xml", SLIDE_JSON: json_type, INDEX: json_type}
         for key, headers in seen.items():
-            if key in changing:
+            if key == PRIVATE_JSON:
+                assert headers == (json_type, "no-store")
+            elif key in changing:
                 assert headers == (changing[key], "no-cache")
             else:
                 assert headers == ("image/jpeg", "public, max-age=31536000, immutable")
@@ -135,6 +138,7 @@ class TestConvert:
     ) -> None:
         seen: list[tuple[str | None, ...]] = []
         leases: list[tuple[str | None, ...]] = []
+        replaced: list[tuple[str | None, ...]] = []
         names = ("storage-class", "server-side-encryption", "server-side-encryption-aws-kms-key-id")
 
         def record(handler: Handler, request: Request) -> bool:
@@ -144,6 +148,9 @@ class TestConvert:
             if ".leases" in request.path:
                 leases.append(wanted)
                 handler.refuse(501, "NotImplemented")
+            elif PRIVATE_JSON in request.path:
+                replaced.append(wanted)
+                handler.accept(request)
             else:
                 seen.append(wanted)
                 handler.accept(request)
@@ -156,6 +163,7 @@ class TestConvert:
         assert len(seen) > 40
         assert set(seen) == {("STANDARD_IA", "aws:kms", "a-key")}
         assert leases == [(None, "aws:kms", "a-key")]
+        assert replaced == [(None, "aws:kms", "a-key")]  # what changes is in the bucket's own class
 
     def test_an_archive(self, run: Run, small_slide: Path, on_disk: dict[str, str]) -> None:
         words = ("convert", small_slide, "--tile-size", 240, "--to", "small.szi")
@@ -220,7 +228,7 @@ class TestResume:
         self, small_slide: Path, place: Place, on_disk: dict[str, str]
     ) -> None:
         killed_at_random_moments(small_slide, str(place), lambda: published(place), on_disk)
-        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX}
+        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX, PRIVATE_JSON}
 
     def test_a_killed_conversion_into_a_folder(
         self, small_slide: Path, tmp_path: Path, on_disk: dict[str, str]

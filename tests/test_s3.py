@@ -209,7 +209,8 @@ class TestResume:
         summary = convert(small_slide, str(place), OPTIONS)
         assert published(place) == on_disk
         assert summary.kept == len(left)
-        assert proxy.count("PUT", "/images/small/") == len(on_disk) + 1 - len(left)
+        puts = proxy.count("PUT", f"{place.prefix}/images/small/")
+        assert puts == len(on_disk) + 1 - len(left)
 
     def test_what_differs_is_put(
         self, small_slide: Path, place: Place, on_disk: dict[str, str]

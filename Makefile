@@ -79,7 +79,7 @@ image: $(VENV)/.dev
 
 # Python's own allocator would hide what goes past a small object, and pytest the reports: they go to
 # files. No test expects an abort. libstdc++ is there from the start because ASan looks for __cxa_throw.
-# What the page does in a browser is not the kernel's, nor are the templates.
+# What the page does in a browser is not the kernel's, nor are the templates and the desk.
 sanitize: $(VENV)/.dev
 	@$(BIN)/python tests/real_slide.py $(SLIDE)
 	$(call copy-sources,$(SANITIZE))
@@ -92,6 +92,8 @@ sanitize: $(VENV)/.dev
 	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.sanitized \
 	    --ignore tests/test_viewer.py --ignore tests/test_gallery.py \
 	    --ignore tests/test_morning.py --ignore tests/test_desk_benchmark.py \
+	    --ignore tests/test_desk.py --ignore tests/test_cli_desk.py --ignore tests/test_serve_desk.py \
+	    --ignore tests/test_review.py --ignore tests/test_cdr.py \
 	    --ignore tests/test_templates.py --ignore tests/test_stacks.py --ignore tests/test_jobs.py \
 	    --ignore tests/test_chain.py --ignore tests/test_deployment.py \
 	    --ignore tests/test_cloudfront_function.py || code=$$?; \

@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -133,8 +134,8 @@ CHAD = {b"chad": sf32(1.05, 0.02, -0.05, 0.03, 0.99, -0.02, -0.01, 0.02, 0.75)}
 LUT = {**WHITE, b"A2B0": mft2()}
 
 
-def built_in(name: str) -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()  # type: ignore[arg-type]
+def built_in(name: Literal["sRGB", "LAB"]) -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
 
 
 PROFILES = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ from vsv_pyramid.cli_options import (
     convert_options,
     log_format,
     plan_options,
+    print_json,
     slide_id,
     store_options,
     workers,
@@ -245,7 +245,7 @@ def convert_command(
         for status in [*wanted, "failed"]
     }
     if as_json:
-        _print_json({"slides": results, **counts})
+        print_json({"slides": results, **counts})
     elif not quiet and log_format == "text":
         shown = {status: count for status, count in counts.items() if count or status != "busy"}
         click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
@@ -311,7 +311,7 @@ def info_command(place: str, as_json: bool, **values: Any) -> None:
     else:
         facts, lines = info(place, ConvertOptions(**values)), display.info_lines
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         for line in lines(facts):
             click.echo(line)
@@ -369,7 +369,7 @@ def verify_command(
             target, deep=deep, sample=sample, against=against, workers=threads, progress=show
         )
     if as_json:
-        _print_json(dataclasses.asdict(report))
+        print_json(dataclasses.asdict(report))
     else:
         for line in display.report_lines(report):
             click.echo(line)
@@ -422,7 +422,7 @@ def index_command(target: str, as_json: bool) -> None:
     """
     rebuilt = catalog.rebuild(target)
     if as_json:
-        _print_json(dataclasses.asdict(rebuilt))
+        print_json(dataclasses.asdict(rebuilt))
     else:
         for line in display.rebuilt_lines(rebuilt):
             click.echo(line)
@@ -433,7 +433,3 @@ for command in (
     watch_command,
 ):
     commands.add_command(command)
-
-
-def _print_json(document: object) -> None:
-    click.echo(json.dumps(document, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from vsv_pyramid import display
-from vsv_pyramid.cli_options import PlaceType, as_json
+from vsv_pyramid.cli_options import PlaceType, as_json, print_json
 from vsv_pyramid.desk import Desk, Outcome, account, found
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
 from vsv_pyramid.reports import report
@@ -104,7 +103,7 @@ def list_command(
     date = since.date().isoformat() if since else ""
     slides = found(listed, status=wanted, search=search, since=date)
     if as_json:
-        _print_json({"slides": slides})
+        print_json({"slides": slides})
     else:
         lines = display.awaited_lines if status == AWAITING else display.slide_lines
         for line in lines(slides):
@@ -121,7 +120,7 @@ def show_command(slide_id: str, target: str, as_json: bool) -> None:
     """
     document = Desk(open_root(target), account()).document(slide_id)
     if as_json:
-        _print_json(display.document_facts(document))
+        print_json(display.document_facts(document))
     else:
         for line in display.document_lines(document):
             click.echo(line)
@@ -246,10 +245,6 @@ def _tell(
         elif not as_json:
             click.echo(line(outcome.document))
     if as_json:
-        _print_json({"slides": [outcome.facts() for outcome in outcomes]})
+        print_json({"slides": [outcome.facts() for outcome in outcomes]})
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
-
-
-def _print_json(document: object) -> None:
-    click.echo(json.dumps(document, indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,7 @@ def store_options(command: Command) -> Command:
 
 slide_id = click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def print_json(document: object) -> None:
+    click.echo(json.dumps(document, indent=2))

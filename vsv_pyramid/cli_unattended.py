@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from pathlib import Path
@@ -18,6 +17,7 @@ from vsv_pyramid.cli_options import (
     convert_options,
     log_format,
     plan_options,
+    print_json,
     store_options,
 )
 from vsv_pyramid.convert import Progress, convert
@@ -247,7 +247,7 @@ def submit_command(
             "estimate": {**cost._asdict(), "dollars": cost.dollars},
             "jobs": jobs,
         }
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
         return
     click.echo(
         f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "

@@ -70,8 +70,7 @@ def change_deleted(store: Store, change: Callable[[Deleted], Deleted]) -> None:
         slides = change(_deleted(store, data))
         if data is None and not slides:
             return None
-        content = {"version": review.VERSION, "slides": list(slides.values())}
-        return (json.dumps(content, indent=2) + "\n").encode()
+        return to_json({"version": review.VERSION, "slides": list(slides.values())})
 
     _edit(store, dzi.DELETED, edit)
 

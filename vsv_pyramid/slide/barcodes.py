@@ -42,7 +42,7 @@ def read_barcode(label: Image.Image | None) -> Barcode:
         return next(_found(label), Barcode("unreadable"))
     except ImportError:
         return Barcode("no reader")
-    except Exception:  # whatever a picture makes the reader raise, no slide fails by its label
+    except (ValueError, RuntimeError, OSError):  # of a picture that Pillow or the reader refuses
         return Barcode("unreadable")
 
 

@@ -194,7 +194,7 @@ def delete_command(
             click.echo(
                 f"{slide_id}, scanned as {file}{', which is deleted, too' * source}", err=True
             )
-        click.confirm(f"Delete {len(ids)} of the slides?", abort=True, err=True)
+        click.confirm(f"Delete what is published of {', '.join(ids)}?", abort=True, err=True)
     outcomes = desk.delete(dict.fromkeys(ids, revision), source=source)
     _tell(context, outcomes, as_json, lambda document: f"{document.id}: deleted, awaits its rescan")
 

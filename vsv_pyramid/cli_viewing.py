@@ -133,7 +133,8 @@ def _entrance(cdr: str | None, by: str | None, token_file: Path | None) -> Entra
     try:
         password = token_file.read_text().strip() if token_file else None
     except (OSError, UnicodeDecodeError) as exc:
-        raise OptionError(f"{token_file} cannot be read ({exc}); check the path") from exc
+        what = getattr(exc, "strerror", "no text")
+        raise OptionError(f"{token_file} cannot be read ({what}); check the path") from exc
     return Entrance(by or account(), password, cdr)
 
 

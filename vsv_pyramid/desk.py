@@ -19,6 +19,7 @@ from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.errors import (
     DescriptorError,
     NoSuchObject,
+    OptionError,
     ReviewConflict,
     ReviewError,
     SlideAccessError,
@@ -84,7 +85,7 @@ class Desk:
 
     def document(self, slide_id: str) -> Document:
         """Raises ReviewError where there is no such slide, OptionError where there can be none."""
-        found = private.document(self._store, dzi.check_id(slide_id))
+        found = private.document(self._store, _checked(slide_id))
         self._check_exists(found)
         return found
 
@@ -231,7 +232,7 @@ class Desk:
 
         def outcome(slide_id: str, revision: int | None) -> Outcome:
             try:
-                return Outcome(slide_id, action(dzi.check_id(slide_id), revision))
+                return Outcome(slide_id, action(_checked(slide_id), revision))
             except ReviewConflict as exc:
                 return Outcome(slide_id, private.document(self._store, slide_id), exc)
             except VsvPyramidError as exc:
@@ -287,6 +288,13 @@ def account() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # an account without a name, as in containers
         return "unknown"
+
+
+def _checked(slide_id: str) -> str:
+    """The id itself where there can be such a slide. Raises OptionError."""
+    if not dzi.is_id(slide_id):
+        raise OptionError(f"{slide_id!r} cannot be an id; vsv-pyramid slides lists those there are")
+    return slide_id
 
 
 def _scanned(document: Document) -> Source:

@@ -11,7 +11,7 @@ PILLOW_SIMD := pillow-simd==12.1.1.post0
 SANITIZE := .cache/sanitize
 FUZZ := .cache/fuzz
 # In venvs of their own: ministack wants one boto3, checkov another, and the project the newest. The
-# list of what linters may say (tests/test_templates.py) is for these versions.
+# list of what linters may say (tests/system/test_templates.py) is for these versions.
 AWS := .cache/aws
 AWS_STAND_INS := 'moto[apigateway,batch]==5.2.5' flask flask-cors ministack==1.5.33 awscli==1.46.3
 AWS_LINT := .cache/aws-lint
@@ -23,7 +23,7 @@ PACKAGE ?= dist/aws
 .PHONY: demo test lint bench wheel package image sanitize fuzz clean
 
 demo: $(VENV)/.installed
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	@$(BIN)/vsv-pyramid --version
 	@$(BIN)/vsv-pyramid convert $(SLIDE)
 	@$(BIN)/vsv-pyramid verify images/CMU-1-Small-Region --deep --against $(SLIDE)
@@ -33,7 +33,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.dev $(AWS)/.installed $(AWS_LINT)/.installed
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=json:.cache/coverage.json
-	$(BIN)/python tests/coverage_floor.py .cache/coverage.json 90
+	$(BIN)/python tests/support/coverage_floor.py .cache/coverage.json 90
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -51,11 +51,11 @@ bench: $(VENV)/.bench
 # A wheel for every Linux whose glibc is as new as the wheel's tag says.
 wheel: $(VENV)/.dev
 ifeq ($(shell uname -s),Linux)
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	rm -rf .cache/wheel
 	$(BIN)/python -m build --outdir .cache/wheel
 	PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --wheel-dir .cache/wheel/repaired .cache/wheel/*.whl
-	$(BIN)/python tests/try_wheel.py .cache/wheel/repaired/*.whl $(SLIDE)
+	$(BIN)/python tests/support/try_wheel.py .cache/wheel/repaired/*.whl $(SLIDE)
 	mkdir -p dist
 	cp .cache/wheel/repaired/*.whl dist
 else
@@ -73,15 +73,15 @@ package:
 # The image itself takes Docker; its steps take root, and Debian.
 image: $(VENV)/.dev
 	@command -v debootstrap >/dev/null || { $(call apt-install,debootstrap); }
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; $$as_root rm -rf .cache/image && \
-	  $$as_root $(BIN)/python -m tests.try_image .cache/image $(SLIDE)
+	  $$as_root $(BIN)/python -m tests.support.try_image .cache/image $(SLIDE)
 
 # Python's own allocator would hide what goes past a small object, and pytest the reports: they go to
 # files. No test expects an abort. libstdc++ is there from the start because ASan looks for __cxa_throw.
 # What the page does in a browser is not the kernel's, nor are the templates and the desk.
 sanitize: $(VENV)/.dev
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	$(call copy-sources,$(SANITIZE))
 	mkdir $(SANITIZE)/.cache
 	cp $(SLIDE) $(SANITIZE)/.cache
@@ -89,14 +89,14 @@ sanitize: $(VENV)/.dev
 	cd $(SANITIZE) && options="abort_on_error=1:detect_leaks=0:log_path=$$PWD/report" && code=0 && \
 	  LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so.6)" \
 	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
-	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.sanitized \
-	    --ignore tests/test_viewer.py --ignore tests/test_gallery.py \
-	    --ignore tests/test_morning.py --ignore tests/test_desk_benchmark.py \
+	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.support.sanitized \
+	    --ignore tests/system/test_viewer.py --ignore tests/system/test_gallery.py \
+	    --ignore tests/system/test_morning.py --ignore tests/system/test_desk_benchmark.py \
 	    --ignore tests/test_desk.py --ignore tests/test_cli_desk.py --ignore tests/test_serve_desk.py \
 	    --ignore tests/test_review.py --ignore tests/test_cdr.py \
-	    --ignore tests/test_templates.py --ignore tests/test_stacks.py --ignore tests/test_jobs.py \
-	    --ignore tests/test_chain.py --ignore tests/test_deployment.py \
-	    --ignore tests/test_cloudfront_function.py || code=$$?; \
+	    --ignore tests/system/test_templates.py --ignore tests/system/test_stacks.py --ignore tests/system/test_jobs.py \
+	    --ignore tests/system/test_chain.py --ignore tests/system/test_deployment.py \
+	    --ignore tests/system/test_cloudfront_function.py || code=$$?; \
 	  ! cat report.* 2>/dev/null && exit $$code
 
 # What was found is tried first the next time, and so is found until it is mended.
@@ -109,7 +109,7 @@ fuzz: $(VENV)/.fuzz
 	cd $(FUZZ)/source && export PYTHONPATH="$$PWD" PYTHONMALLOC=malloc \
 	  LD_PRELOAD="$$(echo "$(CURDIR)/$(VENV)"/lib/python3*/site-packages/asan_with_fuzzer.so)" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:allow_addr2line=1 && \
-	  "$(CURDIR)/$(BIN)/python" -m tests.sanitized && \
+	  "$(CURDIR)/$(BIN)/python" -m tests.support.sanitized && \
 	  "$(CURDIR)/$(BIN)/python" -m tests.fuzz.fuzz_splice -max_total_time=$(SECONDS) \
 	    -max_len=70000 -timeout=20 -rss_limit_mb=4096 -artifact_prefix="$(CURDIR)/$(FUZZ)/findings/" \
 	    ../corpus ../findings tests/fuzz/corpus

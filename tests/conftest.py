@@ -13,9 +13,9 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserType
 
-from tests import browser, s3_proxy, s3_server
-from tests.forge import forge_svs
-from tests.real_slide import fetch
+from tests.support import browser, s3_proxy, s3_server
+from tests.support.forge import forge_svs
+from tests.support.real_slide import fetch
 from vsv_pyramid.cli import main
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions

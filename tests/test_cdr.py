@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 import urllib3
 
-from tests import cdr_stub
-from tests.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
-from tests.s3_server import Place
+from tests.support import cdr_stub
+from tests.support.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
+from tests.support.s3_server import Place
 from tests.test_catalog import slide_json
 from vsv_pyramid import cdr
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError

@@ -19,7 +19,7 @@ from PIL import Image, features
 from tifffile import TiffWriter
 
 from tests.conftest import Run
-from tests.forge import damage_tile, forge_svs
+from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid import cli, display, reports
 from vsv_pyramid.convert import Progress
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import cdr_stub
-from tests.cdr_stub import Cdr
 from tests.conftest import Run
-from tests.s3_server import Place
+from tests.support import cdr_stub
+from tests.support.cdr_stub import Cdr
+from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
 from vsv_pyramid import cdr

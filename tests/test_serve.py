@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Run
-from tests.s3_server import Place, Server
-from tests.site import HOST, Answer, Site, serving
+from tests.support.s3_server import Place, Server
+from tests.support.site import HOST, Answer, Site, serving
+from tests.system.test_packaging import README
 from tests.test_cli import assert_one_sentence
-from tests.test_packaging import README
 from vsv_pyramid import catalog, serve
 from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import ListenError, StoreError

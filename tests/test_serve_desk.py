@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests import cdr_stub
 from tests.conftest import Run
-from tests.site import HOST, Answer, Site, serving
+from tests.support import cdr_stub
+from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
 from vsv_pyramid import cdr, dzi, serve, serve_desk

@@ -23,9 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Run
-from tests.site import Site, serving
+from tests.support.site import Site, serving
+from tests.system.test_packaging import README
 from tests.test_cli import assert_one_sentence
-from tests.test_packaging import README
 from tests.test_serve import FOLDER, PUBLISHED, publish
 from vsv_pyramid import serve, share
 from vsv_pyramid.errors import OptionError

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, Page
 
-from tests import browser
 from tests.benchmarks.pixels import TISSUE, Verdict, cells_as_table, machine
-from tests.site import serving
+from tests.support import browser
+from tests.support.site import serving
 from vsv_pyramid import catalog, serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.benchmarks.measure import Cost, measure
 from tests.benchmarks.pixels import OURS, TISSUE, USUAL, cells_as_table, machine, size
-from tests.forge import Encoding, forge_svs
+from tests.support.forge import Encoding, forge_svs
 
 OPTIONS = ["{slide}", "--to", "{to}", "--tile-size", "{tile_size}"]
 OUR_NAME, VIPS, USUAL_NAME, DECODE = "vsv-pyramid", "pyvips", "DeepZoomGenerator", "full decode"

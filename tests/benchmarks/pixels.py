@@ -19,7 +19,7 @@ import openslide
 import PIL
 
 from tests.benchmarks.measure import measure
-from tests.forge import forge_svs
+from tests.support.forge import forge_svs
 
 TISSUE = Path(".cache/CMU-1-Small-Region.svs")
 OPTIONS = [

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import trustme
 
-from tests import s3_server
 from tests.benchmarks.lossless import KINDS, TOOLS, VIPS, Kind, median
 from tests.benchmarks.measure import Cost, measure
 from tests.benchmarks.pixels import OURS, TISSUE, cells_as_table, machine, size
-from tests.forge import forge_svs
+from tests.support import s3_server
+from tests.support.forge import forge_svs
 
 BUCKET = "images"
 FOLDER, S3, S5CMD, BOTO = "vsv-pyramid to a folder", "vsv-pyramid to S3", "s5cmd", "boto3"

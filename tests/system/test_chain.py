@@ -39,6 +39,8 @@ from vsv_pyramid.page import publish
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
 
+pytestmark = pytest.mark.aws
+
 ROOT = Path(__file__).parents[2]
 KEY = "2026/slide 1+2/170782.SVS"
 # Small tiles: there is something to interrupt.

@@ -34,7 +34,10 @@ KEY_ID = "K2JCJMDEHXQW5F"
 FORGOTTEN = (("AccessControl", "Id"), ("Paths", "FunctionARN"))
 _SECONDS = 300
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="The page is for sh")
+pytestmark = [
+    pytest.mark.aws,
+    pytest.mark.skipif(sys.platform == "win32", reason="The page is for sh"),
+]
 
 
 class Page:

@@ -18,6 +18,8 @@ from vsv_pyramid import aws, jobs
 from vsv_pyramid.errors import QueueError, QueueUnavailable, StoreError
 from vsv_pyramid.jobs import Queue
 
+pytestmark = pytest.mark.aws
+
 
 @pytest.fixture(scope="module")
 def batch() -> Iterator[StandIn]:

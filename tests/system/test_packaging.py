@@ -11,6 +11,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Run
 from tests.support.coverage_floor import below
 from tests.support.s3_server import Server
@@ -55,6 +57,7 @@ def modules() -> set[str]:
 VENDOR = {f"vsv_pyramid/viewer/vendor/{name}" for name in ("openseadragon.min.js", "LICENSE.txt")}
 
 
+@pytest.mark.network
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     names = wheel(tmp_path)
     assert {name.split("/")[0] for name in names} == {"vsv_pyramid", "vsv_pyramid-0.1.0.dist-info"}
@@ -64,11 +67,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     assert shipped - compiled == modules() | VENDOR
 
 
+@pytest.mark.network
 def test_without_a_compiler_all_but_the_kernel_is_there(tmp_path: Path) -> None:
     names = wheel(tmp_path, CC="/bin/false")
     assert {name for name in names if name.startswith("vsv_pyramid/")} == modules() | VENDOR
 
 
+@pytest.mark.network
 def test_where_npm_does_not_answer_all_but_openseadragon_is_there(tmp_path: Path) -> None:
     names = wheel(
         tmp_path,

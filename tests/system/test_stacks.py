@@ -27,6 +27,8 @@ from tests.support.stacks import (
 from vsv_pyramid import share
 from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
 
+pytestmark = pytest.mark.aws
+
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[StandIn]:

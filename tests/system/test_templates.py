@@ -17,6 +17,8 @@ from tests.support import cloudformation_rules as rules
 from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.support.cloudformation_rules import RULES, Rule
 
+pytestmark = pytest.mark.aws
+
 LINTERS = Path(__file__).parents[2] / ".cache/aws-lint/bin"
 
 # What the linters say and why it stays: (check, resource). They may say nothing else, and have to

@@ -18,10 +18,11 @@ AWS_LINT := .cache/aws-lint
 AWS_LINTERS := cfn-lint==1.58.0 cfripper==1.22.1 checkov==3.3.30
 SECONDS ?= 60
 WORKERS ?= auto
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 CLANG ?= clang
 PACKAGE ?= dist/aws
 
-.PHONY: demo test test-all lint bench wheel package image sanitize fuzz clean
+.PHONY: demo test test-all set-up lint bench wheel package image sanitize fuzz clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
@@ -34,12 +35,15 @@ demo: $(VENV)/.installed
 
 # Units, and a real S3 server.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) --ignore tests/system
+	$(PYTEST) --ignore tests/system
 
-test-all: $(VENV)/.dev $(AWS)/.installed $(AWS_LINT)/.installed
-	$(BIN)/python -m pytest -n $(WORKERS) --thorough --durations=10 \
-	  --cov --cov-report=term --cov-report=json:.cache/coverage.json
+test-all: PYTEST += --thorough --durations=10 --cov --cov-report=
+test-all: set-up test
+	$(PYTEST) tests/system --cov-append --cov-report=term --cov-report=json:.cache/coverage.json
 	$(BIN)/python tests/support/coverage_floor.py .cache/coverage.json 90
+
+# What all others need, and fetch if it is not there.
+set-up: $(VENV)/.dev $(AWS)/.installed $(AWS_LINT)/.installed
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -95,7 +99,8 @@ sanitize: $(VENV)/.dev
 	cd $(SANITIZE) && options="abort_on_error=1:detect_leaks=0:log_path=$$PWD/report" && code=0 && \
 	  LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so.6)" \
 	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
-	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -n $(WORKERS) -p tests.support.sanitized \
+	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -n $(WORKERS) \
+	    -p tests.support.sanitized \
 	    tests/jpeg tests/pyramid tests/slide || code=$$?; \
 	  ! cat report.* 2>/dev/null && exit $$code
 

@@ -128,8 +128,7 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml package-lock.json $(KERNEL
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.installed
-	$(PIP) install --quiet --editable '.[test]'
-	$(install-pillow-simd)
+	$(call install-extra,test)
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	@touch $@
 
@@ -137,8 +136,7 @@ $(VENV)/.test: $(VENV)/.installed
 $(VENV)/.dev: $(VENV)/.test
 	@{ command -v chromium || command -v google-chrome || ! command -v apt-get; } >/dev/null || \
 	  { $(call apt-install,chromium); } || echo "No Chromium: going on without its tests."
-	$(PIP) install --quiet --editable '.[dev]'
-	$(install-pillow-simd)
+	$(call install-extra,dev)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
@@ -148,13 +146,11 @@ $(VENV)/.bench: $(VENV)/.dev
 	  { $(call apt-install,nginx) && { $$as_root service nginx stop; \
 	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
 	  echo "The benchmark of viewing needs nginx, whose service may be running now."
-	$(PIP) install --quiet --editable '.[bench]'
-	$(install-pillow-simd)
+	$(call install-extra,bench)
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev
-	$(PIP) install --quiet --editable '.[fuzz]'
-	$(install-pillow-simd)
+	$(call install-extra,fuzz)
 	@touch $@
 
 $(AWS)/.installed: Makefile | $(BIN)/python
@@ -195,6 +191,11 @@ rm -f $(1)/vsv_pyramid/jpeg/*.so
 endef
 build-kernel = "$(CURDIR)/$(BIN)/python" setup.py --quiet build_ext --inplace
 
+# By its name, since the package is there: so the kernel is not compiled again. Pillow may come along.
+define install-extra
+$(PIP) install --quiet 'vsv-pyramid[$(1)]'
+$(install-pillow-simd)
+endef
 # Pillow and Pillow-SIMD are two distributions of one folder, PIL: whichever comes last wins. Where
 # Pillow-SIMD cannot be built (another platform, no compiler), Pillow comes back. A wheel from pip's
 # cache may have been built before LittleCMS was there: then it is built anew.

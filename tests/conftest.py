@@ -19,6 +19,8 @@ from hypothesis import settings
 from tests.support import s3_proxy, s3_server
 from tests.support.forge import forge_svs
 from tests.support.real_slide import fetch
+from tests.support import browser, s3_proxy, s3_server
+from tests.support.clock import FakeClock, fake
 from vsv_pyramid.cli import main
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions
@@ -96,6 +98,13 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    """The clock that the program goes by, set by the test."""
+    with fake() as clock:
+        yield clock
 
 
 @pytest.fixture(scope="session")

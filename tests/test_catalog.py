@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import Run
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
+from tests.support.clock import FakeClock
 from vsv_pyramid import catalog, dzi
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.convert import Summary, convert
@@ -402,12 +403,14 @@ class TestCatalog:
         assert f"Error: {target}/images: there are no slides; give the folder" in outcome.err
         assert store.names("") == []
 
-    def test_patience_ends(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_patience_ends(
+        self, store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         publish(store, "a")
-        monkeypatch.setattr(catalog, "GIVE_UP_SECONDS", 0.1)
         monkeypatch.setattr(type(store), "put_if", lambda *_: False)
         with pytest.raises(StoreUnavailable, match=r"index\.json: others have .* try again"):
             Catalog(store).update(["a"])
+        assert 110 < clock.monotonic() <= catalog.GIVE_UP_SECONDS
 
     def test_convert_and_delete(self, run: Run, small_slide: Path, target: str) -> None:
         store = open_store(target)

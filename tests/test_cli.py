@@ -20,6 +20,7 @@ from tifffile import TiffWriter
 
 from tests.conftest import Run
 from tests.support.forge import damage_tile, forge_svs
+from tests.support.clock import FakeClock
 from vsv_pyramid import cli, display, reports
 from vsv_pyramid.convert import Progress
 
@@ -498,14 +499,12 @@ def test_the_launcher_of_a_checkout(run: Run, small_slide: Path) -> None:
 
 
 def test_lines_where_there_is_no_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], clock: FakeClock
 ) -> None:
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with display.ProgressDisplay("170782.svs") as show:
         for second in range(30):
-            now[0] = 100 + second
             show(Progress(second, 30, second * 10**8))
+            clock.advance(1)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "170782.svs: 8 of 30 tiles, 0.100 gigapixels/s",

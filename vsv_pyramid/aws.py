@@ -7,7 +7,6 @@ import os
 import random
 import re
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -21,6 +20,7 @@ import botocore.exceptions
 import botocore.session
 from obstore.exceptions import BaseError as ObstoreError
 
+from vsv_pyramid import clock
 from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -183,8 +183,7 @@ def patiently(
 
     Raises StoreUnavailable and StoreError then, and any other of ERRORS as it comes.
     """
-    end = time.monotonic() + GIVE_UP_SECONDS
-    stopped = stopped or threading.Event()
+    end = clock.monotonic() + GIVE_UP_SECONDS
     pause = _FIRST_PAUSE
     while True:
         try:
@@ -193,11 +192,11 @@ def patiently(
             if not is_passing(exc):
                 raise
             wait = random.uniform(0, pause)
-            if time.monotonic() + wait > end:
+            if clock.monotonic() + wait > end:
                 raise refusal(place, exc) from exc
             about = {"event": "retry", "status": status(exc)}
             _log.log(level, "%s: %s; trying again", place, _trouble(exc), extra=about)
-            if stopped.wait(wait):
+            if clock.sleep(wait, stopped):
                 raise StoreError(place, "left, since the conversion was stopped") from exc
             pause = min(2 * pause, _LONGEST_PAUSE)
 

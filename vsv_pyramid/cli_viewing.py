@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsv_pyramid import clock
 from vsv_pyramid.cli_options import PathType, PlaceType
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.root import open_root
@@ -215,7 +215,7 @@ def share_command(
     from vsv_pyramid import share  # late: botocore and cryptography
 
     key = share.read_private_key(private_key)
-    end = share.expiry(expires, datetime.now(timezone.utc))
+    end = share.expiry(expires, clock.utc())
     if cookies:
         for name, value in share.cookies(base_url, key_id, key, end).items():
             click.echo(f"{name}={value}; {share.COOKIE_ATTRIBUTES}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, dzi, private, record, scans
+from vsv_pyramid import catalog, clock, dzi, private, record, scans
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -109,7 +108,7 @@ def convert(
             return summary
         if progress:
             progress(Progress(0, 0, 0))
-        time.sleep(_BUSY_SECONDS)
+        clock.sleep(_BUSY_SECONDS)
 
 
 class _PublishedMeanwhile(Exception):
@@ -124,7 +123,7 @@ def _converted(
     stop: threading.Event,
     progress: Callable[[Progress], None] | None,
 ) -> Summary:
-    start = time.monotonic()
+    start = clock.monotonic()
     with contextlib.ExitStack() as stack:
         slide = stack.enter_context(source.opened())
         plan = make_plan(slide, options)
@@ -161,7 +160,7 @@ def _converted(
         tick()
         _put_images(publication, slide, plan, options)
         source.check_unchanged()
-        seconds = round(time.monotonic() - start, 2)
+        seconds = round(clock.monotonic() - start, 2)
         document = record.slide_json(
             source, slide, plan, options, publication, pixels, seconds=seconds
         )

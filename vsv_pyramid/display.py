@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from vsv_pyramid import clock
 from vsv_pyramid.catalog import Rebuilt
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.review import IDS, Document
@@ -23,7 +23,7 @@ class ProgressDisplay:
 
     def __init__(self, slide_id: str) -> None:
         self._id = slide_id
-        self._start = self._last_line = time.monotonic()
+        self._start = self._last_line = clock.monotonic()
         self._bar = _bar(slide_id) if sys.stderr and sys.stderr.isatty() else None
 
     def __enter__(self) -> ProgressDisplay:
@@ -34,7 +34,7 @@ class ProgressDisplay:
             self._bar.close()
 
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         speed = progress.base_pixels / 1e9 / max(now - self._start, 1e-3)
         if self._bar is not None:
             self._bar.total = progress.total

@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from vsv_pyramid import dzi, record, review
+from vsv_pyramid import clock, dzi, record, review
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError, StoreUnavailable
 from vsv_pyramid.publish import to_json
@@ -131,7 +130,7 @@ def _deleted(store: Store, data: bytes | None) -> Deleted:
 def _edit(store: Store, key: str, edit: Callable[[bytes | None], bytes | None]) -> None:
     """Puts what `edit` makes of the object, of None where there is none; again where another
     process came between."""
-    end = time.monotonic() + _GIVE_UP_SECONDS
+    end = clock.monotonic() + _GIVE_UP_SECONDS
     while True:
         found = store.tagged(key)
         data = edit(found and found.data)
@@ -139,7 +138,7 @@ def _edit(store: Store, key: str, edit: Callable[[bytes | None], bytes | None]) 
             return
         if store.put_if(key, data, found and found.tag):
             return
-        if time.monotonic() > end:
+        if clock.monotonic() > end:
             what = f"others have been writing it for {_GIVE_UP_SECONDS:.0f} s; try again"
             raise StoreUnavailable(f"{store}/{key}", what)
-        time.sleep(random.uniform(0, _LONGEST_PAUSE))
+        clock.sleep(random.uniform(0, _LONGEST_PAUSE))

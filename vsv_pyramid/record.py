@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import Any
 
 import openslide
@@ -11,7 +10,7 @@ import PIL
 import simplejpeg
 from PIL import features
 
-from vsv_pyramid import __version__, dzi
+from vsv_pyramid import __version__, clock, dzi
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.lanes import LOSSLESS
@@ -103,7 +102,7 @@ def slide_json(
         },
         "options": options.recorded(),
         "software": software(),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": clock.utc().isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
     }
 

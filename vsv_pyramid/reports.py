@@ -7,13 +7,12 @@ import dataclasses
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from pathlib import PurePath
 
 import click
 
+from vsv_pyramid import clock
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.display import ProgressDisplay, summary_line
 from vsv_pyramid.errors import VsvPyramidError
@@ -103,10 +102,10 @@ class EventProgress:
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
-        self._start = self._last = time.monotonic()
+        self._start = self._last = clock.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._last >= _EVENT_SECONDS:
             self._last = now
             seconds = round(now - self._start, 1)
@@ -115,7 +114,7 @@ class EventProgress:
 
 def _event(name: str, **facts: object) -> None:
     """Writes one JSON line to stderr."""
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    now = clock.utc().isoformat(timespec="milliseconds")
     print(json.dumps({"time": now, "event": name, **facts}), file=sys.stderr, flush=True)
 
 

@@ -23,6 +23,7 @@ from tests.conftest import Run
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import IDENTITIES, Place
+from tests.support.clock import FakeClock
 from vsv_pyramid import aws, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (
@@ -685,16 +686,14 @@ def test_a_slow_store_holds_the_makers_back() -> None:
 
 
 def test_progress_is_an_event_every_ten_seconds(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], clock: FakeClock
 ) -> None:
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     show = reports.EventProgress({"slide": "a.svs", "id": "a"})
-    for _ in range(251):
+    for _ in range(26):
         show(Progress(5, 20, 1000))
-        now[0] += 0.1
+        clock.advance(1)
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert len(events) == 2
+    assert [event["seconds"] for event in events] == [10.0, 20.0]
     assert events[0]["event"] == "progress"
     assert (events[0]["slide"], events[0]["tiles"], events[0]["total"]) == ("a.svs", 5, 20)
 
@@ -1002,15 +1001,12 @@ def test_fifty_of_fifty_processes_end_well(small_slide: Path, place: Place) -> N
         assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_pace_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+def test_a_pace_that_grows(clock: FakeClock) -> None:
     pace = s3._Pace(1000)
     moments = []
     for _ in range(20_000):
         pace.wait()
-        moments.append(now[0])
+        moments.append(clock.monotonic())
     first = sum(moment < 1 for moment in moments)
     later = sum(15 <= moment < 16 for moment in moments)
     assert 490 <= first <= 560

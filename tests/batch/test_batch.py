@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,9 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -27,10 +26,13 @@ from tests.support.s3_proxy import Proxy, slow
 from tests.support.s3_server import Place
 from tests.test_watch import until
 from vsv_pyramid import aws, costs, watch
+from tests.support.clock import FakeClock, until
+from vsv_pyramid import aws, costs
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError, StoreUnavailable
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
+from vsv_pyramid.watch import PAUSES
 
 WORKER = Path(worker.__file__)
 DESTINATION = "VSV_PYRAMID_DESTINATION"
@@ -223,16 +225,14 @@ class TestIngest:
         assert place.objects()["to/images/170782/slide.json"] == before
 
     def test_it_waits_for_another_that_is_at_the_slide(
-        self, uploaded: str, place: Place, caplog: pytest.LogCaptureFixture
+        self, uploaded: str, place: Place, clock: FakeClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Who is at it may have read the slide as it was before the event."""
-        store = open_store(f"{place}/to")
-        with ThreadPoolExecutor() as pool:
-            with store.exclusive("images/170782"):
-                second = pool.submit(lambda_handler.ingest, object_created(uploaded), Context())
-                until(lambda: "another process writes it" in caplog.text or second.done())
-                assert not second.done()
-            second.result()
+        with contextlib.ExitStack() as first:
+            first.enter_context(open_store(f"{place}/to").exclusive("images/170782"))
+            clock.meanwhile = first.close
+            lambda_handler.ingest(object_created(uploaded), Context())
+        assert "another process writes it" in caplog.text
         assert "to/images/170782/DeepZoom.dzi" in place.objects()
 
     def test_a_large_slide_is_handed_to_batch(self, uploaded: str, jobs: Jobs) -> None:
@@ -309,10 +309,9 @@ class TestIngest:
         uploaded: str,
         place: Place,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
+        clock: FakeClock,
     ) -> None:
-        now = time.time()
-        monkeypatch.setattr(time, "time", lambda: now + 7200)
+        clock.advance(7200)
         lambda_handler.ingest({"audit": True}, Context())
         said = json.loads(capsys.readouterr().out)
         assert said["OldestWaitingHours"] == pytest.approx(2, abs=0.1)
@@ -330,11 +329,14 @@ class TestIngest:
 class TestScan:
     @pytest.fixture(autouse=True)
     def share(
-        self, function: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_slide: Path
+        self,
+        function: None,
+        clock: FakeClock,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        real_slide: Path,
     ) -> Path:
         """An EFS share with a slide."""
-        monkeypatch.setattr(watch, "UNFINISHED_SECONDS", -1.0)
-        monkeypatch.setattr(lambda_handler, "_LOOK_SECONDS", 0.1)
         share = tmp_path / "slides"
         share.mkdir()
         shutil.copy(real_slide, share / "a.svs")
@@ -367,16 +369,17 @@ class TestScan:
         assert [body["exit_code"] for body in failures.bodies] == [65]
 
     def test_one_that_cannot_be_read_goes_to_the_failures_in_the_end(
-        self, share: Path, failures: Failures, monkeypatch: pytest.MonkeyPatch
+        self, share: Path, failures: Failures, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watch, "PAUSES", (0.0,))
-
         def fails(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(lambda_handler, "convert", fails)
-        for scans in range(4):
-            assert len(failures.bodies) == (scans > 1)
+        for pause in PAUSES:
+            lambda_handler.scan({}, Context())
+            assert not failures.bodies
+            clock.advance(pause)
+        for _ in range(2):
             lambda_handler.scan({}, Context())
         assert [body["exit_code"] for body in failures.bodies] == [1]
 

@@ -35,6 +35,7 @@ from tests.support.s3_server import HOST
 from tests.support.stacks import Distribution, Made, received, taken
 from tests.system.test_viewer import differences, opened
 from tests.test_watch import until
+from tests.support.clock import until
 from vsv_pyramid.page import publish
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.support import cdr_stub
 from tests.support.cdr_stub import Cdr
 from tests.support.forge import forge_svs
+from tests.support.clock import FakeClock
 from vsv_pyramid import catalog, cdr, dzi, private, scans
 from vsv_pyramid import desk as desk_module
 from vsv_pyramid.convert import Summary, convert
@@ -70,9 +71,7 @@ def published(slide: Path, target: str) -> Summary:
 
 
 @pytest.fixture
-def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
-    """One that is tried again without a pause."""
-    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+def repository(clock: FakeClock) -> Iterator[Cdr]:
     with cdr_stub.running() as running:
         yield running
 
@@ -636,9 +635,8 @@ def test_a_damaged_document_is_told_of(published: Summary, store: Store, anna: D
 
 
 def test_others_that_write_all_the_time(
-    published: Summary, anna: Desk, monkeypatch: pytest.MonkeyPatch
+    published: Summary, anna: Desk, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(private, "_GIVE_UP_SECONDS", 0)
     monkeypatch.setattr(type(anna._store), "put_if", lambda *_: False)
     assert "others have been writing it" in str(error(anna.set({"170782": 1}, {"status": "GOOD"})))
 

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -60,31 +61,42 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
     sys.unraisablehook = _Stopped.unraisable
     _Stopped.by = None
-    for number in _SIGNALS:
-        signal.signal(number, _Stopped.handler)
+    try:
+        _on_signals(_Stopped.handler)
+        code = _run(argv)
+        _on_signals(signal.SIG_DFL)  # an exception in the interpreter's last moments is a traceback
+    except _Stopped as exc:
+        _on_signals(signal.SIG_IGN)  # a late one would end it without the exit code
+        click.echo("Stopped: nothing half-made is published.", err=True)
+        code = _EXIT_SIGNALLED + exc.number
+    sys.exit(code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """The exit code of the command, whose errors are told."""
     try:
         code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
         _Stopped.check()
         if sys.stdout:
             sys.stdout.flush()  # here, where a full disk can still be told
+        return code or 0
     except click.Abort:
         click.echo("Stopped: nothing was removed.", err=True)
-        code = EXIT_FAILED
+        return EXIT_FAILED
     except click.ClickException as exc:
         exc.show()
-        code = exc.exit_code
+        return exc.exit_code
     except (VsvPyramidError, OSError) as exc:
         report(exc)
         if isinstance(exc, OSError) and sys.stdout:
             # or what stdout could not take would be tried, and complained of, once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = exit_code(exc)
-    except _Stopped as exc:
-        for number in _SIGNALS:  # or a late one would end the interpreter in its last moments
-            signal.signal(number, signal.SIG_IGN)
-        click.echo("Stopped: nothing half-made is published.", err=True)
-        code = _EXIT_SIGNALLED + exc.number
-    sys.exit(code or 0)
+        return exit_code(exc)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, handler)
 
 
 class _Stopped(BaseException):

@@ -17,10 +17,9 @@ import pytest
 from hypothesis import settings
 
 from tests.support import s3_proxy, s3_server
+from tests.support.clock import FakeClock, fake
 from tests.support.forge import forge_svs
 from tests.support.real_slide import fetch
-from tests.support import browser, s3_proxy, s3_server
-from tests.support.clock import FakeClock, fake
 from vsv_pyramid.cli import main
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
+from tests.support.clock import FakeClock
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from tests.support.clock import FakeClock
 from vsv_pyramid import catalog, dzi
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.convert import Summary, convert

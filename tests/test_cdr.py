@@ -9,8 +9,8 @@ import pytest
 
 from tests.support import cdr_stub
 from tests.support.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
-from tests.support.s3_server import Place
 from tests.support.clock import FakeClock
+from tests.support.s3_server import Place
 from tests.test_catalog import slide_json
 from vsv_pyramid import cdr
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError

@@ -12,8 +12,8 @@ import pytest
 from tests.conftest import Run
 from tests.support import cdr_stub
 from tests.support.cdr_stub import Cdr
-from tests.support.s3_server import Place
 from tests.support.clock import FakeClock
+from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
 

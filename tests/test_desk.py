@@ -15,8 +15,8 @@ from PIL import Image
 
 from tests.support import cdr_stub
 from tests.support.cdr_stub import Cdr
-from tests.support.forge import forge_svs
 from tests.support.clock import FakeClock
+from tests.support.forge import forge_svs
 from vsv_pyramid import catalog, cdr, dzi, private, scans
 from vsv_pyramid import desk as desk_module
 from vsv_pyramid.convert import Summary, convert

@@ -14,8 +14,8 @@ import pytest
 
 from tests.conftest import Run
 from tests.support import cdr_stub
-from tests.support.site import HOST, Answer, Site, serving
 from tests.support.clock import FakeClock
+from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
 from vsv_pyramid import dzi, serve, serve_desk

@@ -21,8 +21,8 @@ from unittest import mock
 import pytest
 
 from tests.conftest import Run
-from tests.support.s3_server import Place
 from tests.support.clock import FakeClock, until
+from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import watch
 from vsv_pyramid.convert import convert

@@ -22,11 +22,9 @@ import worker
 
 from tests.conftest import Outcome
 from tests.support import lambda_runtime
+from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Proxy, slow
 from tests.support.s3_server import Place
-from tests.test_watch import until
-from vsv_pyramid import aws, costs, watch
-from tests.support.clock import FakeClock, until
 from vsv_pyramid import aws, costs
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError, StoreUnavailable

@@ -20,10 +20,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import Run
+from tests.support.clock import FakeClock
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import IDENTITIES, Place
-from tests.support.clock import FakeClock
 from vsv_pyramid import aws, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (

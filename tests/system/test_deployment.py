@@ -23,9 +23,8 @@ import pytest
 
 from tests.support import aws_stand_ins, cloudformation, stacks
 from tests.support.aws_stand_ins import BIN, REGION, StandIn
-from tests.support.cloudformation import REQUIRED
-from tests.test_watch import until
 from tests.support.clock import until
+from tests.support.cloudformation import REQUIRED
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "cloudformation/README.md"

@@ -57,6 +57,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.viewing --scratch $(SCRATCH) --json .cache/viewing.json
 	$(BIN)/python -m tests.benchmarks.desk --scratch $(SCRATCH) --json .cache/desk.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
+	$(BIN)/python -m tests.benchmarks.performance .cache/pixels.json .cache/lossless.json .cache/publish.json .cache/viewing.json .cache/desk.json
 
 # A wheel for every Linux whose glibc is as new as the wheel's tag says.
 wheel: $(VENV)/.dev

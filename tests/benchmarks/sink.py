@@ -16,6 +16,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+import trustme
+
 HOST = "127.0.0.1"
 _PAGE = 1000
 _ETAG = hashlib.md5(b"").hexdigest()
@@ -118,11 +120,15 @@ def _skip_body(stream: BufferedIOBase, headers: dict[str, str]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sink", description=__doc__)
-    parser.add_argument("--certificate", type=Path, required=True, help="PEM, with its key")
+    parser.add_argument(
+        "--authority", type=Path, required=True, help="file to write, by which clients trust it"
+    )
     parser.add_argument("--delay", type=float, default=0, help="seconds that a put takes")
     options = parser.parse_args()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(options.certificate)
+    authority = trustme.CA()
+    authority.issue_cert(HOST).configure_cert(context)
+    authority.cert_pem.write_to_path(str(options.authority))
     with Sink(context, options.delay) as server:
         print(f"https://{HOST}:{server.server_address[1]}", flush=True)
         server.serve_forever()

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.benchmarks import desk
+from tests.benchmarks import desk, performance
 from tests.benchmarks.desk import Row
 
 
 def test_the_table_and_the_verdict() -> None:
     rows = [Row(desk.FEW, [10.0, 20.0]), Row(desk.MANY, [30.0] * 19 + [500.0])]
-    assert desk.cells(rows)[1:] == [
-        ["100", "2", "15.0", "20.0", "20.0", "1.00"],
-        ["10,000", "20", "30.0", "30.0", "500.0", "2.00"],
+    about: dict[str, str | int] = {"cpu": "a CPU", "cores": 2, "os": "an OS"}
+    lines = performance.desk(desk.results(rows, about)).splitlines()[2:4]
+    assert [line.replace(" ", "") for line in lines] == [
+        "|100|2|15|20|20|",
+        "|10,000|20|30|30|500|",
     ]
     assert desk.verdict(rows).met
     assert not desk.verdict([Row(desk.MANY, [30.0] * 18 + [100.0] * 2)]).met

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.benchmarks import deepzoom_driver, pixels
+from tests.benchmarks import deepzoom_driver, performance, pixels
 from tests.benchmarks.pixels import Pair, Run
 from tests.support.forge import forge_svs
 
@@ -62,7 +63,10 @@ def test_verdicts(pairs: list[Pair], met: list[bool]) -> None:
 
 
 def test_the_table() -> None:
-    lines = pixels.table([pair(0.25, 0.5, 260)], markdown=True).splitlines()
+    options = {"tile_size": 720, "quality": 80, "workers": 2}
+    about: dict[str, str | int] = {"cpu": "a CPU", "cores": 2, "os": "an OS"}
+    section = performance.pixels(pixels.results([pair(0.25, 0.5, 260)], options, about))
+    lines = [line for line in section.splitlines() if line.startswith("|")][:4]
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]] == [
         ["0.25", "vsv-pyramid", "20.0", "80.0", "0.50", "9.0", "260", "1,234"],
         ["0.25", "DeepZoomGenerator", "40.0", "160.0", "1.00", "21.0", "305", "1,231"],
@@ -86,7 +90,7 @@ def driver_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("driver_for_ours")
 def test_a_run(real_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scratch, result = tmp_path / "scratch", tmp_path / "result.json"
-    arguments = f"--gigapixels 0.004 0.001 --scratch {scratch} --json {result} --markdown"
+    arguments = f"--gigapixels 0.004 0.001 --scratch {scratch} --json {result}"
     pixels.main([*arguments.split(), "--tissue", str(real_slide)])
     assert not list(scratch.iterdir())
     written = json.loads(result.read_text())
@@ -95,7 +99,7 @@ def test_a_run(real_slide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]
     assert all(run["cpu_seconds"] > 0 and run["tiles"] > 12 for run in written["runs"])
     out = capsys.readouterr().out
-    assert out.count("\n- ") == len(written["verdicts"]) == 3
+    assert len(re.findall(r"\| (?:met|missed) +\|\n", out)) == len(written["verdicts"]) == 3
     assert written["machine"]["cpu"] in out
 
 

@@ -20,9 +20,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tests.benchmarks import on_demand, viewers, viewing
+from tests.benchmarks import on_demand, performance, viewers, viewing
+from tests.benchmarks.performance import ON_DEMAND
+from tests.benchmarks.report import percentile
 from tests.benchmarks.viewers import Seen, View, Viewer, needed, random_views, watch
-from tests.benchmarks.viewing import NGINX, ON_DEMAND, Opening, Row, percentile
+from tests.benchmarks.viewing import NGINX, Opening, Row
 from tests.support.forge import forge_svs
 from tests.support.site import HOST, serving
 from vsv_pyramid import dzi, page
@@ -191,19 +193,21 @@ def row(way: str, viewers: int, visit: str, p95: float) -> Row:
     return Row(way, visit, 4 * p95, [[seen, seen]] * viewers)
 
 
-def test_the_table() -> None:
-    rows = [row(ON_DEMAND, 1, "cold", 0.5), row(NGINX, 16, "warm", 0.004)]
-    assert ["|".join(cells) for cells in viewing.cells(rows)[1:]] == [
-        "/images/170782.dzi|on demand|1|cold|250.0|500.0|500.0|1000.0|1000.0|1.0|2",
-        "/images/170782/DeepZoom.dzi|nginx|16|warm|2.0|4.0|4.0|8.0|8.0|2000.0|32",
+def test_the_tables() -> None:
+    rows = [row(ON_DEMAND, 1, "cold", 9), row(ON_DEMAND, 16, "cold", 0.5)]
+    rows += [row(NGINX, 16, "cold", 0.004), row(NGINX, 16, "warm", 0.001)]
+    opened = [Opening("a", complete, 250.6, 120.2, 9, 515_408) for complete in (1, 281.4, 9999)]
+    about: dict[str, str | int] = {"cpu": "a CPU", "cores": 2, "os": "an OS"}
+    visits = [viewing.record(row) for row in rows]
+    result = viewing.results(visits, opened, {"gigapixels": 0.5}, about)
+    section = performance.viewing(result)
+    lines = re.sub(" *\\| *", "|", section).splitlines()
+    assert lines[0].startswith("A slide of 0.5 gigapixels, 16 viewers at once")
+    assert lines[4:6] == [
+        "|on demand|250|500|1.0|1000|1000|16|",
+        "|nginx|2|4|125.0|8|8|2,000|",
     ]
-    assert viewing.tile_line(rows[0]) == "on demand: 3.0 tiles a view, 20 KB a tile"
-    opened = [Opening(drawer, 281.4, 250.6, 120.2, 9, 515_408) for drawer in ("a", "a", "b")]
-    assert ["|".join(cells) for cells in viewing.opening_cells(opened)[1:]] == [
-        "a|1|281|251|120|9|515",
-        "a|2|281|251|120|9|515",
-        "b|1|281|251|120|9|515",
-    ]
+    assert lines[11] == "|a|3|0.1|0.3|9|0.5|"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +227,7 @@ def test_verdicts(p95: float, complete: float, met: list[bool]) -> None:
     ]
     opened = [Opening("WebGL", value, 200, 100, 9, 1) for value in (complete, 1, 9999)]
     opened += [Opening("canvas", 301, 200, 100, 9, 1)]
-    verdicts = viewing.verdicts(rows, opened)
+    verdicts = viewing.verdicts([viewing.record(row) for row in rows], opened)
     assert [verdict.met for verdict in verdicts[:-1]] == met
     assert verdicts[0].target.startswith("nginx, 16 viewers, warm:")
 

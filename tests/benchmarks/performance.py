@@ -162,6 +162,9 @@ def summary(copied: Result, decoded: Result) -> str:
         "slide": lambda row: str(row["slides"]),
         "tool": lambda row: str(row["tool"]),
         "CPU s a gigapixel": lambda row: _range(map(_per_gigapixel, row["runs"])),
+        "wall s a gigapixel": lambda row: _range(
+            run["wall_seconds"] / run["gigapixels"] for run in row["runs"]
+        ),
         "peak MB": lambda row: _megabytes(max(row["runs"], key=lambda run: run["peak_bytes"])),
     }
     put = "{tiles:,} tiles of {tile_size} px, which cost ${dollars:.2f} to put into S3"
@@ -228,7 +231,7 @@ def _table(rows: Sequence[Result], columns: Columns, *, left: Sequence[int]) -> 
 
 
 def _section(*parts: str) -> str:
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 # By name, and the benchmarks whose results each is made of.
@@ -249,7 +252,7 @@ def written(page: str, results: Mapping[str, Result]) -> str:
         make, names = SECTIONS[found[1]]
         if not results.keys() >= set(names):
             return found[0]
-        return f"{found[1]}{found[2]}\n{make(*(results[name] for name in names))}\n"
+        return f"{found[1]}{found[2]}\n{make(*(results[name] for name in names))}\n\n"
 
     return _MARKED.sub(section, page)
 

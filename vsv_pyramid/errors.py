@@ -20,7 +20,7 @@ VsvPyramidError
 ├── ListenError          an address that cannot be listened at
 └── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
 
-`exit_code` is the process's where the error ends it; the README lists them.
+`exit_code` is the process's where the error ends it; docs/commands.md lists them.
 """
 
 from __future__ import annotations

@@ -180,7 +180,10 @@ def summary(copied: Result, decoded: Result) -> str:
             f"of the lossless lane goes from {_megabytes(small)} to {_megabytes(large)} MB."
         )
     about = copied["machine"]
-    sentences.append(f"Measured on {about['cpu']}, {about['cores']} cores.")
+    sentences.append(
+        f"Measured with {copied['options']['workers']} workers on {about['cpu']}, "
+        f"{about['cores']} cores."
+    )
     return _section(_table(rows, columns, left=(0, 1)), "\n".join(sentences))
 
 

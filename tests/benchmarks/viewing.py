@@ -312,8 +312,10 @@ def page_bytes() -> int:
     return sum((page.FOLDER / name).stat().st_size for name in page.files() if "/" not in name)
 
 
-def verdicts(visits: Sequence[dict[str, Any]], opened: Sequence[Opening]) -> list[Verdict]:
-    """Of records of visits, the ones with most viewers, and of openings."""
+def verdicts(
+    visits: Sequence[dict[str, Any]], opened: Sequence[Opening], size: int
+) -> list[Verdict]:
+    """Of records of visits, the ones with most viewers, of openings, and of the page's bytes."""
     most = max(VIEWERS)
     p95 = {
         (visit["way"], visit["visit"]): visit["tile_seconds"]["p95"]
@@ -332,9 +334,8 @@ def verdicts(visits: Sequence[dict[str, Any]], opened: Sequence[Opening]) -> lis
         median = statistics.median(runs)
         what = f"first complete view in Chromium, {drawer}, in less than {COMPLETE_MS} ms"
         found.append(Verdict(what, f"{median / 1000:.1f} s", median < COMPLETE_MS))
-    size = page_bytes() / 1000
     what = f"the viewer's page without OpenSeadragon has less than {PAGE_KB} KB"
-    return [*found, Verdict(what, f"{size:.1f} KB", size < PAGE_KB)]
+    return [*found, Verdict(what, f"{size / 1000:.1f} KB", size < PAGE_KB * 1000)]
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -356,16 +357,19 @@ def record(row: Row) -> dict[str, Any]:
 def results(
     visits: Sequence[dict[str, Any]],
     opened: Sequence[Opening],
+    size: int,
     options: Mapping[str, float],
     about: Mapping[str, str | int],
 ) -> dict[str, Any]:
-    """What is written down of the visits, of which these are the records, and of the openings."""
+    """What is written down of the visits, of which these are the records, of the openings, and of
+    the page's bytes."""
     return {
         "machine": about,
         "options": options,
         "visits": visits,
         "openings": [run._asdict() for run in opened],
-        "verdicts": [asdict(verdict) for verdict in verdicts(visits, opened)],
+        "page_bytes": size,
+        "verdicts": [asdict(verdict) for verdict in verdicts(visits, opened, size)],
     }
 
 
@@ -416,7 +420,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 about["chromium"], opened = openings(url, options.openings)
             about["nginx"] = nginx_version()
     settings = {"gigapixels": options.gigapixels, "seconds": options.seconds}
-    result = results([record(row) for row in rows], opened, settings, about)
+    visited = [record(row) for row in rows]
+    result = results(visited, opened, page_bytes(), settings, about)
     tell(performance.viewing(result), result, options.json)
 
 

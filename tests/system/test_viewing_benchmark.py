@@ -199,7 +199,7 @@ def test_the_tables() -> None:
     opened = [Opening("a", complete, 250.6, 120.2, 9, 515_408) for complete in (1, 281.4, 9999)]
     about: dict[str, str | int] = {"cpu": "a CPU", "cores": 2, "os": "an OS"}
     visits = [viewing.record(row) for row in rows]
-    result = viewing.results(visits, opened, {"gigapixels": 0.5}, about)
+    result = viewing.results(visits, opened, 1, {"gigapixels": 0.5}, about)
     section = performance.viewing(result)
     lines = re.sub(" *\\| *", "|", section).splitlines()
     assert lines[0].startswith("A slide of 0.5 gigapixels, 16 viewers at once")
@@ -227,8 +227,8 @@ def test_verdicts(p95: float, complete: float, met: list[bool]) -> None:
     ]
     opened = [Opening("WebGL", value, 200, 100, 9, 1) for value in (complete, 1, 9999)]
     opened += [Opening("canvas", 301, 200, 100, 9, 1)]
-    verdicts = viewing.verdicts([viewing.record(row) for row in rows], opened)
-    assert [verdict.met for verdict in verdicts[:-1]] == met
+    verdicts = viewing.verdicts([viewing.record(row) for row in rows], opened, 60_000)
+    assert [verdict.met for verdict in verdicts] == [*met, False]
     assert verdicts[0].target.startswith("nginx, 16 viewers, warm:")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
@@ -17,12 +17,12 @@ HANG_UP, HANG_UP_AFTERWARDS = 0, 1  # instead of a status
 
 @dataclass
 class Cdr:
-    """`faults` are the statuses of the next answers, 201 for a record that is taken; `records` are
-    those by ImageID and `keys` their idempotency keys; `requests` counts all, `tokens` what came
-    for authorization."""
+    """`status` gives that of an answer about an ImageID, 201 for a record that is taken; `records`
+    are those by ImageID and `keys` their idempotency keys; `requests` counts all, `tokens` what
+    came for authorization."""
 
     url: str
-    faults: Iterator[int] = field(default_factory=lambda: repeat(201))
+    status: Callable[[str], int] = lambda image_id: 201
     headers: dict[str, str] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
@@ -31,7 +31,8 @@ class Cdr:
 
     def fail(self, *statuses: int) -> None:
         """Answers so next, and takes all after that."""
-        self.faults = chain(statuses, repeat(201))
+        order = chain(statuses, repeat(201))
+        self.status = lambda image_id: next(order)
 
     def take(self, key: str, record: dict[str, Any]) -> None:
         if key not in self.keys:
@@ -50,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             cdr.requests += 1
             cdr.tokens.add(self.headers["Authorization"])
-            status = next(cdr.faults)
+            status = cdr.status(record["ImageID"])
             if status in (201, HANG_UP_AFTERWARDS):
                 cdr.take(self.headers["Idempotency-Key"], record)
         if status in (HANG_UP, HANG_UP_AFTERWARDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -14,16 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.support import s3_proxy
 from tests.conftest import Run
 from tests.support.clock import FakeClock
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import IDENTITIES, Place
+from tests.support.clock import FakeClock, until
 from vsv_pyramid import aws, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (
@@ -57,11 +59,6 @@ def on_disk(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     }
 
 
-@pytest.fixture
-def short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws, "GIVE_UP_SECONDS", 1.0)
-
-
 def published(place: Place) -> dict[str, str]:
     """What is published at the place, but for slide.json and the catalog, whose times differ."""
     found = place.objects()
@@ -69,13 +66,14 @@ def published(place: Place) -> dict[str, str]:
     return {key: found[key] for key in found if key.startswith("images/") and key not in others}
 
 
-def without_times(document: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in ("created", "seconds")}
-
-
 class TestConvert:
     def test_the_objects_are_those_on_disk(
-        self, small_slide: Path, place: Place, on_disk: dict[str, str], tmp_path: Path
+        self,
+        small_slide: Path,
+        place: Place,
+        on_disk: dict[str, str],
+        clock: FakeClock,
+        tmp_path: Path,
     ) -> None:
         summary = convert(small_slide, str(place), OPTIONS)
         assert summary.status == "converted"
@@ -85,7 +83,7 @@ class TestConvert:
         local = convert(small_slide, str(tmp_path), OPTIONS)
         document = json.loads(place.get(SLIDE_JSON)["Body"].read())
         on_file = json.loads(Path(local.target).with_name("slide.json").read_text())
-        assert without_times(document) == without_times(on_file)
+        assert document == {**on_file, "seconds": document["seconds"]}  # S3's pace takes some
 
     def test_headers(self, small_slide: Path, place: Place) -> None:
         convert(small_slide, str(place), OPTIONS)
@@ -315,14 +313,14 @@ class TestReplacement:
         reader.start()
         try:
             for _ in range(5):
-                for options in both:
+                for options, descriptor in zip(both, expected, strict=True):
+                    seen.clear()
                     convert(small_slide, str(place), options)
-                    time.sleep(0.1)
+                    until(lambda: descriptor in seen or wrong)  # noqa: B023
         finally:
             done.set()
             reader.join()
         assert wrong == []
-        assert seen == set(expected)
 
     def test_delete(self, run: Run, small_slide: Path, place: Place, proxy: Proxy) -> None:
         convert(small_slide, str(place), OPTIONS)
@@ -390,20 +388,19 @@ class TestLease:
         assert "1 busy" in outcome.out
         assert place.objects() == {}
 
-    def test_or_waits(self, small_slide: Path, place: Place) -> None:
-        held = threading.Event()
-
-        def hold() -> None:
-            with open_store(str(place)).replacing("images/small"):
-                held.set()
-                time.sleep(1.5)
-
-        holder = threading.Thread(target=hold)
-        holder.start()
-        assert held.wait(20)
+    def test_or_waits(self, small_slide: Path, place: Place, clock: FakeClock) -> None:
         options = ConvertOptions(tile_size=240, if_busy="wait")
-        assert convert(small_slide, str(place), options).status == "converted"
-        holder.join()
+        first = contextlib.ExitStack()
+        first.enter_context(open_store(str(place)).replacing("images/small"))
+
+        def meanwhile() -> None:
+            if len(clock.slept) == 3:
+                first.close()
+
+        clock.meanwhile = meanwhile
+        with first:
+            assert convert(small_slide, str(place), options).status == "converted"
+        assert clock.slept[:3] == [1, 1, 1]
 
     def test_two_at_once_make_one_pyramid(
         self, small_slide: Path, place: Place, on_disk: dict[str, str]
@@ -418,21 +415,46 @@ class TestLease:
         assert published(place) == on_disk
 
     def test_a_dead_workers_lease_is_taken_over(
-        self, small_slide: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+        self, small_slide: Path, place: Place, proxy: Proxy, clock: FakeClock
     ) -> None:
-        place.put(".leases/images/small", b"dead", seconds="2")
+        """Its age is S3's to tell."""
+        proxy.fault = s3_proxy.by(clock)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(open_store(str(place)).replacing("images/small"))
+            dead = place.get(".leases/images/small")
+        place.put(".leases/images/small", dead["Body"].read(), **dead["Metadata"])
+        clock.advance(lease.SECONDS - 1)
         assert convert(small_slide, str(place), OPTIONS).status == "busy"
-        time.sleep(4)
+        clock.advance(60)
         assert convert(small_slide, str(place), OPTIONS).status == "converted"
         assert not any(key.startswith(".leases") for key in place.objects())
 
-    def test_a_lease_is_renewed(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lease, "SECONDS", 2.0)
+    def test_a_lease_is_renewed(self, place: Place, proxy: Proxy, clock: FakeClock) -> None:
+        proxy.fault = s3_proxy.by(clock)
         with open_store(str(place)).replacing("images/small") as staged:
-            time.sleep(5)
+            until(clock.waiting)
+            before = proxy.count("PUT")
+            clock.advance(5 * lease.SECONDS)
+            assert proxy.count("PUT") - before == 5 * 4
             with pytest.raises(StoreBusy):
                 open_store(str(place)).replacing("images/small").__enter__()
             staged.put("images/small/x", b"1")
+
+    def test_one_that_cannot_be_renewed_stops_its_worker(
+        self, place: Place, proxy: Proxy, clock: FakeClock
+    ) -> None:
+        with open_store(str(place)).replacing("images/small") as staged:
+            until(clock.waiting)
+            proxy.fault = slow_down
+            clock.advance(lease.SECONDS / 2)
+            proxy.fault = lambda *_: False
+            staged.put("images/small/x", b"1")
+            proxy.fault = slow_down
+            clock.advance(2 * lease.SECONDS)
+            proxy.fault = lambda *_: False
+            with pytest.raises(StoreBusy):
+                staged.put("images/small/y", b"1")
+        assert set(place.objects()) == {"images/small/x"}
 
     def test_ctrl_c_while_it_is_taken(
         self, place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
@@ -465,16 +487,14 @@ class TestLease:
         assert lost
         assert set(place.objects()) == {"images/small/x"}
 
-    def test_a_lost_lease_stops_its_worker(
-        self, place: Place, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(lease, "SECONDS", 0.4)
+    def test_a_lost_lease_stops_its_worker(self, place: Place, clock: FakeClock) -> None:
         with (
             pytest.raises(StoreBusy, match="taken it over"),
             open_store(str(place)).replacing("images/small") as staged,
         ):
+            until(clock.waiting)
             place.put(".leases/images/small", b"{}")
-            time.sleep(1)
+            clock.advance(lease.SECONDS / 4)
             staged.put("images/small/x", b"1")
         assert set(place.objects()) == {".leases/images/small"}
 
@@ -534,13 +554,18 @@ def cut_listings(handler: Handler, request: Request) -> bool:
     return "list-type" in request.path and cut_the_answer(handler, request)
 
 
-def delay(_: Handler, __: Request) -> bool:
-    time.sleep(0.3)
+def overtaken(handler: Handler, _: Request) -> bool:
+    """What comes after it is answered before it, where anything comes."""
+    requests = handler.server.proxy.requests
+    come, end = len(requests), time.monotonic() + 0.3
+    while len(requests) == come and time.monotonic() < end:
+        time.sleep(0.01)
     return False
 
 
+@pytest.mark.usefixtures("clock")
 class TestFaults:
-    @pytest.mark.parametrize("fault", [slow_down, hang_up, cut_the_answer, delay])
+    @pytest.mark.parametrize("fault", [slow_down, hang_up, cut_the_answer, overtaken])
     def test_what_passes_is_overcome(
         self, small_slide: Path, place: Place, proxy: Proxy, on_disk: dict[str, str], fault: Fault
     ) -> None:
@@ -572,7 +597,7 @@ class TestFaults:
         small_slide: Path,
         place: Place,
         proxy: Proxy,
-        short_of_patience: None,
+        clock: FakeClock,
         fault: Fault,
     ) -> None:
         counter = itertools.count()
@@ -588,6 +613,7 @@ class TestFaults:
         assert "Traceback" not in outcome.err
         assert f"{place}/images/small/DeepZoom_files/" in outcome.err
         assert DESCRIPTOR not in place.objects()
+        assert clock.monotonic() > aws.GIVE_UP_SECONDS - 10  # the longest pause
 
     def test_a_tile_that_is_lost_on_the_way_is_noticed(
         self, small_slide: Path, place: Place, proxy: Proxy
@@ -629,18 +655,21 @@ class TestFaults:
     def test_a_signal_ends_the_waiting_for_a_server_in_trouble(
         self, small_slide: Path, place: Place, proxy: Proxy
     ) -> None:
-        counter = itertools.count()
+        tiles = itertools.count()
+        refused: list[str] = []
 
         def after_some(handler: Handler, request: Request) -> bool:
             tile = request.method == "PUT" and "DeepZoom_files" in request.path
-            return tile and next(counter) > 10 and slow_down(handler, request)
+            if not tile or next(tiles) < 10:
+                return False
+            refused.append(request.path)
+            return slow_down(handler, request)
 
         proxy.fault = after_some
         command = [sys.executable, "-m", "vsv_pyramid", "convert", str(small_slide)]
         command += ["--to", str(place), "--tile-size", "240", "--quiet"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        while next(counter) < 60:
-            time.sleep(0.05)
+        until(lambda: len(refused) > 60)  # each that there is room for several times
         process.terminate()
         _, err = process.communicate(timeout=20)
         assert process.returncode == 143
@@ -650,39 +679,47 @@ class TestFaults:
 
 
 class _SlowStore:
-    """Counts what is put, and how much at the same time at most."""
+    """Counts what is begun and put. Each put waits until it may end."""
 
     parallel_puts = 3
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._now = 0
-        self.most = 0
+        self.may_end = threading.Semaphore(0)
+        self.begun = 0
         self.done = 0
 
     def put(self, key: str, data: bytes) -> None:
         with self._lock:
-            self._now += 1
-            self.most = max(self.most, self._now)
-        time.sleep(0.005)
+            self.begun += 1
+        self.may_end.acquire()
         with self._lock:
-            self._now -= 1
             self.done += 1
 
 
 def test_a_slow_store_holds_the_makers_back() -> None:
-    """Never more is made and not put than the threads hold, and twice as much waits for them."""
+    """Never more is made and not put than the threads hold, and as much again waits for them."""
     store = _SlowStore()
     uploads = _Uploads(store, threading.Event())  # type: ignore[arg-type]
-    waiting = 0
-    for made in range(1, 101):
-        uploads.put(str(made), b"")
-        waiting = max(waiting, made - store.done)
+    made: list[int] = []
+
+    def make() -> None:
+        for number in range(100):
+            made.append(number)
+            uploads.put(str(number), b"")
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    for done in range(100):
+        until(lambda: len(made) == min(done + 2 * 3 + 1, 100))  # noqa: B023
+        until(lambda: store.begun == min(done + 3, 100))  # noqa: B023
+        assert store.done == done
+        store.may_end.release()
+        until(lambda: store.done == done + 1)  # noqa: B023
+    maker.join()
     uploads.drain()
     uploads.close()
-    assert store.done == 100
-    assert store.most == 3
-    assert 3 < waiting <= 2 * 3 + 1
+    assert store.begun == 100
 
 
 def test_progress_is_an_event_every_ten_seconds(
@@ -744,7 +781,7 @@ class TestRefusals:
         small_slide: Path,
         place: Place,
         monkeypatch: pytest.MonkeyPatch,
-        short_of_patience: None,
+        clock: FakeClock,
     ) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         outcome = run("convert", small_slide, "--to", place)

@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from tests.support.clock import FakeClock
 
 HOST = "127.0.0.1"
 _MOST_REQUESTS = 20_000
@@ -149,6 +152,23 @@ def before(upstream: str) -> Iterator[Proxy]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def by(clock: FakeClock) -> Fault:
+    """S3 goes by the clock: it dates its answers, and what is put."""
+    put: dict[str, str] = {}
+
+    def fault(handler: Handler, request: Request) -> bool:
+        status, headers, body = handler.forwarded(request)
+        headers["date"] = formatdate(clock.time(), usegmt=True)
+        if request.method == "PUT" and status == 200:
+            put[request.path] = headers["date"]
+        if request.path in put and "last-modified" in headers:
+            headers["last-modified"] = put[request.path]
+        handler.answer(status, headers, body)
+        return True
+
+    return fault
 
 
 def slow(seconds: float) -> Fault:

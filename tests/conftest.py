@@ -73,6 +73,18 @@ class Outcome:
 Run = Callable[..., Outcome]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough", action="store_true", help="Kill, and start, processes as often as it takes."
+    )
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether what is tried again and again is tried often: not in the everyday run."""
+    return bool(request.config.getoption("--thorough"))
+
+
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the command line in this process, in an empty folder."""

@@ -173,6 +173,14 @@ def test_a_put_that_was_denied_and_went_well_is_no_conflict(
     assert anna.document("170782").revision == 2
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody gives up, however slow the machine is."""
+    for module, name in ((private, "_GIVE_UP_SECONDS"), (catalog, "GIVE_UP_SECONDS")):
+        monkeypatch.setattr(module, name, float("inf"))
+
+
+@pytest.mark.usefixtures("unhurried")
 def test_twenty_technicians_lose_nothing(published: Summary, target: str, store: Store) -> None:
     """Each notes something five times, and looks again where told that somebody else did."""
 
@@ -199,6 +207,7 @@ def test_twenty_technicians_lose_nothing(published: Summary, target: str, store:
     assert public(store, "170782") == [document.review()] * 2
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_edits_during_a_conversion_are_published(
     slide: Path, published: Summary, target: str, store: Store, anna: Desk
 ) -> None:
@@ -227,7 +236,7 @@ def test_edits_during_a_conversion_are_published(
 
 
 def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
-    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slide: Path, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the old folder's slide.json would be in the new one."""
     target = str(tmp_path / "to")
@@ -247,6 +256,7 @@ def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
     assert statuses == ["busy"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_many_at_once(
     real_slide: Path, tmp_path: Path, target: str, store: Store, anna: Desk
 ) -> None:

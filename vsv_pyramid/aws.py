@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from vsv_pyramid import clock
 from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
+    from botocore.loaders import Loader
     from obstore.store import S3Credential
 
 Result = TypeVar("Result")
@@ -99,6 +101,13 @@ def _region() -> str | None:
     return os.environ.get("AWS_REGION") or None
 
 
+@cache
+def _descriptions() -> Loader:
+    """boto3's descriptions of services, which each session would read anew: 60 ms."""
+    loader: Loader = botocore.session.get_session().get_component("data_loader")
+    return loader
+
+
 class Account:
     """Whom and where: boto3's client for control; credentials, endpoint, region and certificates
     (PEM, None for the system's) for others.
@@ -116,6 +125,7 @@ class Account:
         )
         try:
             core = botocore.session.get_session()
+            core.register_component("data_loader", _descriptions())
             session = boto3.Session(botocore_session=core)
             credentials = session.get_credentials()
             self.client: Any = session.client("s3", region_name=_region(), config=config)

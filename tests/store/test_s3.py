@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.loaders import JSONFileLoader
 
 from tests.support import s3_proxy
 from tests.conftest import Run
@@ -26,6 +27,7 @@ from tests.support.clock import FakeClock
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import IDENTITIES, Place
+from tests.support.s3_server import BUCKET, IDENTITIES, Place
 from tests.support.clock import FakeClock, until
 from vsv_pyramid import aws, reports
 from vsv_pyramid.convert import Progress, convert
@@ -782,6 +784,12 @@ def test_progress_is_an_event_every_ten_seconds(
     assert [event["seconds"] for event in events] == [10.0, 20.0]
     assert events[0]["event"] == "progress"
     assert (events[0]["slide"], events[0]["tiles"], events[0]["total"]) == ("a.svs", 5, 20)
+
+
+def test_what_boto3_knows_of_s3_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.Account(place)
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda *_: pytest.fail("read once more"))
+    aws.Account(place).client.head_bucket(Bucket=BUCKET)
 
 
 class TestRefusals:

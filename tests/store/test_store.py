@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clock import FakeClock
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
 from vsv_pyramid.store import Store, directory, open_store
 from vsv_pyramid.store.archive import ArchiveStore
@@ -118,7 +120,7 @@ class TestStore:
             raise KeyboardInterrupt
         assert keys(any_store) == {}
 
-    def test_only_one_replaces_at_a_time(self, any_store: Store) -> None:
+    def test_only_one_replaces_at_a_time(self, any_store: Store, clock: FakeClock) -> None:
         with any_store.replacing(FOLDER) as staged:
             staged.put(f"{FOLDER}/x", b"1")
             with pytest.raises(StoreBusy, match="another process"):
@@ -139,6 +141,21 @@ class TestStore:
         any_store.put("a/b", b"55")
         any_store.delete("a/c", "d", "e")
         assert keys(any_store) == {"a/b": 2}
+
+
+def test_what_another_holds_for_a_moment_is_waited_for(
+    store: DirectoryStore, clock: FakeClock
+) -> None:
+    """A sweep, or a put on a condition."""
+    with contextlib.ExitStack() as other:
+        other.enter_context(directory.locked(store.path(FOLDER), 0))
+        clock.meanwhile = other.close
+        assert store.put_if(FOLDER, b"1", None)
+    assert len(clock.slept) == 1
+    with directory.locked(store.path(FOLDER), 0):
+        clock.meanwhile = lambda: None
+        assert not store.put_if(FOLDER, b"2", None)
+    assert clock.monotonic() == pytest.approx(2, abs=0.1)
 
 
 def test_a_replacement_leaves_only_the_new(store: DirectoryStore) -> None:

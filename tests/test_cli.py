@@ -9,7 +9,6 @@ import runpy
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tifffile import TiffWriter
 from tests.conftest import Run
 from tests.support.clock import FakeClock
 from tests.support.forge import damage_tile, forge_svs
+from tests.support.clock import FakeClock, until
 from vsv_pyramid import cli, display, reports
 from vsv_pyramid.convert import Progress
 
@@ -317,6 +317,11 @@ def test_no_permission(run: Run, small_slide: Path) -> None:
     assert_one_sentence(outcome.stderr, "a.svs", "Permission denied", "permissions")
 
 
+def staged_tiles() -> list[str]:
+    folders = os.walk("to/images/.large.partial/DeepZoom_files")
+    return [name for _, _, names in folders for name in names if name.endswith(".jpeg")]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_it_and_nothing_is_left(
@@ -326,10 +331,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
     process = subprocess.Popen(
         [*PROGRAM, "convert", "large.svs", "--to", "to"], stderr=subprocess.PIPE, text=True
     )
-    staging = Path("to/images/.large.partial/DeepZoom_files")
-    while not (staging.exists() and len(list(staging.rglob("*.jpeg"))) > 20):
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: len(staged_tiles()) > 20)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
@@ -343,13 +345,11 @@ def test_a_second_signal_does_not_disturb_the_tidying_up(run: Run, real_slide: P
     forge_svs(Path("large.svs"), tissue=real_slide, size=(60000, 60000), levels=(1,))
     command = [*PROGRAM, "convert", "large.svs", "--to", "to", "--tile-size", "64"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    staging = Path("to/images/.large.partial/DeepZoom_files")
-    while not (staging.exists() and len(list(staging.rglob("*.jpeg"))) > 2000):
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: len(staged_tiles()) > 2000)
+    process.send_signal(signal.SIGINT)
+    until(lambda: len(staged_tiles()) < 2000)
     for _ in range(5):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.endswith("Stopped: nothing half-made is published.\n")

@@ -410,7 +410,7 @@ class TestCatalog:
         monkeypatch.setattr(type(store), "put_if", lambda *_: False)
         with pytest.raises(StoreUnavailable, match=r"index\.json: others have .* try again"):
             Catalog(store).update(["a"])
-        assert 110 < clock.monotonic() <= catalog.GIVE_UP_SECONDS
+        assert 110 < clock.passed <= catalog.GIVE_UP_SECONDS
 
     def test_convert_and_delete(self, run: Run, small_slide: Path, target: str) -> None:
         store = open_store(target)
@@ -626,6 +626,7 @@ def conditions(proxy: Proxy) -> Iterator[set[str]]:
     yield seen
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_server_without_conditional_writes(place: Place, conditions: set[str], few: None) -> None:
     store = open_store(str(place))
     publish(store, *named(20))
@@ -635,6 +636,7 @@ def test_a_server_without_conditional_writes(place: Place, conditions: set[str],
     assert listed(store) == dict.fromkeys(named(20), "1")
 
 
+@pytest.mark.usefixtures("clock")
 def test_lost_answers(place: Place, proxy: Proxy, few: None) -> None:
     """A put that went well, and is denied when it is tried again; that of the root, too."""
     chance, lost = random.Random(5), []
@@ -659,6 +661,7 @@ def test_lost_answers(place: Place, proxy: Proxy, few: None) -> None:
     assert sorted(shards(store)) == read(store)["shards"]
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_lost_answer_of_a_split(place: Place, proxy: Proxy, few: None) -> None:
     lost: list[str] = []
 

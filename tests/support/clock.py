@@ -38,11 +38,13 @@ class FakeClock:
 
     `sleep` comes back at once, that much later; each is in `slept`, and the test's `meanwhile` is
     called in it. `wait` holds its thread until the event comes, or the clock has come so far.
+    `passed` are the seconds since it was made.
     """
 
     def __init__(self) -> None:
-        self._start = _whole(time.time())
-        self._now = 0.0
+        # What was made before goes on by it.
+        self._time, self._monotonic = _whole(time.time()), _whole(time.monotonic())
+        self.passed = 0.0
         self._lock = threading.Lock()
         self._another_waits = threading.Condition(self._lock)
         self._waiters: dict[threading.Thread, _Waiter] = {}
@@ -51,13 +53,13 @@ class FakeClock:
         self.meanwhile: Callable[[], object] = lambda: None
 
     def monotonic(self) -> float:
-        return self._now
+        return self._monotonic + self.passed
 
     def time(self) -> float:
-        return self._start + self._now
+        return self._time + self.passed
 
     def sleep(self, seconds: float, stopped: threading.Event | None = None) -> bool:
-        end = self._now + _whole(seconds)
+        end = self.passed + _whole(seconds)
         self.slept.append(seconds)
         self.meanwhile()
         if stopped and stopped.is_set():
@@ -70,11 +72,11 @@ class FakeClock:
         changed: threading.Condition = event._cond  # type: ignore[attr-defined]
         with changed:
             with self._lock:
-                due = self._now + _whole(seconds)
+                due = self.passed + _whole(seconds)
                 self._waiters[thread] = _Waiter(event, due)
                 self._waits[thread] += 1
                 self._another_waits.notify_all()
-            changed.wait_for(lambda: event.is_set() or self._now >= due)
+            changed.wait_for(lambda: event.is_set() or self.passed >= due)
             with self._lock:
                 del self._waiters[thread]
         return event.is_set()
@@ -82,8 +84,8 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Lets the time pass; whoever waited for a moment of it has done what he does then, and
         waits again, or has ended."""
-        end = self._now + _whole(seconds)
-        while self._now < end:
+        end = self.passed + _whole(seconds)
+        while self.passed < end:
             with self._lock:
                 due = min([end, *(waiter.due for waiter in self._waiters.values())])
                 woken = {
@@ -112,7 +114,7 @@ class FakeClock:
 
     def _set(self, now: float) -> None:
         with self._lock:
-            self._now = max(self._now, now)
+            self.passed = max(self.passed, now)
             events = [waiter.event for waiter in self._waiters.values()]
         for event in events:
             with event._cond:  # type: ignore[attr-defined]

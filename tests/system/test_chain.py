@@ -35,8 +35,9 @@ from tests.support.lambda_runtime import Function
 from tests.support.s3_server import HOST
 from tests.support.stacks import Distribution, Made, received, taken
 from tests.system.test_viewer import differences, opened
+from tests.support.clock import FakeClock, until
 from vsv_pyramid.page import publish
-from vsv_pyramid.store import open_store
+from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.verify import verify
 
 pytestmark = pytest.mark.aws
@@ -322,11 +323,14 @@ def test_a_crash_half_way(cloud: Cloud, real_slide: Path) -> None:
     begun = {key for key in cloud.objects() if "/crash/DeepZoom_files/" in key}
     assert "images/crash/DeepZoom.dzi" not in cloud.objects()
     assert cloud.waiting() == 1
+    later = FakeClock()
+    later.advance(lease.SECONDS + 1)
     with (
         s3_proxy.before(cloud.ministack.url) as proxy,
         cloud.function(AWS_ENDPOINT_URL=proxy.url) as ingest,
     ):
-        cloud.deliver(ingest)  # as soon as the dead one's lease has expired
+        proxy.fault = s3_proxy.by(later)  # when the dead one's lease has expired
+        cloud.deliver(ingest)
     again = {path.partition("/images/")[2] for method, path in proxy.requests if method == "PUT"}
     assert "crash/DeepZoom.dzi" in again
     assert len({key for key in begun if key.removeprefix("images/") not in again}) > 0

@@ -31,10 +31,6 @@ CACHE = Path(__file__).parent.parent / ".cache"
 RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="repeat what is random more often")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {}).get("run_folder")

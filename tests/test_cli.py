@@ -19,9 +19,8 @@ from PIL import Image, features
 from tifffile import TiffWriter
 
 from tests.conftest import Run
-from tests.support.clock import FakeClock
-from tests.support.forge import damage_tile, forge_svs
 from tests.support.clock import FakeClock, until
+from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid import cli, display, reports
 from vsv_pyramid.convert import Progress
 

@@ -21,14 +21,12 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.loaders import JSONFileLoader
 
-from tests.support import s3_proxy
 from tests.conftest import Run
-from tests.support.clock import FakeClock
+from tests.support import s3_proxy
+from tests.support.clock import FakeClock, until
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
-from tests.support.s3_server import IDENTITIES, Place
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from tests.support.clock import FakeClock, until
 from vsv_pyramid import aws, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (

@@ -29,13 +29,12 @@ from playwright.sync_api import Browser, BrowserType
 from tests.support import aws_stand_ins, browser, lambda_runtime, s3_proxy, stacks
 from tests.support.aws_stand_ins import REGION, StandIn
 from tests.support.browser import window
-from tests.support.clock import until
+from tests.support.clock import FakeClock, until
 from tests.support.cloudformation import EVERYTHING
 from tests.support.lambda_runtime import Function
 from tests.support.s3_server import HOST
 from tests.support.stacks import Distribution, Made, received, taken
 from tests.system.test_viewer import differences, opened
-from tests.support.clock import FakeClock, until
 from vsv_pyramid.page import publish
 from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.verify import verify

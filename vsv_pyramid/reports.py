@@ -16,7 +16,7 @@ import click
 
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.display import ProgressDisplay, summary_line
-from vsv_pyramid.errors import VsvPyramidError
+from vsv_pyramid.errors import VsvPyramidError, passing
 
 _EVENT_SECONDS = 10.0
 
@@ -29,7 +29,8 @@ def report(exc: Exception) -> None:
 def sentence(exc: Exception) -> str:
     """The error in words."""
     if isinstance(exc, OSError):
-        return f"{exc.filename or 'output'}: {exc.strerror or exc}; check the path"
+        remedy = "try again" if passing(exc) else "check the path"
+        return f"{exc.filename or 'output'}: {exc.strerror or exc}; {remedy}"
     return str(exc)
 
 

@@ -175,8 +175,13 @@ class Watch:
     def _looks(self) -> dict[Path, Look]:
         looks = {}
         for path in slides_in(self._folder):
-            with contextlib.suppress(OSError):  # it vanished in between
+            try:
                 looks[path] = Look(*extent(path))
+            except FileNotFoundError:
+                continue  # it vanished in between
+            except OSError:  # the share does not answer, and the slide is as it was
+                if seen := self._seen.get(path):
+                    looks[path] = seen.look
         return looks
 
     def _hand_out(self, looks: Mapping[Path, Look], pool: ThreadPoolExecutor) -> None:

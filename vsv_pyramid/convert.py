@@ -184,7 +184,7 @@ def _converted(
             bytes=publication.bytes,
             kept=publication.kept,
             seconds=seconds,
-            notes=_notes(slide, plan, options, pixels.blanked),
+            notes=_notes(slide, plan, options, document, pixels.blanked),
         )
 
 
@@ -296,7 +296,11 @@ def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:
 
 
 def _notes(
-    slide: Slide, plan: Plan, options: ConvertOptions, blanked: list[TileAddress]
+    slide: Slide,
+    plan: Plan,
+    options: ConvertOptions,
+    document: dict[str, Any],
+    blanked: list[TileAddress],
 ) -> tuple[str, ...]:
     notes = [
         f"the slide has no {name} image"
@@ -304,8 +308,8 @@ def _notes(
     ]
     if options.color == "srgb" and slide.icc_profile is None:
         notes.append("the slide has no ICC profile: its colours are as they were")
-    if options.color == "none" and slide.icc_profile and not plan.icc:
-        notes.append("the slide's ICC profile was withheld: it is damaged, or of an unknown kind")
+    if why := document["icc_profile_reason"]:
+        notes.append(f"the slide's ICC profile was withheld: {why}")
     if options.bounds and slide.metadata.bounds is None:
         notes.append("the slide states no scanned bounds: all of it was converted")
     if plan.lane.reason == NO_KERNEL:

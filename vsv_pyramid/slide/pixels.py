@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, ImageOps  # noqa: F401 - see below
 
 from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.slide.icc import published_profile
+from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
 from vsv_pyramid.slide.reading import Watched, check_readable, naming, twice, unavailable
 from vsv_pyramid.slide.tiff import RawTiles, TiffBase, tiff_base
@@ -82,8 +82,15 @@ class Slide:
 
     @cached_property
     def published_icc(self) -> bytes | None:
-        """The ICC profile as it may be published, None where there is none that may be."""
-        return published_profile(self.icc_profile) if self.icc_profile else None
+        """The ICC profile as it may be published with RGB tiles, None where there is none such."""
+        if self.icc_profile is None or self.icc_mismatch:
+            return None
+        return published_profile(self.icc_profile)
+
+    @property
+    def icc_mismatch(self) -> str | None:
+        """Why the ICC profile describes no RGB tiles, in words; None where it does."""
+        return mismatch(self.icc_profile) if self.icc_profile else None
 
     @property
     def associated_names(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from tests.conftest import Run
 from tests.forge import damage_tile
 from tests.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.s3_server import IDENTITIES, Place
-from vsv_pyramid import aws, reports
+from vsv_pyramid import aws, private, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (
     SlideAccessError,
@@ -270,9 +270,17 @@ def killed_at_random_moments(
         seen.append(DESCRIPTOR in found)
         if DESCRIPTOR in found:
             assert found == whole
+            assert review_of(to) in (None, private.document(open_store(to), "small").review())
         subprocess.run(command, check=True)
         assert objects() == whole
+        assert review_of(to) == private.document(open_store(to), "small").review()
     assert True in seen  # some were killed too early, or too late
+
+
+def review_of(to: str) -> dict[str, Any] | None:
+    """What slide.json says."""
+    document: dict[str, Any] = json.loads(open_store(to).get("images/small/slide.json"))
+    return document.get("review")
 
 
 class TestReplacement:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
+from vsv_pyramid.scans import Scan
 from vsv_pyramid.slide import Slide, Source, find_source
 from vsv_pyramid.store import Store, open_store
 
@@ -83,7 +84,12 @@ def convert(
         document = _published(store, folder, source, options)
         if document:
             summary = _skipped(store, folder, source, options, document)
-            _enter(store, summary, document)
+            if not (store.sealed or record.is_finished(document)):
+                with source.opened() as opened:
+                    scan = scans.scan(source, opened, private=options.private)
+                _record(store, source, summary, scan)
+            else:
+                _enter(store, summary, document)
             return summary
         if not options.overwrite and scans.is_set_aside(store, slide_id, source):
             why = "it was deleted as a bad scan; --overwrite converts it all the same"
@@ -92,7 +98,7 @@ def convert(
             with store.replacing(folder) as staged:
                 if _published(store, folder, source, options):
                     raise _PublishedMeanwhile
-                summary = _converted(source, store, staged, options, stop, progress)
+                summary, scan = _converted(source, store, staged, options, stop, progress)
         except _PublishedMeanwhile:
             continue
         except StoreBusy as exc:
@@ -105,7 +111,8 @@ def convert(
                 _log.warning("%s", exc)
                 waiting = True
         else:
-            _enter(store, summary)
+            if not store.sealed:
+                _record(store, source, summary, scan)
             return summary
         if progress:
             progress(Progress(0, 0, 0))
@@ -123,7 +130,7 @@ def _converted(
     options: ConvertOptions,
     stop: threading.Event,
     progress: Callable[[Progress], None] | None,
-) -> Summary:
+) -> tuple[Summary, Scan]:
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         slide = stack.enter_context(source.opened())
@@ -165,14 +172,11 @@ def _converted(
         document = record.slide_json(
             source, slide, plan, options, publication, pixels, seconds=seconds
         )
-        if not store.sealed:
-            document["review"] = scans.converted(
-                store, plan.slide_id, source, slide, private=options.private
-            )
+        scan = scans.scan(source, slide, private=options.private)
         publication.complete(document)
         if store.sealed:
             staged.put(dzi.catalog_key(), catalog.write([catalog.entry(document)]))
-        return Summary(
+        summary = Summary(
             slide=str(source),
             id=plan.slide_id,
             status="converted",
@@ -186,6 +190,7 @@ def _converted(
             seconds=seconds,
             notes=_notes(slide, plan, options, document, pixels.blanked),
         )
+        return summary, scan
 
 
 def id_of(source: Source, options: ConvertOptions) -> str:
@@ -196,17 +201,38 @@ def id_of(source: Source, options: ConvertOptions) -> str:
         raise OptionError(f"{source}: {exc}") from exc
 
 
-def _enter(store: Store, summary: Summary, document: dict[str, Any] | None = None) -> None:
+def _record(store: Store, source: Source, summary: Summary, scan: Scan) -> None:
+    """Remembers the scan that is published, then publishes its review. Whatever ends this, the
+    pyramid is there without a review, and the same conversion once more goes on with it."""
+    folder = dzi.folder(summary.id)
+    with (
+        _after_publishing(summary, "not recorded, which converting it once more does"),
+        # Another process that is at it has published its own scan, or goes on with this one.
+        contextlib.suppress(StoreBusy),
+        store.exclusive(folder),
+    ):
+        document = record.parse(store.get(dzi.slide_json_key(folder)))
+        if record.is_source(document, source):
+            scans.remember(store, summary.id, source, scan)
+    with _after_publishing(summary, "not in the catalog"):
+        private.publish(store, [summary.id], create=True)
+
+
+def _enter(store: Store, summary: Summary, document: dict[str, Any]) -> None:
     """Enters in the catalog what is published, unless it has an entry out of this slide.json."""
     if store.sealed:
         return
-    try:
-        if document is None:
-            private.publish(store, [summary.id], create=True)
-        elif not catalog.Catalog(store).has(catalog.entry(document)):
+    with _after_publishing(summary, "not in the catalog"):
+        if not catalog.Catalog(store).has(catalog.entry(document)):
             catalog.Catalog(store).update([summary.id])
+
+
+@contextlib.contextmanager
+def _after_publishing(summary: Summary, but: str) -> Iterator[None]:
+    try:
+        yield
     except StoreError as exc:
-        raise type(exc)(summary.target, f"is published, but not in the catalog: {exc}") from exc
+        raise type(exc)(summary.target, f"is published, but {but}: {exc}") from exc
 
 
 def _published(

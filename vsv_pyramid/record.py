@@ -130,6 +130,11 @@ def is_current(document: dict[str, Any], source: Source, options: ConvertOptions
     )
 
 
+def is_finished(document: dict[str, Any]) -> bool:
+    """Whether all was done that comes after the publication: slide.json gets its review last."""
+    return "review" in document
+
+
 def is_source(document: dict[str, Any], source: Source) -> bool:
     """Whether the document was written for this very file."""
     return is_of(document["source"], source)

@@ -246,7 +246,7 @@ class Watch:
             self._under_way.discard(path)
 
     def _is_published(self, path: Path, look: Look) -> bool:
-        """Whether there is a pyramid of this very file."""
+        """Whether there is a pyramid of this very file, and all was done that comes after it."""
         if not dzi.is_id(path.stem):
             raise OptionError(
                 f"{path}: {path.stem!r} cannot be an id; rename the file, to letters, digits, '.', "
@@ -256,12 +256,13 @@ class Watch:
         if self._store.head(dzi.descriptor_key(folder)) is None:
             return False
         try:
-            source = record.parse(self._store.get(dzi.slide_json_key(folder)))["source"]
+            document = record.parse(self._store.get(dzi.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             return False
+        source = document["source"]
         # What was published from S3 has no mtime.
         stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
-        return stated == (path.name, look.size, look.mtime_ns)
+        return record.is_finished(document) and stated == (path.name, look.size, look.mtime_ns)
 
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
         """Once, and yet it is due all the time: either may be renamed or removed."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid.catalog import Rebuilt
 from vsv_pyramid.convert import Progress, Summary
+from vsv_pyramid.findings import Report
 from vsv_pyramid.review import IDS, Document
-from vsv_pyramid.verify import Report
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -197,6 +197,10 @@ def report_lines(report: Report) -> list[str]:
     lines += [f"warning: {sentence}" for sentence in report.warnings]
     verdict = f"{len(report.errors)} errors" if report.errors else "good"
     lines.append(f"{report.target}: {verdict}, {report.tiles:,} tiles checked")
-    if report.lowest_psnr is not None:
-        lines[-1] += f", {report.compared:,} compared (lowest PSNR {report.lowest_psnr:.1f} dB)"
+    if report.reader and report.lowest_psnr is not None:
+        lines[-1] += (
+            f", {report.compared:,} compared with the slide as {report.reader} reads it "
+            f"(lowest PSNR {report.lowest_psnr:.1f} dB, of chroma "
+            f"{report.lowest_chroma_psnr:.1f} dB)"
+        )
     return lines

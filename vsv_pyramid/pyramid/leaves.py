@@ -60,6 +60,10 @@ class PixelLeaves:
                 ) from exc
             self.blanked.append(address)
             return Image.new("RGB", size, self.background)
+        return self.shown(rgba)
+
+    def shown(self, rgba: Image.Image) -> Image.Image:
+        """The slide's pixels as they are published, RGB."""
         rgb = opaque(rgba, self.background)
         if self.to_srgb:
             ImageCms.applyTransform(rgb, self.to_srgb, inPlace=True)

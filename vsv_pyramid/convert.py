@@ -24,6 +24,7 @@ from vsv_pyramid.pyramid.quadtree import build
 from vsv_pyramid.scans import Scan
 from vsv_pyramid.slide import Slide, Source, find_source
 from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.words import counted
 
 _THUMBNAIL_SIDE = 1024
 _BUSY_SECONDS = 1.0
@@ -341,5 +342,6 @@ def _notes(
     if plan.lane.reason == NO_KERNEL:
         notes.append(f"base tiles are decoded and encoded: {NO_KERNEL}")
     if blanked:
-        notes.append(f"{len(blanked)} damaged tiles were left blank, the first is {min(blanked)}")
+        tiles, were = counted(len(blanked), "damaged tile"), "was" if len(blanked) == 1 else "were"
+        notes.append(f"{tiles} {were} left blank, the first is {min(blanked)}")
     return tuple(notes)

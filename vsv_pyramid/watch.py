@@ -40,6 +40,7 @@ from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import Store
+from vsv_pyramid.words import counted
 
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
@@ -285,7 +286,7 @@ class Watch:
         else:
             pause = PAUSES[min(failed, len(PAUSES) - 1)]
             self._notes.put(path, Note(str(path), look, failed + 1, str(exc), time.time() + pause))
-            _log.warning("%s is tried again in %.0f minutes", path, pause / 60)
+            _log.warning("%s is tried again in %s", path, counted(round(pause / 60), "minute"))
 
     def _ask_for_jobs(self) -> None:
         jobs = {note.job: path for path, note in self._notes if note.job}

@@ -103,7 +103,7 @@ def test_watch_does_not_set_it_aside(slides: Path, tmp_path: Path) -> None:
     behaviour = Behaviour(failing=FOR_EVER, error=errno.EIO)
     done = command(slide, tmp_path / "share", behaviour, words)
     assert "shared.svs: cannot be read just now (Input/output error)" in done.stderr
-    assert "is tried again in 1 minutes" in done.stderr
+    assert "is tried again in 1 minute\n" in done.stderr
     assert done.returncode == 1
     (note,) = (json.loads(path.read_text()) for path in (to / ".watch").glob("[!.]*.json"))
     assert note["due"]

@@ -199,7 +199,7 @@ def report_lines(report: Report) -> list[str]:
     lines.append(f"{report.target}: {verdict}, {counted(report.tiles, 'tile')} checked")
     if report.reader and report.lowest_psnr is not None:
         lines[-1] += (
-            f", {report.compared:,} compared with the slide as {report.reader} reads it "
+            f", {report.compared:,} compared with the slide as read by {report.reader} "
             f"(lowest PSNR {report.lowest_psnr:.1f} dB, of chroma "
             f"{report.lowest_chroma_psnr:.1f} dB)"
         )

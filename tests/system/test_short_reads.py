@@ -112,6 +112,21 @@ def test_watch_does_not_set_it_aside(slides: Path, tmp_path: Path) -> None:
     assert (to / "images/shared/DeepZoom.dzi").exists()
 
 
+def test_verify_tells_the_share_from_the_slide(slides: Path, tmp_path: Path) -> None:
+    slide = slides / "shared.svs"
+    target = tmp_path / "to/images/shared"
+    command(slide, tmp_path / "share", Behaviour(), ["convert", slide, "--to", tmp_path / "to"])
+    words = ["verify", target, "--against", slide]
+    for after in (0, 2, 8, 12, 16):
+        behaviour = Behaviour(after=after, failing=FOR_EVER, error=errno.EIO)
+        done = command(slide, tmp_path / "share", behaviour, words)
+        assert done.returncode == EXIT_TRY_AGAIN, done.stdout + done.stderr
+        assert "shared.svs: cannot be read just now" in done.stderr
+    done = command(slide, tmp_path / "share", Behaviour(bytes=100), words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "good" in done.stdout
+
+
 def test_a_file_that_ends_is_told_from_a_reading_that_does(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"12345")

@@ -16,7 +16,7 @@ from PIL import Image
 from vsv_pyramid.errors import TileError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.pixels import Slide
-from vsv_pyramid.slide.reading import opened, read_exactly
+from vsv_pyramid.slide.reading import naming, opened, read_exactly
 
 # Slides of other makers have tiles that overlap, or lie elsewhere than the TIFF has them.
 _VENDORS = ("aperio", "generic-tiff")
@@ -42,7 +42,8 @@ class Reference:
 
     def read(self, x: int, y: int, size: Size) -> Image.Image:
         """The region at (x, y) of level 0, in slide px, as an RGBA image of `size`; what the slide
-        has left out is transparent. Raises TileError where it cannot be decoded."""
+        has left out is transparent. Raises TileError where it cannot be decoded, and
+        SlideAccessError."""
         page = self._page
         width, height = page.tilewidth, page.tilelength
         region = Image.new("RGBA", size)
@@ -58,7 +59,8 @@ class Reference:
         count = page.databytecounts[index]
         if not count:
             return None
-        data = read_exactly(self._file, self._path, page.dataoffsets[index], count)
+        with naming(self._path):
+            data = read_exactly(self._file, self._path, page.dataoffsets[index], count)
         try:
             return Image.fromarray(self._decoded(data, index))
         except Exception as exc:  # whatever the codecs raise

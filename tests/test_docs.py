@@ -18,7 +18,9 @@ from tests.support.s3_server import Server
 def numberless(text: str) -> str:
     """The text without what differs from run to run."""
     text = re.sub(r"in [\d.]+ s \([\d.]+ gigapixels/s\)", "in N s", text)
-    return re.sub(r"PSNR 33\.\d dB", "PSNR 33 dB", text)  # Pillow and Pillow-SIMD round differently
+    text = re.sub(r"read by (OpenSlide|tifffile and imagecodecs)", "read by one of them", text)
+    # The readers, and Pillow and Pillow-SIMD, round differently.
+    return re.sub(r"PSNR 33\.\d dB, of chroma 3\d\.\d dB", "PSNR 33 dB", text)
 
 
 @pytest.mark.parametrize(

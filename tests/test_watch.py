@@ -145,7 +145,8 @@ def publish(destination: str, path: Path) -> None:
     sections: dict[str, Any] = {name: {} for name in ("origin", "pyramid", "options", "software")}
     folder = Path(destination, "images", path.stem)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "slide.json").write_text(json.dumps({"source": source, **sections}))
+    document = {"source": source, "review": {}, **sections}
+    (folder / "slide.json").write_text(json.dumps(document))
     (folder / "DeepZoom.dzi").write_text("")
 
 

@@ -13,6 +13,7 @@ from vsv_pyramid.cli_options import PathType, PlaceType
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import is_archive, open_store
+from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
     from vsv_pyramid.serve_desk import Entrance
@@ -168,7 +169,7 @@ def viewer_command(destination: str) -> None:
     from vsv_pyramid import page
 
     count = page.publish(open_store(destination))
-    click.echo(f"{count} files -> {destination.rstrip('/')}/viewer/index.html")
+    click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 
 @click.command(

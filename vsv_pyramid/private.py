@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -95,7 +95,7 @@ def _publish_review(store: Store, slide_id: str) -> None:
             facts = record.parse(found.data)
         except DescriptorError:
             return  # the catalog leaves it out
-        if facts.get("review") == present.review():
+        if facts.get("review") == present.review() or not _is_of(facts["source"], present):
             return
         try:
             # On disk, a folder is replaced as a whole, which an object's tag does not tell.
@@ -103,6 +103,15 @@ def _publish_review(store: Store, slide_id: str) -> None:
                 store.put_if(key, to_json({**facts, "review": present.review()}), found.tag)
         except StoreBusy:
             return  # whoever is at it publishes the review afterwards, too
+
+
+def _is_of(published: Mapping[str, Any], present: Document) -> bool:
+    """Whether the document speaks of the scan that is published, and not yet of the one before."""
+    return all(
+        published.get(name, value) == value
+        for name, value in present.source.items()
+        if name not in ("location", "name")
+    )
 
 
 def _parsed(store: Store, slide_id: str, data: bytes | None) -> Document:

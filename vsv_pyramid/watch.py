@@ -39,6 +39,7 @@ from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import Store
+from vsv_pyramid.words import counted
 
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
@@ -170,8 +171,16 @@ class Watch:
             _log.warning("%s", exc)  # what is away for a while
 
     def _looks(self) -> dict[Path, Look]:
-        found = ((path, _look(path)) for path in slides_in(self._folder))
-        return {path: look for path, look in found if look}
+        looks = {}
+        for path in slides_in(self._folder):
+            try:
+                looks[path] = Look(*extent(path))
+            except FileNotFoundError:
+                continue  # it vanished in between
+            except OSError:  # the share does not answer, and the slide is as it was
+                if seen := self._seen.get(path):
+                    looks[path] = seen.look
+        return looks
 
     def _hand_out(self, looks: Mapping[Path, Look], pool: ThreadPoolExecutor) -> None:
         now = clock.monotonic()
@@ -237,7 +246,7 @@ class Watch:
             self._under_way.discard(path)
 
     def _is_published(self, path: Path, look: Look) -> bool:
-        """Whether there is a pyramid of this very file."""
+        """Whether there is a pyramid of this very file, and all was done that comes after it."""
         if not dzi.is_id(path.stem):
             raise OptionError(
                 f"{path}: {path.stem!r} cannot be an id; rename the file, to letters, digits, '.', "
@@ -247,12 +256,13 @@ class Watch:
         if self._store.head(dzi.descriptor_key(folder)) is None:
             return False
         try:
-            source = record.parse(self._store.get(dzi.slide_json_key(folder)))["source"]
+            document = record.parse(self._store.get(dzi.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             return False
+        source = document["source"]
         # What was published from S3 has no mtime.
         stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
-        return stated == (path.name, look.size, look.mtime_ns)
+        return record.is_finished(document) and stated == (path.name, look.size, look.mtime_ns)
 
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
         """Once, and yet it is due all the time: either may be renamed or removed."""
@@ -275,7 +285,7 @@ class Watch:
         else:
             pause = PAUSES[min(failed, len(PAUSES) - 1)]
             self._notes.put(path, Note(str(path), look, failed + 1, str(exc), clock.time() + pause))
-            _log.warning("%s is tried again in %.0f minutes", path, pause / 60)
+            _log.warning("%s is tried again in %s", path, counted(round(pause / 60), "minute"))
 
     def _ask_for_jobs(self) -> None:
         jobs = {note.job: path for path, note in self._notes if note.job}

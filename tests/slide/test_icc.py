@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import struct
 from collections.abc import Mapping
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, features
 
 from tests.support.forge import forge_svs
+from vsv_pyramid.convert import convert
+from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.slide import open_slide
-from vsv_pyramid.slide.icc import published_profile
+from vsv_pyramid.slide.icc import mismatch, published_profile
+from vsv_pyramid.verify import verify
 
 if not features.check("littlecms2"):
     pytest.skip("this Pillow has no LittleCMS", allow_module_level=True)
@@ -350,6 +354,50 @@ ELEMENTS = modular(b"mAB ")
 )
 def test_a_damaged_profile_is_withheld(data: bytes) -> None:
     assert published_profile(data) is None
+
+
+OTHERS = {
+    "CMYK": (profile(LUT, kind=b"prtr", space=b"CMYK"), "it is of CMYK colours, and the tiles"),
+    "gray": (PROFILES["gray"], "it is of gray colours, and the tiles are RGB"),
+    "Lab": (profile(LUT, space=b"Lab "), "it is of Lab colours, and the tiles are RGB"),
+    "XYZ": (profile(LUT, kind=b"spac", space=b"XYZ "), "it is of XYZ colours"),
+    "YCbCr": (profile(LUT, space=b"YCbr"), "it is of YCbCr colours"),
+    "six inks": (profile(LUT, kind=b"prtr", space=b"6CLR"), "it is of other colours"),
+    "a name": (profile(LUT, space=b"Doe "), "it is of other colours"),
+    "abstract": (built_in("LAB"), "it is an abstract one, and describes no pixels"),
+    "link": (profile(LUT, kind=b"link"), "it is a device link, and describes no pixels"),
+    "named": (profile(LUT, kind=b"nmcl"), "it is of named colours, and describes no pixels"),
+}
+
+
+@pytest.mark.parametrize(("data", "why"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("color", ["none", "srgb"])
+def test_a_profile_of_other_things_is_neither_published_nor_applied(
+    real_slide: Path, tmp_path: Path, data: bytes, why: str, color: str
+) -> None:
+    slide, plain = tmp_path / "a.svs", tmp_path / "b.svs"
+    forge_svs(slide, tissue=real_slide, size=(300, 200), levels=(1,), icc=data)
+    forge_svs(plain, tissue=real_slide, size=(300, 200), levels=(1,))
+    options = ConvertOptions(color=color, workers=1)
+    summary, other = (convert(path, str(tmp_path / "to"), options) for path in (slide, plain))
+    assert any(
+        note.startswith(f"the slide's ICC profile was withheld: {why}") for note in summary.notes
+    )
+    assert not Path(summary.target).with_name("icc.icc").exists()
+    facts, others = (
+        json.loads(Path(made.target).with_name("slide.json").read_text())
+        for made in (summary, other)
+    )
+    assert facts["icc_profile"] == "withheld"
+    assert facts["icc_profile_reason"].startswith(why)
+    assert (others["icc_profile"], others["icc_profile_reason"]) == (None, None)
+    assert facts["pyramid"]["version"] == others["pyramid"]["version"]
+    assert verify(summary.target).errors == []
+
+
+@pytest.mark.parametrize("kind", [b"scnr", b"mntr", b"prtr", b"spac"])
+def test_a_profile_of_rgb_pixels_is_one_whatever_device_it_is_of(kind: bytes) -> None:
+    assert mismatch(profile(LUT, kind=kind)) is None
 
 
 def test_what_is_behind_the_stated_size_is_no_damage() -> None:

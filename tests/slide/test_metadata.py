@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from tifffile import imwrite
 
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide import open_slide
 from vsv_pyramid.slide.metadata import metadata, native_tile
 
+PLAIN = {"openslide.vendor": "generic-tiff"}
 DATE = {"aperio.Date": "12/29/09", "aperio.Time": "09:59:15"}
+
+
+def mpp(x: str, y: str | None = None) -> dict[str, str]:
+    return {"openslide.mpp-x": x, "openslide.mpp-y": y or x}
 
 
 @pytest.mark.parametrize(
@@ -34,20 +44,81 @@ def test_scan_date(properties: dict[str, str], scanned: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "mpp"),
+    ("properties", "stated"),
     [
         ({"openslide.mpp-x": "0.499", "openslide.mpp-y": "0.5"}, (0.499, 0.5)),
         ({"aperio.MPP": "0,2520"}, (0.252, 0.252)),
         ({"aperio.MPP": "nan"}, (None, None)),
         ({"openslide.mpp-x": "0", "openslide.mpp-y": "-1"}, (None, None)),
         ({}, (None, None)),
+        (mpp("0.02"), (0.02, 0.02)),
+        (mpp("50"), (50, 50)),
+        (mpp("0.0199"), (None, None)),
+        (mpp("50.1"), (None, None)),
+        (mpp("352.777778"), (None, None)),  # 72 dpi
+        (mpp("10000"), (None, None)),  # 1/cm
+        (mpp("25400"), (None, None)),  # 1/inch
+        (mpp("0.25", "0.5"), (0.25, 0.5)),
+        (mpp("0.25", "0.51"), (None, None)),
+        (mpp("0.51", "0.25"), (None, None)),
+        (mpp("0,25", "0,26"), (0.25, 0.26)),
+        (mpp("nan"), (None, None)),
+        (mpp("0.25", "nan"), (None, None)),
+        (mpp("inf"), (None, None)),
+        (mpp("-0.25"), (None, None)),
+        (mpp("0.25 um"), (None, None)),
+        ({"openslide.mpp-x": "0.25"}, (None, None)),
+        ({**mpp("352.8"), "aperio.MPP": "0.25"}, (0.25, 0.25)),
+        ({"aperio.MPP": "1e-3"}, (None, None)),
+        ({**mpp("0.25"), "openslide.vendor": "hamamatsu"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN}, (None, None)),
+        (
+            {**mpp("42.333333"), **PLAIN, "tiff.Software": "Adobe Photoshop"},
+            (None, None),
+        ),  # 600 dpi
+        ({**mpp("21.166667"), **PLAIN, "tiff.Make": "NIKON CORPORATION"}, (None, None)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Software": "OME Bio-Formats 7.1"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN, "tiff.ImageDescription": "<?xml?><OME xmlns=''/>"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Software": "QuPath 0.5.1"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Model": "NanoZoomer S360"}, (0.25, 0.25)),
+        ({**mpp("352.8"), **PLAIN, "tiff.Software": "QuPath 0.5.1"}, (None, None)),
     ],
 )
 def test_microns_per_pixel(
-    properties: dict[str, str], mpp: tuple[float | None, float | None]
+    properties: dict[str, str], stated: tuple[float | None, float | None]
 ) -> None:
     said = metadata(properties)
-    assert (said.mpp_x, said.mpp_y) == mpp
+    assert (said.mpp_x, said.mpp_y) == stated
+
+
+@pytest.mark.parametrize(
+    ("resolution", "unit", "software", "stated"),
+    [
+        (72, "INCH", None, None),
+        (72, "INCH", "QuPath 0.5.1", None),
+        (1, "CENTIMETER", "QuPath 0.5.1", None),
+        (1, "INCH", "QuPath 0.5.1", None),
+        (600, "INCH", None, None),
+        (40000, "CENTIMETER", None, None),
+        (40000, "CENTIMETER", "QuPath 0.5.1", 0.25),
+    ],
+)
+def test_the_resolution_of_a_tiff(
+    tmp_path: Path, resolution: int, unit: str, software: str | None, stated: float | None
+) -> None:
+    path = tmp_path / "a.tif"
+    imwrite(
+        path,
+        np.zeros((64, 64, 3), np.uint8),
+        photometric="rgb",
+        tile=(16, 16),
+        resolution=(resolution, resolution),
+        resolutionunit=unit,
+        software=software or False,
+        metadata=None,
+    )
+    with open_slide(path) as slide:
+        assert slide.metadata.mpp_x == slide.metadata.mpp_y == stated
 
 
 def test_what_is_stated() -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -27,7 +28,7 @@ from tests.support.clock import FakeClock, until
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from vsv_pyramid import aws, reports
+from vsv_pyramid import aws, private, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (
     SlideAccessError,
@@ -160,6 +161,8 @@ class TestConvert:
         options = S3Options(storage_class="STANDARD_IA", sse="aws:kms", kms_key="a-key")
         with pytest.raises(StoreError, match="0 of"):  # since nothing was put
             convert(small_slide, str(place), ConvertOptions(tile_size=240, s3=options))
+        store = open_store(str(place), options)
+        private.changed(store, "small", lambda known: known.logged("set", "a", {"status": "GOOD"}))
         assert len(seen) > 40
         assert set(seen) == {("STANDARD_IA", "aws:kms", "a-key")}
         assert leases == [(None, "aws:kms", "a-key")]
@@ -210,7 +213,7 @@ class TestResume:
         assert published(place) == on_disk
         assert summary.kept == len(left)
         puts = proxy.count("PUT", f"{place.prefix}/images/small/")
-        assert puts == len(on_disk) + 1 - len(left)
+        assert puts == len(on_disk) + 2 - len(left)  # slide.json, and once more with its review
 
     def test_what_differs_is_put(
         self, small_slide: Path, place: Place, on_disk: dict[str, str]
@@ -242,9 +245,11 @@ class TestResume:
             seen.add(DESCRIPTOR in found)
             if DESCRIPTOR in found:
                 assert found == on_disk
+                assert review_of(place) in (None, known_of(place))
             clock.advance(lease.SECONDS + 1)
             subprocess.run(command, check=True)
             assert published(place) == on_disk
+            assert review_of(place) == known_of(place)
         assert seen == {True, False}  # too early, and in its midst
         assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX, PRIVATE_JSON}
 
@@ -272,8 +277,10 @@ class TestResume:
             killed = subprocess.run([word.format(moment=moment) for word in audited], check=False)
             assert killed.returncode == -signal.SIGKILL
             assert objects() == on_disk
+            assert review_of(root) in (None, known_of(root))
             subprocess.run(command, check=True)
             assert objects() == on_disk
+            assert review_of(root) == known_of(root)
 
 
 CONVERT = [sys.executable, "-m", "vsv_pyramid", "convert"]
@@ -321,6 +328,17 @@ def moments(number: int, thorough: bool) -> list[int]:
     """From the first of so many on, at equal distances: five, or twenty."""
     times = 20 if thorough else 5
     return [number * time // times for time in range(times)]
+
+
+def review_of(to: object) -> dict[str, Any] | None:
+    """What slide.json says."""
+    document: dict[str, Any] = json.loads(open_store(str(to)).get("images/small/slide.json"))
+    return document.get("review")
+
+
+def known_of(to: object) -> dict[str, Any]:
+    """What the private record says."""
+    return private.document(open_store(str(to)), "small").review()
 
 
 class TestReplacement:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import simplejpeg
 from PIL import Image
 
-from vsv_pyramid.errors import TileError
+from vsv_pyramid.errors import SlideUnavailable, TileError
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.jpeg.join import Joined, join
 from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
@@ -17,6 +18,8 @@ from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
 from vsv_pyramid.pyramid.planes import Planes
 from vsv_pyramid.slide.tiff import RawTiles
+
+_MOST_READS = 3  # of a tile whose bytes change
 
 
 @dataclass
@@ -56,6 +59,7 @@ class LosslessLeaves:
         top = (self.pixels.origin[1] + y) // native.height
         columns, rows = -(-size.width // native.width), -(-size.height // native.height)
         tiles = self.raw.read(range(left, left + columns), range(top, top + rows))
+        reads = Counter[int]()
         while any(tiles):
             try:
                 return join(
@@ -72,13 +76,32 @@ class LosslessLeaves:
                 raise
             except StreamError as exc:
                 column, row = exc.tile or (0, 0)
+                place, index = (left + column, top + row), row * columns + column
+                if self._has_changed(tiles, index, place):
+                    reads[index] += 1
+                    if reads[index] > _MOST_READS:
+                        raise self._unsteady(place) from exc
+                    continue
                 if not self.pixels.blank_damaged:
-                    raise self._error(address, (left + column, top + row), exc.reason) from exc
-                tiles[row * columns + column] = None
+                    raise self._error(address, place, exc.reason) from exc
+                tiles[index] = None
                 with self._lock:
                     if address not in self.pixels.blanked:
                         self.pixels.blanked.append(address)
         return self._white(address)
+
+    def _has_changed(self, tiles: list[bytes | None], index: int, place: tuple[int, int]) -> bool:
+        """Reads the tile anew, since damaged is only what was read twice; whether it is another."""
+        before = tiles[index]
+        column, row = place
+        (tiles[index],) = self.raw.read(range(column, column + 1), range(row, row + 1))
+        return tiles[index] != before
+
+    def _unsteady(self, place: tuple[int, int]) -> SlideUnavailable:
+        what = f"its tile at column {place[0]}, row {place[1]} is another one at each reading"
+        return SlideUnavailable(
+            self.pixels.slide.path, f"{what}; check its disk or share, and try again"
+        )
 
     def _white(self, address: TileAddress) -> Joined:
         image = Image.new("RGB", self.pixels.pyramid.dimensions(address), "white")

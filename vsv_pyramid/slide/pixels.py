@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 import openslide
 from PIL import Image, ImageFile, ImageOps  # noqa: F401 - see below
 
-from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.slide.icc import published_profile
+from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
-from vsv_pyramid.slide.tiff import TiffBase, tiff_base
+from vsv_pyramid.slide.reading import Watched, check_readable, naming, twice, unavailable
+from vsv_pyramid.slide.tiff import RawTiles, TiffBase, tiff_base
 
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
 _PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
@@ -34,19 +36,17 @@ class Slide:
         self.path = path
         self._local = threading.local()
         self._handles: list[openslide.AbstractSlide] = []
-        try:
-            self.tiff: TiffBase | None = tiff_base(path)
-        except OSError as exc:
-            raise SlideAccessError(
-                path, f"{reason(exc)}; check the path and its permissions"
-            ) from exc
+        self._is_readable = False
+        self.tiff: TiffBase | None = tiff_base(path)
         self._plain: openslide.ImageSlide | None = None
-        if openslide.OpenSlide.detect_format(path) is None:
+        if not _is_known(path):
             if self.tiff and self.tiff.tiled:
                 raise SlideError(
                     path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
                 )
-            self._plain = _plain_image(path)
+            self._plain = twice(
+                lambda: _plain_image(path), SlideError, lambda: check_readable(path)
+            )
         handle = self._handle()
         self.size = Size(*handle.dimensions)
         self.properties: Mapping[str, str] = dict(handle.properties)
@@ -82,8 +82,15 @@ class Slide:
 
     @cached_property
     def published_icc(self) -> bytes | None:
-        """The ICC profile as it may be published, None where there is none that may be."""
-        return published_profile(self.icc_profile) if self.icc_profile else None
+        """The ICC profile as it may be published with RGB tiles, None where there is none such."""
+        if self.icc_profile is None or self.icc_mismatch:
+            return None
+        return published_profile(self.icc_profile)
+
+    @property
+    def icc_mismatch(self) -> str | None:
+        """Why the ICC profile describes no RGB tiles, in words; None where it does."""
+        return mismatch(self.icc_profile) if self.icc_profile else None
 
     @property
     def associated_names(self) -> tuple[str, ...]:
@@ -102,9 +109,8 @@ class Slide:
                 "--associated",
             )
         try:
-            return self._handle().associated_images[name]
+            return self._twice(lambda handle: handle.associated_images[name], self._check_readable)
         except openslide.OpenSlideError as exc:
-            self._forget_handle()
             raise SlideError(
                 self.path, f"its {name} image is damaged ({exc}); leave it out of --associated"
             ) from exc
@@ -112,13 +118,51 @@ class Slide:
     def read(self, x: int, y: int, size: Size) -> Image.Image:
         """The region at (x, y) of level 0, in slide px, as an RGBA image of `size`.
 
-        Raises openslide.OpenSlideError where it cannot be decoded; later reads are not affected.
+        Raises openslide.OpenSlideError where it cannot be decoded, and SlideUnavailable where it
+        cannot be read just now; later reads are not affected.
         """
+        return self._twice(
+            lambda handle: handle.read_region((x, y), 0, size),
+            lambda: self._check_tiles(x, y, size),
+        )
+
+    def _twice(
+        self,
+        attempt: Callable[[openslide.AbstractSlide], Image.Image],
+        check: Callable[[], None],
+    ) -> Image.Image:
+        """What the attempt makes of this thread's handle, or of a new one."""
+
+        def attempted() -> Image.Image:
+            try:
+                return attempt(self._handle())
+            except openslide.OpenSlideError:
+                self._forget_handle()
+                raise
+
         try:
-            return self._handle().read_region((x, y), 0, size)
-        except openslide.OpenSlideError:
-            self._forget_handle()
+            return twice(attempted, openslide.OpenSlideError, check)
+        except openslide.OpenSlideError as exc:
+            _check_cause(self.path, exc)
             raise
+
+    def _check_tiles(self, x: int, y: int, size: Size) -> None:
+        """Reads the bytes that the region is made of. Raises SlideUnavailable."""
+        base = self.tiff
+        if base is None or not base.tiled or base.size != self.size:
+            self._check_readable()
+            return
+        (width, height), grid = base.tile_size, base.grid
+        columns = range(x // width, min(-(-(x + size.width) // width), grid.width))
+        rows = range(y // height, min(-(-(y + size.height) // height), grid.height))
+        with contextlib.closing(RawTiles(self.path, base)) as raw:
+            raw.read(columns, rows)
+
+    def _check_readable(self) -> None:
+        """Reads the whole file, once. Raises SlideUnavailable."""
+        if not self._is_readable:
+            check_readable(self.path)
+            self._is_readable = True
 
     def _handle(self) -> openslide.AbstractSlide:
         """This thread's handle."""
@@ -127,8 +171,13 @@ class Slide:
         handle: openslide.AbstractSlide | None = getattr(self._local, "handle", None)
         if handle is None:
             try:
-                handle = openslide.OpenSlide(self.path)
+                handle = twice(
+                    lambda: openslide.OpenSlide(self.path),
+                    openslide.OpenSlideError,
+                    self._check_readable,
+                )
             except openslide.OpenSlideError as exc:
+                _check_cause(self.path, exc)
                 raise SlideError(
                     self.path, f"OpenSlide cannot open it ({exc}); check it, or copy it again"
                 ) from exc
@@ -149,29 +198,36 @@ def open_slide(path: Path) -> Slide:
     return Slide(path)
 
 
+def _is_known(path: Path) -> bool:
+    """Whether OpenSlide knows the format, which it denies as well where it cannot read the file."""
+    if openslide.OpenSlide.detect_format(path):
+        return True
+    check_readable(path)
+    return openslide.OpenSlide.detect_format(path) is not None
+
+
+def _check_cause(path: Path, exc: openslide.OpenSlideError) -> None:
+    """Raises SlideUnavailable where OpenSlide says that it could not read."""
+    if "I/O error" in str(exc):
+        raise unavailable(path, str(exc)) from exc
+
+
 def _plain_image(path: Path) -> openslide.ImageSlide:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+    with naming(path), Watched(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(file) as opened:
                 image = ImageOps.exif_transpose(opened)
-    except Image.DecompressionBombError as exc:
-        raise SlideError(
-            path, "too large for an image without tiles; save it as a tiled TIFF first"
-        ) from exc
-    except (OSError, SyntaxError, ValueError) as exc:
-        raise SlideError(
-            path, "neither a slide nor an image, or cut off; check it, or copy it again"
-        ) from exc
+        except Image.DecompressionBombError as exc:
+            raise SlideError(
+                path, "too large for an image without tiles; save it as a tiled TIFF first"
+            ) from exc
+        except (OSError, SyntaxError, ValueError) as exc:
+            if cause := file.trouble or passing(exc):
+                raise unavailable(path, cause) from exc
+            raise SlideError(
+                path, "neither a slide nor an image, or cut off; check it, or copy it again"
+            ) from exc
     if image.mode not in _PLAIN_MODES:
         raise SlideError(path, f"pixels of kind {image.mode}; save it with 8 bits a channel first")
     return openslide.ImageSlide(image)
-
-
-def reason(exc: OSError) -> str:
-    """Why a file cannot be read, in words."""
-    if isinstance(exc, FileNotFoundError):
-        return "no such file"
-    if isinstance(exc, IsADirectoryError):
-        return "is a folder"
-    return exc.strerror or str(exc)

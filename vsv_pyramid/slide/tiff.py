@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 import tifffile
 
-from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.reading import Watched, naming, opened, read_exactly, twice, unavailable
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -77,29 +78,18 @@ class RawTiles:
         """
         file: BinaryIO | None = getattr(self._local, "file", None)
         if file is None:
-            file = self._local.file = self._opened()
+            file = self._local.file = opened(self._path)
+            self._files.append(file)
         offsets, counts = self.base.offsets, self.base.counts
         tiles: list[bytes | None] = []
-        try:
+        with naming(self._path):
             for row in rows:
                 for index in range(
                     row * self._columns + columns.start, row * self._columns + columns.stop
                 ):
-                    count = counts[index]
-                    if count:
-                        file.seek(offsets[index])
-                    tiles.append(file.read(count) if count else None)
-        except OSError as exc:
-            raise SlideAccessError(self._path, f"{exc.strerror}; check its disk") from exc
+                    offset, count = offsets[index], counts[index]
+                    tiles.append(read_exactly(file, self._path, offset, count) if count else None)
         return tiles
-
-    def _opened(self) -> BinaryIO:
-        try:
-            file = self._path.open("rb", buffering=0)
-        except OSError as exc:
-            raise SlideAccessError(self._path, f"{exc.strerror}; check the path") from exc
-        self._files.append(file)
-        return file
 
     def close(self) -> None:
         for file in self._files:
@@ -111,11 +101,23 @@ def tiff_base(path: Path) -> TiffBase | None:
 
     Raises SlideError where the TIFF is damaged, or ends before the data it points to.
     """
-    with path.open("rb") as file:
-        if file.read(4) not in _MAGIC:
-            return None
+    return twice(lambda: _tiff_base(path), SlideError)
+
+
+def _tiff_base(path: Path) -> TiffBase | None:
+    with naming(path), Watched(path) as file:
+        base = _read_base(path, file)
+        if file.trouble:  # tifffile goes on without the page
+            raise unavailable(path, file.trouble)
+        return base
+
+
+def _read_base(path: Path, file: BinaryIO) -> TiffBase | None:
+    if file.read(4) not in _MAGIC:
+        return None
+    file.seek(0)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(file) as tiff:
             pages = list(tiff.pages)
             end = max(
                 offset + count
@@ -143,6 +145,8 @@ def tiff_base(path: Path) -> TiffBase | None:
                     if tag in page.tags:
                         del page.tags[tag]
     except _DAMAGED as exc:
+        if cause := passing(exc):
+            raise unavailable(path, cause) from exc
         raise SlideError(
             path,
             "damaged or cut off: its TIFF directories cannot be read; copy it from the scanner "

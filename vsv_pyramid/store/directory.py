@@ -16,7 +16,13 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from vsv_pyramid import clock
-from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
+from vsv_pyramid.errors import (
+    NoSuchObject,
+    StoreBusy,
+    StoreError,
+    StoreUnavailable,
+    passing,
+)
 from vsv_pyramid.store.base import StoredObject, Tagged
 
 _SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
@@ -38,10 +44,14 @@ _REMEDIES = {
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turns an OSError of the block into a StoreError that names the path."""
+    """Turns an OSError of the block into a StoreError that names the path, StoreUnavailable for a
+    trouble that passes."""
     try:
         yield
     except OSError as exc:
+        if passing(exc):
+            what = f"{exc.strerror or exc}; check the disk or share, and try again"
+            raise StoreUnavailable(path, what) from exc
         what = _REMEDIES.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk and try again")
         raise StoreError(path, what) from exc
 

@@ -42,8 +42,8 @@ class FakeClock:
     """
 
     def __init__(self) -> None:
-        # What was made before goes on by it.
-        self._time, self._monotonic = _whole(time.time()), _whole(time.monotonic())
+        # What was made before goes on by it. It begins with a second, as what is told in seconds.
+        self._time, self._monotonic = math.floor(time.time()), _whole(time.monotonic())
         self.passed = 0.0
         self._lock = threading.Lock()
         self._another_waits = threading.Condition(self._lock)

@@ -8,6 +8,7 @@ put again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from queue import SimpleQueue
@@ -18,7 +19,7 @@ import xxhash
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
-from vsv_pyramid.store.base import Store
+from vsv_pyramid.store.base import Store, StoredObject
 from vsv_pyramid.words import counted
 
 _PLACES_PER_THREAD = 2
@@ -64,7 +65,7 @@ class Publication:
         self._thumbnail = thumbnail
         self._lock = threading.Lock()
         self._digest = TileDigest()
-        self._present = {found.key: found for found in store.keys(folder + "/")}
+        self._present: dict[str, StoredObject] = {}
         self._stop = stop or threading.Event()
         self._uploads = _Uploads(store, self._stop)
         self.thumbnail_jpeg = b""
@@ -72,10 +73,12 @@ class Publication:
         self.bytes = 0
         self.base_pixels = 0
         self.kept = 0
-        if self._present.pop(dzi.descriptor_key(folder), None):
-            store.delete(dzi.descriptor_key(folder))
 
     def __enter__(self) -> Publication:
+        self._present = {found.key: found for found in self._store.keys(self._folder + "/")}
+        if self._present.pop(dzi.descriptor_key(self._folder), None):
+            self._store.delete(dzi.descriptor_key(self._folder))
+        self._uploads.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -139,15 +142,25 @@ class _Uploads:
     def __init__(self, store: Store, stop: threading.Event) -> None:
         self._store = store
         self._stop = stop
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._jobs: SimpleQueue[tuple[str, bytes] | None] = SimpleQueue()
         self._room: SimpleQueue[None] = SimpleQueue()
         self._places = _PLACES_PER_THREAD * store.parallel_puts
         for _ in range(self._places):
             self._room.put(None)
-        self._threads = [threading.Thread(target=self._work) for _ in range(store.parallel_puts)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Starts as many of the threads as the system allows: there is a limit to them, too."""
+        try:
+            with contextlib.suppress(RuntimeError):
+                for number in range(self._store.parallel_puts):
+                    thread = threading.Thread(target=self._work, name=f"put-{number}")
+                    thread.start()
+                    self._threads.append(thread)
+        except BaseException:
+            self.close()
+            raise
 
     def put(self, key: str, data: bytes) -> None:
         if self._threads:
@@ -167,8 +180,7 @@ class _Uploads:
 
     def close(self) -> None:
         """Waits for what is under way."""
-        for _ in self._threads:
-            self._jobs.put(None)
+        self._jobs.put(None)
         for thread in self._threads:
             thread.join()
 
@@ -177,11 +189,12 @@ class _Uploads:
             try:
                 if not (self._error or self._stop.is_set()):
                     self._store.put(*job)
-            except Exception as exc:  # raised again by _check, in the threads that make the tiles
+            except BaseException as exc:  # raised again by _check, in the threads that make tiles
                 self._error = self._error or exc
             finally:
                 del job  # or its bytes would stay until the next one comes
                 self._room.put(None)
+        self._jobs.put(None)  # for the next thread, be it one that a signal kept off our list
 
     def _check(self) -> None:
         if self._error:

@@ -768,6 +768,7 @@ def test_a_slow_store_holds_the_makers_back() -> None:
     """Never more is made and not put than the threads hold, and as much again waits for them."""
     store = _SlowStore()
     uploads = _Uploads(store, threading.Event())  # type: ignore[arg-type]
+    uploads.start()
     made: list[int] = []
 
     def make() -> None:

@@ -66,12 +66,13 @@ class Lease:
             yield
             return
         thread = threading.Thread(target=self._renew, name="lease", daemon=True)
-        thread.start()
         try:
+            thread.start()  # the system may allow no more of them
             yield
         finally:
             self._ended.set()
-            thread.join()
+            if thread.ident:
+                thread.join()
             self._release()
 
     def check(self) -> None:

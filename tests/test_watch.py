@@ -31,7 +31,9 @@ from vsv_pyramid.errors import (
     OptionError,
     QueueUnavailable,
     SlideAccessError,
+    SlideChanged,
     SlideError,
+    StoreError,
     StoreUnavailable,
     VsvPyramidError,
 )
@@ -286,13 +288,21 @@ def away(path: Path) -> VsvPyramidError:
     return StoreUnavailable(path, "away")
 
 
+def in_the_way(path: Path) -> VsvPyramidError:
+    return StoreError(path, "holds another file's pyramid")
+
+
+def changing(path: Path) -> VsvPyramidError:
+    return SlideChanged(path, "changed while it was read")
+
+
 def full(path: Path) -> OSError:
     return OSError(28, "No space left on device", str(path))
 
 
 def test_after_a_failure_it_is_tried_again(watched: Watched) -> None:
     watched.put("a.svs")
-    with watched.running(Failing(watched, full, away)):
+    with watched.running(Failing(watched, in_the_way, changing)):
         watched.look()
         for attempts, pause in enumerate(PAUSES[:2], 1):
             watched.let_pass(pause - INTERVAL)
@@ -317,7 +327,7 @@ def test_a_bad_slide_is_set_aside_at_once(watched: Watched) -> None:
 
 def test_what_fails_again_and_again_is_set_aside(watched: Watched) -> None:
     watched.put("a.svs")
-    with watched.running(Failing(watched, *[full] * 9), interval=60.0):
+    with watched.running(Failing(watched, *[in_the_way] * 9), interval=60.0):
         watched.let_pass(60)
         for attempts, pause in enumerate(PAUSES, 1):
             assert [note["attempts"] for note in watched.notes()] == [attempts]

@@ -22,7 +22,7 @@ import botocore.session
 from obstore.exceptions import BaseError as ObstoreError
 
 from vsv_pyramid import clock
-from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
+from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from botocore.loaders import Loader
@@ -132,9 +132,9 @@ class Account:
             bundle = core.get_config_variable("ca_bundle")
             self.certificates = Path(bundle).read_bytes() if bundle else None
         except (botocore.exceptions.BotoCoreError, OSError, ValueError) as exc:
-            raise StoreError(place, f"{said(exc)}; check the AWS configuration") from exc
+            raise StoreRefused(place, f"{said(exc)}; check the AWS configuration") from exc
         if credentials is None:
-            raise StoreError(
+            raise StoreRefused(
                 place, "no AWS credentials are found; set AWS_PROFILE, or give this machine a role"
             )
         self._credentials = credentials
@@ -220,15 +220,17 @@ def refusal(place: object, exc: Exception) -> StoreError:
     """The error in a sentence."""
     code = status(exc)
     if code == 404:
-        return StoreError(place, "there is no such bucket or object; check the name and the region")
+        return StoreRefused(
+            place, "there is no such bucket or object; check the name and the region"
+        )
     if code in _REMEDIES:
-        return StoreError(place, _REMEDIES[code])
+        return StoreRefused(place, _REMEDIES[code])
     if isinstance(exc, botocore.exceptions.SSLError):
-        return StoreError(
+        return StoreRefused(
             place, "its certificate is not trusted; set AWS_CA_BUNDLE to the authority's file"
         )
     if is_passing(exc):
         return StoreUnavailable(place, f"{_trouble(exc)}; check the network and try again")
     if code is None:
-        return StoreError(place, f"{said(exc)}; check the AWS configuration")
-    return StoreError(place, f"the request is refused ({code}); check the options")
+        return StoreRefused(place, f"{said(exc)}; check the AWS configuration")
+    return StoreRefused(place, f"the request is refused ({code}); check the options")

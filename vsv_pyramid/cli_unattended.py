@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,28 @@ def _number(_: click.Context, __: click.Parameter, value: float) -> float:
     if math.isnan(value):
         raise click.BadParameter("that is no number.")
     return value
+
+
+class _Stop(threading.Event):
+    """Is passed on to those who wait elsewhere, by events of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._others: set[threading.Event] = set()
+
+    @contextlib.contextmanager
+    def passed_on(self) -> Iterator[threading.Event]:
+        event = threading.Event()
+        self._others.add(event)
+        try:
+            yield event
+        finally:
+            self._others.discard(event)
+
+    def set(self) -> None:
+        super().set()
+        for event in tuple(self._others):
+            event.set()
 
 
 _job_definition = click.option(
@@ -145,17 +169,17 @@ def watch_command(
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
     options = convert_options(workers=workers, update=True, **values)
     say = Events(None) if log_format == "json" else Lines(quiet, as_json=False)
-    stop = threading.Event()
+    stop = _Stop()
 
     def converted(path: Path) -> Handed:
-        with say.unwatched(str(path), destination) as show:
+        with say.unwatched(str(path), destination) as show, stop.passed_on() as ending:
 
             def tick(progress: Progress) -> None:
                 if stop.is_set():
                     raise Stopped
                 show(progress)
 
-            summary = convert(path, destination, options, progress=tick)
+            summary = convert(path, destination, options, progress=tick, stop=ending)
         if summary.status == "busy":
             return Handed(busy=True)
         say.done(summary)

@@ -61,20 +61,22 @@ class Summary:
 
 def convert(
     slide: str | Path,
-    destination: str,
+    destination: str | Path,
     options: ConvertOptions,
     *,
     progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> Summary:
     """Publishes the pyramid of the slide (a path, or an s3:// URL) at the destination (a folder, a
     .zip or .szi file, or a URL), whole or not at all, and enters it in the catalog there.
 
-    `progress` is called in this thread several times a second. Raises OptionError, SlideError,
+    `progress` is called in this thread several times a second; once `stop` is set, by others or by
+    a failure, nothing is waited for. Raises OptionError, SlideError,
     TileError and StoreError. Whatever is raised, there is no descriptor without a whole pyramid;
     where the store is not remote, what was published before is still there, and in a remote one
     the same call goes on where it ended.
     """
-    stop = threading.Event()
+    stop = stop or threading.Event()
     store = open_store(destination, options.s3, stop)
     source = find_source(slide, options.scratch)
     slide_id = id_of(source, options)

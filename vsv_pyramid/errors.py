@@ -10,6 +10,7 @@ VsvPyramidError
 │   └── JobFailed        a slide whose job in AWS Batch failed
 ├── StoreError           an object of a store that cannot be read, written or replaced
 │   ├── NoSuchObject     an object that is not there
+│   ├── StoreRefused     a store that is gone, full, or closed to this program
 │   ├── StoreUnavailable a store that did not answer for a while
 │   └── StoreBusy        another process writes there
 ├── QueueError           a queue for jobs that refuses them
@@ -21,7 +22,8 @@ VsvPyramidError
 ├── ListenError          an address that cannot be listened at
 └── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
 
-`exit_code` is the process's where the error ends it; docs/commands.md lists them.
+`exit_code` is the process's where the error ends it; docs/commands.md lists them. An error of
+the `environment` is of what all slides need, and says nothing about the one at hand.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from __future__ import annotations
 import errno
 
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_BAD_SLIDE, EXIT_TRY_AGAIN = 1, 2, 65, 75
+UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # by a file system, of a call
 HOPELESS = (EXIT_WRONG_USE, EXIT_BAD_SLIDE)  # the same again ends in the same way
 
 # What a share or a machine says that is out of order for a while; not every system has them all.
@@ -50,6 +53,7 @@ class VsvPyramidError(Exception):
     """Root of all errors that are the input's or the environment's, not the program's."""
 
     exit_code = EXIT_FAILED
+    environment = False
 
 
 class OptionError(VsvPyramidError):
@@ -101,6 +105,7 @@ class StoreError(VsvPyramidError):
 
     def __init__(self, place: object, what: str) -> None:
         super().__init__(f"{place}: {what}")
+        self.what = what
 
 
 class NoSuchObject(StoreError):
@@ -110,10 +115,17 @@ class NoSuchObject(StoreError):
         super().__init__(place, "there is no such object; check the path")
 
 
+class StoreRefused(StoreError):
+    """A store that is gone, full, or closed to this program."""
+
+    environment = True
+
+
 class StoreUnavailable(StoreError):
     """A store that did not answer, or only with errors of its own, for a while."""
 
     exit_code = EXIT_TRY_AGAIN
+    environment = True
 
 
 class StoreBusy(StoreError):
@@ -125,8 +137,11 @@ class StoreBusy(StoreError):
 class QueueError(VsvPyramidError):
     """A queue for jobs that refuses them."""
 
+    environment = True
+
     def __init__(self, queue: object, what: str) -> None:
         super().__init__(f"{queue}: {what}")
+        self.what = what
 
 
 class QueueUnavailable(QueueError):
@@ -187,3 +202,18 @@ def passing(exc: BaseException | None) -> OSError | None:
             return exc
         exc = exc.__cause__ or exc.__context__
     return None
+
+
+# What the system says where it is not about one file.
+_ENVIRONMENT = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE", "ENOMEM")
+    if hasattr(errno, name)
+)
+
+
+def is_environment(exc: Exception) -> bool:
+    """Whether the error is of what all slides need, and says nothing about the one at hand."""
+    if isinstance(exc, VsvPyramidError):
+        return exc.environment
+    return isinstance(exc, OSError) and exc.errno in _ENVIRONMENT

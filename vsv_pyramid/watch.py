@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vsv_pyramid import clock, dzi, record
 from vsv_pyramid.catalog import Catalog
@@ -30,10 +30,13 @@ from vsv_pyramid.errors import (
     SlideAccessError,
     SlideError,
     StoreError,
+    StoreUnavailable,
     VsvPyramidError,
     exit_code,
+    is_environment,
 )
 from vsv_pyramid.notes import Look, Note, Notes
+from vsv_pyramid.outage import Outage
 from vsv_pyramid.private import deleted
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
@@ -41,9 +44,13 @@ from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import Store
 from vsv_pyramid.words import counted
 
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver
+
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
 UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
+_LONGEST_GRACE = 60.0  # for which, in an outage, one that failed is left to the others
 _WOKEN_SECONDS = 1.0  # between looks, however often the system tells of changes
 _JOB_SECONDS = 60.0  # between questions for the jobs' ends
 
@@ -75,6 +82,9 @@ class Watch:
     with the exit code, and whether nothing more is tried. `ended` gives the reasons why jobs
     failed, None for those that went well, and leaves out those that have not ended. Once `stop` is
     set, nothing more is handed on.
+
+    What is no slide's own trouble holds up all of them until it is over: `failed` is told once, of
+    the first slide that it came with, and none is set aside for it.
     """
 
     def __init__(
@@ -103,6 +113,9 @@ class Watch:
         self._notes = Notes(store, self._folder)
         self._under_way: set[Path] = set()
         self._told: set[Path] = set()
+        self._skipped: Mapping[Path, str] = {}
+        self._outage = Outage(min(interval, _LONGEST_GRACE) + 1)
+        self._trouble = ""
         self._asked = float("-inf")
         self.failures = 0
 
@@ -110,18 +123,13 @@ class Watch:
         """Looks until something is raised in this thread; with `once` twice, and until what had
         settled by then is done. `retry` forgets what failed before.
 
-        Raises SlideAccessError for a folder that cannot be read at the first look, and StoreError.
+        Raises SlideAccessError for a folder that cannot be read at the first look, and StoreError
+        for a destination that refuses it; one that does not answer is waited for, unless `once`.
         """
         looks = self._looks()
-        self._done = self._in_catalog(looks)
-        self._notes.read()
-        for path, note in self._notes:
-            if (retry and not note.job) or (looks and path not in looks):
-                self._notes.remove(path)
-            elif not note.due and not note.job:
-                _log.warning("set aside: %s", note.reason)
         with self._listening(), ThreadPoolExecutor(self._jobs, "watch") as pool:
             try:
+                self._begin(looks, retry=retry, waits=not once)
                 self._hand_out(looks, pool)
                 while not self._stop.is_set():
                     self._rest(woken=not once)
@@ -137,11 +145,31 @@ class Watch:
         """The slides that were there at the last look, and are not published."""
         return [path for path, seen in self._seen.items() if self._done.get(path) != seen.look]
 
+    def _begin(self, looks: Mapping[Path, Look], *, retry: bool, waits: bool) -> None:
+        """Goes on from what the destination remembers."""
+        while not self._stop.is_set():
+            try:
+                self._done = self._in_catalog(looks)
+                self._notes.read()
+                break
+            except StoreUnavailable as exc:
+                if not waits:
+                    raise
+                self._tell_once(exc)
+                self._rest(woken=False)
+        for path, note in self._notes:
+            if (retry and not note.job) or (looks and path not in looks and self._is_gone(path)):
+                self._notes.remove(path)
+            elif not note.due and not note.job:
+                _log.warning("set aside: %s", note.reason)
+
     def _in_catalog(self, looks: Mapping[Path, Look]) -> dict[Path, Look]:
         """Those that are published, as far as the catalog tells, of all at once; and those that
         were deleted, and whose rescan is to come."""
         try:
             entries = {**deleted(self._store), **Catalog(self._store, create=False).slides()}
+        except StoreUnavailable:
+            raise
         except StoreError as exc:
             _log.warning("%s", exc)
             return {}
@@ -167,12 +195,23 @@ class Watch:
             if clock.monotonic() - self._asked > _JOB_SECONDS:
                 self._asked = clock.monotonic()
                 self._ask_for_jobs()
+            self._trouble = ""
         except (SlideAccessError, StoreError, QueueError) as exc:
-            _log.warning("%s", exc)  # what is away for a while
+            self._tell_once(exc)  # what is away for a while
+
+    def _tell_once(self, exc: VsvPyramidError) -> None:
+        """Unless it was the last to be told, and nothing went well since."""
+        if self._trouble != str(exc):
+            self._trouble = str(exc)
+            _log.warning("%s", exc)
 
     def _looks(self) -> dict[Path, Look]:
+        found = slides_in(self._folder)
+        for place in found.skipped.keys() - self._skipped.keys():
+            _log.warning("%s: skipped, %s", place, found.skipped[place])
+        self._skipped = found.skipped
         looks = {}
-        for path in slides_in(self._folder):
+        for path in found.slides:
             try:
                 looks[path] = Look(*extent(path))
             except FileNotFoundError:
@@ -185,7 +224,7 @@ class Watch:
     def _hand_out(self, looks: Mapping[Path, Look], pool: ThreadPoolExecutor) -> None:
         now = clock.monotonic()
         if looks:  # a share that is not mounted is an empty folder
-            for path in self._seen.keys() - looks.keys() - self._under_way:
+            for path in filter(self._is_gone, self._seen.keys() - looks.keys() - self._under_way):
                 del self._seen[path]
                 self._done.pop(path, None)
                 self._told.discard(path)
@@ -202,6 +241,10 @@ class Watch:
                 doubles = [other for other in by_id[path.stem] if other != path]
                 pool.submit(self._handle, path, look, doubles).add_done_callback(_report)
 
+    def _is_gone(self, path: Path) -> bool:
+        """Of what no look has found: whether it cannot be where none could be had."""
+        return self._skipped.keys().isdisjoint((path, *path.parents))
+
     def _is_due(self, path: Path, look: Look) -> bool:
         if path in self._under_way or self._done.get(path) == look:
             return False
@@ -213,7 +256,7 @@ class Watch:
     def _handle(self, path: Path, look: Look, doubles: list[Path]) -> None:
         """Hands the slide on unless it is published; the doubles would be so under the same id."""
         try:
-            if self._stop.is_set():
+            if self._stop.is_set() or not self._outage.admits(path):
                 return
             if not self._is_published(path, look):
                 if doubles:
@@ -229,6 +272,8 @@ class Watch:
                 handed = self._hand_on(path)
                 if handed.busy:
                     return
+                if self._outage.ends(path):
+                    _log.warning("%s went well: the trouble is over, and all go on", path)
                 if handed.job:
                     self._notes.put(path, Note(str(path), look, job=handed.job))
                     return
@@ -237,12 +282,18 @@ class Watch:
         except Stopped:
             pass
         except (VsvPyramidError, OSError) as exc:
-            self._fail(path, look, exc, exit_code(exc))
+            if self._stop.is_set():
+                return  # it was left for that
+            if self._outage.is_cause(path, exc):
+                self._hold_up(path, exc)
+            else:
+                self._fail(path, look, exc, exit_code(exc))
         except Exception as exc:  # a defect of ours must not keep the other slides waiting
             _log.exception("%s", path)
             what = f"the program failed ({type(exc).__name__}: {exc}); please report it"
             self._fail(path, look, SlideError(path, what), EXIT_BAD_SLIDE)
         finally:
+            self._outage.left(path)
             self._under_way.discard(path)
 
     def _is_published(self, path: Path, look: Look) -> bool:
@@ -273,10 +324,18 @@ class Watch:
             self.failures += 1
             self._failed(path, error, EXIT_WRONG_USE, True)
 
+    def _hold_up(self, path: Path, exc: Failure) -> None:
+        """Has all slides wait, but for one now and then that shows whether it is over."""
+        if self._outage.goes_on(path, exc):
+            self.failures += 1
+            self._failed(path, exc, exit_code(exc), False)
+            _log.warning("no slide is handed on until this is over, but one now and then to see")
+
     def _fail(self, path: Path, look: Look, exc: Failure, code: int) -> None:
         before = self._notes.get(path)
         failed = before.attempts if before and before.look == look else 0
-        is_final = code in HOPELESS or (failed >= len(PAUSES) and code != EXIT_TRY_AGAIN)
+        lasts = code == EXIT_TRY_AGAIN or is_environment(exc)
+        is_final = code in HOPELESS or (failed >= len(PAUSES) and not lasts)
         self.failures += 1
         self._failed(path, exc, code, is_final)
         if is_final:
@@ -320,19 +379,22 @@ class Watch:
                 if event.event_type in ("created", "modified", "moved"):
                     wake.set()
 
-        observer = Observer()
-        try:
-            observer.schedule(Handler(), str(self._folder), recursive=True)
-            observer.start()
-        except OSError as exc:
-            _log.info("%s: the system does not tell of changes (%s)", self._folder, exc)
+        with contextlib.ExitStack() as stack:
+            try:
+                observer = Observer()
+                stack.callback(_end, observer)
+                observer.schedule(Handler(), str(self._folder), recursive=True)
+                observer.start()
+            except (OSError, RuntimeError) as exc:  # no more of what it takes, or of threads
+                stack.close()
+                _log.info("%s: the system does not tell of changes (%s)", self._folder, exc)
             yield
-            return
-        try:
-            yield
-        finally:
-            observer.stop()
-            observer.join()
+
+
+def _end(observer: BaseObserver) -> None:
+    observer.stop()
+    if observer.is_alive():
+        observer.join()
 
 
 def _report(future: Future[None]) -> None:

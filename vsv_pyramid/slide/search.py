@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from vsv_pyramid.errors import OptionError, SlideAccessError, passing
 from vsv_pyramid.slide.reading import unavailable
+
+_log = logging.getLogger(__name__)
 
 # Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
 SLIDE_SUFFIXES = frozenset(
@@ -15,41 +20,79 @@ SLIDE_SUFFIXES = frozenset(
 )
 
 
+class Found(NamedTuple):
+    """Slide files in order of name, and what was skipped on the way to them, with the reason."""
+
+    slides: list[Path]
+    skipped: dict[Path, str]
+
+
 def find_slides(path: Path) -> list[Path]:
-    """The path itself, or the slides in the folder it is.
+    """The path itself, or the slides in the folder it is; of what is skipped there, it warns.
 
     Raises SlideAccessError for a folder without slides, or one that cannot be read.
     """
     if not path.is_dir():
         return [path]
     found = slides_in(path)
-    if not found:
+    for place, reason in found.skipped.items():
+        _log.warning("%s: skipped, %s", place, reason)
+    if not found.slides:
         raise SlideAccessError(path, "a folder without slides; give slide files or another folder")
-    return found
+    return found.slides
 
 
-def slides_in(path: Path) -> list[Path]:
-    """The slide files in the folder and below, in order of name; what is hidden is left out.
+def slides_in(path: Path) -> Found:
+    """The slide files in the folder and below; what is hidden is left out.
 
-    Raises SlideAccessError for a folder that cannot be read.
+    Raises SlideAccessError for a folder that cannot be read; one below it is skipped, as are links
+    to folders, which could lead round in a circle.
     """
-    found: list[Path] = []
-    for folder, folders, files in os.walk(path, onerror=_raise):
+    found = Found([], {})
+
+    def skip(exc: OSError) -> None:
+        if Path(exc.filename) == path and passing(exc):
+            raise unavailable(path, exc) from exc
+        if Path(exc.filename) == path:
+            raise SlideAccessError(path, f"{exc.strerror}; check its permissions") from exc
+        found.skipped[Path(exc.filename)] = f"it cannot be read ({exc.strerror})"
+
+    for folder, folders, files in os.walk(path, onerror=skip):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(files) if is_slide(name)]
+        for place in (Path(folder, name) for name in folders):
+            if _is_link(place):
+                found.skipped[place] = "it is a link to a folder; give that folder itself"
+        for place in (Path(folder, name) for name in sorted(files) if is_slide(name)):
+            obstacle = _obstacle(place)
+            if obstacle is None:
+                found.slides.append(place)
+            else:
+                found.skipped[place] = obstacle
     return found
+
+
+def _obstacle(place: Path) -> str | None:
+    """Why it is no file that could be read, None where it is one."""
+    try:
+        is_file = stat.S_ISREG(place.stat().st_mode)
+    except OSError as exc:
+        if _is_link(place):
+            return f"it is a link to what cannot be read ({exc.strerror})"
+        return f"it cannot be read ({exc.strerror})"
+    return None if is_file else "it is neither a file nor a folder"
+
+
+def _is_link(place: Path) -> bool:
+    try:
+        return place.is_symlink()
+    except OSError:  # in a folder that may be listed, and nothing else
+        return False
 
 
 def is_slide(name: str) -> bool:
     """Whether a file of that name is looked for in folders."""
     # "._170782.svs" is what macOS leaves on shares.
     return PurePath(name).suffix.lower() in SLIDE_SUFFIXES and not name.startswith(".")
-
-
-def _raise(exc: OSError) -> None:
-    if passing(exc):
-        raise unavailable(Path(exc.filename), exc) from exc
-    raise SlideAccessError(exc.filename, f"{exc.strerror}; check its permissions") from exc
 
 
 def check_ids(slides: Iterable[str | Path]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 from vsv_pyramid.errors import (
+    UNSUPPORTED,
     OptionError,
     SlideAccessError,
     SlideChanged,
@@ -171,9 +173,11 @@ class _Object:
         try:
             free = shutil.disk_usage(scratch).free
         except OSError as exc:
-            raise StoreError(
-                scratch, f"{exc.strerror}; give a folder that exists as --scratch"
-            ) from exc
+            if exc.errno not in UNSUPPORTED:
+                raise StoreError(
+                    scratch, f"{exc.strerror}; give a folder that exists as --scratch"
+                ) from exc
+            free = needed  # as far as is known
         if free < needed:
             raise StoreError(
                 scratch,
@@ -232,6 +236,10 @@ def fingerprint(path: Path) -> dict[str, object]:
     """Identity of a slide's file(s): its extent, and a digest of the first and last megabyte of the
     file itself. Raises SlideError."""
     digest = hashlib.sha256()
+    with naming(path):
+        mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe may take for ever
+        raise SlideAccessError(path, "is neither a file nor a folder; give a slide's file")
     with naming(path), path.open("rb") as file:
         size, mtime_ns = extent(path)
         length = os.fstat(file.fileno()).st_size

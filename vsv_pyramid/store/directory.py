@@ -20,6 +20,7 @@ from vsv_pyramid.errors import (
     NoSuchObject,
     StoreBusy,
     StoreError,
+    StoreRefused,
     StoreUnavailable,
     passing,
 )
@@ -42,6 +43,9 @@ _REMEDIES = {
 }
 
 
+_CLOSED = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # to all that is to be written
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Turns an OSError of the block into a StoreError that names the path, StoreUnavailable for a
@@ -53,7 +57,7 @@ def naming(path: Path) -> Iterator[None]:
             what = f"{exc.strerror or exc}; check the disk or share, and try again"
             raise StoreUnavailable(path, what) from exc
         what = _REMEDIES.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk and try again")
-        raise StoreError(path, what) from exc
+        raise (StoreRefused if exc.errno in _CLOSED else StoreError)(path, what) from exc
 
 
 class DirectoryStore:

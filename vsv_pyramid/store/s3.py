@@ -19,7 +19,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
 from vsv_pyramid import aws, clock, dzi
-from vsv_pyramid.errors import NoSuchObject, StoreError
+from vsv_pyramid.errors import NoSuchObject, StoreRefused
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import UNKNOWN, Lease
 from vsv_pyramid.store.options import S3Options
@@ -211,7 +211,7 @@ class S3Store:
         except FileNotFoundError as exc:
             if "NoSuchBucket" not in str(exc):
                 raise
-            raise StoreError(self, "there is no such bucket; check its name") from exc
+            raise StoreRefused(self, "there is no such bucket; check its name") from exc
         except aws.ERRORS as exc:
             raise aws.refusal(place, exc) from exc
 

@@ -25,9 +25,10 @@ _NATIVE_TILES_JOINED = 3
 
 def usable_cpus() -> int:
     """The number of CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
+    try:
         return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    except (AttributeError, OSError):  # not every system has it, and a sandbox may refuse it
+        return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

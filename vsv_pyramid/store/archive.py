@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vsv_pyramid import dzi
-from vsv_pyramid.errors import NoSuchObject, StoreError, StoreUnavailable, passing
+from vsv_pyramid.errors import UNSUPPORTED, NoSuchObject, StoreError, StoreUnavailable, passing
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.directory import locked, naming
 
@@ -110,8 +110,7 @@ class ArchiveStore:
                 with naming(self._path), zipfile.ZipFile(partial, "w") as archive:
                     yield _Written(self._path, archive)
                 with naming(self._path):
-                    with partial.open("rb") as file:
-                        os.fsync(file.fileno())
+                    _save(partial)
                     self._held = None  # Windows replaces no open file
                     partial.replace(self._path)
             finally:
@@ -142,6 +141,16 @@ class ArchiveStore:
                     # The one before closes when the last thread is done with it.
                     held = self._held = _Opened(stamp, zipfile.ZipFile(self._path))
         return held
+
+
+def _save(path: Path) -> None:
+    """Waits until the file is on the disk, where the file system knows how."""
+    with path.open("rb+") as file:  # Windows saves no file that is open to be read
+        try:
+            os.fsync(file.fileno())
+        except OSError as exc:
+            if exc.errno not in UNSUPPORTED:
+                raise
 
 
 class _Written(ArchiveStore):

@@ -91,7 +91,8 @@ class _Function:
 
     def take(self, event: Event) -> None:
         """Converts the slides that the event tells of, or hands them on. Raises what another
-        attempt may mend."""
+        attempt may mend, when it has been at all of them."""
+        again: VsvPyramidError | OSError | None = None
         for url, size in arrived(event):
             if not url.startswith(f"{self._slides}/"):  # the bucket may hold other things, too
                 continue
@@ -99,10 +100,13 @@ class _Function:
                 self._hand_on(url, size)
             except SlideAccessError as exc:  # it was removed, or moved, since
                 self.say.failed(url, exc, exc.exit_code)
-            except VsvPyramidError as exc:
-                if exc.exit_code not in HOPELESS:
-                    raise
-                self._failed(url, exc, exc.exit_code)
+            except (VsvPyramidError, OSError) as exc:
+                if exit_code(exc) in HOPELESS:
+                    self._failed(url, exc, exit_code(exc))
+                else:
+                    again = again or exc
+        if again:
+            raise again
 
     def scan(self) -> None:
         def hand_on(path: Path) -> Handed:

@@ -20,6 +20,7 @@ from s3_events import arrived
 
 from vsv_pyramid.cli import main
 from vsv_pyramid.errors import OptionError, VsvPyramidError
+from vsv_pyramid.reports import report
 from vsv_pyramid.submit import manifest_line
 
 
@@ -67,7 +68,7 @@ def work(words: list[str]) -> NoReturn:
     try:
         command = arguments(words)
     except VsvPyramidError as exc:
-        print(f"Error: {exc}", file=sys.stderr)
+        report(exc)
         sys.exit(exc.exit_code)
     main(command)
 

@@ -64,6 +64,16 @@ def test_what_waits(scans: str, place: Place) -> None:
     ]
 
 
+def test_a_name_of_two_lines_would_shift_the_others_in_a_manifest(scans: str, place: Place) -> None:
+    key = "scans/b/b\u2028b/e.svs"
+    place.put(key, b"")
+    found = backlog(scans, f"{place}/to")
+    place.delete(key)
+    assert keys(found) == ["a.svs", "b/c.SVS", "b/d.tif"]
+    (sentence,) = [said for said in found.refused if "several lines" in said]
+    assert len(sentence.splitlines()) == 1
+
+
 def test_what_is_published_does_not_wait_until_it_is_replaced(
     scans: str, place: Place, real_slide: Path
 ) -> None:

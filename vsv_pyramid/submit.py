@@ -72,6 +72,8 @@ def backlog(slides: str, destination: str) -> Backlog:
         slide_id = found.slide_id
         if not is_one_file(found.url.key):
             refused.append(f"{found.url}: a slide of several files; it cannot be taken from S3")
+        elif len(str(found.url).splitlines()) > 1:  # a manifest has a slide a line
+            refused.append(f"{str(found.url)!r}: a name of several lines; rename the object")
         elif not dzi.is_id(slide_id):
             refused.append(f"{found.url}: {slide_id!r} cannot be an id; rename the object")
         elif first.setdefault(slide_id, found.url) != found.url:

@@ -301,6 +301,27 @@ class TestIngest:
         with pytest.raises(StoreUnavailable):
             lambda_handler.ingest(away, Context())
 
+    def test_one_that_fails_does_not_stop_the_others_of_its_message(
+        self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def sometimes(slide: str, *words: Any, **options: Any) -> Any:
+            if "away" in slide:
+                raise StoreUnavailable(slide, "away")
+            return convert(slide, *words, **options)
+
+        monkeypatch.setattr(lambda_handler, "convert", sometimes)
+        bucket = {"name": "images"}
+        records = [
+            {
+                "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": bucket, "object": {"key": quote_plus(key), "size": 1}},
+            }
+            for key in (f"{place.prefix}/scans/away.svs", uploaded)
+        ]
+        with pytest.raises(StoreUnavailable):
+            lambda_handler.ingest({"Records": records}, Context())
+        assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
     def test_the_audit_tells_the_age_of_the_oldest(
         self,
         uploaded: str,

@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import xxhash
@@ -130,7 +131,7 @@ def delete(store: Store, folder: str) -> None:
             store.delete(*keys)
 
 
-def rebuild(target: str) -> Rebuilt:
+def rebuild(target: str | Path) -> Rebuilt:
     """Makes the catalog what is published in the target (a folder or an s3:// URL, which holds
     images/), beside whatever other processes publish and delete.
 
@@ -152,7 +153,7 @@ def rebuild(target: str) -> Rebuilt:
         catalog.update(ids[start : start + _SLIDES_AT_ONCE])
     documents = 1 + catalog.sweep()
     warnings = tuple(catalog.warnings[slide_id] for slide_id in sorted(catalog.warnings))
-    return Rebuilt(target, len(catalog.slides()), documents, warnings)
+    return Rebuilt(str(target), len(catalog.slides()), documents, warnings)
 
 
 class Catalog:

@@ -22,15 +22,15 @@ from vsv_pyramid.store import open_pyramid
 _SAMPLED_PARENTS = 9
 
 
-def is_pyramid(place: str) -> bool:
+def is_pyramid(place: str | Path) -> bool:
     """Whether the path or URL is rather of a pyramid than of a slide."""
     name = PurePosixPath(place).name
-    if place.startswith("s3://"):
+    if str(place).startswith("s3://"):
         return PurePosixPath(name).suffix.lower() not in SLIDE_SUFFIXES
     return Path(place).is_dir() or Path(place).suffix.lower() in (".dzi", ".zip", ".szi")
 
 
-def published(target: str) -> dict[str, Any]:
+def published(target: str | Path) -> dict[str, Any]:
     """What is published as `target` (as `open_pyramid` takes it): what is listed there, in objects
     and bytes, and what its slide.json says, in px.
 
@@ -40,7 +40,7 @@ def published(target: str) -> dict[str, Any]:
     keys = pyramid_keys(store, folder)
     stored = list(store.keys(dzi.tiles_prefix(folder)))
     facts: dict[str, Any] = {
-        "target": target,
+        "target": str(target),
         "state": "complete" if dzi.descriptor_key(folder) in keys else "not complete",
         "objects": len(keys),
         "tiles": len(stored),

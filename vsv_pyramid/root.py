@@ -14,7 +14,7 @@ from vsv_pyramid.store.directory import DirectoryStore, naming
 _WHAT_IT_IS = "give the folder, bucket or archive that holds images/ID"
 
 
-def open_root(root: str, stopped: threading.Event | None = None) -> Store:
+def open_root(root: str | Path, stopped: threading.Event | None = None) -> Store:
     """The store that a path or URL names. Raises StoreError where it holds no images/, with the
     right one where that is to be guessed, and OptionError as open_store does."""
     store = open_store(root, stop=stopped)

@@ -17,13 +17,16 @@ _ARCHIVES = (".zip", ".szi")
 
 
 def open_store(
-    destination: str, options: S3Options | None = None, stop: threading.Event | None = None
+    destination: str | Path,
+    options: S3Options | None = None,
+    stop: threading.Event | None = None,
 ) -> Store:
     """The store that a path or a URL (file:// or s3://) names; nothing is made, nor
     connected to, before the first call of a method. Once `stop` is set, no put is tried again.
 
     Raises OptionError for anything else.
     """
+    destination = str(destination)
     if destination.startswith("s3://"):
         from vsv_pyramid import aws  # late: boto3 and obstore take half a second
         from vsv_pyramid.store.s3 import S3Store
@@ -39,18 +42,19 @@ def open_store(
     return DirectoryStore(path)
 
 
-def is_archive(destination: str) -> bool:
+def is_archive(destination: str | Path) -> bool:
     """Whether the path is of a zip file, there or yet to be made."""
     path = Path(destination)
     return path.suffix.lower() in _ARCHIVES and not path.is_dir()
 
 
-def open_pyramid(target: str) -> tuple[Store, str]:
+def open_pyramid(target: str | Path) -> tuple[Store, str]:
     """The store that holds a pyramid, and its folder there. `target` is the pyramid's folder or its
     descriptor, by path or URL, or the .zip or .szi file it is in.
 
     Raises OptionError, and StoreError for an archive that cannot be read.
     """
+    target = str(target)
     if target.startswith("s3://"):
         place = target.rstrip("/").removesuffix("/DeepZoom.dzi")
         root, _, slide_id = place.rpartition("/images/")

@@ -98,6 +98,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, handlers[number])
+            signal.set_wakeup_fd(-1)
             sys.unraisablehook = unraisable
         captured = capfd.readouterr()
         code = exit_.value.code

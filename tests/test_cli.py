@@ -21,7 +21,7 @@ from tifffile import TiffWriter
 from tests.conftest import Run
 from tests.support.clock import FakeClock, until
 from tests.support.forge import damage_tile, forge_svs
-from vsv_pyramid import cli, display, reports
+from vsv_pyramid import cli, display, reports, signals
 from vsv_pyramid.convert import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -414,7 +414,7 @@ def test_a_signal_as_soon_as_it_is_listened_to(
 
     def at_once(listened_to: int, handler: Any) -> object:
         before = listen(listened_to, handler)
-        if (listened_to, handler) == (number, cli._Stopped.handler):
+        if (listened_to, handler) == (number, signals._handle):
             signal.raise_signal(number)
         return before
 
@@ -496,6 +496,10 @@ def test_what_cannot_be_read_or_written_is_said(run: Run, small_slide: Path) -> 
     Path("slides/a.svs").write_bytes(small_slide.read_bytes())
     Path("slides/locked").chmod(0)
     outcome = without_superpowers("convert", "slides")
+    assert outcome.returncode == 0
+    locked = "Warning: slides/locked: skipped, it cannot be read (Permission denied)\n"
+    assert outcome.stderr == locked
+    outcome = without_superpowers("convert", "slides/locked")
     assert outcome.returncode == 1
     assert_one_sentence(outcome.stderr, "slides/locked", "permissions")
     outcome = without_superpowers("verify", "slides/locked/images/a")

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import io
+import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from vsv_pyramid import catalog, display, dzi, record, scans
+from vsv_pyramid import catalog, display, dzi, record, scans, signals, streams
 from vsv_pyramid.cli_desk import slides_command
 from vsv_pyramid.cli_options import (
     PathType,
     PlaceType,
     as_json,
+    confirm_removal,
     conversion_options,
     convert_options,
     log_format,
@@ -32,56 +31,50 @@ from vsv_pyramid.cli_options import (
 from vsv_pyramid.cli_unattended import submit_command, watch_command
 from vsv_pyramid.cli_viewing import serve_command, share_command, viewer_command
 from vsv_pyramid.convert import Progress, convert, id_of
-from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.reports import Events, Lines, Voice, only_our_own, report, say, speak
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.search import check_ids, find_slides
-from vsv_pyramid.store import S3Options, is_archive, open_pyramid, open_store
+from vsv_pyramid.store import S3Options, Store, is_archive, open_pyramid, open_store
 from vsv_pyramid.verify import verify
 from vsv_pyramid.words import counted
 
-_EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+_log = logging.getLogger(__name__)
+
+_MOST_TROUBLES = 2  # one may be a slide's own after all
+_SELDOM = ("busy", "left")
+# What a signal has left, of commands that publish no pyramid.
+_AFTER_SIGNAL = dict.fromkeys(("delete", "index", "viewer"), "the same command does the rest")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Runs the command, and turns errors and signals into a sentence and an exit code."""
-    with only_our_own():
+    words = list(sys.argv[1:] if argv is None else argv)
+    with only_our_own(), streams.forgiving(lambda: "--json" in words) as out:
         speak(as_events=False)
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
-        sys.unraisablehook = _Stopped.unraisable
-        _Stopped.by = None
         try:
-            _on_signals(_Stopped.handler)
-            code = _run(argv)
-            # An exception in the interpreter's last moments is a traceback.
-            _on_signals(signal.SIG_DFL)
-        except _Stopped as exc:
-            _on_signals(signal.SIG_IGN)  # a late one would end it without the exit code
-            said = "nothing half-made is published"
+            signals.begin()
+            code = _exit_code(words)
+            signals.end()
+        except signals.Stopped as exc:
+            said = _AFTER_SIGNAL.get(words[0] if words else "", "nothing half-made is published")
             say("stopped", f"Stopped: {said}.", message=said)
-            code = _EXIT_SIGNALLED + exc.number
-    sys.exit(code)
+            code = signals.EXIT_SIGNALLED + exc.number
+            signals.unwound()
+    sys.exit(code or (EXIT_FAILED if out.has_lost else 0))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    """The exit code of the command, whose errors are told."""
+def _exit_code(words: list[str]) -> int:
+    """Runs the command, and tells what has ended it."""
     try:
-        code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
-        _Stopped.check()
-        if sys.stdout:
-            sys.stdout.flush()  # here, where a full disk can still be told
+        code: int | None = commands.main(words, prog_name="vsv-pyramid", standalone_mode=False)
+        signals.check()
         return code or 0
     except click.Abort:
-        said = "nothing was removed"
-        say("stopped", f"Stopped: {said}.", message=said)
+        say("stopped", "Stopped.", message="stopped")
         return EXIT_FAILED
     except click.ClickException as exc:
         if Voice.as_events:
@@ -91,43 +84,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return exc.exit_code
     except (VsvPyramidError, OSError) as exc:
         report(exc)
-        if isinstance(exc, OSError) and sys.stdout:
-            # or what stdout could not take would be tried, and complained of, once more at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_code(exc)
-
-
-def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
-    for number in _SIGNALS:
-        signal.signal(number, handler)
-
-
-class _Stopped(BaseException):
-    """A signal: unwinds the stack, as KeyboardInterrupt does."""
-
-    by: int | None = None
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    @classmethod
-    def handler(cls, number: int, _: object) -> None:
-        """Raises once: a second signal would only disturb the tidying up after the first."""
-        if cls.by is None:
-            cls.by = number
-            raise cls(number)
-
-    @classmethod
-    def check(cls) -> None:
-        """Raises again what a destructor, or C code that called back, has swallowed."""
-        if cls.by is not None:
-            raise cls(cls.by)
-
-    @classmethod
-    def unraisable(cls, swallowed: sys.UnraisableHookArgs) -> None:
-        """Leaves to `check` what a destructor has swallowed, instead of a traceback on stderr."""
-        if swallowed.exc_type is not cls:
-            sys.__unraisablehook__(swallowed)
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -216,7 +173,8 @@ def convert_command(
     DEST/images/ID/DeepZoom.dzi and its tiles.
 
     A slide that is published already, from the same file and with the same options, is skipped.
-    One that fails does not stop the others. Folders are searched for .svs, .tif, .tiff, .ndpi,
+    One that fails does not stop the others, but what is no fault of theirs, such as a full disk,
+    does when it has come twice in a row. Folders are searched for .svs, .tif, .tiff, .ndpi,
     .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
     """
     options = convert_options(workers=usable_cpus() if workers is None else workers, **values)
@@ -243,7 +201,13 @@ def convert_command(
     if is_archive(destination) and len(found) > 1:
         raise OptionError(f"{destination} is for one slide, not for {len(found)}; give a folder")
     check_ids(found)
-    for slide in found:
+    troubles = 0  # one after the other, which are no slide's own
+    for number, slide in enumerate(found):
+        if troubles == _MOST_TROUBLES:
+            left = found[number:]
+            results += [{"slide": str(other), "status": "left"} for other in left]
+            _log.warning("%d more slides are left for now; the same command takes them", len(left))
+            break
         try:
             if dry_run:
                 results.append(_planned(slide, destination, options, as_json))
@@ -252,17 +216,19 @@ def convert_command(
                     summary = convert(slide, destination, options, progress=_checked(show))
                 say.done(summary)
                 results.append(dataclasses.asdict(summary))
+            troubles = 0
         except (VsvPyramidError, OSError) as exc:
             fail(slide, exc)
+            troubles = troubles + 1 if is_environment(exc) else 0
     wanted = ["planned"] if dry_run else ["converted", "skipped", "busy"]
     counts = {
         status: sum(result["status"] == status for result in results)
-        for status in [*wanted, "failed"]
+        for status in [*wanted, "failed", "left"]
     }
     if as_json:
         print_json({"slides": results, **counts})
     elif not quiet and log_format == "text":
-        shown = {status: count for status, count in counts.items() if count or status != "busy"}
+        shown = {name: count for name, count in counts.items() if count or name not in _SELDOM}
         click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
@@ -280,7 +246,7 @@ def options_of(words: Sequence[str]) -> ConvertOptions:
 
 def _checked(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
     def checked(progress: Progress) -> None:
-        _Stopped.check()
+        signals.check()
         show(progress)
 
     return checked
@@ -398,27 +364,46 @@ def verify_command(
     short_help="Remove a published pyramid.",
     epilog="""\b
 Examples:
+  vsv-pyramid delete 170782
+  vsv-pyramid delete 170782 --in s3://bucket --yes
   vsv-pyramid delete images/170782
   vsv-pyramid delete s3://bucket/images/170782 --yes""",
 )
-@click.argument("target", type=PlaceType())
+@click.argument("target", type=PlaceType(), metavar="ID|TARGET")
+@click.option(
+    "--in",
+    "root",
+    type=PlaceType(),
+    metavar="ROOT",
+    help="For an ID: the folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete_command(target: str, yes: bool) -> None:
-    """Remove the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL), the
-    descriptor first, then its entry in the catalog, and what is remembered of the slide, even if
-    only that is left. For a slide that is to be scanned anew there is `slides delete`.
+def delete_command(target: str, root: str | None, yes: bool) -> None:
+    """Remove the pyramid of the slide ID, or TARGET (a pyramid's folder or its DeepZoom.dzi, by
+    path or s3:// URL), the descriptor first, then its entry in the catalog, and what is remembered
+    of the slide, even if only that is left. For a slide that is to be scanned anew there is `slides
+    delete`.
     """
-    store, folder = open_pyramid(target)
+    store, folder = _named(target, root)
     slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
     private = scans.remembered(store, slide_id) if slide_id != folder else []
     found = [] if private and not store.names(folder) else pyramid_keys(store, folder)
     if not yes:
-        click.confirm(f"Remove {store}/{folder}, {counted(len(found), 'object')}?", abort=True)
+        confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
     if found:
         catalog.delete(store, folder)
     if private:
         scans.forget(store, slide_id)
     click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
+
+
+def _named(target: str, root: str | None) -> tuple[Store, str]:
+    """The store and the pyramid's folder in it. Raises OptionError and StoreError."""
+    if root is None and (not dzi.is_id(target) or os.path.lexists(target)):
+        return open_pyramid(target)
+    if not dzi.is_id(target):
+        raise OptionError(f"{target!r} cannot be an id; vsv-pyramid slides lists those there are")
+    return open_store(root or "."), dzi.folder(target)
 
 
 @commands.command(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vsv_pyramid import display
-from vsv_pyramid.cli_options import PlaceType, as_json, print_json
+from vsv_pyramid.cli_options import PlaceType, as_json, confirm_removal, print_json
 from vsv_pyramid.desk import Desk, Outcome, account, found
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
 from vsv_pyramid.reports import report
@@ -194,7 +194,7 @@ def delete_command(
             click.echo(
                 f"{slide_id}, scanned as {file}{', which is deleted, too' * source}", err=True
             )
-        click.confirm(f"Delete what is published of {', '.join(ids)}?", abort=True, err=True)
+        confirm_removal(f"Delete what is published of {', '.join(ids)}?")
     outcomes = desk.delete(dict.fromkeys(ids, revision), source=source)
     _tell(context, outcomes, as_json, lambda document: f"{document.id}: deleted, awaits its rescan")
 

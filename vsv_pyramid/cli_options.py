@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.lanes import LANES
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.pyramid.planes import FACTORS
-from vsv_pyramid.reports import speak
+from vsv_pyramid.reports import say, speak
 from vsv_pyramid.store import S3Options
 
 Command = Callable[..., None]
@@ -216,3 +218,19 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the result
 
 def print_json(document: object) -> None:
     click.echo(json.dumps(document, indent=2))
+
+
+def confirm_removal(question: str) -> None:
+    """Asks, and ends the command unless the answer is yes."""
+    said = "nothing was removed"
+    try:
+        # There is no stdin, or nothing comes from it, where a program has called.
+        answer = click.confirm(question, err=True) if sys.stdin else None
+    except (click.Abort, OSError, ValueError):
+        click.echo(err=True)
+        answer = None
+    if answer is None:
+        said += ", since nobody has answered; --yes removes without asking"
+    if not answer:
+        say("stopped", f"Stopped: {said}.", message=said)
+        click.get_current_context().exit(EXIT_FAILED)

@@ -186,9 +186,13 @@ class EventProgress:
 
 
 def _event(name: str, **facts: object) -> None:
-    """Writes one JSON line to stderr."""
+    """Writes one JSON line to stderr, if there is one that takes it."""
+    if not sys.stderr:
+        return  # print would take stdout
     now = clock.utc().isoformat(timespec="milliseconds")
-    print(json.dumps({"time": now, "event": name, **facts}), file=sys.stderr, flush=True)
+    line = json.dumps({"time": now, "event": name, **facts})
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 class _OneLine(logging.Formatter):

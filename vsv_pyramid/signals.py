@@ -1,0 +1,107 @@
+"""The signals that end a process: the first one unwinds it, so that it tidies up, and a second one
+ends it at once, whatever it is at.
+
+What a process that ended at once has left is cleared by the next conversion.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+
+from vsv_pyramid import clock
+
+EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+# One press of Ctrl-C comes twice where a program in between passes on what the terminal has sent to
+# both, and a session that ends sends SIGTERM and SIGHUP together. No hand is as fast.
+_ECHO_SECONDS = 0.3
+_AT_ONCE = b"Stopped at once: what is half-made is cleared by the next conversion.\n"
+
+
+class Stopped(BaseException):
+    """A signal: unwinds the stack, as KeyboardInterrupt does."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+_MAIN = threading.main_thread()
+_by: int | None = None  # the first signal
+_first: float | None = None  # when it came
+_waker: socket.socket | None = None
+
+
+def begin() -> None:
+    """Raises Stopped in this thread, the main one, at the first signal from now on."""
+    global _by, _first
+    _by = _first = None
+    sys.unraisablehook = _unraisable
+    for number in _SIGNALS:
+        signal.signal(number, _handle)
+    signal.set_wakeup_fd(_watched().fileno(), warn_on_full_buffer=False)
+
+
+def end() -> None:
+    """Leaves the signals to the system: there is nothing to unwind any more."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def unwound() -> None:
+    """Keeps what comes late from ending the process without its exit code; not where a thread is
+    left that could hold it up for ever."""
+    if all(thread.daemon for thread in threading.enumerate() if thread is not _MAIN):
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def check() -> None:
+    """Raises again what a destructor, or C code that called back, has swallowed."""
+    if _by is not None:
+        raise Stopped(_by)
+
+
+def _handle(number: int, _: object) -> None:
+    global _by
+    if _by is None:
+        _by = number
+        raise Stopped(number)
+
+
+def _watched() -> socket.socket:
+    """Where Python writes each signal's number as it comes, to be read in a thread: the main one
+    may be in a call that does not end, in which two signals are one to it."""
+    global _waker
+    if _waker is None:
+        reader, _waker = socket.socketpair()
+        _waker.setblocking(False)
+        threading.Thread(target=_insist, args=(reader,), name="signals", daemon=True).start()
+    return _waker
+
+
+def _insist(reader: socket.socket) -> None:
+    """Ends the process at the second signal."""
+    global _first
+    while numbers := reader.recv(1):
+        now = clock.monotonic()
+        if numbers[0] not in _SIGNALS:
+            continue
+        if _first is None:
+            _first = now
+        elif now - _first > _ECHO_SECONDS:
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                os.write(sys.stderr.fileno(), _AT_ONCE)  # past all buffers
+            os._exit(EXIT_SIGNALLED + numbers[0])
+
+
+def _unraisable(swallowed: sys.UnraisableHookArgs) -> None:
+    """Leaves to `check` what a destructor has swallowed, instead of a traceback on stderr."""
+    if swallowed.exc_type is not Stopped:
+        sys.__unraisablehook__(swallowed)

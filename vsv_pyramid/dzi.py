@@ -15,8 +15,16 @@ NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
 ASSOCIATED_IMAGES = ("thumbnail", "label", "macro")
 IMAGES = "images"
 CATALOG = "index.json"
+DESCRIPTOR = "DeepZoom.dzi"
+SLIDE_JSON = "slide.json"
 PRIVATE = ".private"
 DELETED = f"{PRIVATE}/deleted.json"
+
+_ICC = "icc.icc"
+_TILES = "DeepZoom_files"
+_OWN_NAMES = frozenset(
+    [DESCRIPTOR, SLIDE_JSON, _ICC, _TILES, *(f"{name}.{FORMAT}" for name in ASSOCIATED_IMAGES)]
+)
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
@@ -145,15 +153,15 @@ def is_shard(name: str) -> bool:
 
 
 def descriptor_key(folder: str) -> str:
-    return f"{folder}/DeepZoom.dzi"
+    return f"{folder}/{DESCRIPTOR}"
 
 
 def slide_json_key(folder: str) -> str:
-    return f"{folder}/slide.json"
+    return f"{folder}/{SLIDE_JSON}"
 
 
 def icc_key(folder: str) -> str:
-    return f"{folder}/icc.icc"
+    return f"{folder}/{_ICC}"
 
 
 def associated_key(folder: str, name: str) -> str:
@@ -161,7 +169,7 @@ def associated_key(folder: str, name: str) -> str:
 
 
 def tiles_prefix(folder: str) -> str:
-    return f"{folder}/DeepZoom_files/"
+    return f"{folder}/{_TILES}/"
 
 
 def private_folder(slide_id: str) -> str:
@@ -179,12 +187,19 @@ def private_image_key(slide_id: str, name: str) -> str:
 
 def is_own(folder: str, key: str) -> bool:
     """Whether the key is one that the layout has for something in the folder."""
-    return key.startswith(tiles_prefix(folder)) or key in {
-        descriptor_key(folder),
-        slide_json_key(folder),
-        icc_key(folder),
-        *(associated_key(folder, name) for name in ASSOCIATED_IMAGES),
-    }
+    if not key.startswith(f"{folder}/"):
+        return False
+    name, slash, _ = key.removeprefix(f"{folder}/").partition("/")
+    return is_own_name(name) and (not slash or is_tiles_name(name))
+
+
+def is_own_name(name: str) -> bool:
+    """Whether the layout has a file or a folder of that name in a slide's folder."""
+    return name in _OWN_NAMES
+
+
+def is_tiles_name(name: str) -> bool:
+    return name == _TILES
 
 
 def tile_key(folder: str, address: TileAddress) -> str:

@@ -145,10 +145,10 @@ def is_set_aside(store: Store, slide_id: str, source: Source) -> bool:
 
 
 def is_cleared(store: Store, folder: str) -> bool:
-    """Whether nothing is in the slide's folder but what an interrupted deletion has left."""
-    keys = [found.key for found in store.keys(f"{folder}/")]
-    is_deleted = bool(keys) and document(store, folder.rpartition("/")[2]).is_deleted
-    return all(is_deleted and dzi.is_own(folder, key) for key in keys)
+    """Whether no pyramid is in the slide's folder, but for what an interrupted deletion has left;
+    what somebody else has put there is not in the way."""
+    own = any(dzi.is_own(folder, found.key) for found in store.keys(f"{folder}/"))
+    return not own or document(store, folder.rpartition("/")[2]).is_deleted
 
 
 def forget(store: Store, slide_id: str) -> None:

@@ -109,6 +109,7 @@ class ArchiveStore:
             try:
                 with naming(self._path), zipfile.ZipFile(partial, "w") as archive:
                     yield _Written(self._path, archive)
+                    self._keep_others(folder, archive)
                 with naming(self._path):
                     _save(partial)
                     self._held = None  # Windows replaces no open file
@@ -116,6 +117,12 @@ class ArchiveStore:
             finally:
                 with contextlib.suppress(OSError):
                     partial.unlink(missing_ok=True)
+
+    def _keep_others(self, folder: str, archive: zipfile.ZipFile) -> None:
+        """Takes over what the layout does not know in the slide's folder."""
+        for found in list(self.keys(f"{folder}/")):
+            if not dzi.is_own(folder, found.key) and found.key not in archive.NameToInfo:
+                archive.writestr(zipfile.ZipInfo(found.key, _DATE), self.get(found.key))
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:

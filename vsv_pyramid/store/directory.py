@@ -1,21 +1,28 @@
-"""A store in a directory: a folder is built beside the present one and then takes its place."""
+"""A store in a directory: a pyramid is built beside the slide's folder, and then moved into it.
+
+What the layout does not know in that folder is somebody else's, and is not touched. The moves are
+few, the descriptor's the first one out and the last one in, and each state between them is one that
+`_settle` can tell and bring to its end, in this process or in a later one:
+
+    .ID.partial  what is being made; of no worth to anybody else
+    .ID.old      what was there; comes back unless there is .ID.new, or a descriptor
+    .ID.new      what is whole, and goes on into its place
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from vsv_pyramid import clock
+from vsv_pyramid import clock, dzi
 from vsv_pyramid.errors import (
     NoSuchObject,
     StoreBusy,
@@ -143,11 +150,15 @@ class DirectoryStore:
                     yield StoredObject(key, size)
 
     def delete(self, *keys: str) -> None:
-        """Removes folders, too, which are left empty by it."""
+        """Removes folders, too, which are left empty by it. What is refused keeps nothing else."""
         paths = [self.path(key) for key in keys]
+        refused = []
         for path in paths:
-            with naming(path):
-                path.unlink(missing_ok=True)
+            try:
+                with naming(path):
+                    path.unlink(missing_ok=True)
+            except StoreError as exc:
+                refused.append(exc)
         folders = {
             folder for path in paths for folder in path.parents if self.root in folder.parents
         }
@@ -155,6 +166,8 @@ class DirectoryStore:
             if self.root in folder.parents:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
+        if refused:
+            raise refused[0]
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
@@ -167,18 +180,30 @@ class DirectoryStore:
     @contextmanager
     def replacing(self, folder: str) -> Iterator[DirectoryStore]:
         target = self.path(folder)
-        staging, aside = _staging(target), _aside(target)
+        staging, aside, whole = _beside(target)
         with self.exclusive(folder):
+            _check_way(target)
+            if staging.exists():
+                what = "is left of an earlier conversion, and cannot be removed; remove it yourself"
+                raise StoreError(staging, what)
             try:
-                with naming(target):
+                with naming(staging):
                     staging.mkdir()
                 yield _StagedStore(self.root, folder, staging)
                 with naming(target):
                     if hasattr(os, "sync"):  # or a power cut could leave empty files
                         os.sync()
-                    _swap(staging, target, aside)
+                with naming(aside):
+                    aside.mkdir()
+                with naming(target):
+                    _take_out(target, aside, {path.name for path in staging.iterdir()})
+                    staging.rename(whole)
             finally:
-                _clear(aside, staging)
+                try:
+                    _settle(target)
+                except BaseException:  # a signal amid the moves
+                    _settle(target)
+                    raise
 
 
 class EnclosedStore(DirectoryStore):
@@ -232,14 +257,12 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
                 yield prefix + entry.name, entry.stat().st_size
 
 
-def _staging(target: Path) -> Path:
-    """Where what will take the target's place is built."""
-    return target.with_name(f".{target.name}.partial")
-
-
-def _aside(target: Path) -> Path:
-    """Where what the target held is put while its place is taken."""
-    return target.with_name(f".{target.name}.old")
+def _beside(target: Path) -> tuple[Path, Path, Path]:
+    """Where its new content is made, where the old one waits, and where the new one does."""
+    staging, aside, whole = (
+        target.with_name(f".{target.name}.{word}") for word in ("partial", "old", "new")
+    )
+    return staging, aside, whole
 
 
 def _lock(target: Path) -> Path:
@@ -247,18 +270,70 @@ def _lock(target: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Clears what dead processes left: what lies beside a target whose lock nobody holds."""
-    helpers = (path for path in folder.glob(".*") if path.suffix in (".lock", ".old", ".partial"))
+    """Brings to an end what dead processes left beside a target whose lock nobody holds."""
+    kinds = (".lock", ".old", ".new", ".partial")
+    helpers = (path for path in folder.glob(".*") if path.suffix in kinds)
     for target in {path.with_name(path.stem.removeprefix(".")) for path in helpers}:
         with contextlib.suppress(StoreError), locked(target, 0):
-            if _aside(target).exists() and not target.exists():
-                _aside(target).rename(target)  # it died between _swap's two renames
-            _clear(_aside(target), _staging(target))
+            _settle(target)
 
 
-def _clear(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def _check_way(target: Path) -> None:
+    """Raises StoreError for what is in the way of a pyramid, which is nobody's to move but its
+    owner's: a link, a file for a folder or a folder for a file, a folder that is protected."""
+    if not target.exists() and not target.is_symlink():
+        return
+    _check_kind(target, is_folder=True)
+    for path in target.iterdir():
+        if dzi.is_own_name(path.name):
+            _check_kind(path, is_folder=dzi.is_tiles_name(path.name))
+
+
+def _check_kind(path: Path, *, is_folder: bool) -> None:
+    if path.is_symlink():
+        what = f"is a link, to {path.readlink()}, and no pyramid is put in its place"
+        raise StoreError(path, f"{what}; remove the link, or publish in another folder")
+    if path.is_dir() != is_folder:
+        found, wanted = ("file", "folder") if is_folder else ("folder", "file")
+        what = f"is a {found} in the way of a {wanted} of the pyramid"
+        raise StoreError(path, f"{what}; move it away, or publish in another folder")
+    if is_folder and not os.access(path, os.W_OK | os.X_OK):
+        raise StoreError(path, _REMEDIES[errno.EACCES])
+
+
+def _take_out(target: Path, aside: Path, names: set[str]) -> None:
+    """Moves what of the layout is in the target aside, and what has one of the names."""
+    if target.exists():
+        for path in _descriptor_first(target):
+            if dzi.is_own_name(path.name) or path.name in names:
+                with naming(path):
+                    path.rename(aside / path.name)
+
+
+def _settle(target: Path) -> None:
+    """Leaves either the whole new pyramid in its place, or what was there; and nothing beside."""
+    staging, aside, whole = _beside(target)
+    with naming(target):
+        if whole.is_dir():
+            _put_in(whole, target)
+        elif aside.is_dir() and not (target / dzi.DESCRIPTOR).exists():
+            _put_in(aside, target)
+    shutil.rmtree(staging, ignore_errors=True)
+    if aside.is_dir():
+        with contextlib.suppress(OSError):
+            aside.rename(staging)  # from here on it does not come back
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _put_in(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for path in reversed(_descriptor_first(source)):
+        path.rename(target / path.name)
+    source.rmdir()
+
+
+def _descriptor_first(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda path: path.name != dzi.DESCRIPTOR)
 
 
 @contextmanager
@@ -300,25 +375,3 @@ def _acquired(lock: BaseFileLock) -> bool:
     except Timeout:
         return False
     return True
-
-
-def _swap(new: Path, target: Path, aside: Path) -> None:
-    """Puts `new` in the place of `target`: in one step where the system can, else in two."""
-    if not target.exists():
-        new.rename(target)
-    elif not _exchanged(new, target):
-        target.rename(aside)
-        new.rename(target)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Whether the two folders changed places atomically: Linux's renameat2 (RENAME_EXCHANGE = 2),
-    which not every file system has."""
-    if sys.platform != "linux":
-        return False
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    at_cwd, exchange = -100, 2
-    return (
-        renameat2 is not None
-        and renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0
-    )

@@ -31,6 +31,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.jobs import Queue
 from vsv_pyramid.reports import Events
+from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.source import SPARE_BYTES, extent
 from vsv_pyramid.store import open_store
 from vsv_pyramid.watch import Handed, Stopped, Watch
@@ -72,7 +73,6 @@ class _Function:
 
     def __init__(self, context: Any) -> None:
         environment = os.environ
-        self.say = Events(None)
         self._context = context
         self._destination = environment["VSV_PYRAMID_DESTINATION"]
         self._slides = environment["VSV_PYRAMID_SLIDES"]
@@ -84,6 +84,7 @@ class _Function:
         words = shlex.split(environment.get("VSV_PYRAMID_OPTIONS", ""))
         # Another invocation may be at a slide's former state, and would not see the present one.
         self._options = options_of([*words, "--update", "--if-busy", "wait"])
+        self.say = Events(self._options)
 
     @cached_property
     def _queue(self) -> Queue:
@@ -93,7 +94,7 @@ class _Function:
         """Converts the slides that the event tells of, or hands them on. Raises what another
         attempt may mend, when it has been at all of them."""
         again: VsvPyramidError | OSError | None = None
-        for url, size in arrived(event):
+        for url, size in arrived(event, Excluded(self._options.exclude)):
             if not url.startswith(f"{self._slides}/"):  # the bucket may hold other things, too
                 continue
             try:
@@ -125,6 +126,7 @@ class _Function:
             failed,
             interval=_LOOK_SECONDS,
             ended=self._ended,
+            options=self._options,
         )
         watch.run(once=True)
         self._measure({str(path): _hours(path) for path in watch.waiting()})
@@ -134,7 +136,7 @@ class _Function:
 
     def audit(self) -> None:
         """Looks for slides in S3 that were forgotten."""
-        waiting = submit.backlog(self._slides, self._destination).slides
+        waiting = submit.backlog(self._slides, self._destination, self._options).slides
         self._measure({str(slide.url): slide.hours for slide in waiting})
 
     def _measure(self, waiting: Mapping[str, float]) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from vsv_pyramid.slide.search import is_slide
+from vsv_pyramid.aws import S3Url
+from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.search import NOTHING_MORE, is_slide_key
 from vsv_pyramid.slide.source import is_one_file
 
 Event = Mapping[str, Any]
@@ -19,8 +21,10 @@ class Arrived(NamedTuple):
     size: int
 
 
-def arrived(event: Event) -> Iterator[Arrived]:
-    """The slides that the event says are new: none of another event, or of another object."""
+def arrived(event: Event, excluded: Excluded = NOTHING_MORE) -> Iterator[Arrived]:
+    """The slides that the event says are new: none of another event, or of another object. An
+    empty object is none yet: some programs put one first, and there is an event of the next, too.
+    """
     detail = event.get("detail", {})
     if event.get("source") == "aws.s3" and event.get("detail-type") == "Object Created":
         found = [(detail["bucket"]["name"], detail["object"]["key"], detail["object"]["size"])]
@@ -31,5 +35,5 @@ def arrived(event: Event) -> Iterator[Arrived]:
             if record.get("eventName", "").startswith("ObjectCreated:") and (s3 := record["s3"])
         ]
     for bucket, key, size in found:
-        if is_slide(key.rpartition("/")[2]) and is_one_file(key):
-            yield Arrived(f"s3://{bucket}/{key}", size)
+        if size and is_slide_key(key, excluded) and is_one_file(key):
+            yield Arrived(str(S3Url(bucket, key)), size)

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 import boto3
 import boto3.exceptions
@@ -65,7 +64,7 @@ ERRORS = (
 
 
 class S3Url(NamedTuple):
-    """s3://bucket/key; the key has no slash at either end, and may be empty."""
+    """s3://bucket/key; the key may be empty."""
 
     bucket: str
     key: str
@@ -74,15 +73,23 @@ class S3Url(NamedTuple):
         return f"s3://{self.bucket}" + (f"/{self.key}" if self.key else "")
 
 
-def parse_url(text: str) -> S3Url:
-    """The parts of an s3:// URL. Raises OptionError where it names no bucket, or no tidy key."""
-    url = urlsplit(text)
-    if url.scheme != "s3" or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}", url.netloc):
+def object_url(text: str) -> S3Url:
+    """The bucket and the key of an s3:// URL; a key may be any text, and is taken as it is. Raises
+    OptionError where it names no bucket."""
+    found = re.fullmatch(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,62})(?:/(.*))?", text, re.DOTALL)
+    if not found:
         raise OptionError(f"{text!r} names no bucket; give s3://bucket or s3://bucket/prefix")
-    key = text.split(url.netloc, 1)[1].strip("/")
-    if key and not {"", ".", ".."}.isdisjoint(key.split("/")):
+    return S3Url(found[1], found[2] or "")
+
+
+def parse_url(text: str) -> S3Url:
+    """The bucket and the prefix that an s3:// URL names to publish in, without a slash at its end.
+    Raises OptionError where it names no bucket, or no tidy prefix."""
+    url = object_url(text)
+    prefix = url.key.rstrip("/")
+    if prefix and not {"", ".", ".."}.isdisjoint(prefix.split("/")):
         raise OptionError(f"{text!r} has an empty part, '.' or '..'; give the key without it")
-    return S3Url(url.netloc, key)
+    return S3Url(url.bucket, prefix)
 
 
 def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2) -> Any:

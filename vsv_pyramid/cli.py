@@ -24,6 +24,7 @@ from vsv_pyramid.cli_options import (
     log_format,
     plan_options,
     print_json,
+    search_options,
     slide_id,
     store_options,
     workers,
@@ -37,7 +38,8 @@ from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.reports import Events, Lines, Voice, only_our_own, report, say, speak
 from vsv_pyramid.slide import find_source
-from vsv_pyramid.slide.search import check_ids, find_slides
+from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.search import find_slides, once_each
 from vsv_pyramid.store import S3Options, Store, is_archive, open_pyramid, open_store
 from vsv_pyramid.verify import verify
 from vsv_pyramid.words import counted
@@ -129,6 +131,7 @@ Examples:
     "file for one slide; default: this folder.",
 )
 @slide_id
+@search_options
 @plan_options
 @conversion_options
 @click.option("--overwrite", is_flag=True, help="Replace what is published under the id.")
@@ -178,7 +181,7 @@ def convert_command(
     .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
     """
     options = convert_options(workers=usable_cpus() if workers is None else workers, **values)
-    say = Events(options.slide_id) if log_format == "json" else Lines(quiet, as_json)
+    say = Events(options) if log_format == "json" else Lines(quiet, as_json)
     open_store(destination, options.s3)  # refuses what cannot be one before anything is read
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
@@ -190,17 +193,19 @@ def convert_command(
         results.append({"slide": str(slide), "status": "failed", "error": str(exc)})
 
     found: list[str | Path] = []
+    excluded = Excluded(options.exclude)
     for place in slides:
         try:
-            found += [place] if place.startswith("s3://") else find_slides(Path(place))
+            found += [place] if place.startswith("s3://") else find_slides(Path(place), excluded)
         except (VsvPyramidError, OSError) as exc:
             fail(place, exc)
-    found = list(dict.fromkeys(found))
+    found = once_each(found)
     if options.slide_id and len(found) > 1:
         raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")
     if is_archive(destination) and len(found) > 1:
         raise OptionError(f"{destination} is for one slide, not for {len(found)}; give a folder")
-    check_ids(found)
+    for slide in found:
+        say.named(str(slide), options)
     troubles = 0  # one after the other, which are no slide's own
     for number, slide in enumerate(found):
         if troubles == _MOST_TROUBLES:
@@ -256,7 +261,7 @@ def _planned(
     slide: str | Path, destination: str, options: ConvertOptions, as_json: bool
 ) -> dict[str, Any]:
     source = find_source(slide, options.scratch)
-    id_of(source, options)
+    options = dataclasses.replace(options, slide_id=id_of(source, options))
     with source.opened() as opened:
         plan = make_plan(opened, options)
     facts = plan_facts(plan)

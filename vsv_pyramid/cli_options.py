@@ -149,6 +149,31 @@ log_format = click.option(
 )
 
 
+def search_options(command: Command) -> Command:
+    """How slides are looked for, and named."""
+    for option in (
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help="Leave out files and folders of such a name, as 'old*', or, with a slash, of such "
+            "a path below the folder, as 'incoming/*'; may be given several times. Hidden files, "
+            "bins and snapshots of shares and desktops, and what is still on its way, such as "
+            "*.part, are left out in any case.",
+        ),
+        click.option(
+            "--ids",
+            type=click.Choice(["strict", "safe"]),
+            default="strict",
+            show_default=True,
+            help="What to do about a file whose name cannot be an id, such as 'HE 12-345 A1.svs': "
+            "refuse it, or make one of the name, always the same one.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def conversion_options(command: Command) -> Command:
     """The options of a conversion that do not change its plan."""
     for option in (

@@ -20,12 +20,14 @@ from vsv_pyramid.cli_options import (
     log_format,
     plan_options,
     print_json,
+    search_options,
     store_options,
 )
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError
-from vsv_pyramid.plan import usable_cpus
+from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.reports import Events, Lines
+from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive, open_store
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
 
@@ -118,6 +120,7 @@ Examples:
     metavar="PLACE",
     help="With --submit: what FOLDER is to the jobs, a path or an s3:// URL; default: FOLDER.",
 )
+@search_options
 @plan_options
 @conversion_options
 @store_options
@@ -165,13 +168,14 @@ def watch_command(
         raise OptionError(f"{destination} is for one slide; give a folder or s3://bucket/prefix")
     if not folder.is_dir():
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
-    folder = folder.absolute()  # by which the destination remembers its slides
+    folder = normal(folder)  # by which the destination remembers its slides
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
     options = convert_options(workers=workers, update=True, **values)
-    say = Events(None) if log_format == "json" else Lines(quiet, as_json=False)
+    say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
     stop = _Stop()
 
     def converted(path: Path) -> Handed:
+        say.named(str(path), options)
         with say.unwatched(str(path), destination) as show, stop.passed_on() as ending:
 
             def tick(progress: Progress) -> None:
@@ -208,7 +212,10 @@ def watch_command(
         interval=interval,
         ended=ended,
         stop=stop,
+        options=options,
     )
+    if not once:
+        say.watching(folder, options)
     watch.run(once=once, retry=retry)
     if watch.failures:
         context.exit(EXIT_FAILED)
@@ -233,6 +240,7 @@ Examples:
 @click.option("--queue", metavar="QUEUE", help="The Batch job queue, by name or ARN.")
 @_job_definition
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and submit nothing.")
+@search_options
 @as_json
 def submit_command(
     slides: str,
@@ -241,11 +249,12 @@ def submit_command(
     job_definition: str | None,
     dry_run: bool,
     as_json: bool,
+    **values: Any,
 ) -> None:
     """Submit the slides at S3-URL and below that are not published yet, or have been replaced
     since, to AWS Batch: as array jobs of up to 10,000, whose lists of slides are put into
     DEST/.manifests. Jobs that are on their way are not looked for; a slide that another job has
-    published in the meantime is skipped there.
+    published in the meantime is skipped there. --ids is to be what the job definition has.
     """
     if not dry_run and not (queue and job_definition):
         raise OptionError("--queue and --job-definition are needed, or --dry-run")
@@ -254,11 +263,15 @@ def submit_command(
     from vsv_pyramid import submit
     from vsv_pyramid.jobs import Queue
 
-    found = submit.backlog(slides, destination)
+    options = ConvertOptions(**values)
+    found = submit.backlog(slides, destination, options)
     if not (found.slides or found.published or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
         click.echo(f"Warning: {sentence}", err=True)
+    say = Lines(quiet=False, as_json=as_json)
+    for slide in found.slides:
+        say.named(str(slide.url), options)
     cost = submit.estimated(found.slides)
     jobs = []
     if queue and job_definition and not dry_run:

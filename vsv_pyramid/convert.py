@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def convert(
     store = open_store(destination, options.s3, stop)
     source = find_source(slide, options.scratch)
     slide_id = id_of(source, options)
+    options = dataclasses.replace(options, slide_id=slide_id)
     folder = dzi.folder(slide_id)
     waiting = False
     while True:
@@ -196,9 +198,9 @@ def _converted(
 
 
 def id_of(source: Source, options: ConvertOptions) -> str:
-    """The id given, or the file's stem; raises OptionError where the layout does not allow it."""
+    """The id given, or one by the file's stem; raises OptionError where the layout allows none."""
     try:
-        return options.slide_id or dzi.check_id(PurePath(source.name).stem)
+        return options.slide_id or options.id_of(PurePath(source.name).stem)
     except OptionError as exc:
         raise OptionError(f"{source}: {exc}") from exc
 
@@ -275,7 +277,7 @@ def _check_place(target: str, document: dict[str, Any] | None, source: Source) -
     """A slide takes the place of the one before it in the same place, never that of another one
     which has the same name by chance. Raises OptionError."""
     stated = document["source"].get("place", source.place) if document else source.place
-    if stated != source.place:
+    if stated not in source.places:
         raise OptionError(
             f"{source}: {target} is of a slide of this name in another place; rename one of them, "
             "or delete that pyramid"

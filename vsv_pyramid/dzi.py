@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -25,6 +27,8 @@ _TILES = "DeepZoom_files"
 _OWN_NAMES = frozenset(
     [DESCRIPTOR, SLIDE_JSON, _ICC, _TILES, *(f"{name}.{FORMAT}" for name in ASSOCIATED_IMAGES)]
 )
+
+_SAFE_LETTERS, _SAFE_DIGITS = 100, 10
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
@@ -116,9 +120,10 @@ def check_id(slide_id: str) -> str:
     if not _ID.fullmatch(slide_id):
         raise OptionError(
             f"{slide_id!r} cannot be an id: letters, digits, '.', '_' and '-' only, not starting "
-            "with '.', at most 128; give another with --id"
+            "with '.', at most 128; give another with --id, or have ids made of such names with "
+            f"--ids safe: {safe_id(slide_id)}"
         )
-    if slide_id.lower() == CATALOG or is_shard(slide_id.lower()):
+    if _is_reserved(slide_id):
         raise OptionError(
             f"{slide_id!r} cannot be an id: the catalog's files have such names; give another with "
             "--id"
@@ -126,11 +131,23 @@ def check_id(slide_id: str) -> str:
     return slide_id
 
 
+def safe_id(name: str) -> str:
+    """The name itself where it can be an id. Else what is left of it without accents and spaces,
+    and a digest, so that it is always the same, and never that of another name."""
+    if is_id(name):
+        return name
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = re.sub("[^A-Za-z0-9_]+", "-", letters).strip("-")[:_SAFE_LETTERS]
+    whole = unicodedata.normalize("NFC", name).encode(errors="surrogateescape")
+    return "-".join(filter(None, [words, hashlib.sha256(whole).hexdigest()[:_SAFE_DIGITS]]))
+
+
 def is_id(name: str) -> bool:
-    try:
-        return check_id(name) == name
-    except OptionError:
-        return False
+    return _ID.fullmatch(name) is not None and not _is_reserved(name)
+
+
+def _is_reserved(name: str) -> bool:
+    return name.lower() == CATALOG or is_shard(name.lower())
 
 
 def folder(slide_id: str) -> str:

@@ -41,10 +41,14 @@ class ConvertOptions:
     the lossless lane copies); `subsampling` is that of the levels above the base; `overwrite`
     replaces what is published under the id, `update` only what is of another file; `if_busy` is
     "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into; `private` keeps
-    label, macro and all properties where the desk finds them, and nobody serves them.
+    label, macro and all properties where the desk finds them, and nobody serves them; `ids` is
+    "strict" or "safe" (an id is made of a name that cannot be one); `exclude` are patterns of what
+    is left out where slides are looked for.
     """
 
     slide_id: str | None = None
+    ids: str = "strict"
+    exclude: tuple[str, ...] = ()
     tile_size: int | None = None
     quality: int = 80
     workers: int = field(default_factory=usable_cpus)
@@ -78,10 +82,15 @@ class ConvertOptions:
         _demand("lane", self.lane, LANES, "'auto', 'lossless' or 'pixels'")
         _demand("base", self.base, ("copy", "reencode"), "'copy' or 'reencode'")
         _demand("subsampling", self.subsampling, FACTORS, "of 420, 422, 444")
+        _demand("ids", self.ids, ("strict", "safe"), "'strict' or 'safe'")
         _demand("if-busy", self.if_busy, ("skip", "wait"), "'skip' or 'wait'")
         for name in self.associated:
             _demand("associated", name, dzi.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
         self.background_rgb  # noqa: B018 - refuses an unknown colour
+
+    def id_of(self, stem: str) -> str:
+        """The id of a slide by its file's stem. Raises OptionError where that cannot be one."""
+        return dzi.safe_id(stem) if self.ids == "safe" else dzi.check_id(stem)
 
     @property
     def background_rgb(self) -> tuple[int, int, int]:

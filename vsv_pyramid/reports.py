@@ -11,15 +11,17 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TextIO
 
 import click
 
-from vsv_pyramid import clock
+from vsv_pyramid import clock, dzi
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.display import ProgressDisplay, summary_line
 from vsv_pyramid.errors import VsvPyramidError, exit_code, passing
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.slide.excluded import NOT_THE_USERS
 from vsv_pyramid.words import one_line
 
 _EVENT_SECONDS = 10.0
@@ -126,6 +128,16 @@ class Lines:
     def unwatched(self, _: str, __: str) -> Iterator[Callable[[Progress], None]]:
         yield lambda _: None
 
+    def watching(self, folder: Path, options: ConvertOptions) -> None:
+        """Tells what is looked for."""
+        if self._results:
+            click.echo(f"{folder} is watched, but for {', '.join(_left_out(options))}")
+
+    def named(self, slide: str, options: ConvertOptions) -> None:
+        """Tells of an id that is made of the slide's name, before anything has it."""
+        if not self._quiet and (slide_id := _made_id(slide, options)):
+            click.echo(f"{slide}: gets the id {slide_id}", err=True)
+
     def submitted(self, slide: str, job: str) -> None:
         if self._results:
             click.echo(f"{slide}: submitted as job {job}")
@@ -143,11 +155,11 @@ class Lines:
 class Events:
     """Says what happens as JSON lines on stderr, for unattended runs.
 
-    `slide_id` is the id of all slides, None where each gets its file's stem.
+    `options` say which id each slide gets.
     """
 
-    def __init__(self, slide_id: str | None) -> None:
-        self._slide_id = slide_id
+    def __init__(self, options: ConvertOptions) -> None:
+        self._options = options
         speak(as_events=True)
 
     @contextlib.contextmanager
@@ -156,6 +168,13 @@ class Events:
         yield EventProgress(self._names(slide))
 
     unwatched = progress
+
+    def watching(self, folder: Path, options: ConvertOptions) -> None:
+        _event("watching", folder=str(folder), excluded=_left_out(options))
+
+    def named(self, slide: str, options: ConvertOptions) -> None:
+        if slide_id := _made_id(slide, options):
+            _event("named", slide=slide, id=slide_id)
 
     def submitted(self, slide: str, job: str) -> None:
         _event("submitted", **self._names(slide), job=job)
@@ -167,7 +186,18 @@ class Events:
         _event("failed", **self._names(slide), error=sentence(exc), exit_code=code)
 
     def _names(self, slide: str) -> dict[str, str]:
-        return {"slide": slide, "id": self._slide_id or PurePath(slide).stem}
+        made = self._options.slide_id or _made_id(slide, self._options)
+        return {"slide": slide, "id": made or PurePath(slide).stem}
+
+
+def _left_out(options: ConvertOptions) -> list[str]:
+    return [*NOT_THE_USERS, *options.exclude]
+
+
+def _made_id(slide: str, options: ConvertOptions) -> str | None:
+    stem = PurePath(slide).stem
+    is_made = options.ids == "safe" and not options.slide_id and not dzi.is_id(stem)
+    return options.id_of(stem) if is_made else None
 
 
 class EventProgress:

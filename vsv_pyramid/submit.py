@@ -11,17 +11,20 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import aws, clock, dzi
+from vsv_pyramid import aws, clock
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.jobs import MOST_CHILDREN, Queue
+from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import deleted
-from vsv_pyramid.slide.search import is_slide
+from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.search import is_slide, is_slide_key
 from vsv_pyramid.slide.source import digest, is_one_file
 from vsv_pyramid.slide.tiff import base_pixels
 from vsv_pyramid.store import open_store
 
+DEFAULTS = ConvertOptions()
 MANIFESTS = ".manifests"
 _SAMPLED = 20
 _BLOCK = 1 << 16
@@ -35,7 +38,7 @@ class Waiting(NamedTuple):
     modified: datetime
 
     @property
-    def slide_id(self) -> str:
+    def stem(self) -> str:
         return PurePosixPath(self.url.key).stem
 
     @property
@@ -54,28 +57,36 @@ class Backlog:
     refused: tuple[str, ...]
 
 
-def backlog(slides: str, destination: str) -> Backlog:
-    """The slides at the s3:// URL and below that are not published at the destination.
+def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> Backlog:
+    """The slides at the s3:// URL and below that are not published at the destination; of the
+    options, how ids are made, and what is excluded.
 
     Published is what the catalog has, and has of this very object; what was deleted, and is to be
-    scanned anew, counts as such. Raises StoreError and
-    OptionError.
+    scanned anew, counts as such. Raises StoreError and OptionError.
     """
-    url = aws.parse_url(slides)
+    url = aws.object_url(slides)
     store = open_store(destination)
     entries = {**deleted(store), **Catalog(store).slides()}
     waiting = []
     refused = []
     first: dict[str, aws.S3Url] = {}  # with each id
     published = 0
-    for found, etag in _listed(url):
-        slide_id = found.slide_id
+    for found, etag in _listed(url, Excluded(options.exclude)):
+        try:
+            slide_id = options.id_of(found.stem)
+        except OptionError:
+            slide_id = ""
         if not is_one_file(found.url.key):
             refused.append(f"{found.url}: a slide of several files; it cannot be taken from S3")
         elif len(str(found.url).splitlines()) > 1:  # a manifest has a slide a line
             refused.append(f"{str(found.url)!r}: a name of several lines; rename the object")
-        elif not dzi.is_id(slide_id):
-            refused.append(f"{found.url}: {slide_id!r} cannot be an id; rename the object")
+        elif not slide_id:
+            refused.append(
+                f"{found.url}: {found.stem!r} cannot be an id; rename the object, or have ids made "
+                "of names with --ids safe"
+            )
+        elif not found.size:
+            refused.append(f"{found.url}: is empty; it waits for what is put in its place")
         elif first.setdefault(slide_id, found.url) != found.url:
             refused.append(f"{found.url}: has the same id as {first[slide_id]}; rename one of them")
         elif slide_id in entries and _is_of(entries[slide_id], found.size, etag):
@@ -124,7 +135,7 @@ def manifest_line(url: str, number: int) -> str:
     """The slide in that line of the manifest, from 0. Raises StoreError and OptionError."""
     folder, _, name = url.rpartition("/")
     try:
-        lines = open_store(folder or ".").get(name).decode().splitlines()
+        lines = open_store(folder or ".").get(name).decode().split("\n")
     except UnicodeDecodeError as exc:
         raise OptionError(f"{url}: is no manifest; give one that `submit` has made") from exc
     if not number < len(lines) or not lines[number]:
@@ -132,13 +143,14 @@ def manifest_line(url: str, number: int) -> str:
     return lines[number]
 
 
-def _listed(url: aws.S3Url) -> list[tuple[Waiting, str]]:
+def _listed(url: aws.S3Url, excluded: Excluded) -> list[tuple[Waiting, str]]:
     """The slides at the URL and below, with their ETags."""
     account = aws.Account(url)
     account.check_bucket(url)
 
-    itself = not url.key or is_slide(PurePosixPath(url.key).name)
+    itself = not url.key or url.key.endswith("/") or is_slide(url.key.rpartition("/")[2])
     prefix = url.key if itself else f"{url.key}/"
+    above = prefix.rpartition("/")[0]
 
     def listed() -> list[tuple[Waiting, str]]:
         pages = account.client.get_paginator("list_objects_v2").paginate(
@@ -151,7 +163,7 @@ def _listed(url: aws.S3Url) -> list[tuple[Waiting, str]]:
             )
             for page in pages
             for item in page.get("Contents", ())
-            if is_slide(PurePosixPath(item["Key"]).name)
+            if is_slide_key(item["Key"][len(above) :].removeprefix("/"), excluded)
         ]
 
     try:

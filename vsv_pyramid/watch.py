@@ -37,9 +37,11 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.notes import Look, Note, Notes
 from vsv_pyramid.outage import Outage
+from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import deleted
+from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
-from vsv_pyramid.slide.source import extent
+from vsv_pyramid.slide.source import extent, normal
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import Store
 from vsv_pyramid.words import counted
@@ -81,7 +83,7 @@ class Watch:
     `hand_on` gets each slide's path in one of `jobs` threads; of what it raises, `failed` is told
     with the exit code, and whether nothing more is tried. `ended` gives the reasons why jobs
     failed, None for those that went well, and leaves out those that have not ended. Once `stop` is
-    set, nothing more is handed on.
+    set, nothing more is handed on. Of the options, it takes how ids are made, and what is excluded.
 
     What is no slide's own trouble holds up all of them until it is over: `failed` is told once, of
     the first slide that it came with, and none is set aside for it.
@@ -98,8 +100,9 @@ class Watch:
         interval: float = INTERVAL,
         ended: Callable[[list[str]], Mapping[str, str | None]] | None = None,
         stop: threading.Event | None = None,
+        options: ConvertOptions | None = None,
     ) -> None:
-        self._folder = folder.absolute()
+        self._folder = normal(folder)
         self._store = store
         self._hand_on = hand_on
         self._failed = failed
@@ -107,6 +110,8 @@ class Watch:
         self._interval = interval
         self._ended = ended
         self._stop = stop or threading.Event()
+        self._options = options or ConvertOptions()
+        self._excluded = Excluded(self._options.exclude)
         self._wake = threading.Event()
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, Look] = {}
@@ -177,7 +182,7 @@ class Watch:
         return {
             path: look
             for path, look in looks.items()
-            if (source := sources.get(path.stem))
+            if (source := sources.get(self._id(path)))
             and (source.get("size"), source.get("mtime_ns")) == tuple(look)
         }
 
@@ -206,7 +211,7 @@ class Watch:
             _log.warning("%s", exc)
 
     def _looks(self) -> dict[Path, Look]:
-        found = slides_in(self._folder)
+        found = slides_in(self._folder, self._excluded)
         for place in found.skipped.keys() - self._skipped.keys():
             _log.warning("%s: skipped, %s", place, found.skipped[place])
         self._skipped = found.skipped
@@ -231,14 +236,14 @@ class Watch:
                 self._notes.remove(path)
         by_id = defaultdict(list)
         for path in looks:
-            by_id[path.stem].append(path)
+            by_id[self._id(path)].append(path)
         for path, look in looks.items():
             seen = self._seen.get(path)
             if seen is None or seen.look != look:
                 self._seen[path] = _Seen(look, now)
             elif now - seen.since >= self._interval and self._is_due(path, look):
                 self._under_way.add(path)
-                doubles = [other for other in by_id[path.stem] if other != path]
+                doubles = [other for other in by_id[self._id(path)] if other != path]
                 pool.submit(self._handle, path, look, doubles).add_done_callback(_report)
 
     def _is_gone(self, path: Path) -> bool:
@@ -296,14 +301,23 @@ class Watch:
             self._outage.left(path)
             self._under_way.discard(path)
 
+    def _id(self, path: Path) -> str:
+        """The slide's id, or the stem that cannot be one."""
+        try:
+            return self._options.id_of(path.stem)
+        except OptionError:
+            return path.stem
+
     def _is_published(self, path: Path, look: Look) -> bool:
         """Whether there is a pyramid of this very file, and all was done that comes after it."""
-        if not dzi.is_id(path.stem):
+        slide_id = self._id(path)
+        if not dzi.is_id(slide_id):
             raise OptionError(
-                f"{path}: {path.stem!r} cannot be an id; rename the file, to letters, digits, '.', "
-                "'_' and '-'"
+                f"{path}: {slide_id!r} cannot be an id; rename the file, to letters, digits, '.', "
+                f"'_' and '-', or have ids made of such names with --ids safe: "
+                f"{dzi.safe_id(slide_id)}"
             )
-        folder = dzi.folder(path.stem)
+        folder = dzi.folder(slide_id)
         if self._store.head(dzi.descriptor_key(folder)) is None:
             return False
         try:
@@ -412,9 +426,12 @@ def _look(path: Path) -> Look | None:
 
 
 def _is_unfinished(path: Path) -> bool:
-    """Whether the TIFF lacks data that it points to, and has been written to not long ago: most
-    scanners and copies write the end last."""
-    if clock.time() - path.stat().st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
+    """Whether the file is empty; or the TIFF lacks data that it points to, and has been written to
+    not long ago: most scanners and copies write the end last."""
+    stat = path.stat()
+    if not stat.st_size:
+        return True
+    if clock.time() - stat.st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
         return False
     try:
         tiff_base(path)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from vsv_pyramid.errors import OptionError, SlideAccessError, passing
+from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.reading import unavailable
+from vsv_pyramid.slide.source import normal
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +21,7 @@ SLIDE_SUFFIXES = frozenset(
     [".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi"]
 )
 
+NOTHING_MORE = Excluded()
 
 class Found(NamedTuple):
     """Slide files in order of name, and what was skipped on the way to them, with the reason."""
@@ -27,14 +30,14 @@ class Found(NamedTuple):
     skipped: dict[Path, str]
 
 
-def find_slides(path: Path) -> list[Path]:
+def find_slides(path: Path, excluded: Excluded = NOTHING_MORE) -> list[Path]:
     """The path itself, or the slides in the folder it is; of what is skipped there, it warns.
 
     Raises SlideAccessError for a folder without slides, or one that cannot be read.
     """
     if not path.is_dir():
         return [path]
-    found = slides_in(path)
+    found = slides_in(path, excluded)
     for place, reason in found.skipped.items():
         _log.warning("%s: skipped, %s", place, reason)
     if not found.slides:
@@ -42,13 +45,14 @@ def find_slides(path: Path) -> list[Path]:
     return found.slides
 
 
-def slides_in(path: Path) -> Found:
-    """The slide files in the folder and below; what is hidden is left out.
+def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
+    """The slide files in the folder and below, without what is excluded.
 
     Raises SlideAccessError for a folder that cannot be read; one below it is skipped, as are links
     to folders, which could lead round in a circle.
     """
     found = Found([], {})
+    first: dict[tuple[str, str], Path] = {}
 
     def skip(exc: OSError) -> None:
         if Path(exc.filename) == path and passing(exc):
@@ -57,17 +61,22 @@ def slides_in(path: Path) -> Found:
             raise SlideAccessError(path, f"{exc.strerror}; check its permissions") from exc
         found.skipped[Path(exc.filename)] = f"it cannot be read ({exc.strerror})"
 
+    def wanted(folder: str, names: list[str]) -> list[str]:
+        below = Path(folder).relative_to(path)
+        return sorted(name for name in names if not excluded((below / name).as_posix()))
+
     for folder, folders, files in os.walk(path, onerror=skip):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = wanted(folder, folders)
         for place in (Path(folder, name) for name in folders):
             if _is_link(place):
                 found.skipped[place] = "it is a link to a folder; give that folder itself"
-        for place in (Path(folder, name) for name in sorted(files) if is_slide(name)):
+        for place in (Path(folder, name) for name in wanted(folder, files) if is_slide(name)):
             obstacle = _obstacle(place)
-            if obstacle is None:
+            same = first.setdefault((place.name, os.path.realpath(place)), place)
+            if obstacle is None and same == place:
                 found.slides.append(place)
             else:
-                found.skipped[place] = obstacle
+                found.skipped[place] = obstacle or f"it is {same}, by a link"
     return found
 
 
@@ -95,12 +104,25 @@ def is_slide(name: str) -> bool:
     return PurePath(name).suffix.lower() in SLIDE_SUFFIXES and not name.startswith(".")
 
 
-def check_ids(slides: Iterable[str | Path]) -> None:
-    """Raises OptionError where two slides of one call would be published under the same id."""
-    ids: dict[str, str | Path] = {}
+def is_slide_key(key: str, excluded: Excluded = NOTHING_MORE) -> bool:
+    """Whether an object in S3 is looked for; one whose key ends in a slash stands for a folder."""
+    return is_slide(key.rpartition("/")[2]) and not excluded(key)
+
+
+def once_each(slides: Iterable[str | Path], id_of: Callable[[str], str] = str) -> list[str | Path]:
+    """The slides, each once, however many ways to it are given; `id_of` makes an id of a file's
+    stem. Raises OptionError where two slides of one call would be published under the same id."""
+    first: dict[str, str | Path] = {}
     for slide in slides:
-        other = ids.setdefault(PurePath(slide).stem, slide)
-        if other != slide:
+        other = first.setdefault(id_of(PurePath(slide).stem), slide)
+        if other != slide and not _is_same(other, slide):
             raise OptionError(
                 f"{other} and {slide} would get the same id; convert them one by one with --id"
             )
+    return list(first.values())
+
+
+def _is_same(one: str | Path, other: str | Path) -> bool:
+    if "s3://" in (str(one)[:5], str(other)[:5]):
+        return False
+    return normal(Path(one)) == normal(Path(other))

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
@@ -41,7 +42,8 @@ _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
 
 class Source(Protocol):
     """One slide's place. `location` is its path or URL in full, `name` the file's; `fingerprint`
-    tells this slide from any other, and `place` where it is from any other place.
+    tells this slide from any other, and `place` where it is from any other place: `places` has what
+    releases before this one called it, too.
 
     Raises SlideAccessError where there is no slide.
     """
@@ -49,6 +51,7 @@ class Source(Protocol):
     location: str
     name: str
     place: str
+    places: frozenset[str]
     fingerprint: Mapping[str, object]
 
     def opened(self) -> AbstractContextManager[Slide]:
@@ -79,7 +82,8 @@ class _File:
         self._path = path
         self.location = str(path.absolute())
         self.name = path.name
-        self.place = digest(self.location)
+        self.place = digest(str(normal(path)))
+        self.places = frozenset([self.place, digest(self.location)])
         self.fingerprint: Mapping[str, object] = fingerprint(path)
 
     def __str__(self) -> str:
@@ -117,13 +121,14 @@ class _Object:
     def __init__(self, url: str, scratch: Path | None) -> None:
         from vsv_pyramid import aws  # late: boto3 takes half a second
 
-        self._url = aws.parse_url(url)
+        self._url = aws.object_url(url)
         self._scratch = scratch
-        if not self._url.key:
-            raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
         self.location = str(self._url)
-        self.name = PurePosixPath(self._url.key).name
+        self.name = self._url.key.rpartition("/")[2]
+        if not self.name:
+            raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
         self.place = digest(self.location)
+        self.places = frozenset([self.place])
         if not is_one_file(self.name):
             suffix = PurePosixPath(self.name).suffix.lower()
             raise SlideAccessError(
@@ -217,6 +222,33 @@ class _Object:
 def is_of(stated: Mapping[str, object], source: Source) -> bool:
     """Whether what is stated of a file, its fingerprint among it, is of this very one."""
     return all(stated.get(key) == value for key, value in source.fingerprint.items())
+
+
+def normal(path: Path) -> Path:
+    """The one path of a file to which several lead: without links and '..', and in the capitals
+    and small letters that the file system has."""
+    real = Path(os.path.realpath(path))
+    found = Path(real.anchor)
+    for name in real.parts[1:]:
+        found /= _as_stored(found, name)
+    return found
+
+
+def _as_stored(folder: Path, name: str) -> str:
+    """The name as the folder has it: not all file systems tell capitals from small letters."""
+    other = name.swapcase()
+    try:
+        if name == other or not (folder / name).samefile(folder / other):
+            return name
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return name
+    same = (stored for stored in names if _folded(stored) == _folded(name))
+    return name if name in names else next(same, name)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
 
 
 def digest(place: str) -> str:

@@ -395,6 +395,8 @@ def delete_command(target: str, root: str | None, yes: bool) -> None:
     found = [] if private and not store.names(folder) else pyramid_keys(store, folder)
     if not yes:
         confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
+    entries = [f"{folder.rpartition('/')[0]}/{dzi.CATALOG}".lstrip("/"), dzi.DELETED]
+    store.check_rights(put=entries, delete=[*found, *private])
     if found:
         catalog.delete(store, folder)
     if private:

@@ -102,6 +102,7 @@ def convert(
             with store.replacing(folder) as staged:
                 if _published(store, folder, source, options):
                     raise _PublishedMeanwhile
+                scans.check_rights(store, slide_id)
                 summary, scan = _converted(source, store, staged, options, stop, progress)
         except _PublishedMeanwhile:
             continue

@@ -103,6 +103,7 @@ class Desk:
             return made
 
         def action(slide_id: str, revision: int | None) -> Document:
+            self._check_rights(slide_id)
             return self._changed(slide_id, revision, change)
 
         return self._each(action, slides)
@@ -123,23 +124,27 @@ class Desk:
 
     def delete(self, slides: Slides, *, source: bool = False) -> list[Outcome]:
         """Removes the pyramids, the descriptor first, and remembers that a rescan is to come; with
-        `source` the scanned files, too, where they are still those that the pyramids are of."""
+        `source` the scanned files, too, where they are still those that the pyramids are of.
 
-        def change(present: Document) -> Document:
-            return present.logged("deleted", self.who, {"status": review.BAD})
+        Where any of it is not allowed, none is done, as far as that is to be known."""
 
         def action(slide_id: str, revision: int | None) -> Document:
+            folder = dzi.folder(slide_id)
             document = self.document(slide_id)
             scanned = _scanned(document) if source else None
-            if not document.is_deleted:  # else it is a deletion that was interrupted
-                document = self._changed(slide_id, revision, change)
-            if slide_id not in private.deleted(self._store):
-                self._await(document)
-            folder = dzi.folder(slide_id)
-            if any(dzi.is_own(folder, found.key) for found in self._store.keys(f"{folder}/")):
-                catalog.delete(self._store, folder)
-            elif not scanned:
+            own = [key for key in self._keys(folder) if dzi.is_own(folder, key)]
+            if not own and not scanned:
                 raise ReviewError(slide_id, _GONE)
+            with self._store.exclusive(folder):
+                self._store.check_rights(
+                    put=[dzi.private_json_key(slide_id), dzi.DELETED, dzi.catalog_key()], delete=own
+                )
+                if not document.is_deleted:  # else it is a deletion that was interrupted
+                    document = self._withdrawn(document, revision)
+                if slide_id not in private.deleted(self._store):
+                    self._await(document)
+            if own:
+                catalog.delete(self._store, folder)
             if scanned:
                 _remove(slide_id, scanned)
             return document
@@ -161,6 +166,7 @@ class Desk:
             }:
                 return document
             _check_ready(document)
+            self._check_rights(slide_id)
             answer = cdr.send(cdr.record(self._facts(slide_id), document), url)
 
             def change(present: Document) -> Document:
@@ -177,6 +183,32 @@ class Desk:
             return scans.link(self._store, made)
 
         return self._each(action, slides, threads=_THREADS)
+
+    def _withdrawn(self, document: Document, revision: int | None) -> Document:
+        """The document of the slide, which is BAD, and seen by nobody any more."""
+        _check_revision(document, revision)
+        self._facts(document.id)  # what cannot be remembered is not deleted
+        key = dzi.descriptor_key(dzi.folder(document.id))
+        descriptor = self._store.tagged(key)
+        self._store.delete(key)
+        try:
+            return self._changed(
+                document.id,
+                revision,
+                lambda present: present.logged("deleted", self.who, {"status": review.BAD}),
+            )
+        except VsvPyramidError:  # another one was faster
+            if descriptor:
+                self._store.put(key, descriptor.data)
+            raise
+
+    def _check_rights(self, slide_id: str) -> None:
+        """Raises StoreError where a change could not be remembered, or not be published."""
+        key = dzi.slide_json_key(dzi.folder(slide_id))
+        self._store.check_rights(put=[dzi.private_json_key(slide_id), key])
+
+    def _keys(self, folder: str) -> list[str]:
+        return [found.key for found in self._store.keys(f"{folder}/")]
 
     def _await(self, document: Document) -> None:
         """Remembers that a rescan is to come of the slide."""
@@ -213,8 +245,9 @@ class Desk:
             raise ReviewError(slide_id, f"its slide.json cannot be read ({exc})") from exc
 
     def _check_exists(self, document: Document) -> None:
-        descriptor = dzi.descriptor_key(dzi.folder(document.id))
-        if not document.history and self._store.head(descriptor) is None:
+        folder = dzi.folder(document.id)
+        keys = (dzi.descriptor_key(folder), dzi.slide_json_key(folder))
+        if not document.history and all(self._store.head(key) is None for key in keys):
             raise ReviewError(document.id, "there is no such slide; vsv-pyramid slides lists them")
 
     def _each(
@@ -229,6 +262,7 @@ class Desk:
         if self._store.sealed:
             what = "is an archive, and stays as it is; convert into a folder or a bucket"
             raise StoreError(self._store, what)
+        self._store.check_rights(put=[dzi.catalog_key()])
 
         def outcome(slide_id: str, revision: int | None) -> Outcome:
             try:
@@ -310,6 +344,10 @@ def _scanned(document: Document) -> Source:
         ) from exc
     if not is_of(document.source, source):
         raise ReviewError(document.id, f"{location} is another scan by now; look at it first")
+    try:
+        source.check_removable()
+    except (SlideAccessError, StoreError) as exc:
+        raise ReviewError(document.id, f"its scanned file cannot be deleted ({exc})") from exc
     return source
 
 

@@ -151,6 +151,16 @@ def is_cleared(store: Store, folder: str) -> bool:
     return not own or document(store, folder.rpartition("/")[2]).is_deleted
 
 
+def check_rights(store: Store, slide_id: str) -> None:
+    """Raises StoreError where a pyramid that is published could not be replaced to the end."""
+    folder = dzi.folder(slide_id)
+    if not store.sealed and store.head(dzi.descriptor_key(folder)) is not None:
+        keys = (dzi.slide_json_key(folder), dzi.private_json_key(slide_id), dzi.DELETED)
+        store.check_rights(
+            put=[*keys, dzi.catalog_key()], delete=[dzi.private_image_key(slide_id, "label")]
+        )
+
+
 def forget(store: Store, slide_id: str) -> None:
     """Removes what is known of a slide that is deleted for good."""
     change_deleted(store, lambda slides: _without(slides, slide_id))

@@ -60,6 +60,10 @@ class Source(Protocol):
     def check_unchanged(self) -> None:
         """Raises SlideChanged where the slide is no longer the one that the source was made of."""
 
+    def check_removable(self) -> None:
+        """Raises SlideAccessError where the slide's file cannot be removed, as far as that is to be
+        known beforehand."""
+
     def remove(self) -> None:
         """Removes the slide's file for good. Raises SlideAccessError."""
 
@@ -106,9 +110,18 @@ class _File:
                 self._path, "changed while it was read; convert it when the scanner has finished"
             )
 
-    def remove(self) -> None:
+    def check_removable(self) -> None:
         if not is_one_file(self.name):
             raise SlideAccessError(self._path, "is a slide of several files; delete them yourself")
+        folder = self._path.absolute().parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SlideAccessError(
+                folder,
+                "nothing may be deleted in it; delete the slide yourself, or have it allowed",
+            )
+
+    def remove(self) -> None:
+        self.check_removable()
         try:
             self._path.unlink()
         except OSError as exc:
@@ -156,6 +169,11 @@ class _Object:
             changed = True
         if changed:
             raise self._changed()
+
+    def check_removable(self) -> None:
+        client = self._account.client
+        never_there = {"Bucket": self._url.bucket, "Key": f"{self._url.key}.is-this-allowed"}
+        self._patiently(lambda: client.delete_object(**never_there))
 
     def remove(self) -> None:
         client, where = self._account.client, {"Bucket": self._url.bucket, "Key": self._url.key}

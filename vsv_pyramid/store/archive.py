@@ -7,7 +7,7 @@ import os
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -89,6 +89,9 @@ class ArchiveStore:
             for member in archive.infolist():
                 if member.filename.startswith(prefix):
                     yield StoredObject(member.filename, member.file_size)
+
+    def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
+        """What is refused is so before the archive is replaced."""
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -70,6 +70,10 @@ class Store(Protocol):
 
     def delete(self, *keys: str) -> None:
         """Removes the objects; one that is not there is no error."""
+
+    def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
+        """Raises StoreError where these objects may not be put, or deleted, as far as a store tells
+        that beforehand; for what is done in several steps. Nothing is another thing after it."""
 
     def exclusive(self, folder: str) -> AbstractContextManager[None]:
         """Keeps other processes from writing to the folder until the block ends. Raises StoreBusy

@@ -16,9 +16,10 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_IWUSR
 
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -169,6 +170,12 @@ class DirectoryStore:
         if refused:
             raise refused[0]
 
+    def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
+        paths = {self.path(key) for key in (*put, *delete)}
+        folders = {next(filter(Path.exists, path.parents)) for path in paths}
+        for path in sorted(folders | paths):
+            _check_changeable(path)
+
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         target = self.path(folder)
@@ -297,7 +304,21 @@ def _check_kind(path: Path, *, is_folder: bool) -> None:
         found, wanted = ("file", "folder") if is_folder else ("folder", "file")
         what = f"is a {found} in the way of a {wanted} of the pyramid"
         raise StoreError(path, f"{what}; move it away, or publish in another folder")
-    if is_folder and not os.access(path, os.W_OK | os.X_OK):
+    _check_changeable(path)
+
+
+def _check_changeable(path: Path) -> None:
+    """Raises StoreError for a folder whose names may not be changed, and for what nobody may
+    change: what its owner, or root, may not write in spite of its mode."""
+    try:
+        stat = path.lstat()
+    except OSError:
+        return  # it is not there
+    is_folder = S_ISDIR(stat.st_mode)
+    if S_ISLNK(stat.st_mode) or os.access(path, os.W_OK | os.X_OK * is_folder):
+        return
+    user = os.geteuid() if hasattr(os, "geteuid") else stat.st_uid
+    if is_folder or user == 0 or (user == stat.st_uid and stat.st_mode & S_IWUSR):
         raise StoreError(path, _REMEDIES[errno.EACCES])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import uuid
@@ -15,8 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from vsv_pyramid import aws, clock
 from vsv_pyramid.errors import StoreBusy
 
-SECONDS = 60.0  # after which a lease that nobody renews is anybody's
-_RENEWALS = 4  # within that time
+# after which a lease that nobody renews is anybody's: a holder whose put is tried again for as long
+# as that may be, and who had not renewed just then, has it still
+SECONDS = 1.5 * aws.GIVE_UP_SECONDS
+_RENEWALS = 6  # within that time
+_TRIED_SECONDS = 1.0  # for which the trouble that one thread had counts for the others
 _TAKEN = (409, 412)  # the latter is S3's for a race
 UNKNOWN = (405, 501)  # of servers that know no conditional writes
 
@@ -34,8 +38,9 @@ class _Held(NamedTuple):
 class Lease:
     """The object at `url`, made with If-None-Match and renewed with If-Match.
 
-    Its age is reckoned by the server's clock. A server that does not know such conditions is
-    warned of, and done without.
+    Its age is reckoned by the server's clock. That it is expired does not mean that it is lost:
+    where nobody came between, it is renewed before anything else is done. A server that does not
+    know such conditions is warned of, and done without.
     """
 
     def __init__(
@@ -48,7 +53,11 @@ class Lease:
         self._put_options = put_options
         self._owner = uuid.uuid4().hex
         self._puts = 0
-        self._etag: str | None = None
+        self._etag = ""
+        self._renewed = self._tried = 0.0
+        self._lost = ""  # why
+        self._trouble: Exception | None = None
+        self._turn = threading.Lock()
         self._conditional = True
         self._ended = threading.Event()
 
@@ -65,7 +74,7 @@ class Lease:
         if not self._conditional:
             yield
             return
-        thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         try:
             thread.start()  # the system may allow no more of them
             yield
@@ -76,9 +85,14 @@ class Lease:
             self._release()
 
     def check(self) -> None:
-        """Raises StoreBusy where the lease was lost: it expired, and another worker took it."""
-        if self._conditional and self._etag is None:
-            raise StoreBusy(self._place, "another process has taken it over; wait for its end")
+        """Raises StoreBusy where the lease is lost, and what keeps one that has expired from being
+        renewed: nothing may be written then."""
+        if not self._conditional:
+            return
+        if not self._lost and self._has_expired():
+            self._renew(only_expired=True)
+        if self._lost:
+            raise StoreBusy(self._place, self._lost)
 
     def _take(self) -> None:
         try:
@@ -112,6 +126,7 @@ class Lease:
 
     def _write(self, **condition: str) -> bool:
         """Whether the lease is ours now; it is also where an attempt's answer was lost."""
+        asked = clock.monotonic()
         try:
             self._etag = self._put(**condition)
         except ClientError as exc:
@@ -121,6 +136,7 @@ class Lease:
             if held is None or held.owner != self._owner:
                 return False
             self._etag = held.etag
+        self._renewed = asked
         return True
 
     def _put(self, **condition: str) -> str:
@@ -151,17 +167,42 @@ class Lease:
             about.get("owner", ""), answer["ETag"], age > float(about.get("seconds", SECONDS))
         )
 
-    def _renew(self) -> None:
-        renewed = clock.monotonic()
-        while self._etag and not clock.wait(self._ended, SECONDS / _RENEWALS):
+    def _keep(self) -> None:
+        while not self._lost and not clock.wait(self._ended, SECONDS / _RENEWALS):
+            with contextlib.suppress(ClientError, BotoCoreError):
+                self._renew()
+
+    def _renew(self, *, only_expired: bool = False) -> None:
+        """Raises what keeps it from being renewed, but for its loss."""
+        with self._turn:
+            if self._lost or (only_expired and not self._has_expired()):
+                return
+            if self._trouble and clock.monotonic() - self._tried < _TRIED_SECONDS:
+                raise self._trouble
             try:
-                if self._write(IfMatch=self._etag):
-                    renewed = clock.monotonic()
-                else:
-                    self._etag = None
-            except (ClientError, BotoCoreError):
-                if clock.monotonic() - renewed > SECONDS:
-                    self._etag = None
+                self._renew_or_lose()
+                self._trouble = None
+            except (ClientError, BotoCoreError) as exc:
+                self._trouble = exc
+                raise
+            finally:
+                self._tried = clock.monotonic()
+
+    def _renew_or_lose(self) -> None:
+        """One that is gone, and has not expired, nobody else can have had: it is made anew."""
+        could_be_taken = self._has_expired()
+        if self._write(IfMatch=self._etag):
+            return
+        if self._look():
+            self._lost = "another process has taken it over; wait for its end"
+        elif could_be_taken or not self._write(IfNoneMatch="*"):
+            self._lost = (
+                "could not be renewed in time, and its lease is gone, so that another process may "
+                "have been at it; convert again"
+            )
+
+    def _has_expired(self) -> bool:
+        return clock.monotonic() - self._renewed > SECONDS
 
     def _release(self) -> None:
         """Lets go of it; where that fails, it expires."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_NEVER_THERE = ".is-this-allowed"
 _REQUEST_SECONDS = 20  # for which one request may take
 _PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grown used to
 _GROWTH_A_SECOND = 50.0
@@ -99,7 +100,9 @@ class S3Store:
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         """In the bucket's own storage class: others charge for what is soon replaced. A server that
         knows no conditional writes puts it in any case."""
+        return self._put_if(key, data, tag)
 
+    def _put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         def put(mode: PutMode) -> None:
             self._check_lease()
             self._pace.wait()
@@ -174,9 +177,19 @@ class S3Store:
         yield from self._tried(prefix, listed)
 
     def delete(self, *keys: str) -> None:
-        if keys:
+        def delete() -> None:
             self._check_lease()
-            self._tried(keys[0], lambda: obstore.delete(self._objects, list(keys)))
+            obstore.delete(self._objects, list(keys))
+
+        if keys:
+            self._tried(keys[0], delete)
+
+    def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
+        """Puts what is there as it is, if it still is, and deletes what never is."""
+        for key in put:
+            if found := self.tagged(key):
+                self._put_if(key, found.data, found.tag)
+        self.delete(*{f"{key.rpartition('/')[0]}/{_NEVER_THERE}" for key in delete})
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:

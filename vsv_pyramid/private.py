@@ -98,7 +98,7 @@ def _publish_review(store: Store, slide_id: str) -> None:
         if facts.get("review") == present.review() or not _is_of(facts["source"], present):
             return
         try:
-            # On disk, a folder is replaced as a whole, which an object's tag does not tell.
+            # On disk, a new pyramid is moved in at once, which an object's tag does not tell.
             with contextlib.nullcontext() if store.remote else store.exclusive(folder):
                 store.put_if(key, to_json({**facts, "review": present.review()}), found.tag)
         except StoreBusy:

@@ -261,7 +261,8 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
             if entry.is_dir(follow_symlinks=False):
                 yield from _files(Path(entry.path), f"{prefix}{entry.name}/")
             else:
-                yield prefix + entry.name, entry.stat().st_size
+                is_broken = entry.is_symlink() and not Path(entry.path).exists()
+                yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken).st_size
 
 
 def _beside(target: Path) -> tuple[Path, Path, Path]:

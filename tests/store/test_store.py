@@ -414,10 +414,10 @@ def test_what_is_in_the_way_is_named_and_left(
         way.mkdir()
     else:
         way.symlink_to(tmp_path / ("elsewhere" if kind == "link" else "nowhere"))
-    before = way.lstat()
+    before = way.lstat().st_ino
     with pytest.raises(StoreError, match=sentence), store.replacing(FOLDER):
         pass
-    assert way.lstat() == before
+    assert way.lstat().st_ino == before
     assert (tmp_path / "elsewhere/mine").read_text() == "1"
     assert [path.name for path in store.path("images").iterdir()] == ["a"]
 

@@ -18,7 +18,7 @@ from tests.test_cli import assert_one_sentence
 from vsv_pyramid import aws, catalog, costs, jobs, submit
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
-from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.errors import OptionError, QueueError, StoreError
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.submit import Waiting, backlog
@@ -227,6 +227,32 @@ class TestCommand:
         ((url, children),) = queue.jobs
         assert url.startswith(f"{place}/to/.manifests/")
         assert children == 3
+
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_jobs_that_are_there_are_told_of_where_the_next_one_is_refused(
+        self,
+        run: Run,
+        scans: str,
+        place: Place,
+        monkeypatch: pytest.MonkeyPatch,
+        as_json: bool,
+    ) -> None:
+        class Full(Submitted):
+            def submit(self, place: str, children: int = 1) -> str:
+                if self.jobs:
+                    raise QueueError("q", "is full; try again")
+                return super().submit(place, children)
+
+        monkeypatch.setattr(jobs, "Queue", lambda *_: Full())
+        monkeypatch.setattr(submit, "MOST_CHILDREN", 2)
+        words = ("--queue", "q", "--job-definition", "d", *["--json"] * as_json)
+        outcome = run("submit", scans, "--to", f"{place}/to", *words)
+        assert outcome.code == 1
+        assert outcome.err.endswith("Error: q: is full; try again\n")
+        if as_json:
+            assert json.loads(outcome.out)["jobs"] == ["job-1"]
+        else:
+            assert outcome.out.endswith("submitted: job-1\n")
 
     @pytest.mark.parametrize(
         ("words", "sentence"),

@@ -273,24 +273,30 @@ def submit_command(
     for slide in found.slides:
         say.named(str(slide.url), options)
     cost = submit.estimated(found.slides)
-    jobs = []
-    if queue and job_definition and not dry_run:
-        jobs = submit.submit(found.slides, destination, Queue(queue, job_definition))
-    if as_json:
-        facts = {
-            "slides": [str(slide.url) for slide in found.slides],
-            "published": found.published,
-            "refused": found.refused,
-            "estimate": {**cost._asdict(), "dollars": cost.dollars},
-            "jobs": jobs,
-        }
-        print_json(facts)
-        return
-    click.echo(
-        f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
-        f"{cost.gigapixels:,.2f} gigapixels, {cost.vcpu_hours:,.2f} vCPU hours, "
-        f"${cost.dollars:,.4f} (${cost.compute_dollars:,.4f} on Fargate Spot, "
-        f"${cost.put_dollars:,.4f} for {cost.objects:,} puts)"
-    )
-    for job in jobs:
-        click.echo(f"submitted: {job}")
+    if not as_json:
+        click.echo(
+            f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
+            f"{cost.gigapixels:,.2f} gigapixels, {cost.vcpu_hours:,.2f} vCPU hours, "
+            f"${cost.dollars:,.4f} (${cost.compute_dollars:,.4f} on Fargate Spot, "
+            f"${cost.put_dollars:,.4f} for {cost.objects:,} puts)"
+        )
+    jobs: list[str] = []
+
+    def told(job: str) -> None:
+        jobs.append(job)
+        if not as_json:
+            click.echo(f"submitted: {job}")
+
+    try:
+        if queue and job_definition and not dry_run:
+            submit.submit(found.slides, destination, Queue(queue, job_definition), told)
+    finally:  # where one job is refused, others are under way
+        if as_json:
+            facts = {
+                "slides": [str(slide.url) for slide in found.slides],
+                "published": found.published,
+                "refused": found.refused,
+                "estimate": {**cost._asdict(), "dollars": cost.dollars},
+                "jobs": jobs,
+            }
+            print_json(facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -101,20 +101,26 @@ def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -
     return Backlog(tuple(waiting), published, tuple(refused))
 
 
-def submit(slides: Sequence[Waiting], destination: str, queue: Queue) -> list[str]:
-    """The ids of the jobs that the slides are handed to, as many as fit one array job each; their
-    manifests lie at the destination, in .manifests/."""
+def submit(
+    slides: Sequence[Waiting],
+    destination: str,
+    queue: Queue,
+    told: Callable[[str], object] = lambda job: None,
+) -> list[str]:
+    """The ids of the jobs that the slides are handed to, as many as fit one array job each, each
+    told once there is the job; their manifests lie at the destination, in .manifests/."""
     store = open_store(destination)
     jobs = []
     for start in range(0, len(slides), MOST_CHILDREN):
         some = slides[start : start + MOST_CHILDREN]
         if len(some) == 1:
             jobs.append(queue.submit(str(some[0].url)))
-            continue
-        manifest = "".join(f"{slide.url}\n" for slide in some).encode()
-        key = f"{MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
-        store.put(key, manifest)
-        jobs.append(queue.submit(f"{store}/{key}", len(some)))
+        else:
+            manifest = "".join(f"{slide.url}\n" for slide in some).encode()
+            key = f"{MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
+            store.put(key, manifest)
+            jobs.append(queue.submit(f"{store}/{key}", len(some)))
+        told(jobs[-1])
     return jobs
 
 

@@ -389,6 +389,29 @@ def test_a_reader_sees_the_old_or_the_new_at_any_time(store: DirectoryStore) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+@pytest.mark.parametrize("name", ["root/images/index.json", "a.zip"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_to_what_is_written_stays_one(tmp_path: Path, name: str, is_there: bool) -> None:
+    real, link = tmp_path / "elsewhere/real", tmp_path / name
+    real.parent.mkdir()
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if is_there:
+        with zipfile.ZipFile(real, "w"):
+            pass
+    link.symlink_to(real)
+    if name == "a.zip":
+        with open_store(str(link)).replacing(FOLDER) as staged:
+            staged.put(NEW, b"22")
+    else:
+        store = open_store(str(tmp_path / "root"))
+        found = store.tagged("images/index.json")
+        assert store.put_if("images/index.json", b"1", found and found.tag)
+    assert link.is_symlink()
+    assert link.read_bytes() == real.read_bytes() != b""
+    assert [path.name for path in real.parent.iterdir()] == ["real"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
 @pytest.mark.parametrize(
     ("name", "kind", "sentence"),
     [

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import UNSUPPORTED, NoSuchObject, StoreError, StoreUnavailable, passing
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
-from vsv_pyramid.store.directory import locked, naming
+from vsv_pyramid.store.directory import locked, naming, real
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.
@@ -102,7 +102,8 @@ class ArchiveStore:
 
     @contextmanager
     def replacing(self, folder: str) -> Iterator[Store]:
-        partial = self._path.with_name(f".{self._path.name}.partial")
+        path = real(self._path)
+        partial = path.with_name(f".{path.name}.partial")
         with self.exclusive(folder):
             for found in self.keys(""):
                 if not found.key.startswith(folder + "/") and found.key != dzi.catalog_key():
@@ -116,7 +117,7 @@ class ArchiveStore:
                 with naming(self._path):
                     _save(partial)
                     self._held = None  # Windows replaces no open file
-                    partial.replace(self._path)
+                    partial.replace(path)
             finally:
                 with contextlib.suppress(OSError):
                     partial.unlink(missing_ok=True)

@@ -86,7 +86,8 @@ class DirectoryStore:
         return self.root / key
 
     def put(self, key: str, data: bytes) -> None:
-        path = self.path(key)
+        """Where the object is a link, into the file that it leads to."""
+        path = real(self.path(key))
         partial = path.with_name(f".{path.name}.partial")
         with naming(path):
             try:
@@ -273,6 +274,11 @@ def _beside(target: Path) -> tuple[Path, Path, Path]:
     return staging, aside, whole
 
 
+def real(path: Path) -> Path:
+    """The file that a link leads to, be it there or not."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def _lock(target: Path) -> Path:
     return target.with_name(f".{target.name}.lock")
 
@@ -309,8 +315,8 @@ def _check_kind(path: Path, *, is_folder: bool) -> None:
 
 
 def _check_changeable(path: Path) -> None:
-    """Raises StoreError for a folder whose names may not be changed, and for what nobody may
-    change: what its owner, or root, may not write in spite of its mode."""
+    """Raises StoreError for a folder whose names may not be changed, and for a file that is
+    protected: its owner may not write it, though its mode says so."""
     try:
         stat = path.lstat()
     except OSError:
@@ -319,7 +325,7 @@ def _check_changeable(path: Path) -> None:
     if S_ISLNK(stat.st_mode) or os.access(path, os.W_OK | os.X_OK * is_folder):
         return
     user = os.geteuid() if hasattr(os, "geteuid") else stat.st_uid
-    if is_folder or user == 0 or (user == stat.st_uid and stat.st_mode & S_IWUSR):
+    if is_folder or (user == stat.st_uid and stat.st_mode & S_IWUSR):
         raise StoreError(path, _REMEDIES[errno.EACCES])
 
 

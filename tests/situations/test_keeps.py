@@ -605,7 +605,7 @@ class TestLease:
         assert "taken" not in str(raised.value)
         assert place.objects() == {}
 
-    @pytest.mark.parametrize("seconds", [40, 1000])
+    @pytest.mark.parametrize("seconds", [60, 1000])
     def test_who_was_seen_is_named(
         self, clock: FakeClock, place: Place, proxy: Proxy, seconds: int
     ) -> None:

@@ -507,8 +507,9 @@ class TestLease:
                 open_store(str(place)).replacing("images/small").__enter__()
             staged.put("images/small/x", b"1")
 
-    def test_one_that_cannot_be_renewed_stops_its_worker(
-        self, place: Place, proxy: Proxy, clock: FakeClock
+    @pytest.mark.parametrize("another_came", [True, False])
+    def test_one_that_cannot_be_renewed_stops_its_worker_if_another_came(
+        self, place: Place, proxy: Proxy, clock: FakeClock, another_came: bool
     ) -> None:
         with open_store(str(place)).replacing("images/small") as staged:
             until(clock.waiting)
@@ -518,10 +519,13 @@ class TestLease:
             staged.put("images/small/x", b"1")
             proxy.fault = slow_down
             clock.advance(2 * lease.SECONDS)
+            if another_came:
+                place.put(".leases/images/small", b"another", owner="another")
             proxy.fault = lambda *_: False
-            with pytest.raises(StoreBusy):
+            with pytest.raises(StoreBusy) if another_came else contextlib.nullcontext():
                 staged.put("images/small/y", b"1")
-        assert set(place.objects()) == {"images/small/x"}
+        last = ".leases/images/small" if another_came else "images/small/y"
+        assert set(place.objects()) == {"images/small/x", last}
 
     def test_ctrl_c_while_it_is_taken(
         self, place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch

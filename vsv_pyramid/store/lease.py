@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from vsv_pyramid import aws, clock
 from vsv_pyramid.errors import StoreBusy
 
-# after which a lease that nobody renews is anybody's: a holder whose put is tried again for as long
-# as that may be, and who had not renewed just then, has it still
-SECONDS = 1.5 * aws.GIVE_UP_SECONDS
-_RENEWALS = 6  # within that time
+_RENEWALS = 4  # within the time
+# after which a lease that nobody renews is anybody's: not before who was about to renew it has
+# waited for the server as long as that is done, and for its answer
+SECONDS = (aws.GIVE_UP_SECONDS + 30) / (1 - 1 / _RENEWALS)
 _TRIED_SECONDS = 1.0  # for which the trouble that one thread had counts for the others
 _TAKEN = (409, 412)  # the latter is S3's for a race
 UNKNOWN = (405, 501)  # of servers that know no conditional writes

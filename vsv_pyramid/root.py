@@ -9,7 +9,8 @@ from pathlib import Path
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import Store, is_archive, open_store
-from vsv_pyramid.store.directory import DirectoryStore, naming
+from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.disk import naming
 
 _WHAT_IT_IS = "give the folder, bucket or archive that holds images/ID"
 

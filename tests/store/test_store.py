@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.clock import FakeClock
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
-from vsv_pyramid.store import Store, directory, open_store
+from vsv_pyramid.store import Store, directory, disk, moves, open_store
 from vsv_pyramid.store.archive import ArchiveStore
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 
@@ -148,11 +148,11 @@ def test_what_another_holds_for_a_moment_is_waited_for(
 ) -> None:
     """A sweep, or a put on a condition."""
     with contextlib.ExitStack() as other:
-        other.enter_context(directory.locked(store.path(FOLDER), 0))
+        other.enter_context(disk.locked(store.path(FOLDER), 0))
         clock.meanwhile = other.close
         assert store.put_if(FOLDER, b"1", None)
     assert len(clock.slept) == 1
-    with directory.locked(store.path(FOLDER), 0):
+    with disk.locked(store.path(FOLDER), 0):
         clock.meanwhile = lambda: None
         assert not store.put_if(FOLDER, b"2", None)
     assert clock.passed == pytest.approx(2, abs=0.1)
@@ -345,8 +345,8 @@ def test_an_end_at_any_rename_leaves_the_old_or_the_new(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", dying)
         if is_killed:
-            settle = directory._settle
-            patch.setattr(directory, "_settle", lambda target: left >= 0 and settle(target))
+            settle = moves.settle
+            patch.setattr(directory, "settle", lambda target: left >= 0 and settle(target))
         ends = pytest.raises(Died) if at < 10 else contextlib.nullcontext()
         with ends, store.replacing(FOLDER) as staged:
             put(staged, new)

@@ -23,6 +23,7 @@ SLIDE_SUFFIXES = frozenset(
 
 NOTHING_MORE = Excluded()
 
+
 class Found(NamedTuple):
     """Slide files in order of name, and what was skipped on the way to them, with the reason."""
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import UNSUPPORTED, NoSuchObject, StoreError, StoreUnavailable, passing
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
-from vsv_pyramid.store.directory import locked, naming, real
+from vsv_pyramid.store.disk import locked, naming, real
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.

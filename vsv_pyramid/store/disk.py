@@ -1,0 +1,110 @@
+"""Files and folders on a disk or a share: errors in words, rights, links, locks."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_IWUSR
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from vsv_pyramid import clock
+from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
+
+_LOOK_SECONDS = 0.05  # between looks whether another process still holds a lock
+
+_REMEDIES = {
+    errno.EACCES: "no permission; choose another folder, or have it made accessible",
+    errno.EPERM: "no permission; choose another folder, or have it made accessible",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the quota is used up; free some space or choose another folder",
+    errno.ENOTDIR: "a file is in the way of a folder; choose another folder",
+    errno.EEXIST: "a file is in the way of a folder; choose another folder",
+    errno.ENOENT: "there is no such object; check the path",
+    errno.EISDIR: "a folder is in the way of a file; choose another folder",
+}
+_CLOSED = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # to all that is to be written
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turns an OSError of the block into a StoreError that names the path, StoreUnavailable for a
+    trouble that passes."""
+    try:
+        yield
+    except OSError as exc:
+        if passing(exc):
+            what = f"{exc.strerror or exc}; check the disk or share, and try again"
+            raise StoreUnavailable(path, what) from exc
+        what = _REMEDIES.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk and try again")
+        raise (StoreRefused if exc.errno in _CLOSED else StoreError)(path, what) from exc
+
+
+def real(path: Path) -> Path:
+    """The file that a link leads to, be it there or not."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def check_changeable(path: Path) -> None:
+    """Raises StoreError for a folder whose names may not be changed, and for a file that is
+    protected: its owner may not write it, though its mode says so."""
+    try:
+        stat = path.lstat()
+    except OSError:
+        return  # it is not there
+    is_folder = S_ISDIR(stat.st_mode)
+    if S_ISLNK(stat.st_mode) or os.access(path, os.W_OK | os.X_OK * is_folder):
+        return
+    user = os.geteuid() if hasattr(os, "geteuid") else stat.st_uid
+    if is_folder or (user == stat.st_uid and stat.st_mode & S_IWUSR):
+        raise StoreError(path, _REMEDIES[errno.EACCES])
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Makes the folder, and removes what it made where the block leaves it empty."""
+    lacking = [path for path in (folder, *folder.parents) if not path.exists()]
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            for path in lacking:
+                path.rmdir()
+
+
+def _lock(target: Path) -> Path:
+    return target.with_name(f".{target.name}.lock")
+
+
+@contextmanager
+def locked(target: Path, seconds: float) -> Iterator[None]:
+    """Holds the folder's lock, waited for that long; the system releases it when a process dies."""
+    path = _lock(target)
+    lock = FileLock(path)
+    end = clock.monotonic() + seconds
+    with naming(target.parent):
+        while not _acquired(lock):
+            if clock.monotonic() >= end:
+                raise StoreBusy(target, "another process writes it; wait for its end")
+            clock.sleep(_LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows refuses, but removes it with the release
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquired(lock: BaseFileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True

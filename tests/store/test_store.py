@@ -315,16 +315,32 @@ class Died(BaseException):
     pass
 
 
-@pytest.mark.parametrize("at", range(11))
+EXCHANGE = pytest.mark.skipif(sys.platform != "linux", reason="the exchange of folders is Linux's")
+
+
+@pytest.mark.parametrize(
+    ("has_others", "old_until", "at"),
+    [
+        *((True, 5, at) for at in range(11)),
+        *(pytest.param(False, 1, at, marks=EXCHANGE) for at in range(3)),
+    ],
+)
 @pytest.mark.parametrize("is_killed", [True, False])
 def test_an_end_at_any_rename_leaves_the_old_or_the_new(
-    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, at: int, is_killed: bool
+    store: DirectoryStore,
+    monkeypatch: pytest.MonkeyPatch,
+    has_others: bool,
+    old_until: int,
+    at: int,
+    is_killed: bool,
 ) -> None:
     """`is_killed`: nothing is tidied up; what comes next finds it so."""
     names = ("DeepZoom.dzi", "DeepZoom_files/0/0_0.jpeg", "slide.json")
     old = {f"{FOLDER}/{name}": 1 for name in (*names, "icc.icc")}
     new = {f"{FOLDER}/{name}": 2 for name in (*names, "label.jpeg")}
-    others = {f"{FOLDER}/annotations.json": 3, f"{FOLDER}/mine/DeepZoom.dzi": 3}
+    others = (
+        {f"{FOLDER}/annotations.json": 3, f"{FOLDER}/mine/DeepZoom.dzi": 3} if has_others else {}
+    )
 
     def put(into: DirectoryStore, sizes: dict[str, int]) -> None:
         for key, size in sizes.items():
@@ -347,13 +363,51 @@ def test_an_end_at_any_rename_leaves_the_old_or_the_new(
         if is_killed:
             settle = moves.settle
             patch.setattr(directory, "settle", lambda target: left >= 0 and settle(target))
-        ends = pytest.raises(Died) if at < 10 else contextlib.nullcontext()
+        ends = pytest.raises(Died) if at < 2 * old_until else contextlib.nullcontext()
         with ends, store.replacing(FOLDER) as staged:
             put(staged, new)
     with store.exclusive("images/another"):
         pass
-    assert keys(store) == others | (old if at < 5 else new)
+    assert keys(store) == others | (old if at < old_until else new)
     assert sorted(path.name for path in store.path("images").iterdir()) == ["a"]
+
+
+@EXCHANGE
+def test_what_comes_just_before_the_exchange_stays(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = f"{FOLDER}/late/mine.json"
+
+    def exchanged(one: Path, other: Path) -> bool:
+        store.put(late, b"mine")
+        return disk.exchanged(one, other)
+
+    monkeypatch.setattr(moves, "exchanged", exchanged)
+    for text in (b"1", b"22"):
+        with store.replacing(FOLDER) as staged:
+            staged.put(f"{FOLDER}/DeepZoom.dzi", text)
+    assert keys(store) == {late: 4, f"{FOLDER}/DeepZoom.dzi": 2}
+
+
+@EXCHANGE
+def test_without_others_there_is_always_a_pyramid(store: DirectoryStore) -> None:
+    key = f"{FOLDER}/DeepZoom.dzi"
+    store.put(key, b"0")
+    done = threading.Event()
+    lacking: list[bool] = []
+
+    def read() -> None:
+        while not done.is_set():
+            lacking.append(store.head(key) is None)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(30):
+        with store.replacing(FOLDER) as staged:
+            staged.put(key, b"1")
+    done.set()
+    reader.join()
+    assert lacking and not any(lacking)
 
 
 def test_a_reader_sees_the_old_or_the_new_at_any_time(store: DirectoryStore) -> None:

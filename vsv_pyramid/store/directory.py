@@ -12,7 +12,7 @@ from pathlib import Path
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
 from vsv_pyramid.store.base import StoredObject, Tagged
 from vsv_pyramid.store.disk import check_changeable, locked, made, naming, real
-from vsv_pyramid.store.moves import beside, check_way, settle, take_out
+from vsv_pyramid.store.moves import beside, check_way, settle, switch
 
 _SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
 
@@ -139,7 +139,7 @@ class DirectoryStore:
     @contextmanager
     def replacing(self, folder: str) -> Iterator[DirectoryStore]:
         target = self.path(folder)
-        staging, aside, whole = beside(target)
+        staging = beside(target)[0]
         with self.exclusive(folder):
             check_way(target)
             if staging.exists():
@@ -152,11 +152,7 @@ class DirectoryStore:
                 with naming(target):
                     if hasattr(os, "sync"):  # or a power cut could leave empty files
                         os.sync()
-                with naming(aside):
-                    aside.mkdir()
-                with naming(target):
-                    take_out(target, aside, {path.name for path in staging.iterdir()})
-                    staging.rename(whole)
+                    switch(target)
             finally:
                 try:
                     settle(target)

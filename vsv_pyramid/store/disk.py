@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +65,19 @@ def check_changeable(path: Path) -> None:
     user = os.geteuid() if hasattr(os, "geteuid") else stat.st_uid
     if is_folder or (user == stat.st_uid and stat.st_mode & S_IWUSR):
         raise StoreError(path, _REMEDIES[errno.EACCES])
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """Whether the two folders changed places in one step: Linux's renameat2 (RENAME_EXCHANGE = 2),
+    which not every file system has."""
+    if sys.platform != "linux":
+        return False
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    at_cwd, exchange = -100, 2
+    return (
+        renameat2 is not None
+        and renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0
+    )
 
 
 @contextmanager

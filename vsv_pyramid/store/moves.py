@@ -1,7 +1,8 @@
-"""A pyramid that is built beside the slide's folder is moved into it.
+"""A pyramid that is built beside the slide's folder takes the place of the one there.
 
-What the layout does not know in that folder is somebody else's, and is not touched. The moves are
-few, the descriptor's the first one out and the last one in, and each state between them is one that
+Where nothing else is in the folder, and the system can, the two folders change places in one step.
+What the layout does not know is somebody else's, and is not touched: where there is any, the parts
+of the pyramids are moved, the descriptor's first out and last in. Each state on the way is one that
 `settle` can tell and bring to its end, in this process or in a later one:
 
     .ID.partial  what is being made; of no worth to anybody else
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
-from vsv_pyramid.store.disk import check_changeable, naming
+from vsv_pyramid.store.disk import check_changeable, exchanged, naming
 
 
 def beside(target: Path) -> tuple[Path, Path, Path]:
@@ -51,13 +52,29 @@ def _check_kind(path: Path, *, is_folder: bool) -> None:
     check_changeable(path)
 
 
-def take_out(target: Path, aside: Path, names: set[str]) -> None:
-    """Moves what of the layout is in the target aside, and what has one of the names."""
-    if target.exists():
-        for path in _descriptor_first(target):
-            if dzi.is_own_name(path.name) or path.name in names:
-                with naming(path):
-                    path.rename(aside / path.name)
+def switch(target: Path) -> None:
+    """Does it as far as `settle` needs to know which of the two is to be there."""
+    staging, aside, whole = beside(target)
+    new = {path.name for path in staging.iterdir()}
+
+    def is_others(path: Path) -> bool:
+        return not dzi.is_own_name(path.name) and path.name not in new
+
+    present = _descriptor_first(target) if target.exists() else []
+    is_whole = bool(present) and present[0].name == dzi.DESCRIPTOR
+    if is_whole and not any(map(is_others, present)):
+        shutil.copystat(target, staging)
+        staging.rename(aside)
+        if exchanged(aside, target):
+            return
+        aside.rename(staging)
+    with naming(aside):
+        aside.mkdir()
+    for path in present:
+        if not is_others(path):
+            with naming(path):
+                path.rename(aside / path.name)
+    staging.rename(whole)
 
 
 def settle(target: Path) -> None:
@@ -68,6 +85,10 @@ def settle(target: Path) -> None:
             _put_in(whole, target)
         elif aside.is_dir() and not (target / dzi.DESCRIPTOR).exists():
             _put_in(aside, target)
+        elif aside.is_dir():
+            for path in aside.iterdir():  # somebody was faster than the exchange
+                if not dzi.is_own_name(path.name) and not (target / path.name).exists():
+                    path.rename(target / path.name)
     shutil.rmtree(staging, ignore_errors=True)
     if aside.is_dir():
         with contextlib.suppress(OSError):

@@ -615,7 +615,7 @@ def test_a_reader_sees_the_old_or_the_new_pyramid(small_slide: Path, tmp_path: P
     wrong: list[str] = []
 
     def read() -> None:
-        while not done.is_set():
+        while not done.wait(0.001):
             before = dzi.parse((folder / "DeepZoom.dzi").read_bytes())
             *_, last = before.pyramid.tiles()
             there = (folder / f"DeepZoom_files/{last}.jpeg").exists()

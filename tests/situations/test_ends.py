@@ -83,7 +83,7 @@ def published(folder: Path) -> None:
 
 
 def locked(folder: Path) -> None:
-    (folder / "in/lost+found").mkdir(mode=0)
+    (folder / "in/locked").mkdir(mode=0)
 
 
 def listed_only(folder: Path) -> None:
@@ -168,12 +168,12 @@ ROWS = [
         stderr=left,
     ),
     # One bad place.
-    Row("a folder that may not be read", SMALL, 0, ("lost+found: skipped", DENIED), prepare=locked),
-    Row("the same, watched", ONCE, 0, ("lost+found: skipped", DENIED), prepare=locked),
+    Row("a folder that may not be read", SMALL, 0, ("locked: skipped", DENIED), prepare=locked),
+    Row("the same, watched", ONCE, 0, ("locked: skipped", DENIED), prepare=locked),
     Row("a folder that is listed only", SMALL, 0, ("b.svs: skipped", DENIED), prepare=listed_only),
     Row("the folder itself", SMALL, 1, ("in: Permission denied",), (), prepare=all_locked),
     Row("the same, watched", ONCE, 1, ("in: Permission denied",), (), prepare=all_locked),
-    Row("nothing else", SMALL, 1, ("lost+found: skipped", "without slides"), (), only_locked),
+    Row("nothing else", SMALL, 1, ("locked: skipped", "without slides"), (), only_locked),
     Row("a broken link", SMALL, 0, ("b.svs: skipped, it is a link to",), prepare=broken_link),
     Row("the same, watched", ONCE, 0, ("b.svs: skipped, it is a link to",), prepare=broken_link),
     Row("a link to itself", SMALL, 0, ("b.svs: skipped, it is a link to",), prepare=loop),
@@ -218,7 +218,7 @@ def folder(slide: Path, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "in").mkdir()
     shutil.copy2(slide, tmp_path / "in/a.svs")
     yield tmp_path
-    for name in ("in", "in/x", "in/lost+found", "to"):
+    for name in ("in", "in/x", "in/locked", "to"):
         if (tmp_path / name).exists():
             (tmp_path / name).chmod(0o700)
 

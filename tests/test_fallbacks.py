@@ -17,7 +17,8 @@ from PIL import Image
 from tests.test_lossless import base_tiles, saved, slide_json, write_tiff
 from tests.tiles import Pixels, cut, decode, tissue
 from vsv_pyramid.convert import Summary, convert
-from vsv_pyramid.errors import TileError
+from vsv_pyramid.errors import SlideError, TileError
+from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.verify import verify
 
@@ -171,7 +172,7 @@ def test_one_tile_that_cannot_be_decoded_is_named_or_blank(kind: Kind, tmp_path:
     assert verify(Path(summary.target), deep=True, against=slide).errors == []
 
 
-@pytest.mark.parametrize("kind", NOT_DECODED, ids=lambda kind: kind.encode.__name__)
+@pytest.mark.parametrize("kind", NOT_DECODED[2:], ids=lambda kind: kind.encode.__name__)
 def test_where_no_tile_can_be_decoded_all_are_blank(kind: Kind, tmp_path: Path) -> None:
     slide, shown = slide_of(kind, {(x, y) for x in range(4) for y in range(3)}, tmp_path)
     with pytest.raises(TileError, match=r"a\.tif: tile 9/\d_\d cannot be decoded"):
@@ -182,3 +183,16 @@ def test_where_no_tile_can_be_decoded_all_are_blank(kind: Kind, tmp_path: Path) 
     assert (pyramid["lane"], pyramid["blank_tiles"]) == ("pixels", len(BASE))
     assert kind.reason in pyramid["lane_reason"]
     assert set(differences(summary, np.full_like(shown, 255)).values()) == {0}
+
+
+@pytest.mark.parametrize("on_error", ["fail", "blank"])
+@pytest.mark.parametrize("kind", NOT_DECODED[:2], ids=lambda kind: kind.encode.__name__)
+def test_a_slide_of_tiles_that_no_library_decodes_is_none(
+    kind: Kind, on_error: str, tmp_path: Path
+) -> None:
+    slide, _ = slide_of(kind, {(x, y) for x in range(4) for y in range(3)}, tmp_path)
+    with pytest.raises(SlideError, match=rf"of a kind that is not read \({kind.reason}\); save it"):
+        converted(slide, tmp_path, on_error)
+    with pytest.raises(SlideError, match=kind.reason):
+        info(slide, ConvertOptions())
+    assert not (tmp_path / "images").exists()

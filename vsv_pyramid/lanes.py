@@ -98,7 +98,12 @@ def _obstacle(
             base.photometric not in ("RGB", "YCBCR"),
             f"its pixels are {base.photometric}, neither RGB nor YCbCr",
         ),
-        (base.size != slide.size, "the first page of the TIFF is not the base level"),
+        (
+            base.page.orientation != 1,
+            f"it is stored turned or mirrored (Orientation {base.page.orientation})",
+        ),
+        (base.page.planar, "its colours are stored apart (PlanarConfiguration 2)"),
+        (base.size != slide.size, "another page of the TIFF is the base level"),
         (options.color == "srgb", "the colours are to be changed"),
         (
             bool(pyramid.tile_size % native.width or pyramid.tile_size % native.height),
@@ -122,7 +127,7 @@ def _refused(base: TiffBase, slide: Slide) -> str | None:
     Looked at are three tiles: a single odd one is for its own join to do without.
     """
     from vsv_pyramid.jpeg.join import join  # late: it is not there without a compiler
-    from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
+    from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 
     raw = RawTiles(slide.path, base)
     size, rgb = base.tile_size, base.photometric == "RGB"

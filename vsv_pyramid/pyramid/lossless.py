@@ -6,13 +6,14 @@ import threading
 from dataclasses import dataclass, field
 
 import numpy as np
+import openslide
 import simplejpeg
 from PIL import Image
 
 from vsv_pyramid.errors import TileError
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.jpeg.join import Joined, join
-from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
+from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
 from vsv_pyramid.pyramid.planes import Planes
@@ -24,9 +25,9 @@ class LosslessLeaves:
     """Base tiles copied out of the slide. Implements LeafSource.
 
     A base tile whose native tiles cannot be joined comes from `pixels` instead, which counts it.
-    Native tiles that the slide has left out are white, and so are damaged ones where `pixels` is
-    to blank them. With `reencode` the joined tile is decoded and encoded anew, small rather than
-    exact.
+    Native tiles that the slide has left out are white, and so are damaged ones, which no library
+    decodes, where `pixels` is to blank them. With `reencode` the joined tile is decoded and encoded
+    anew, small rather than exact.
     """
 
     raw: RawTiles
@@ -72,6 +73,8 @@ class LosslessLeaves:
                 raise
             except StreamError as exc:
                 column, row = exc.tile or (0, 0)
+                if self._is_decoded(left + column, top + row):
+                    raise Unspliceable(exc.reason) from exc
                 if not self.pixels.blank_damaged:
                     raise self._error(address, (left + column, top + row), exc.reason) from exc
                 tiles[row * columns + column] = None
@@ -79,6 +82,15 @@ class LosslessLeaves:
                     if address not in self.pixels.blanked:
                         self.pixels.blanked.append(address)
         return self._white(address)
+
+    def _is_decoded(self, column: int, row: int) -> bool:
+        """Whether a library decodes the native tile, which the kernel has refused."""
+        native = self.raw.base.tile_size
+        try:
+            self.pixels.slide.read(column * native.width, row * native.height, native)
+        except openslide.OpenSlideError:
+            return False
+        return True
 
     def _white(self, address: TileAddress) -> Joined:
         image = Image.new("RGB", self.pixels.pyramid.dimensions(address), "white")

@@ -79,7 +79,7 @@ class PlainImage:
             )
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                warnings.simplefilter("ignore")
                 with Image.open(path) as opened:
                     frames = 1 if tiff else getattr(opened, "n_frames", 1)
                     if page:

@@ -6,7 +6,7 @@ import os
 import struct
 import threading
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -147,8 +147,9 @@ def tiff_base(path: Path) -> TiffBase | None:
         size = file.seek(0, os.SEEK_END)
     try:
         with tifffile.TiffFile(path) as tiff:
-            found = [(_page(page, number), page) for number, page in enumerate(tiff.pages)]
-            found += [(_page(page, None), page) for page in _sub_pages(tiff)]
+            chain = [page.aspage() for page in list(tiff.pages)]  # list ends where a chain has none
+            found = [(_page(page, number), page) for number, page in enumerate(chain)]
+            found += [(_page(page, None), page) for page in _sub_pages(chain)]
             shown = base_page([page for page, _ in found])
             page = next(page for kept, page in found if kept is shown)
             base = TiffBase(
@@ -205,7 +206,6 @@ def base_pixels(file: BinaryIO) -> int | None:
 
 def _page(page: Any, number: int | None) -> Page:
     """The page as its tags describe it; those that lack have the standard's defaults."""
-    page = page.aspage()
     tags = page.tags
     samples = int(tags.valueof(277, 1))
     size = Size(page.imagewidth, page.imagelength)
@@ -240,12 +240,12 @@ def _page(page: Any, number: int | None) -> Page:
     )
 
 
-def _sub_pages(tiff: tifffile.TiffFile) -> list[Any]:
+def _sub_pages(chain: Sequence[tifffile.TiffPage]) -> list[tifffile.TiffPage]:
     """The pages one step off the chain of directories, as far as they can be read."""
     found = []
-    places = {page.offset for page in tiff.pages}
-    for page in tiff.pages:
-        if not page.aspage().subifds:
+    places = {page.offset for page in chain}
+    for page in chain:
+        if not page.subifds:
             continue
         try:
             sub = [other.aspage() for other in page.aspage().pages or ()]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import openslide
-from PIL import Image, ImageFile, ImageOps, features  # noqa: F401 - see below
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features  # noqa: F401 - see below
 
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Size
@@ -25,8 +25,8 @@ _NOT_READ = f"a format of one scanner's maker, which OpenSlide does not read; {_
 # What a file with a scanner's extension is where OpenSlide does not know it. Its first picture may
 # be the label, a preview, or nothing at all.
 _SCANNERS = {
-    ".svs": "named as an Aperio slide, and not one that can be read; copy it from the scanner "
-    "again, or name it by what it is",
+    ".svs": "neither a slide nor an image that could be one, since OpenSlide does not know it as "
+    "Aperio's; copy it from the scanner again, or name it by what it is",
     ".mrxs": "the preview of a MIRAX slide, whose data are in a folder of the same name that is "
     "not beside it, or not all there; copy that folder, too",
     ".vsi": "an Olympus slide, whose data are in .ets files of another folder, which OpenSlide "
@@ -92,7 +92,7 @@ class PlainImage:
                 "little-endian and not turned",
             ) from exc
         except (OSError, SyntaxError, ValueError, EOFError) as exc:
-            raise SlideError(path, _unreadable(tiff)) from exc
+            raise SlideError(path, _unreadable(tiff, exc)) from exc
         if image.mode not in _MODES:
             raise SlideError(
                 path, f"pixels of kind {image.mode}; save it with 8 bits a channel first"
@@ -117,7 +117,7 @@ class PlainImage:
         self._image.close()
 
 
-def _unreadable(tiff: TiffBase | None) -> str:
+def _unreadable(tiff: TiffBase | None, exc: Exception) -> str:
     if tiff is None:
         return "neither a slide nor an image, or cut off; check it, or copy it again"
     if tiff.page.compression not in _ORDINARY:
@@ -125,7 +125,8 @@ def _unreadable(tiff: TiffBase | None) -> str:
             f"its compression is {tiff.compression}, which Pillow cannot read here; save it with "
             "JPEG, LZW or no compression"
         )
-    if tiff.page.compression != 1 and not features.check("libtiff"):
+    is_opened = not isinstance(exc, UnidentifiedImageError)
+    if is_opened and tiff.page.compression != 1 and not features.check("libtiff"):
         return (
             f"its compression is {tiff.compression}, for which this Pillow has no libtiff; install "
             "pillow from PyPI, or save it as a tiled TIFF"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import tifffile
 
 from vsv_pyramid.errors import SlideAccessError, SlideError
@@ -215,7 +216,7 @@ def _page(page: Any, number: int | None) -> Page:
     if page.is_stk:
         planes.append(tags[33629].count)
     photometric = tags.valueof(262, -1)
-    palette = tags.valueof(320, ())
+    palette = tags.valueof(320)
     return Page(
         number=number,
         size=size,
@@ -232,7 +233,7 @@ def _page(page: Any, number: int | None) -> Page:
         orientation=int(tags.valueof(274, 1)),
         depth=int(tags.valueof(32997, 1)),
         inks=int(tags.valueof(332, 1)),
-        narrow_palette=photometric == 3 and max(palette, default=0) < 256,
+        narrow_palette=photometric == 3 and palette is not None and np.max(palette) < 256,
         subfile=int(page.subfiletype),
         description=description,
         name=str(tags.valueof(285, "")),

@@ -268,7 +268,7 @@ def photometrics() -> Iterator[Row]:
             yield Row(
                 "ycbcr without compression, strips",
                 [Stored(ycbcr, {**common, "photometric": "ycbcr", "subsampling": (1, 1)})],
-                said="YCbCr samples without compression",
+                said="YCbCr samples without JPEG compression",
             )
 
 

@@ -25,6 +25,7 @@ _COLOURS = {WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, _CMYK: 4, 
 _FORMATS = {2: "signed numbers", 3: "floating-point numbers", 5: "complex", 6: "complex"}
 _INTEGERS = (1, 4)  # unsigned, and "undefined", which is read alike
 _COLOUR_NAMES = {
+    -1: "not stated (PhotometricInterpretation)",
     4: "a transparency mask",
     8: "CIE L*a*b*",
     9: "ICC L*a*b*",
@@ -64,6 +65,7 @@ class Page:
     formats: tuple[int, ...]
     extra: tuple[int, ...]
     planar: bool
+    subsampling: tuple[int, ...]
     orientation: int
     depth: int
     inks: int
@@ -72,6 +74,12 @@ class Page:
     description: str
     name: str
     planes: int
+
+    @property
+    def may_be_opaque(self) -> bool:
+        """Whether there is a fourth sample without a word on it, as libtiff's tools write alpha:
+        where it is full all over, it does not matter what it is."""
+        return self.photometric == RGB and self.samples == 4 and not self.extra
 
     def __str__(self) -> str:
         where = "a page in a SubIFD" if self.number is None else f"page {self.number + 1}"
@@ -130,7 +138,7 @@ def base_page(pages: Sequence[Page]) -> Page:
 
 def openslide_decodes(base: Page, vendor: str | None) -> bool:
     """Whether OpenSlide has a decoder for the page's tiles."""
-    return base.compression in _OPENSLIDE_DECODES or (
+    return base.compression in (JPEG, *_OPENSLIDE_DECODES) or (
         vendor == "aperio" and base.compression in _APERIO_DECODES
     )
 
@@ -141,6 +149,7 @@ def openslide_shows(base: Page) -> bool:
     return (
         base.orientation == 1
         and set(base.bits) == {8}
+        and not base.may_be_opaque
         and (not base.extra or (base.photometric == RGB and base.extra in ((1,), (2,))))
     )
 
@@ -192,7 +201,14 @@ def _is_one_of_several(base: Page, others: Sequence[Page]) -> bool:
 
 
 def _has_undescribed_samples(base: Page, _: Sequence[Page]) -> bool:
-    return base.samples != _COLOURS[base.photometric] + len(base.extra)
+    return not base.may_be_opaque and base.samples != _COLOURS[base.photometric] + len(base.extra)
+
+
+def _is_of_odd_chroma(base: Page, _: Sequence[Page]) -> bool:
+    """YCbCr samples that no two readers take for the same."""
+    if base.photometric != _YCBCR or base.compression == JPEG:
+        return False
+    return base.subsampling != (1, 1) if base.tile else base.compression == 1
 
 
 def _is_of_odd_bits(base: Page, _: Sequence[Page]) -> bool:
@@ -265,7 +281,7 @@ _REFUSALS: tuple[
         lambda base: "its colours are CMYK or other inks; save it as RGB first",
     ),
     (
-        lambda base, _: base.compression == JPEG and bool(base.extra),
+        lambda base, _: base.compression == JPEG and base.extra not in ((), (1,), (2,)),
         lambda base: "JPEG data with more samples than colours; save it as RGB first",
     ),
     (
@@ -288,7 +304,7 @@ _REFUSALS: tuple[
         ),
     ),
     (
-        lambda base, _: base.photometric == _YCBCR and base.compression == 1 and not base.tile,
-        lambda base: "YCbCr samples without compression; save it as RGB first",
+        _is_of_odd_chroma,
+        lambda base: "YCbCr samples without JPEG compression; save it as RGB first",
     ),
 )

@@ -137,9 +137,8 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     page = tiff.page
     if sentence := refusal(page, tiff.pages):
         raise SlideError(path, sentence)
-    if page.compression == JPEG and (
-        sentence := (false_colours if vendor in _TAGGED else unreadable)(path, tiff)
-    ):
+    by_stream = page.compression == JPEG and not page.extra
+    if by_stream and (sentence := (false_colours if vendor in _TAGGED else unreadable)(path, tiff)):
         raise SlideError(path, sentence)
     if vendor in _TAGGED:
         return _both(OpenSlideReader(path))
@@ -147,7 +146,7 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
         raise SlideError(
             path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
         )
-    if tiff.tiled and page.compression != JPEG and not openslide_decodes(page, vendor):
+    if tiff.tiled and not openslide_decodes(page, vendor):
         raise SlideError(
             path,
             f"its compression is {tiff.compression}, which OpenSlide cannot read here; save it "
@@ -157,7 +156,7 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     if known and known.size != tiff.size:
         known.close()
         known = None
-    if page.compression == JPEG:
+    if by_stream:
         tiles: Reader = JpegTiles(path, tiff)
         return known or tiles, tiles
     if known and openslide_shows(page):

@@ -97,6 +97,12 @@ class PlainImage:
             raise SlideError(
                 path, f"pixels of kind {image.mode}; save it with 8 bits a channel first"
             )
+        if tiff and tiff.page.may_be_opaque and image.getchannel(3).getextrema() != (255, 255):
+            raise SlideError(
+                path,
+                "4 samples a pixel, and no word (ExtraSamples) on what the fourth is; save it as "
+                "RGB first",
+            )
         more = f"{frames - 1} further frame{'s' if frames > 2 else ''}"
         self.left_out = (more,) if frames > 1 else ()
         self._image = openslide.ImageSlide(image)

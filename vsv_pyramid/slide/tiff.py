@@ -230,6 +230,7 @@ def _page(page: Any, number: int | None) -> Page:
         formats=_numbers(tags.valueof(339, 1)),
         extra=_numbers(tags.valueof(338, ())),
         planar=samples > 1 and tags.valueof(284, 1) == 2,
+        subsampling=_numbers(tags.valueof(530, (2, 2))),
         orientation=int(tags.valueof(274, 1)),
         depth=int(tags.valueof(32997, 1)),
         inks=int(tags.valueof(332, 1)),

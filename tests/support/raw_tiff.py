@@ -84,9 +84,9 @@ def independent(path: Path, index: int) -> NDArray[Any]:
         colours = (ink[..., :3] * ink[..., 3:] / 255).round().astype(np.uint8)
     if colours.shape[2] == 1:
         colours = gray(colours[..., 0])
-    if further.size and int(extra[0]) == 2:
+    if further.size and extra and int(extra[0]) == 2:
         colours = blended(colours, further[..., :1])
-    elif further.size and int(extra[0]) == 1:
+    elif further.size and extra and int(extra[0]) == 1:
         whole = colours.astype(int) + 255 - further[..., :1]
         colours = whole.clip(0, 255).astype(np.uint8)
     return turned(colours, orientation)

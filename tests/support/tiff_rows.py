@@ -18,6 +18,7 @@ from tests.support.forge_tiffs import (
     NOISE,
     PICTURE,
     PLACES,
+    SIZE,
     TILE,
     Row,
     Stored,
@@ -81,6 +82,13 @@ def orientations() -> Iterator[Row]:
                 said = LIBTIFF if compression else ""
                 stored = Stored(PICTURE, settings)
                 yield Row(f"{name}{compression} {place}", [stored], truth, said, shown=shown)
+        stored = Stored(GRAY, {**tag, "photometric": "minisblack", "rowsperstrip": SIZE[1]})
+        yield Row(
+            f"{name}gray in one strip",
+            [stored],
+            truth=gray(turned(GRAY, orientation)),
+            shown=lambda samples, by=orientation: gray(turned(samples, by)),  # type: ignore[misc]
+        )
         stored = jpeg(tiles(marker=JFIF), "ycbcr", **tag)
         yield Row(f"{name}jpeg tiles", [stored], truth, shown=shown, streams=(False,))
         data = jpeg(strips(marker=JFIF), "ycbcr", tile=None, rowsperstrip=48, **tag)
@@ -161,13 +169,19 @@ def samples() -> Iterator[Row]:
                 said=said,
                 shown=lambda samples: blended(gray(samples[..., 0]), samples[..., 1:]),
             )
-            yield row(
-                "fourth sample of no word",
-                np.dstack([PICTURE, NOISE]),
-                extrasamples=["unspecified"],
-                patch=without_tag(338),
-                said="no word (ExtraSamples)",
-            )
+            if not compression:
+                for what, fourth, words in (
+                    ("noise", NOISE, "no word (ExtraSamples)"),
+                    ("255", np.full_like(NOISE, 255), ""),
+                ):
+                    yield row(
+                        f"fourth sample of no word, {what}",
+                        np.dstack([PICTURE, fourth]),
+                        extrasamples=["unspecified"],
+                        patch=without_tag(338),
+                        said=words,
+                        shown=lambda samples: samples[..., :3],
+                    )
     planes = [data for plane in range(3) for data in tiles(PICTURE[..., plane])]
     stored = jpeg(planes, "rgb", shape=apart.shape, planarconfig="separate")
     yield Row("planes, jpeg tiles", [stored], shown=interleaved, streams=(), planes=3)

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.support.forge_tiffs import (
     GRAY,
     JFIF,
+    LIBTIFF,
     PICTURE,
     TILE,
     Row,
@@ -23,6 +24,7 @@ from tests.support.forge_tiffs import (
     strips,
     tables_of,
     tiles,
+    with_tag,
 )
 from tests.tiles import Pixels, cut
 from vsv_pyramid.jpeg.markers import DHT, DQT, DRI, segment
@@ -89,6 +91,13 @@ def other_streams() -> Iterator[Row]:
         for part in row
     ]
     yield Row("12-bit streams", [jpeg(deep, "rgb")], said=kind)
+    lossless = [
+        bytes(imagecodecs.ljpeg_encode(np.ascontiguousarray(part[..., 0])))
+        for row in cut(np.dstack([GRAY] * 3), TILE)
+        for part in row
+    ]
+    stored = jpeg(lossless, "minisblack", shape=GRAY.shape)
+    yield Row("lossless JPEG", [stored], said=kind)
     for tag in "rgb", "ycbcr":
         rgb = tag == "rgb"
         marker = adobe(0) if rgb else JFIF
@@ -110,12 +119,42 @@ def other_streams() -> Iterator[Row]:
         [jpeg(tiles(marker=JFIF, progressive=True), "rgb")],
         streams=(False,),
     )
+    for place, where in ("tiles", {}), ("strips", {"tile": None, "rowsperstrip": 48}):
+        opaque = np.dstack([PICTURE, np.full_like(GRAY, 255)])
+        data = [bytes(imagecodecs.jpeg8_encode(part, 95)) for part in _parts(opaque, place)]
+        stored = jpeg(
+            data,
+            "rgb",
+            shape=opaque.shape,
+            extrasamples=["unassalpha"],
+            compressionargs=None,
+            **where,
+        )
+        yield Row(
+            f"jpeg with alpha, {place}",
+            [stored],
+            patch=with_tag(262, 2),
+            shown=lambda samples: samples[..., :3],
+            said="" if place == "tiles" else LIBTIFF,
+        )
     yield Row(
         "gray streams",
         [jpeg(tiles(GRAY), "minisblack", shape=GRAY.shape)],
         truth=gray(GRAY),
         shown=gray,
     )
+
+
+def _parts(pixels: Pixels, place: str) -> list[Pixels]:
+    if place == "strips":
+        return [np.ascontiguousarray(pixels[y : y + 48]) for y in range(0, len(pixels), 48)]
+    below, right = (-length % TILE for length in pixels.shape[:2])
+    full = np.pad(pixels, ((0, below), (0, right), (0, 0)), "edge")
+    return [
+        np.ascontiguousarray(full[y : y + TILE, x : x + TILE])
+        for y in range(0, full.shape[0], TILE)
+        for x in range(0, full.shape[1], TILE)
+    ]
 
 
 def _cmyk(pixels: Pixels) -> bytes:

@@ -10,6 +10,7 @@ from vsv_pyramid.jpeg.markers import (
     APP14,
     DHT,
     DQT,
+    SOF0,
     SOS,
     StreamError,
     Unspliceable,
@@ -35,6 +36,10 @@ def is_rgb(
     if len(set(sampling)) > 1:
         return False
     return ids == b"RGB" or stated
+
+
+# Baseline, extended and progressive, with Huffman or arithmetic coding.
+_DECODED = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 
 
 class _Outline(NamedTuple):
@@ -77,7 +82,7 @@ def standalone(tile: bytes, tables: bytes, rgb: bool) -> bytes:
 
 
 def _outline(tile: bytes) -> _Outline:
-    jfif, adobe, frame = False, None, b""
+    jfif, adobe, frame, kind = False, None, b"", SOF0
     kept: list[bytes] = []
     for code, body, behind in segments(tile):
         if code == SOS:
@@ -90,11 +95,13 @@ def _outline(tile: bytes) -> _Outline:
         else:
             kept.append(segment(code, body))
             if is_frame(code):
-                frame = body
+                frame, kind = body, code
     else:
         raise StreamError("the JPEG stream ends before its scan")
     if len(frame) < 6 or len(frame) != 6 + 3 * frame[5]:
         raise StreamError("a damaged frame header (SOF)")
+    if kind not in _DECODED:
+        raise Unspliceable(f"a lossless or hierarchical JPEG (SOF{kind - SOF0})")
     if frame[0] != 8:
         raise Unspliceable(f"{frame[0]} bits a sample")
     if frame[5] not in (1, 3):

@@ -20,6 +20,7 @@ SOI, EOI, SOS, DQT, DHT, DRI, DNL, APP0, APP14 = (
     0xE0,
     0xEE,
 )
+SOF0 = 0xC0
 _SOF = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))
 

@@ -22,6 +22,7 @@ _APERIO_DECODES = {33003, 33005}
 
 # Samples that the colour takes; those beyond are ExtraSamples.
 _COLOURS = {WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
+_ALPHA = ((1,), (2,))  # ExtraSamples: associated and unassociated
 _FORMATS = {2: "signed numbers", 3: "floating-point numbers", 5: "complex", 6: "complex"}
 _INTEGERS = (1, 4)  # unsigned, and "undefined", which is read alike
 _COLOUR_NAMES = {
@@ -150,7 +151,7 @@ def openslide_shows(base: Page) -> bool:
         base.orientation == 1
         and set(base.bits) == {8}
         and not base.may_be_opaque
-        and (not base.extra or (base.photometric == RGB and base.extra in ((1,), (2,))))
+        and (not base.extra or (base.photometric == RGB and base.extra in _ALPHA))
     )
 
 
@@ -202,6 +203,14 @@ def _is_one_of_several(base: Page, others: Sequence[Page]) -> bool:
 
 def _has_undescribed_samples(base: Page, _: Sequence[Page]) -> bool:
     return not base.may_be_opaque and base.samples != _COLOURS[base.photometric] + len(base.extra)
+
+
+def _is_of_odd_streams(base: Page, _: Sequence[Page]) -> bool:
+    """JPEG data of more components than the three whose colours they tell by themselves, which
+    libtiff reads where they are R, G, B and alpha."""
+    if base.compression != JPEG or not base.extra:
+        return False
+    return base.photometric != RGB or base.extra not in _ALPHA
 
 
 def _is_of_odd_chroma(base: Page, _: Sequence[Page]) -> bool:
@@ -281,7 +290,7 @@ _REFUSALS: tuple[
         lambda base: "its colours are CMYK or other inks; save it as RGB first",
     ),
     (
-        lambda base, _: base.compression == JPEG and base.extra not in ((), (1,), (2,)),
+        _is_of_odd_streams,
         lambda base: "JPEG data with more samples than colours; save it as RGB first",
     ),
     (

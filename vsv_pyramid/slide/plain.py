@@ -16,7 +16,7 @@ from vsv_pyramid.slide.tiff import TiffBase
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 # TIFF's compressions that every libtiff reads: where one of them fails, the data are damaged.
-_ORDINARY = {1, 2, 3, 4, 5, 8, 32773, 32946}
+_ORDINARY = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}
 # ImageFile is imported here since Image imports it late, in whichever thread needs it first.
 
 _EXPORT = "export it as a tiled TIFF with its maker's program or QuPath"
@@ -80,7 +80,8 @@ class PlainImage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with Image.open(path) as opened:
+                # By its path, Pillow 12 maps single strips into memory, and turns them wrongly.
+                with path.open("rb") as file, Image.open(file) as opened:
                     frames = 1 if tiff else getattr(opened, "n_frames", 1)
                     if page:
                         opened.seek(page)

@@ -72,6 +72,8 @@ def independent(path: Path, index: int) -> NDArray[Any]:
     count = _COLOURS[photometric]
     if bits in (1, 2, 4):
         samples = samples.astype(np.uint8) * (1 if photometric == 3 else 255 // (2**bits - 1))
+    if samples.dtype == np.uint16 and samples.max() > 1 << 15:
+        samples = (samples >> 8).astype(np.uint8)
     if samples.dtype != np.uint8:
         raise ValueError(f"{samples.dtype} samples")
     colours, further = samples[..., :count], samples[..., count:]

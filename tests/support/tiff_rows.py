@@ -200,7 +200,6 @@ def numbers() -> Iterator[Row]:
     """Samples that are not of 8 bits, or no integers."""
     wide = PICTURE.astype(np.uint16)
     kinds: list[tuple[str, NDArray[Any], str]] = [
-        ("16 bits", wide * 257, "16 bits a channel"),
         ("12 bits in 16", wide << 4, "16 bits a channel"),
         ("8 bits in 16", wide, "16 bits a channel"),
         ("32 bits", PICTURE.astype(np.uint32) << 24, "32 bits a channel"),
@@ -210,6 +209,20 @@ def numbers() -> Iterator[Row]:
         ("signed", (wide - 128).astype(np.int8), "signed"),
         ("signed 16", wide.astype(np.int16), "signed"),
     ]
+    for place, cutting in PLACES.items():
+        yield Row(
+            f"16 bits, all used, {place}",
+            [Stored(wide * 257, cutting)],
+            shown=lambda samples: (samples >> 8).astype(np.uint8),
+        )
+        apart = np.ascontiguousarray(np.moveaxis(wide * 257, 2, 0))
+        settings = {**cutting, "planarconfig": "separate"}
+        yield Row(
+            f"16 bits in planes, {place}", [Stored(apart, settings)], said="16 bits a channel"
+        )
+        settings = {**cutting, "photometric": "minisblack"}
+        stored = Stored(GRAY.astype(np.uint16) * 257, settings)
+        yield Row(f"16 bits gray, {place}", [stored], said="16 bits a channel")
     for (name, data, said), (place, cutting) in itertools.product(kinds, PLACES.items()):
         yield Row(f"{name} {place}", [Stored(data, cutting)], said=said)
         apart = np.ascontiguousarray(np.moveaxis(data, 2, 0))

@@ -112,6 +112,8 @@ def other_streams() -> Iterator[Row]:
         restart = tiles(rgb=rgb, marker=marker, restart_marker_blocks=5)
         yield Row(f"restart interval, {tag}", [jpeg(restart, tag)], streams=(rgb,))
         ids = b"RGB" if rgb else b"\1\2\3"  # as in all of its scans
+        endless = [data[:-2] for data in whole]
+        yield Row(f"no EOI, {tag}", [jpeg(endless, tag)], streams=(rgb,))
         again = tiles(rgb=rgb, marker=marker, ids=ids, progressive=True)
         yield Row(f"progressive, {tag}", [jpeg(again, tag)], streams=(rgb,))
     yield Row(

@@ -78,7 +78,8 @@ def standalone(tile: bytes, tables: bytes, rgb: bool) -> bytes:
     if tables:
         # A new SOI forgets all else that JPEGTables may hold: restart interval, JFIF, Adobe.
         head += [segment(code, body) for code, body, _ in segments(tables) if code in (DQT, DHT)]
-    return b"".join((*head, *outline.kept, tile[outline.start :]))
+    # An EOI may lack; where there is one, decoders end with it.
+    return b"".join((*head, *outline.kept, tile[outline.start :], b"\xff\xd9"))
 
 
 def _outline(tile: bytes) -> _Outline:

@@ -15,8 +15,9 @@ from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
-from vsv_pyramid.slide.pages import JPEG, left_out, openslide_decodes, openslide_shows, refusal
+from vsv_pyramid.slide.pages import JPEG, left_out
 from vsv_pyramid.slide.plain import PlainImage, check_name
+from vsv_pyramid.slide.samples import openslide_decodes, openslide_shows, refusal
 from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 from vsv_pyramid.slide.tiles import JpegTiles, false_colours, unreadable
 
@@ -141,6 +142,12 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     if by_stream and (sentence := (false_colours if vendor in _TAGGED else unreadable)(path, tiff)):
         raise SlideError(path, sentence)
     if vendor in _TAGGED:
+        if page.orientation != 1:
+            raise SlideError(
+                path,
+                f"it is to be shown turned or mirrored (Orientation {page.orientation}), which "
+                "OpenSlide does not do; export it upright",
+            )
         return _both(OpenSlideReader(path))
     if vendor is None and tiff.pages[0].tile and not tiff.beyond_openslide:
         raise SlideError(

@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import openslide
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features  # noqa: F401 - see below
 
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.pages import Page
 from vsv_pyramid.slide.tiff import TiffBase
 
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
@@ -18,6 +20,8 @@ _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 # TIFF's compressions that every libtiff reads: where one of them fails, the data are damaged.
 _ORDINARY = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}
 # ImageFile is imported here since Image imports it late, in whichever thread needs it first.
+
+_UPPERMOST = 128
 
 _EXPORT = "export it as a tiled TIFF with its maker's program or QuPath"
 _NOT_READ = f"a format of one scanner's maker, which OpenSlide does not read; {_EXPORT}"
@@ -98,12 +102,8 @@ class PlainImage:
             raise SlideError(
                 path, f"pixels of kind {image.mode}; save it with 8 bits a channel first"
             )
-        if tiff and tiff.page.may_be_opaque and image.getchannel(3).getextrema() != (255, 255):
-            raise SlideError(
-                path,
-                "4 samples a pixel, and no word (ExtraSamples) on what the fourth is; save it as "
-                "RGB first",
-            )
+        if tiff and (sentence := _doubt(tiff.page, image)):
+            raise SlideError(path, sentence)
         more = f"{frames - 1} further frame{'s' if frames > 2 else ''}"
         self.left_out = (more,) if frames > 1 else ()
         self._image = openslide.ImageSlide(image)
@@ -122,6 +122,22 @@ class PlainImage:
 
     def close(self) -> None:
         self._image.close()
+
+
+def _doubt(page: Page, image: Image.Image) -> str | None:
+    """Why the pixels may not be what they seem, where tags alone do not tell."""
+    if not (page.may_be_opaque or page.is_wide):
+        return None
+    bands = [np.asarray(band) for band in image.split()]
+    if page.may_be_opaque and image.mode == "RGBA" and bands[3].min() < 255:
+        return (
+            "4 samples a pixel, and no word (ExtraSamples) on what the fourth is; save it as RGB "
+            "first"
+        )
+    # Where the uppermost bit is never used, a camera's 10, 12 or 14 bits are more likely.
+    if page.is_wide and max(band.max() for band in bands[:3]) < _UPPERMOST:
+        return "16 bits a channel, of which not all are used; save it with 8 bits a channel first"
+    return None
 
 
 def _unreadable(tiff: TiffBase | None, exc: Exception) -> str:

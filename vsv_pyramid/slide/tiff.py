@@ -215,7 +215,9 @@ def _page(page: Any, number: int | None) -> Page:
     planes = [stated_planes(description, samples), shaped // max(1, size.pixels * samples)]
     if page.is_stk:
         planes.append(tags[33629].count)
-    photometric = tags.valueof(262, -1)
+    is_fax = int(page.compression) in (2, 3, 4)  # of which readers take 0 for white
+    photometric = tags.valueof(262, 0 if is_fax else -1)
+    orientation = tags.valueof(274, 1)
     palette = tags.valueof(320)
     return Page(
         number=number,
@@ -231,7 +233,7 @@ def _page(page: Any, number: int | None) -> Page:
         extra=_numbers(tags.valueof(338, ())),
         planar=samples > 1 and tags.valueof(284, 1) == 2,
         subsampling=_numbers(tags.valueof(530, (2, 2))),
-        orientation=int(tags.valueof(274, 1)),
+        orientation=-1 if isinstance(orientation, bytes) else int(orientation),
         depth=int(tags.valueof(32997, 1)),
         inks=int(tags.valueof(332, 1)),
         narrow_palette=photometric == 3 and palette is not None and np.max(palette) < 256,

@@ -22,7 +22,8 @@ from PIL import Image
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.jpeg.colour import contradicts, standalone
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
-from vsv_pyramid.slide.pages import RGB, WHITE_IS_ZERO, is_level
+from vsv_pyramid.slide.pages import RGB, is_level
+from vsv_pyramid.slide.samples import WHITE_IS_ZERO
 from vsv_pyramid.slide.tiff import RawTiles, TiffBase
 
 _CACHE_BYTES = 1 << 25

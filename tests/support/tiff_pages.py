@@ -63,6 +63,8 @@ def pages() -> Iterator[Row]:
         )
     macro = Stored(np.full((300, 320, 3), 99, np.uint8), {**striped, "subfiletype": 9})
     yield Row("a larger macro by its subfile type", [macro, slide], index=1, left="(macro, ")
+    alike = Stored(np.full((300, 400, 3), 99, np.uint8), {**striped, "subfiletype": 1})
+    yield Row("a larger label of the slide's shape", [slide, alike], left="(400 x 300 px)")
     untold = Stored(np.full((300, 320, 3), 99, np.uint8), striped)
     yield Row("a larger page in strips", [slide, untold], left="(320 x 300 px)")
     yield Row(

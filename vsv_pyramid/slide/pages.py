@@ -108,13 +108,15 @@ def associated_kind(page: Page) -> str | None:
 def is_level(page: Page, base: Page) -> bool:
     """Whether it may be the base at a smaller size: its sides are in the same ratio, rounded."""
     (width, height), (w, h) = base.size, page.size
-    return page.size != base.size and abs(w * height - h * width) <= width + height
+    return page.size.pixels < base.size.pixels and abs(w * height - h * width) <= width + height
 
 
 def base_page(pages: Sequence[Page]) -> Page:
     """The slide at its full size: the largest page that is not something else by its subfile type,
     its description or its shape. `samples.refusal` tells where none is."""
     shown = [page for page in pages if not associated_kind(page)] or list(pages)
+    if any(page.tile for page in shown):  # a GT450's label says no more than that it is reduced
+        shown = [page for page in shown if page.tile or not page.subfile & REDUCED]
     largest = max(shown, key=_area)
     tiled = max((page for page in shown if page.tile), key=_area, default=largest)
     # Scanners tile the slide, and keep pictures of the glass in strips.

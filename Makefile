@@ -11,19 +11,21 @@ PILLOW_SIMD := pillow-simd==12.1.1.post0
 SANITIZE := .cache/sanitize
 FUZZ := .cache/fuzz
 # In venvs of their own: ministack wants one boto3, checkov another, and the project the newest. The
-# list of what linters may say (tests/test_templates.py) is for these versions.
+# list of what linters may say (tests/system/test_templates.py) is for these versions.
 AWS := .cache/aws
 AWS_STAND_INS := 'moto[apigateway,batch]==5.2.5' flask flask-cors ministack==1.5.33 awscli==1.46.3
 AWS_LINT := .cache/aws-lint
 AWS_LINTERS := cfn-lint==1.58.0 cfripper==1.22.1 checkov==3.3.30
 SECONDS ?= 60
+WORKERS ?= auto
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 CLANG ?= clang
 PACKAGE ?= dist/aws
 
-.PHONY: demo test lint bench wheel package image sanitize fuzz clean
+.PHONY: demo test test-all set-up lint bench wheel package image sanitize fuzz clean
 
 demo: $(VENV)/.installed
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	@$(BIN)/vsv-pyramid --version
 	@$(BIN)/vsv-pyramid convert $(SLIDE)
 	@$(BIN)/vsv-pyramid verify images/CMU-1-Small-Region --deep --against $(SLIDE)
@@ -31,9 +33,17 @@ demo: $(VENV)/.installed
 	  "$$(find images/CMU-1-Small-Region -name '*.jpeg' | wc -l) JPEG files and DeepZoom.dzi." \
 	  "Look at it: $(BIN)/vsv-pyramid serve --open"
 
-test: $(VENV)/.dev $(AWS)/.installed $(AWS_LINT)/.installed
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=json:.cache/coverage.json
-	$(BIN)/python tests/coverage_floor.py .cache/coverage.json 90
+# Units, and a real S3 server.
+test: $(VENV)/.test
+	$(PYTEST) --ignore tests/system
+
+test-all: PYTEST += --thorough --durations=10 --cov --cov-report=
+test-all: set-up test
+	$(PYTEST) tests/system --cov-append --cov-report=term --cov-report=json:.cache/coverage.json
+	$(BIN)/python tests/support/coverage_floor.py .cache/coverage.json 90
+
+# What all others need, and fetch if it is not there.
+set-up: $(VENV)/.dev $(AWS)/.installed $(AWS_LINT)/.installed
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -47,15 +57,16 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.viewing --scratch $(SCRATCH) --json .cache/viewing.json
 	$(BIN)/python -m tests.benchmarks.desk --scratch $(SCRATCH) --json .cache/desk.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
+	$(BIN)/python -m tests.benchmarks.performance .cache/pixels.json .cache/lossless.json .cache/publish.json .cache/viewing.json .cache/desk.json
 
 # A wheel for every Linux whose glibc is as new as the wheel's tag says.
 wheel: $(VENV)/.dev
 ifeq ($(shell uname -s),Linux)
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	rm -rf .cache/wheel
 	$(BIN)/python -m build --outdir .cache/wheel
 	PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --wheel-dir .cache/wheel/repaired .cache/wheel/*.whl
-	$(BIN)/python tests/try_wheel.py .cache/wheel/repaired/*.whl $(SLIDE)
+	$(BIN)/python tests/support/try_wheel.py .cache/wheel/repaired/*.whl $(SLIDE)
 	mkdir -p dist
 	cp .cache/wheel/repaired/*.whl dist
 else
@@ -73,15 +84,15 @@ package:
 # The image itself takes Docker; its steps take root, and Debian.
 image: $(VENV)/.dev
 	@command -v debootstrap >/dev/null || { $(call apt-install,debootstrap); }
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	@as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; $$as_root rm -rf .cache/image && \
-	  $$as_root $(BIN)/python -m tests.try_image .cache/image $(SLIDE)
+	  $$as_root $(BIN)/python -m tests.support.try_image .cache/image $(SLIDE)
 
 # Python's own allocator would hide what goes past a small object, and pytest the reports: they go to
 # files. No test expects an abort. libstdc++ is there from the start because ASan looks for __cxa_throw.
-# What the page does in a browser is not the kernel's, nor are the templates and the desk.
+# These folders are what reaches the kernel.
 sanitize: $(VENV)/.dev
-	@$(BIN)/python tests/real_slide.py $(SLIDE)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	$(call copy-sources,$(SANITIZE))
 	mkdir $(SANITIZE)/.cache
 	cp $(SLIDE) $(SANITIZE)/.cache
@@ -89,14 +100,9 @@ sanitize: $(VENV)/.dev
 	cd $(SANITIZE) && options="abort_on_error=1:detect_leaks=0:log_path=$$PWD/report" && code=0 && \
 	  LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so.6)" \
 	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
-	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -p tests.sanitized \
-	    --ignore tests/test_viewer.py --ignore tests/test_gallery.py \
-	    --ignore tests/test_morning.py --ignore tests/test_desk_benchmark.py \
-	    --ignore tests/test_desk.py --ignore tests/test_cli_desk.py --ignore tests/test_serve_desk.py \
-	    --ignore tests/test_review.py --ignore tests/test_cdr.py \
-	    --ignore tests/test_templates.py --ignore tests/test_stacks.py --ignore tests/test_jobs.py \
-	    --ignore tests/test_chain.py --ignore tests/test_deployment.py \
-	    --ignore tests/test_cloudfront_function.py || code=$$?; \
+	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -n $(WORKERS) \
+	    -p tests.support.sanitized \
+	    tests/jpeg tests/pyramid tests/slide || code=$$?; \
 	  ! cat report.* 2>/dev/null && exit $$code
 
 # What was found is tried first the next time, and so is found until it is mended.
@@ -109,7 +115,7 @@ fuzz: $(VENV)/.fuzz
 	cd $(FUZZ)/source && export PYTHONPATH="$$PWD" PYTHONMALLOC=malloc \
 	  LD_PRELOAD="$$(echo "$(CURDIR)/$(VENV)"/lib/python3*/site-packages/asan_with_fuzzer.so)" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:allow_addr2line=1 && \
-	  "$(CURDIR)/$(BIN)/python" -m tests.sanitized && \
+	  "$(CURDIR)/$(BIN)/python" -m tests.support.sanitized && \
 	  "$(CURDIR)/$(BIN)/python" -m tests.fuzz.fuzz_splice -max_total_time=$(SECONDS) \
 	    -max_len=70000 -timeout=20 -rss_limit_mb=4096 -artifact_prefix="$(CURDIR)/$(FUZZ)/findings/" \
 	    ../corpus ../findings tests/fuzz/corpus
@@ -122,12 +128,16 @@ $(VENV)/.installed: setup.cfg setup.py pyproject.toml package-lock.json $(KERNEL
 	$(install-pillow-simd)
 	@touch $@
 
+$(VENV)/.test: $(VENV)/.installed
+	$(call install-extra,test)
+	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
+	@touch $@
+
 # The tests of what a browser shows need one.
-$(VENV)/.dev: $(VENV)/.installed
+$(VENV)/.dev: $(VENV)/.test
 	@{ command -v chromium || command -v google-chrome || ! command -v apt-get; } >/dev/null || \
 	  { $(call apt-install,chromium); } || echo "No Chromium: going on without its tests."
-	$(PIP) install --quiet --editable '.[dev]'
-	$(install-pillow-simd)
+	$(call install-extra,dev)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
@@ -137,13 +147,11 @@ $(VENV)/.bench: $(VENV)/.dev
 	  { $(call apt-install,nginx) && { $$as_root service nginx stop; \
 	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
 	  echo "The benchmark of viewing needs nginx, whose service may be running now."
-	$(PIP) install --quiet --editable '.[bench]'
-	$(install-pillow-simd)
+	$(call install-extra,bench)
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev
-	$(PIP) install --quiet --editable '.[fuzz]'
-	$(install-pillow-simd)
+	$(call install-extra,fuzz)
 	@touch $@
 
 $(AWS)/.installed: Makefile | $(BIN)/python
@@ -184,6 +192,11 @@ rm -f $(1)/vsv_pyramid/jpeg/*.so
 endef
 build-kernel = "$(CURDIR)/$(BIN)/python" setup.py --quiet build_ext --inplace
 
+# By its name, since the package is there: so the kernel is not compiled again. Pillow may come along.
+define install-extra
+$(PIP) install --quiet 'vsv-pyramid[$(1)]'
+$(install-pillow-simd)
+endef
 # Pillow and Pillow-SIMD are two distributions of one folder, PIL: whichever comes last wins. Where
 # Pillow-SIMD cannot be built (another platform, no compiler), Pillow comes back. A wheel from pip's
 # cache may have been built before LittleCMS was there: then it is built anew.

@@ -12,7 +12,6 @@ import os
 import shlex
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 from s3_events import Event, arrived
 
-from vsv_pyramid import aws, costs, submit
+from vsv_pyramid import aws, clock, costs, submit
 from vsv_pyramid.cli import options_of
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (
@@ -140,7 +139,7 @@ class _Function:
         metric = {"Name": "OldestWaitingHours", "Unit": "None"}
         metrics = {"Namespace": "vsv-pyramid", "Dimensions": [[name]], "Metrics": [metric]}
         document = {
-            "_aws": {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": [metrics]},
+            "_aws": {"Timestamp": round(clock.time() * 1000), "CloudWatchMetrics": [metrics]},
             name: os.environ["AWS_LAMBDA_FUNCTION_NAME"],
             "OldestWaitingHours": round(max(waiting.values(), default=0.0), 2),
             "waiting": len(waiting),
@@ -194,7 +193,7 @@ class _Function:
 def _hours(path: Path) -> float:
     """Since the slide's file came here; 0 where it is gone."""
     try:
-        return (time.time() - path.stat().st_ctime) / 3600  # copies preserve the mtime
+        return (clock.time() - path.stat().st_ctime) / 3600  # copies preserve the mtime
     except OSError:
         return 0.0
 

@@ -1,5 +1,5 @@
 """The entry of a Batch job: converts one slide as the environment says, and ends with one of the
-exit codes that README.md lists.
+exit codes that docs/commands.md lists.
 
     worker.py PLACE
 

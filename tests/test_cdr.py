@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import urllib3
 
-from tests import cdr_stub
-from tests.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
-from tests.s3_server import Place
+from tests.support import cdr_stub
+from tests.support.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
+from tests.support.clock import FakeClock
+from tests.support.s3_server import Place
 from tests.test_catalog import slide_json
 from vsv_pyramid import cdr
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
@@ -21,9 +21,7 @@ RECORD = {"ImageID": "170782", "SlideID": "S26-1-A1"}
 
 
 @pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
-    """One that is tried again without a pause."""
-    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+def stub(clock: FakeClock) -> Iterator[Cdr]:
     with cdr_stub.running() as running:
         yield running
 
@@ -93,15 +91,24 @@ def test_a_refusal_is_told_at_once(stub: Cdr, status: int) -> None:
     assert stub.requests == 1
 
 
-def test_one_that_only_fails(stub: Cdr) -> None:
+def test_one_that_only_fails(stub: Cdr, clock: FakeClock) -> None:
     stub.fail(*[503] * 100)
     with pytest.raises(CdrUnavailable, match="answers 503 again and again"):
         cdr.send(RECORD, stub.url)
     assert stub.requests == 6
+    for pause, least in zip(clock.slept, (0, 0.5, 1, 2, 4), strict=True):
+        assert least <= pause <= least + 0.25
 
 
-def test_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cdr, "_RETRIES", urllib3.util.Retry(1))
+@pytest.mark.parametrize(("asked_for", "pause"), [("3", 3), ("3600", 10)])
+def test_one_that_says_when(stub: Cdr, clock: FakeClock, asked_for: str, pause: int) -> None:
+    stub.fail(429)
+    stub.headers = {"Retry-After": asked_for}
+    cdr.send(RECORD, stub.url)
+    assert clock.slept == [pause]
+
+
+def test_one_that_is_not_there(clock: FakeClock) -> None:
     with pytest.raises(CdrUnavailable, match="does not answer") as raised:
         cdr.send(RECORD, "https://user:secret@127.0.0.1:9/slides?secret=1")
     assert "secret" not in str(raised.value)

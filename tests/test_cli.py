@@ -9,8 +9,8 @@ import runpy
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -19,7 +19,8 @@ from PIL import Image, features
 from tifffile import TiffWriter
 
 from tests.conftest import Run
-from tests.forge import damage_tile, forge_svs
+from tests.support.clock import FakeClock, until
+from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid import cli, display, reports
 from vsv_pyramid.convert import Progress
 
@@ -321,6 +322,11 @@ def test_no_permission(run: Run, small_slide: Path) -> None:
     assert_one_sentence(outcome.stderr, "a.svs", "Permission denied", "permissions")
 
 
+def staged_tiles() -> list[str]:
+    folders = os.walk("to/images/.large.partial/DeepZoom_files")
+    return [name for _, _, names in folders for name in names if name.endswith(".jpeg")]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_it_and_nothing_is_left(
@@ -330,10 +336,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
     process = subprocess.Popen(
         [*PROGRAM, "convert", "large.svs", "--to", "to"], stderr=subprocess.PIPE, text=True
     )
-    staging = Path("to/images/.large.partial/DeepZoom_files")
-    while not (staging.exists() and len(list(staging.rglob("*.jpeg"))) > 20):
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: len(staged_tiles()) > 20)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
@@ -347,37 +350,91 @@ def test_a_second_signal_does_not_disturb_the_tidying_up(run: Run, real_slide: P
     forge_svs(Path("large.svs"), tissue=real_slide, size=(60000, 60000), levels=(1,))
     command = [*PROGRAM, "convert", "large.svs", "--to", "to", "--tile-size", "64"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    staging = Path("to/images/.large.partial/DeepZoom_files")
-    while not (staging.exists() and len(list(staging.rglob("*.jpeg"))) > 2000):
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: len(staged_tiles()) > 2000)
+    process.send_signal(signal.SIGINT)
+    until(lambda: len(staged_tiles()) < 2000)
     for _ in range(5):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.endswith("Stopped: nothing half-made is published.\n")
     assert not Path("to").exists()
 
 
+SIGNAL_AT_IMPORT = """
+import os, signal, sys
+
+module = sys.argv.pop(1)
+
+class Finder:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+"""
+SIGNAL_AT_EXIT = """
+import atexit, os, signal
+
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+"""
+BEGIN = """
+from vsv_pyramid.__main__ import main
+
+main()
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
-def test_a_signal_during_start_up_is_no_traceback(real_slide: Path, tmp_path: Path) -> None:
-    begin = "from vsv_pyramid.__main__ import main; print('begun', flush=True); main()"
-    for tenths in range(1, 6):
-        words = ["convert", str(real_slide), "--to", str(tmp_path / str(tenths))]
-        process = subprocess.Popen(
-            [sys.executable, "-c", begin, *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout
-        process.stdout.readline()  # before it, the signal is Python's own business
-        time.sleep(tenths / 10)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode in (-signal.SIGINT, 130, 0)
-        assert "Traceback" not in err
+@pytest.mark.parametrize(
+    ("before", "words", "code"),
+    [
+        (SIGNAL_AT_IMPORT, "vsv_pyramid.cli --version", -signal.SIGINT),
+        (SIGNAL_AT_IMPORT, "numpy --version", -signal.SIGINT),
+        (SIGNAL_AT_IMPORT, "boto3 info s3://bucket/images/a", 130),
+        (SIGNAL_AT_EXIT, "--version", -signal.SIGINT),
+        (SIGNAL_AT_EXIT, "info none.svs", -signal.SIGINT),
+    ],
+    ids=["import", "later import", "late import", "end", "end of a failure"],
+)
+def test_a_signal_at_the_beginning_or_the_end_is_no_traceback(
+    before: str, words: str, code: int
+) -> None:
+    """Before the first line of ours, and after the last one, it ends the process."""
+    ended = subprocess.run(
+        [sys.executable, "-c", before + BEGIN, *words.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_as_soon_as_it_is_listened_to(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    listen = signal.signal
+
+    def at_once(listened_to: int, handler: Any) -> object:
+        before = listen(listened_to, handler)
+        if (listened_to, handler) == (number, cli._Stopped.handler):
+            signal.raise_signal(number)
+        return before
+
+    monkeypatch.setattr(signal, "signal", at_once)
+    outcome = run("--version")
+    assert (outcome.code, outcome.out) == (128 + number, "")
+    assert outcome.err == "Stopped: nothing half-made is published.\n"
+
+
+def test_a_signal_while_an_error_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "report", lambda _: signal.raise_signal(signal.SIGTERM))
+    outcome = run("info", "none.svs")
+    assert (outcome.code, outcome.out) == (143, "")
+    assert outcome.err == "Stopped: nothing half-made is published.\n"
 
 
 def test_a_swallowed_signal_is_raised_again(
@@ -504,14 +561,12 @@ def test_the_launcher_of_a_checkout(run: Run, small_slide: Path) -> None:
 
 
 def test_lines_where_there_is_no_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], clock: FakeClock
 ) -> None:
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with display.ProgressDisplay("170782.svs") as show:
         for second in range(30):
-            now[0] = 100 + second
             show(Progress(second, 30, second * 10**8))
+            clock.advance(1)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "170782.svs: 8 of 30 tiles, 0.100 gigapixels/s",

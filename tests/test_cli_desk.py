@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests import cdr_stub
-from tests.cdr_stub import Cdr
 from tests.conftest import Run
-from tests.s3_server import Place
+from tests.support import cdr_stub
+from tests.support.cdr_stub import Cdr
+from tests.support.clock import FakeClock
+from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
-from vsv_pyramid import cdr
 
 
 @pytest.fixture
-def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
-    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+def repository(clock: FakeClock) -> Iterator[Cdr]:
     with cdr_stub.running() as running:
         yield running
 

@@ -17,7 +17,7 @@ from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image, ImageCms, ImageDraw, features
 from tifffile import TiffWriter
 
-from tests.forge import damage_tile, forge_svs
+from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid import dzi
 from vsv_pyramid.convert import Progress, Summary, convert
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError

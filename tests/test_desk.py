@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests import cdr_stub
-from tests.cdr_stub import Cdr
-from tests.forge import forge_svs
+from tests.support import cdr_stub
+from tests.support.cdr_stub import Cdr
+from tests.support.clock import FakeClock
+from tests.support.forge import forge_svs
 from vsv_pyramid import catalog, cdr, dzi, private, scans
 from vsv_pyramid import desk as desk_module
 from vsv_pyramid.convert import Summary, convert
@@ -70,9 +71,7 @@ def published(slide: Path, target: str) -> Summary:
 
 
 @pytest.fixture
-def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdr]:
-    """One that is tried again without a pause."""
-    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+def repository(clock: FakeClock) -> Iterator[Cdr]:
     with cdr_stub.running() as running:
         yield running
 
@@ -174,6 +173,14 @@ def test_a_put_that_was_denied_and_went_well_is_no_conflict(
     assert anna.document("170782").revision == 2
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody gives up, however slow the machine is."""
+    for module, name in ((private, "_GIVE_UP_SECONDS"), (catalog, "GIVE_UP_SECONDS")):
+        monkeypatch.setattr(module, name, float("inf"))
+
+
+@pytest.mark.usefixtures("unhurried")
 def test_twenty_technicians_lose_nothing(published: Summary, target: str, store: Store) -> None:
     """Each notes something five times, and looks again where told that somebody else did."""
 
@@ -200,6 +207,7 @@ def test_twenty_technicians_lose_nothing(published: Summary, target: str, store:
     assert public(store, "170782") == [document.review()] * 2
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_edits_during_a_conversion_are_published(
     slide: Path, published: Summary, target: str, store: Store, anna: Desk
 ) -> None:
@@ -228,7 +236,7 @@ def test_edits_during_a_conversion_are_published(
 
 
 def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
-    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    slide: Path, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the old folder's slide.json would be in the new one."""
     target = str(tmp_path / "to")
@@ -248,6 +256,7 @@ def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
     assert statuses == ["busy"]
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_many_at_once(
     real_slide: Path, tmp_path: Path, target: str, store: Store, anna: Desk
 ) -> None:
@@ -636,9 +645,8 @@ def test_a_damaged_document_is_told_of(published: Summary, store: Store, anna: D
 
 
 def test_others_that_write_all_the_time(
-    published: Summary, anna: Desk, monkeypatch: pytest.MonkeyPatch
+    published: Summary, anna: Desk, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(private, "_GIVE_UP_SECONDS", 0)
     monkeypatch.setattr(type(anna._store), "put_if", lambda *_: False)
     assert "others have been writing it" in str(error(anna.set({"170782": 1}, {"status": "GOOD"})))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.s3_server import BUCKET, Place
+from tests.support.s3_server import BUCKET, Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import page, serve
 from vsv_pyramid.errors import StoreError

@@ -13,10 +13,10 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
-from tests.forge import forge_svs
-from tests.site import Site, serving
+from tests.slide.test_icc import MATRIX, described, mluc, profile
+from tests.support.forge import forge_svs
+from tests.support.site import Site, serving
 from tests.test_convert import WITHHELD
-from tests.test_icc import MATRIX, described, mluc, profile
 from vsv_pyramid import dzi, page, serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk

@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Run
-from tests.s3_server import Place, Server
-from tests.site import HOST, Answer, Site, serving
+from tests.support import docs
+from tests.support.s3_server import Place, Server
+from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
-from tests.test_packaging import README
 from vsv_pyramid import catalog, serve
 from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import ListenError, StoreError
@@ -562,9 +562,9 @@ def test_a_missing_bucket(s3: Server) -> None:
         open_root("s3://there-is-no-such-bucket")
 
 
-def test_the_readmes_ways_to_serve(run: Run) -> None:
+def test_the_ways_to_serve_of_the_docs(run: Run) -> None:
     """They are not run with its other commands: they do not end."""
-    commands = re.findall(r"^vsv-pyramid (serve .*)", README, re.MULTILINE)
-    assert len(commands) == 5
+    commands = re.findall(r"^vsv-pyramid (serve .*)", docs.TEXT, re.MULTILINE)
+    assert len(commands) == 6
     for words in commands:
         assert run(*shlex.split(words), "--help").code == 0

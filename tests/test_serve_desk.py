@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests import cdr_stub
 from tests.conftest import Run
-from tests.site import HOST, Answer, Site, serving
+from tests.support import cdr_stub
+from tests.support.clock import FakeClock
+from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
-from vsv_pyramid import cdr, dzi, serve, serve_desk
+from vsv_pyramid import dzi, serve, serve_desk
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.errors import OptionError
@@ -41,8 +42,7 @@ def store(request: pytest.FixtureRequest, real_slide: Path, tmp_path: Path) -> S
 
 
 @pytest.fixture
-def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[cdr_stub.Cdr]:
-    monkeypatch.setattr(cdr, "_RETRIES", cdr._RETRIES.new(backoff_factor=0, backoff_jitter=0))
+def repository(clock: FakeClock) -> Iterator[cdr_stub.Cdr]:
     with cdr_stub.running() as running:
         yield running
 

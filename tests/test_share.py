@@ -23,9 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Run
-from tests.site import Site, serving
+from tests.support import docs
+from tests.support.site import Site, serving
 from tests.test_cli import assert_one_sentence
-from tests.test_packaging import README
 from tests.test_serve import FOLDER, PUBLISHED, publish
 from vsv_pyramid import serve, share
 from vsv_pyramid.errors import OptionError
@@ -370,8 +370,8 @@ def test_a_public_key_that_is_none(run: Run, keys: None, name: str) -> None:
     assert_one_sentence(outcome.err, f"{name} is no RSA public key")
 
 
-def test_the_readmes_commands(run: Run, keys: None) -> None:
-    commands = re.findall(r"^vsv-pyramid (share .*)", README, re.MULTILINE)
+def test_the_commands_of_the_docs(run: Run, keys: None) -> None:
+    commands = re.findall(r"^vsv-pyramid (share .*)", docs.TEXT, re.MULTILINE)
     assert len(commands) == 2
     for words in commands:
         assert run(*shlex.split(words)).code == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.s3_server import Place
+from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import aws, catalog, costs, jobs, submit
 from vsv_pyramid.convert import convert

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tifffile import TiffFile, imwrite
 
-from vsv_pyramid import compare
+from tests.support.forge import Encoding, forge_svs
+from tests.support.tiles import tissue
+from vsv_pyramid import against, compare
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.plan import ConvertOptions
@@ -190,6 +193,151 @@ def test_a_tile_that_cannot_be_compared_is_an_error(folder: Path, small_slide: P
     truncate(folder)
     errors = verify(folder, against=small_slide).errors
     assert "tile 11/2_1 does not show the slide at its place (0.0 dB)" in errors
+
+
+def recoloured(folder: Path, name: str, colour: Callable[[Image.Image], Image.Image]) -> None:
+    path = tile(folder, name)
+    with Image.open(path) as image:
+        colour(image.convert("YCbCr")).convert("RGB").save(path, quality=95, subsampling=0)
+
+
+def gray(image: Image.Image) -> Image.Image:
+    return image.getchannel(0).convert("L").convert("YCbCr")
+
+
+def swapped(image: Image.Image) -> Image.Image:
+    y, cb, cr = image.split()
+    return Image.merge("YCbCr", (y, cr, cb))
+
+
+def taken_for_rgb(image: Image.Image) -> Image.Image:
+    return Image.merge("RGB", image.split()).convert("YCbCr")
+
+
+@pytest.mark.parametrize("colour", [gray, swapped, taken_for_rgb])
+def test_a_tile_of_other_colours(
+    folder: Path, small_slide: Path, colour: Callable[[Image.Image], Image.Image]
+) -> None:
+    recoloured(folder, "11/3_1", colour)
+    recoloured(folder, "9/0_0", colour)
+    errors = verify(folder, deep=True, workers=2).errors
+    for name, above in ("11/3_1", "10/1_0"), ("9/0_0", "8/0_0"):
+        assert any(
+            error.startswith((f"tile {name} has other colours than tile {above}",
+                              f"tile {name} does not show what tile {above}"))
+            for error in errors
+        ), errors  # fmt: skip
+    errors = verify(folder, against=small_slide).errors
+    assert any(error.startswith(("tile 11/3_1 has other colours than the slide has at its place (",
+                                 "tile 11/3_1 does not show the slide at its place"))
+               for error in errors)  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", ["tifffile and imagecodecs", "OpenSlide"])
+@pytest.mark.parametrize("colour", [gray, swapped])
+def test_a_pyramid_of_other_colours(
+    folder: Path,
+    small_slide: Path,
+    colour: Callable[[Image.Image], Image.Image],
+    reader: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its levels do agree."""
+    if reader == "OpenSlide":
+        monkeypatch.setattr(against, "reference", lambda _: None)
+    for path in (folder / "DeepZoom_files").rglob("*.jpeg"):
+        recoloured(folder, f"{path.parent.name}/{path.stem}", colour)
+    report = verify(folder, against=small_slide)
+    wrong = [error for error in report.errors if "has other colours than the slide" in error]
+    assert len(wrong) > report.compared / 2
+    assert report.reader == reader
+
+
+ENCODINGS = [
+    Encoding(256, 30, "4:2:0", rgb=False),
+    Encoding(256, 91, "4:2:2", rgb=False, whole=True),
+    Encoding(256, 91, "4:4:4", rgb=False),
+    Encoding(240, 30, "4:4:4", rgb=True),
+]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 80, "tile_size": None},
+        {"quality": 10, "tile_size": None, "subsampling": "444"},
+        {"quality": 30, "tile_size": 128, "lane": "pixels"},
+        {"quality": 95, "tile_size": 240, "lane": "pixels", "subsampling": "422"},
+    ],
+)
+def test_whatever_its_coding_a_good_pyramid_is_good(
+    real_slide: Path, tmp_path: Path, encoding: Encoding, options: dict[str, Any]
+) -> None:
+    slide = tmp_path / "a.svs"
+    forge_svs(slide, tissue=real_slide, size=(1001, 703), levels=(1,), encoding=encoding)
+    summary = convert(slide, str(tmp_path / "to"), ConvertOptions(workers=2, **options))
+    report = verify(Path(summary.target), deep=True, against=slide, workers=2)
+    assert report.errors == report.warnings == []
+    assert report.reader == "tifffile and imagecodecs"
+    if summary.tile_size % 256 == 0:  # the lossless lane's
+        assert (report.lowest_psnr or 0) > 25
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"), [("a.png", "Pillow"), ("jp2.tif", "tifffile and imagecodecs")]
+)
+def test_the_report_says_how_the_slide_was_read(
+    real_slide: Path, tmp_path: Path, name: str, reader: str
+) -> None:
+    pixels = tissue(300, 200)
+    if name == "a.png":
+        Image.fromarray(pixels).save(tmp_path / name)
+    else:
+        imwrite(
+            tmp_path / name,
+            pixels,
+            photometric="rgb",
+            tile=(128, 128),
+            compression="aperio_jp2000_rgb",
+            description="Aperio Image Library v10\r\n300x200 (128x128) J2K/KDU Q=70|AppMag = 40",
+            metadata=None,
+        )
+    summary = convert(tmp_path / name, str(tmp_path / "to"), ConvertOptions(workers=1))
+    report = verify(Path(summary.target), deep=True, against=tmp_path / name)
+    assert (report.reader, report.errors) == (reader, [])
+
+
+@pytest.fixture
+def without_eoi(real_slide: Path, tmp_path: Path) -> Path:
+    """A slide, one of whose tiles lacks its last marker: the kernel copies it."""
+    slide = tmp_path / "a.svs"
+    forge_svs(slide, tissue=real_slide, size=(700, 500), levels=(1,))
+    with TiffFile(slide, mode="r+") as tiff:
+        page = tiff.pages.first
+        counts = list(page.databytecounts)
+        counts[4] -= 2
+        page.tags["TileByteCounts"].overwrite(counts)
+    return slide
+
+
+@pytest.mark.parametrize("reader", ["tifffile and imagecodecs", "OpenSlide"])
+def test_a_tile_that_the_reader_cannot_read_is_counted(
+    without_eoi: Path, tmp_path: Path, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ConvertOptions(tile_size=240, lane="lossless", workers=1)
+    summary = convert(without_eoi, str(tmp_path / "to"), options)
+    if reader == "OpenSlide":
+        monkeypatch.setattr(against, "reference", lambda _: None)
+    report = verify(Path(summary.target), against=without_eoi)
+    assert (report.errors, report.reader) == ([], reader)
+    assert report.unread == (2 if reader == "OpenSlide" else 0)
+    assert (
+        report.warnings
+        == [
+            "2 tiles not compared, since the slide is damaged there, or OpenSlide does not read it"
+        ][: report.unread]
+    )
 
 
 def test_another_slide_is_refused(folder: Path, real_slide: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -20,7 +21,8 @@ from unittest import mock
 import pytest
 
 from tests.conftest import Run
-from tests.s3_server import Place
+from tests.support.clock import FakeClock, until
+from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import watch
 from vsv_pyramid.convert import convert
@@ -35,24 +37,24 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.notes import Look
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
-from vsv_pyramid.watch import Handed, Watch
+from vsv_pyramid.watch import INTERVAL, PAUSES, UNFINISHED_SECONDS, Handed, Watch
 
-INTERVAL = 0.1
-PATIENCE = 60.0  # s, for what must happen at some time
+PATIENCE = 60.0  # s, for processes
 OPTIONS = ConvertOptions(tile_size=256, workers=1, update=True)
 
 
 @dataclass
 class Watched:
-    """A folder, a destination, and a watch in a thread, whose `hand_on` is the test's."""
+    """A folder, a destination, and a watch in a thread; its `hand_on` and clock are the test's."""
 
     folder: Path
     destination: str
+    clock: FakeClock
     handed: list[str] = field(default_factory=list)
     failures: list[tuple[str, int]] = field(default_factory=list)
-    looks: int = 0
     before_look: Callable[[], object] = lambda: None
 
     def put(self, name: str, data: bytes = b"II*\0 no slide", age: float = 3600) -> Path:
@@ -75,8 +77,10 @@ class Watched:
         hand_on: Callable[[Path], Handed] | None = None,
         *,
         retry: bool = False,
+        listening: bool = False,
         **options: Any,
     ) -> Iterator[Watch]:
+        """From its first look on, until the block ends."""
         stop = threading.Event()
         started = Watch(
             self.folder,
@@ -84,13 +88,12 @@ class Watched:
             hand_on or self.hand_on,
             lambda path, _, code, __: self.failures.append((path.name, code)),
             stop=stop,
-            **{"interval": INTERVAL, **options},
+            **options,
         )
         looks = started._looks
 
-        def counted() -> Mapping[Path, Look]:
+        def preceded() -> Mapping[Path, Look]:
             self.before_look()
-            self.looks += 1
             return looks()
 
         raised: list[BaseException] = []
@@ -101,10 +104,16 @@ class Watched:
             except BaseException as exc:
                 raised.append(exc)
 
-        with mock.patch.object(started, "_looks", counted):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(mock.patch.object(started, "_looks", preceded))
+            if not listening:
+                deaf = contextlib.nullcontext()
+                stack.enter_context(mock.patch.object(started, "_listening", lambda: deaf))
             thread = threading.Thread(target=run)
             thread.start()
             try:
+                until(lambda: self.clock.waiting() or not thread.is_alive())
+                self._started = started
                 yield started
             finally:
                 stop.set()
@@ -114,17 +123,19 @@ class Watched:
             raise raised[0]
         assert not thread.is_alive()
 
-    def after_looks(self, number: int = 4) -> None:
-        """So many looks from now."""
-        end = self.looks + number
-        until(lambda: self.looks >= end)
+    def look(self, times: int = 1) -> None:
+        """So many looks, and all that comes of each."""
+        self.let_pass(times * INTERVAL)
+
+    def let_pass(self, seconds: float) -> None:
+        for _ in range(round(seconds / INTERVAL)):
+            self.clock.advance(INTERVAL)
+            until(lambda: not self._started._under_way)
 
     def notes(self) -> list[dict[str, Any]]:
-        notes = []
-        for path in Path(self.destination, ".watch").glob("[!.]*"):
-            with contextlib.suppress(FileNotFoundError):  # it is removed just now
-                notes.append(json.loads(path.read_text()))
-        return notes
+        return [
+            json.loads(path.read_text()) for path in Path(self.destination, ".watch").glob("[!.]*")
+        ]
 
 
 def publish(destination: str, path: Path) -> None:
@@ -134,24 +145,17 @@ def publish(destination: str, path: Path) -> None:
     sections: dict[str, Any] = {name: {} for name in ("origin", "pyramid", "options", "software")}
     folder = Path(destination, "images", path.stem)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "slide.json").write_text(json.dumps({"source": source, **sections}))
+    document = {"source": source, "review": {}, **sections}
+    (folder / "slide.json").write_text(json.dumps(document))
     (folder / "DeepZoom.dzi").write_text("")
 
 
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
-
-
 @pytest.fixture
-def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """What is no whole slide is not waited for here."""
-    monkeypatch.setattr(watch, "UNFINISHED_SECONDS", -1.0)
-    monkeypatch.setattr(watch, "PAUSES", (0.2, 0.2))
+def watched(tmp_path: Path, clock: FakeClock) -> Watched:
+    """An hour after all that is put there: what is no whole slide is not waited for."""
     (tmp_path / "in").mkdir()
-    return Watched(tmp_path / "in", str(tmp_path / "out"))
+    clock.advance(3600)
+    return Watched(tmp_path / "in", str(tmp_path / "out"), clock)
 
 
 def test_each_slide_is_handed_on_once(watched: Watched) -> None:
@@ -161,13 +165,16 @@ def test_each_slide_is_handed_on_once(watched: Watched) -> None:
     watched.put("._a.svs")
     watched.put(".hidden/c.svs")
     with watched.running():
-        until(lambda: len(watched.handed) == 2)
+        assert not watched.handed
+        watched.look()
+        assert sorted(watched.handed) == ["a.svs", "b.SVS"]
         watched.put("d.tif")
-        until(lambda: len(watched.handed) == 3)
-        watched.after_looks()
+        watched.look()
+        assert len(watched.handed) == 2
+        watched.look(4)
     assert sorted(watched.handed) == ["a.svs", "b.SVS", "d.tif"]
     with watched.running():
-        watched.after_looks()
+        watched.look(4)
     assert len(watched.handed) == 3
     assert not watched.failures
     assert not watched.notes()
@@ -178,41 +185,83 @@ def test_a_slide_that_grows_is_not_taken(watched: Watched) -> None:
     with path.open("ab", buffering=0) as file:
         watched.before_look = lambda: file.write(b"more")
         with watched.running():
-            watched.after_looks(12)
+            watched.look(12)
             assert not watched.handed
             watched.before_look = lambda: None
-            until(lambda: watched.handed == ["a.svs"])
+            watched.look()
+            assert watched.handed == ["a.svs"]
 
 
-def test_a_tiff_without_its_end_is_not_taken(
-    watched: Watched,
-    real_slide: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(watch, "UNFINISHED_SECONDS", 3600.0)
-    whole = real_slide.read_bytes()
-    path = watched.put("a.svs", whole[: len(whole) // 2])
-    with watched.running():
-        watched.after_looks()
-        assert not watched.handed
-        assert caplog.text.count("a.svs is not all there yet: it waits for the rest") == 1
-        path.write_bytes(whole)
-        until(lambda: watched.handed == ["a.svs"])
-        monkeypatch.setattr(watch, "UNFINISHED_SECONDS", -1.0)
-        watched.put("b.svs", whole[: len(whole) // 2])
-        until(lambda: watched.handed == ["a.svs", "b.svs"])
+class TestWithoutItsEnd:
+    @pytest.fixture
+    def whole(self, real_slide: Path) -> bytes:
+        return real_slide.read_bytes()
+
+    @pytest.fixture
+    def half(self, whole: bytes) -> bytes:
+        return whole[: len(whole) // 2]
+
+    @pytest.fixture
+    def present(self, tmp_path: Path, clock: FakeClock) -> Watched:
+        """At the time at which the slides are written."""
+        (tmp_path / "in").mkdir()
+        return Watched(tmp_path / "in", str(tmp_path / "out"), clock)
+
+    def test_a_tiff_without_its_end_is_not_taken(
+        self, present: Watched, whole: bytes, half: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = present.put("a.svs", half)
+        with present.running():
+            present.look(4)
+            assert not present.handed
+            assert caplog.text.count("a.svs is not all there yet: it waits for the rest") == 1
+            path.write_bytes(whole)
+            present.look()
+            assert not present.handed
+            present.look()
+            assert present.handed == ["a.svs"]
+
+    def test_until_nothing_has_come_for_long(self, present: Watched, half: bytes) -> None:
+        present.put("a.svs", half)
+        with present.running():
+            present.let_pass(UNFINISHED_SECONDS - INTERVAL)
+            assert not present.handed
+            present.look(2)
+            assert present.handed == ["a.svs"]
+
+    def test_one_whose_end_comes_while_it_is_looked_for_is_to_settle(
+        self, present: Watched, whole: bytes, half: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """More may come: this is not the file that has stayed the same."""
+        path = present.put("a.svs", half)
+        ends = iter([whole[:-1], whole])
+
+        def while_it_comes(looked_at: Path) -> object:
+            path.write_bytes(next(ends, whole))
+            return tiff_base(looked_at)
+
+        monkeypatch.setattr(watch, "tiff_base", while_it_comes)
+        with present.running():
+            present.look()
+            assert not present.handed
+            monkeypatch.setattr(watch, "tiff_base", tiff_base)
+            present.look()
+            assert not present.handed
+            present.look(4)
+        assert present.handed == ["a.svs"]
 
 
 def test_several_files_are_one_slide(watched: Watched) -> None:
     watched.put("a.mrxs")
     data = watched.put("a/Data0001.dat")
-    watched.before_look = lambda: data.write_bytes(bytes(watched.looks))
+    sizes = itertools.count()
+    watched.before_look = lambda: data.write_bytes(bytes(next(sizes)))
     with watched.running():
-        watched.after_looks(12)
+        watched.look(12)
         assert not watched.handed
         watched.before_look = lambda: None
-        until(lambda: watched.handed == ["a.mrxs"])
+        watched.look()
+        assert watched.handed == ["a.mrxs"]
 
 
 class Failing:
@@ -244,7 +293,12 @@ def full(path: Path) -> OSError:
 def test_after_a_failure_it_is_tried_again(watched: Watched) -> None:
     watched.put("a.svs")
     with watched.running(Failing(watched, full, away)):
-        until(lambda: len(watched.handed) == 3)
+        watched.look()
+        for attempts, pause in enumerate(PAUSES[:2], 1):
+            watched.let_pass(pause - INTERVAL)
+            assert len(watched.handed) == attempts
+            watched.look()
+            assert len(watched.handed) == attempts + 1
     assert watched.failures == [("a.svs", 1), ("a.svs", 75)]
     assert not watched.notes()
 
@@ -252,8 +306,7 @@ def test_after_a_failure_it_is_tried_again(watched: Watched) -> None:
 def test_a_bad_slide_is_set_aside_at_once(watched: Watched) -> None:
     path = watched.put("a.svs")
     with watched.running(Failing(watched, bad)):
-        until(watched.notes)
-        watched.after_looks()
+        watched.look(12)
     assert watched.handed == ["a.svs"]
     (note,) = watched.notes()
     assert note["slide"] == str(path)
@@ -264,24 +317,31 @@ def test_a_bad_slide_is_set_aside_at_once(watched: Watched) -> None:
 
 def test_what_fails_again_and_again_is_set_aside(watched: Watched) -> None:
     watched.put("a.svs")
-    with watched.running(Failing(watched, *[full] * 9)):
-        until(lambda: [note["due"] for note in watched.notes()] == [None])
-        watched.after_looks()
-    assert watched.handed == ["a.svs"] * (1 + len(watch.PAUSES))
+    with watched.running(Failing(watched, *[full] * 9), interval=60.0):
+        watched.let_pass(60)
+        for attempts, pause in enumerate(PAUSES, 1):
+            assert [note["attempts"] for note in watched.notes()] == [attempts]
+            watched.let_pass(pause)
+        assert [note["due"] for note in watched.notes()] == [None]
+        watched.let_pass(2 * PAUSES[-1])
+    assert watched.handed == ["a.svs"] * (1 + len(PAUSES))
 
 
 def test_a_passing_trouble_sets_nothing_aside(watched: Watched) -> None:
     watched.put("a.svs")
-    with watched.running(Failing(watched, *[away] * 9)):
-        until(lambda: len(watched.handed) == 10)
+    with watched.running(Failing(watched, *[away] * 9), interval=PAUSES[-1]):
+        watched.let_pass(9 * PAUSES[-1])
+        assert len(watched.handed) == 9
+        watched.let_pass(PAUSES[-1])
+    assert len(watched.handed) == 10
+    assert not watched.notes()
 
 
 def test_a_defect_of_the_program_does_not_stop_the_others(watched: Watched) -> None:
     watched.put("a.svs")
     watched.put("b.svs")
     with watched.running(Failing(watched, lambda _: ZeroDivisionError("oops"))):
-        until(lambda: len(watched.handed) == 2 and watched.notes())
-        watched.after_looks()
+        watched.look(4)
     assert sorted(watched.handed) == ["a.svs", "b.svs"]
     (note,) = watched.notes()
     assert "oops" in note["reason"]
@@ -295,6 +355,7 @@ def test_what_cannot_even_be_told_is_logged(
         watched.running(Failing(watched, bad)) as started,
         mock.patch.object(started, "_failed", side_effect=ZeroDivisionError("no queue")),
     ):
+        watched.look()
         until(lambda: "ZeroDivisionError: no queue" in caplog.text)
 
 
@@ -303,13 +364,14 @@ class TestSetAside:
     def set_aside(self, watched: Watched) -> None:
         watched.put("a.svs")
         with watched.running(Failing(watched, bad)):
-            until(watched.notes)
+            watched.look()
+            assert watched.notes()
 
     def test_it_stays_so_after_a_restart(
         self, watched: Watched, caplog: pytest.LogCaptureFixture
     ) -> None:
         with watched.running():
-            watched.after_looks()
+            watched.look(4)
         assert watched.handed == ["a.svs"]
         said = [entry.message for entry in caplog.records if entry.name == "vsv_pyramid.watch"]
         assert said[0].startswith("set aside: ")
@@ -317,18 +379,21 @@ class TestSetAside:
     def test_until_it_changes(self, watched: Watched) -> None:
         with watched.running():
             watched.put("a.svs", b"II*\0 another")
-            until(lambda: len(watched.handed) == 2)
+            watched.look(2)
+        assert len(watched.handed) == 2
         assert not watched.notes()
 
     def test_until_told_to_retry(self, watched: Watched) -> None:
         with watched.running(retry=True):
-            until(lambda: len(watched.handed) == 2)
+            watched.look()
+        assert len(watched.handed) == 2
         assert not watched.notes()
 
     def test_until_it_is_removed_while_nobody_watches(self, watched: Watched) -> None:
         (watched.folder / "a.svs").rename(watched.folder / "b.svs")
         with watched.running():
-            until(lambda: watched.handed == ["a.svs", "b.svs"])
+            watched.look()
+        assert watched.handed == ["a.svs", "b.svs"]
         assert not watched.notes()
 
     def test_also_by_another_name_of_the_folder(
@@ -337,53 +402,95 @@ class TestSetAside:
         monkeypatch.chdir(watched.folder.parent)
         watched.folder = Path(watched.folder.name)
         with watched.running():
-            watched.after_looks()
+            watched.look(4)
         assert watched.handed == ["a.svs"]
 
     def test_until_it_is_removed(self, watched: Watched) -> None:
         path = watched.put("b.svs")
         with watched.running():
-            watched.after_looks()
+            watched.look(4)
+            assert watched.notes()
             (path.parent / "a.svs").unlink()
-            until(lambda: not watched.notes())
+            watched.look()
+            assert not watched.notes()
 
     def test_also_while_the_share_is_not_mounted(self, watched: Watched) -> None:
         with watched.running():
-            watched.after_looks()
+            watched.look(4)
             watched.folder.rename(watched.folder.with_name("away"))
-            watched.after_looks()  # each of them fails
+            watched.look(4)  # each of them fails
             watched.folder.mkdir()
-            watched.after_looks()  # each of them finds nothing
+            watched.look(4)  # each of them finds nothing
             assert watched.notes()
             watched.folder.rmdir()
             watched.folder.with_name("away").rename(watched.folder)
             watched.put("b.svs")
-            until(lambda: watched.handed == ["a.svs", "b.svs"])
+            watched.look(2)
+        assert watched.handed == ["a.svs", "b.svs"]
         assert watched.notes()
 
     def test_a_damaged_note_counts_as_none(self, watched: Watched) -> None:
         for path in Path(watched.destination, ".watch").iterdir():
             path.write_text("{}")
         with watched.running():
-            until(lambda: len(watched.handed) == 2)
+            watched.look()
+        assert len(watched.handed) == 2
 
 
 def test_one_that_is_replaced_is_handed_on_again(watched: Watched) -> None:
     watched.put("a.svs")
     with watched.running():
-        until(lambda: len(watched.handed) == 1)
+        watched.look()
+        assert len(watched.handed) == 1
         watched.put("a.svs", b"II*\0 a rescan")
-        until(lambda: len(watched.handed) == 2)
+        watched.look(4)
+    assert len(watched.handed) == 2
+
+
+def test_one_that_changes_while_it_is_handed_on_is_handed_on_again(watched: Watched) -> None:
+    """For a job has been told of it, and may have read what it was before."""
+    watched.put("a.svs")
+
+    def hand_on(path: Path) -> Handed:
+        watched.handed.append(path.name)
+        if len(watched.handed) == 1:
+            watched.put("a.svs", b"II*\0 a rescan")
+        return Handed(job=f"job-{len(watched.handed)}")
+
+    with watched.running(hand_on):
+        watched.look(4)
+    assert len(watched.handed) == 2
+    (note,) = watched.notes()
+    assert note["job"] == "job-2"
+
+
+def test_one_that_vanishes_before_it_is_handed_on(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = watched.put("a.svs")
+
+    def unfinished(_: Path) -> bool:
+        path.unlink()
+        return False
+
+    monkeypatch.setattr(watch, "_is_unfinished", unfinished)
+    with watched.running():
+        watched.look(4)
+    assert not watched.handed
+    assert not watched.failures
+    assert not watched.notes()
 
 
 def test_one_that_is_renamed_is_a_new_one(watched: Watched) -> None:
     path = watched.put("a.svs")
     with watched.running():
-        until(lambda: watched.handed == ["a.svs"])
+        watched.look()
+        assert watched.handed == ["a.svs"]
         path.rename(path.with_name("b.svs"))
-        until(lambda: watched.handed == ["a.svs", "b.svs"])
+        watched.look(2)
+        assert watched.handed == ["a.svs", "b.svs"]
         path.with_name("b.svs").unlink()
-        watched.after_looks()
+        watched.look(4)
     folders = Path(watched.destination, "images").iterdir()
     assert sorted(folder.name for folder in folders) == ["a", "b"]
 
@@ -392,23 +499,24 @@ def test_of_two_with_one_id_none_is_taken(watched: Watched) -> None:
     watched.put("x/a.svs")
     other = watched.put("y/a.tif")
     with watched.running():
-        watched.after_looks(6)
+        watched.look(6)
         assert not watched.handed
         assert sorted(watched.failures) == [("a.svs", 2), ("a.tif", 2)]
     with watched.running():  # and says so once
-        watched.after_looks(6)
+        watched.look(6)
         assert len(watched.failures) == 2
         other.rename(other.with_name("b.tif"))
-        until(lambda: sorted(watched.handed) == ["a.svs", "b.tif"])
+        watched.look(2)
+    assert sorted(watched.handed) == ["a.svs", "b.tif"]
 
 
 def test_one_with_the_id_of_a_published_one_is_not_taken(watched: Watched) -> None:
     watched.put("x/a.svs")
     with watched.running():
-        until(lambda: watched.handed)
+        watched.look()
+        assert watched.handed
         watched.put("y/a.svs", b"II*\0 another")
-        until(lambda: watched.failures)
-        watched.after_looks()
+        watched.look(6)
     assert watched.handed == ["a.svs"]
     assert watched.failures == [("a.svs", 2)]
 
@@ -416,7 +524,8 @@ def test_one_with_the_id_of_a_published_one_is_not_taken(watched: Watched) -> No
 def test_a_name_that_is_no_id(watched: Watched) -> None:
     watched.put("a b.svs")
     with watched.running():
-        until(watched.notes)
+        watched.look()
+        assert watched.notes()
     assert watched.failures == [("a b.svs", 2)]
 
 
@@ -428,7 +537,10 @@ def test_what_another_process_is_at_is_looked_at_again(watched: Watched) -> None
         return answers.pop() if answers else watched.hand_on(path)
 
     with watched.running(hand_on):
-        until(lambda: watched.handed == ["a.svs"])
+        watched.look(2)
+        assert not watched.handed
+        watched.look()
+    assert watched.handed == ["a.svs"]
     assert not watched.failures
 
 
@@ -442,15 +554,15 @@ def test_several_at_the_same_time(watched: Watched) -> None:
         return watched.hand_on(path)
 
     with watched.running(hand_on, jobs=3):
-        until(lambda: len(watched.handed) == 6)
+        watched.look()
+    assert len(watched.handed) == 6
 
 
 class TestJobs:
     ended: dict[str, str | None]
 
     @pytest.fixture(autouse=True)
-    def no_pause(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(watch, "_JOB_SECONDS", 0.0)
+    def none_has_ended(self) -> None:
         self.ended = {}
 
     def running(self, watched: Watched) -> contextlib.AbstractContextManager[Watch]:
@@ -467,7 +579,7 @@ class TestJobs:
         watched.put("a.svs")
         for _ in range(2):
             with self.running(watched):
-                watched.after_looks()
+                watched.look(12)
         assert watched.handed == ["a.svs"]
         (note,) = watched.notes()
         assert note["job"] == "job-a"
@@ -475,35 +587,42 @@ class TestJobs:
     def test_one_that_went_well_is_forgotten(self, watched: Watched) -> None:
         watched.put("a.svs")
         with self.running(watched):
-            until(watched.notes)
+            watched.look(2)
+            assert watched.notes()
             self.ended["job-a"] = None
-            until(lambda: not watched.notes())
-            watched.after_looks()
+            watched.look(7)  # it asks once a minute
+            assert not watched.notes()
+            watched.look(12)
         assert watched.handed == ["a.svs"]
 
     def test_the_end_of_a_job_that_another_replaced_says_nothing(self, watched: Watched) -> None:
         watched.put("a.svs")
         with self.running(watched) as started:
-            until(watched.notes)
+            watched.look(2)
             path = watched.folder / "a.svs"
             before = started._notes.get(path)
             assert before
+            asked: list[list[str]] = []
 
             def replaced(jobs: list[str]) -> dict[str, str | None]:
+                asked.append(jobs)
                 started._notes.put(path, replace(before, job="another"))
                 return {job: "exit code 65" for job in jobs if job == "job-a"}
 
             with mock.patch.object(started, "_ended", replaced):
-                watched.after_looks()
+                watched.look(14)
+            assert asked == [["job-a"], ["another"]]
             assert not watched.failures
 
     def test_one_that_failed_sets_the_slide_aside(self, watched: Watched) -> None:
         watched.put("a.svs")
         with self.running(watched):
-            until(watched.notes)
+            watched.look(2)
+            assert watched.notes()
             self.ended["job-a"] = "exit code 65"
-            until(lambda: watched.failures)
-            watched.after_looks()
+            watched.look(7)
+            assert watched.failures
+            watched.look(12)
         assert watched.handed == ["a.svs"]
         (note,) = watched.notes()
         assert (note["job"], note["due"]) == ("", None)
@@ -511,30 +630,36 @@ class TestJobs:
 
 
 def test_a_queue_that_is_away_does_not_end_it(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(watch, "_JOB_SECONDS", 0.0)
     watched.put("a.svs")
 
     def away(_: list[str]) -> dict[str, str | None]:
         raise QueueUnavailable("slides", "away")
 
     with watched.running(lambda _: Handed(job="one"), ended=away):
-        until(lambda: "slides: away" in caplog.text)
+        watched.look()
+        caplog.clear()
+        watched.look(14)  # it asks once a minute
+        assert caplog.text.count("slides: away") == 2
         watched.put("b.svs")
-        until(lambda: len(watched.notes()) == 2)
+        watched.look(2)
+        assert len(watched.notes()) == 2
 
 
 def test_the_system_wakes_it(watched: Watched) -> None:
-    with watched.running(interval=PATIENCE):
-        until(lambda: watched.looks == 1)
-        time.sleep(0.2)  # until the system has been asked to tell
+    looked: list[float] = []
+    watched.before_look = lambda: looked.append(watched.clock.passed)
+    with watched.running(listening=True):
+        start = watched.clock.passed
+        assert looked == [start]
         watched.put("a.svs")
-        until(lambda: watched.looks >= 2)
+        until(lambda: len(looked) > 1)
+    assert looked[1] == start + 1  # not at once, for more may come, and long before an interval
 
 
-def test_a_folder_that_is_not_there_at_first(tmp_path: Path) -> None:
-    watched = Watched(tmp_path / "none", str(tmp_path))
+def test_a_folder_that_is_not_there_at_first(tmp_path: Path, clock: FakeClock) -> None:
+    watched = Watched(tmp_path / "none", str(tmp_path), clock)
     with pytest.raises(SlideAccessError), watched.running():
         pass
 
@@ -545,14 +670,15 @@ def command_line(folder: Path, destination: Path) -> list[str]:
 
 
 class TestCommand:
-    def test_once(self, run: Run, small_slide: Path, tmp_path: Path) -> None:
+    def test_once(self, run: Run, clock: FakeClock, small_slide: Path, tmp_path: Path) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
         shutil.copy(small_slide, folder / "a.svs")
         (folder / "b.svs").write_text("hello")
         os.utime(folder / "b.svs", (1, 1))
-        words = ("watch", folder, "--to", "out", "--once", "--interval", "0.2")
-        outcome = run(*words, "--tile-size", 256)
+        words = ("watch", folder, "--to", "out", "--once")
+        outcome = run(*words, "--interval", 3, "--tile-size", 256)
+        assert clock.slept[0] == 3
         assert outcome.code == 1
         assert outcome.out.startswith("a: ")
         assert "b.svs: neither a slide" in outcome.err
@@ -563,45 +689,47 @@ class TestCommand:
         assert again.err.count("\n") == 1
 
     def test_a_rescan_takes_the_place_of_the_first(
-        self, run: Run, small_slide: Path, real_slide: Path, tmp_path: Path
+        self, run: Run, clock: FakeClock, small_slide: Path, real_slide: Path, tmp_path: Path
     ) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
         for slide, size in (small_slide, [1501, 1103]), (real_slide, [2220, 2967]):
             shutil.copy(slide, folder / "a.svs")
-            words = ("watch", folder, "--to", "out", "--once", "--interval", "0.2", "--quiet")
+            words = ("watch", folder, "--to", "out", "--once", "--quiet")
             outcome = run(*words)
             assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
             document = json.loads(Path("out/images/a/slide.json").read_text())
             assert [document["width"], document["height"]] == size
 
     def test_what_another_process_is_at_is_left(
-        self, run: Run, small_slide: Path, tmp_path: Path
+        self, run: Run, clock: FakeClock, small_slide: Path, tmp_path: Path
     ) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
         shutil.copy(small_slide, folder / "a.svs")
         with open_store("out").replacing("images/a"):
-            outcome = run("watch", folder, "--to", "out", "--once", "--interval", "0.2")
+            outcome = run("watch", folder, "--to", "out", "--once")
         assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
         assert not Path("out/images/a/DeepZoom.dzi").exists()
 
-    def test_as_json(self, run: Run, small_slide: Path, tmp_path: Path) -> None:
+    def test_as_json(self, run: Run, clock: FakeClock, small_slide: Path, tmp_path: Path) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
         shutil.copy(small_slide, folder / "a.svs")
-        words = ("--once", "--interval", "0.2", "--log-format", "json")
+        words = ("--once", "--log-format", "json")
         outcome = run("watch", folder, "--to", "out", *words)
         events = [json.loads(line) for line in outcome.err.splitlines()]
         assert [event["event"] for event in events] == ["start", "done"]
         assert events[1]["id"] == "a"
 
-    def test_to_s3(self, run: Run, small_slide: Path, place: Place, tmp_path: Path) -> None:
+    def test_to_s3(
+        self, run: Run, clock: FakeClock, small_slide: Path, place: Place, tmp_path: Path
+    ) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
         shutil.copy(small_slide, folder / "a.svs")
         (folder / "b.svs").write_text("hello")
-        words = ("watch", folder, "--to", place, "--once", "--interval", "0.2", "--quiet")
+        words = ("watch", folder, "--to", place, "--once", "--quiet")
         assert run(*words).code == 1
         keys = place.objects().keys()
         assert "images/a/DeepZoom.dzi" in keys
@@ -615,7 +743,7 @@ class TestCommand:
         for number in range(4):
             shutil.copy(real_slide, folder / f"{number}.svs")
         command = command_line(folder, tmp_path / "out")
-        words = ("--once", "--interval", "0.5", "--lane", "pixels", "--workers", "1")
+        words = ("--once", "--interval", "0.1", "--lane", "pixels", "--workers", "1")
         both = [
             subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True)
             for _ in range(2)
@@ -633,7 +761,7 @@ class TestCommand:
         folder.mkdir()
         shutil.copy(real_slide, folder / "a.svs")
         command = command_line(folder, tmp_path / "out")
-        words = ("--interval", "0.2", "--lane", "pixels", "--tile-size", "64", "--workers", "1")
+        words = ("--interval", "0.1", "--lane", "pixels", "--tile-size", "64", "--workers", "1")
         process = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True)
         until(lambda: list(tmp_path.glob("out/images/.a.partial/**/*.jpeg")))
         process.send_signal(signal.SIGTERM)
@@ -676,12 +804,12 @@ def test_what_was_converted_by_hand_is_not_converted_again(
     path = watched.put("a.svs", small_slide.read_bytes())
     convert(path, watched.destination, OPTIONS)
     with watched.running():
-        watched.after_looks()
+        watched.look(4)
     assert not watched.handed
     # The catalog tells, and no slide.json is looked at.
     (Path(watched.destination) / "images/a/slide.json").unlink()
     with watched.running():
-        watched.after_looks()
+        watched.look(4)
     assert not watched.handed
 
 
@@ -692,10 +820,11 @@ def test_what_was_deleted_is_handed_on_when_it_is_scanned_anew(
     convert(path, watched.destination, OPTIONS)
     Desk(open_store(watched.destination), "anna").delete({"a": None})
     with watched.running() as started:
-        watched.after_looks()
+        watched.look(4)
         assert (watched.handed, started.waiting()) == ([], [])
         watched.put("a.svs", real_slide.read_bytes())
-        until(lambda: watched.handed == ["a.svs"])
+        watched.look(2)
+    assert watched.handed == ["a.svs"]
 
 
 def test_a_damaged_catalog_is_done_without(
@@ -705,7 +834,7 @@ def test_a_damaged_catalog_is_done_without(
     convert(path, watched.destination, OPTIONS)
     (Path(watched.destination) / "images/index.json").write_text("{")
     with watched.running():
-        watched.after_looks()
+        watched.look(4)
     assert not watched.handed
     assert "the catalog is damaged" in caplog.text
 
@@ -718,7 +847,6 @@ def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:
         open_store(watched.destination),
         watched.hand_on,
         lambda _, exc, __, ___: errors.append(exc),
-        interval=INTERVAL,
     )
     started.run(once=True)
     (error,) = errors

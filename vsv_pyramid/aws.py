@@ -7,9 +7,9 @@ import os
 import random
 import re
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -21,9 +21,11 @@ import botocore.exceptions
 import botocore.session
 from obstore.exceptions import BaseError as ObstoreError
 
+from vsv_pyramid import clock
 from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
+    from botocore.loaders import Loader
     from obstore.store import S3Credential
 
 Result = TypeVar("Result")
@@ -99,6 +101,13 @@ def _region() -> str | None:
     return os.environ.get("AWS_REGION") or None
 
 
+@cache
+def _descriptions() -> Loader:
+    """boto3's descriptions of services, which each session would read anew: 60 ms."""
+    loader: Loader = botocore.session.get_session().get_component("data_loader")
+    return loader
+
+
 class Account:
     """Whom and where: boto3's client for control; credentials, endpoint, region and certificates
     (PEM, None for the system's) for others.
@@ -116,6 +125,7 @@ class Account:
         )
         try:
             core = botocore.session.get_session()
+            core.register_component("data_loader", _descriptions())
             session = boto3.Session(botocore_session=core)
             credentials = session.get_credentials()
             self.client: Any = session.client("s3", region_name=_region(), config=config)
@@ -183,8 +193,7 @@ def patiently(
 
     Raises StoreUnavailable and StoreError then, and any other of ERRORS as it comes.
     """
-    end = time.monotonic() + GIVE_UP_SECONDS
-    stopped = stopped or threading.Event()
+    end = clock.monotonic() + GIVE_UP_SECONDS
     pause = _FIRST_PAUSE
     while True:
         try:
@@ -193,11 +202,11 @@ def patiently(
             if not is_passing(exc):
                 raise
             wait = random.uniform(0, pause)
-            if time.monotonic() + wait > end:
+            if clock.monotonic() + wait > end:
                 raise refusal(place, exc) from exc
             about = {"event": "retry", "status": status(exc)}
             _log.log(level, "%s: %s; trying again", place, _trouble(exc), extra=about)
-            if stopped.wait(wait):
+            if clock.sleep(wait, stopped):
                 raise StoreError(place, "left, since the conversion was stopped") from exc
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
-from vsv_pyramid import dzi, record
+from vsv_pyramid import clock, dzi, record
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.store import Store, open_store
@@ -196,7 +195,7 @@ class Catalog:
         Raises StoreError, and StoreUnavailable where others write all the time.
         """
         wanted = frozenset(ids)
-        end = time.monotonic() + GIVE_UP_SECONDS
+        end = clock.monotonic() + GIVE_UP_SECONDS
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -206,12 +205,12 @@ class Catalog:
             except _Conflict:
                 wait = random.uniform(0, pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            if time.monotonic() + wait > end:
+            if clock.monotonic() + wait > end:
                 raise StoreUnavailable(
                     self._place(dzi.CATALOG),
                     f"others have been writing it for {GIVE_UP_SECONDS:.0f} s; try again",
                 )
-            time.sleep(wait)
+            clock.sleep(wait)
 
     def sweep(self) -> int:
         """Removes the shards that the root does not name, and counts those that it does.

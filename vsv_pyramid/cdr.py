@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
+from vsv_pyramid import clock
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.review import Document
 from vsv_pyramid.store import open_store
@@ -21,7 +23,17 @@ TOKEN = "VSV_PYRAMID_CDR_TOKEN"
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
-_RETRIES = Retry(
+
+
+class _Retry(Retry):
+    """Pauses by the program's clock."""
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        asked_for = response and self.get_retry_after(response)
+        clock.sleep(asked_for or self.get_backoff_time())
+
+
+_RETRIES = _Retry(
     5,
     allowed_methods=None,  # a POST, too, since it has an idempotency key
     status_forcelist=_PASSING,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -36,11 +36,12 @@ from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_c
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.publish import pyramid_keys
-from vsv_pyramid.reports import Events, Lines, report
+from vsv_pyramid.reports import Events, Lines, Voice, only_our_own, report, say, speak
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.search import check_ids, find_slides
 from vsv_pyramid.store import S3Options, is_archive, open_pyramid, open_store
 from vsv_pyramid.verify import verify
+from vsv_pyramid.words import counted
 
 _EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
 _SIGNALS = [
@@ -50,41 +51,55 @@ _SIGNALS = [
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Runs the command, and turns errors and signals into a sentence and an exit code."""
-    for library in "tifffile", "watchdog":  # what they see, our errors say
-        logging.getLogger(library).setLevel(logging.CRITICAL)
-    warnings = logging.StreamHandler()
-    warnings.setFormatter(logging.Formatter("Warning: %(message)s"))
-    logging.getLogger("vsv_pyramid").handlers = [warnings]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
-    sys.unraisablehook = _Stopped.unraisable
-    _Stopped.by = None
-    for number in _SIGNALS:
-        signal.signal(number, _Stopped.handler)
+    with only_our_own():
+        speak(as_events=False)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # file names may be in any encoding
+        sys.unraisablehook = _Stopped.unraisable
+        _Stopped.by = None
+        try:
+            _on_signals(_Stopped.handler)
+            code = _run(argv)
+            # An exception in the interpreter's last moments is a traceback.
+            _on_signals(signal.SIG_DFL)
+        except _Stopped as exc:
+            _on_signals(signal.SIG_IGN)  # a late one would end it without the exit code
+            said = "nothing half-made is published"
+            say("stopped", f"Stopped: {said}.", message=said)
+            code = _EXIT_SIGNALLED + exc.number
+    sys.exit(code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """The exit code of the command, whose errors are told."""
     try:
         code = commands.main(argv, prog_name="vsv-pyramid", standalone_mode=False)
         _Stopped.check()
         if sys.stdout:
             sys.stdout.flush()  # here, where a full disk can still be told
+        return code or 0
     except click.Abort:
-        click.echo("Stopped: nothing was removed.", err=True)
-        code = EXIT_FAILED
+        said = "nothing was removed"
+        say("stopped", f"Stopped: {said}.", message=said)
+        return EXIT_FAILED
     except click.ClickException as exc:
-        exc.show()
-        code = exc.exit_code
+        if Voice.as_events:
+            say("error", "", error=exc.format_message(), exit_code=exc.exit_code)
+        else:
+            exc.show()
+        return exc.exit_code
     except (VsvPyramidError, OSError) as exc:
         report(exc)
         if isinstance(exc, OSError) and sys.stdout:
             # or what stdout could not take would be tried, and complained of, once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = exit_code(exc)
-    except _Stopped as exc:
-        for number in _SIGNALS:  # or a late one would end the interpreter in its last moments
-            signal.signal(number, signal.SIG_IGN)
-        click.echo("Stopped: nothing half-made is published.", err=True)
-        code = _EXIT_SIGNALLED + exc.number
-    sys.exit(code or 0)
+        return exit_code(exc)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, handler)
 
 
 class _Stopped(BaseException):
@@ -282,9 +297,10 @@ def _planned(
     if not as_json:
         width, height = plan.pyramid.size
         click.echo(
-            f"{slide}: {width:,} x {height:,} px, {len(plan.pyramid.levels)} levels, "
-            f"{facts['tiles']:,} tiles of {plan.pyramid.tile_size} px, "
-            f"{facts['objects']:,} objects -> {destination}/{dzi.descriptor_key(plan.folder)}"
+            f"{slide}: {width:,} x {height:,} px, {counted(len(plan.pyramid.levels), 'level')}, "
+            f"{counted(facts['tiles'], 'tile')} of {plan.pyramid.tile_size} px, "
+            f"{counted(facts['objects'], 'object')} -> "
+            f"{destination}/{dzi.descriptor_key(plan.folder)}"
         )
     return {"slide": str(slide), "status": "planned", **facts}
 
@@ -397,12 +413,12 @@ def delete_command(target: str, yes: bool) -> None:
     private = scans.remembered(store, slide_id) if slide_id != folder else []
     found = [] if private and not store.names(folder) else pyramid_keys(store, folder)
     if not yes:
-        click.confirm(f"Remove {store}/{folder}, {len(found):,} objects?", abort=True)
+        click.confirm(f"Remove {store}/{folder}, {counted(len(found), 'object')}?", abort=True)
     if found:
         catalog.delete(store, folder)
     if private:
         scans.forget(store, slide_id)
-    click.echo(f"{store}/{folder}: {len(found):,} objects removed")
+    click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
 
 
 @commands.command(

@@ -13,6 +13,7 @@ import click
 from vsv_pyramid.lanes import LANES
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.pyramid.planes import FACTORS
+from vsv_pyramid.reports import speak
 from vsv_pyramid.store import S3Options
 
 Command = Callable[..., None]
@@ -127,11 +128,18 @@ def plan_options(command: Command) -> Command:
     return command
 
 
+def _speak(_: click.Context, __: click.Parameter, value: str) -> str:
+    speak(as_events=value == "json")
+    return value
+
+
 workers = click.option(
     "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
 )
 log_format = click.option(
     "--log-format",
+    is_eager=True,  # an error in another option is told in this format, too
+    callback=_speak,
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,

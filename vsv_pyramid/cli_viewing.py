@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsv_pyramid import clock
 from vsv_pyramid.cli_options import PathType, PlaceType
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import is_archive, open_store
+from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
     from vsv_pyramid.serve_desk import Entrance
@@ -168,7 +169,7 @@ def viewer_command(destination: str) -> None:
     from vsv_pyramid import page
 
     count = page.publish(open_store(destination))
-    click.echo(f"{count} files -> {destination.rstrip('/')}/viewer/index.html")
+    click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 
 @click.command(
@@ -215,7 +216,7 @@ def share_command(
     from vsv_pyramid import share  # late: botocore and cryptography
 
     key = share.read_private_key(private_key)
-    end = share.expiry(expires, datetime.now(timezone.utc))
+    end = share.expiry(expires, clock.utc())
     if cookies:
         for name, value in share.cookies(base_url, key_id, key, end).items():
             click.echo(f"{name}={value}; {share.COOKIE_ATTRIBUTES}")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, dzi, private, record, scans
+from vsv_pyramid import catalog, clock, dzi, private, record, scans
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -21,8 +20,10 @@ from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
+from vsv_pyramid.scans import Scan
 from vsv_pyramid.slide import Slide, Source, find_source
 from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.words import counted
 
 _THUMBNAIL_SIDE = 1024
 _BUSY_SECONDS = 1.0
@@ -83,7 +84,12 @@ def convert(
         document = _published(store, folder, source, options)
         if document:
             summary = _skipped(store, folder, source, options, document)
-            _enter(store, summary, document)
+            if not (store.sealed or record.is_finished(document)):
+                with source.opened() as opened:
+                    scan = scans.scan(source, opened, private=options.private)
+                _record(store, source, summary, scan)
+            else:
+                _enter(store, summary, document)
             return summary
         if not options.overwrite and scans.is_set_aside(store, slide_id, source):
             why = "it was deleted as a bad scan; --overwrite converts it all the same"
@@ -92,7 +98,7 @@ def convert(
             with store.replacing(folder) as staged:
                 if _published(store, folder, source, options):
                     raise _PublishedMeanwhile
-                summary = _converted(source, store, staged, options, stop, progress)
+                summary, scan = _converted(source, store, staged, options, stop, progress)
         except _PublishedMeanwhile:
             continue
         except StoreBusy as exc:
@@ -105,11 +111,12 @@ def convert(
                 _log.warning("%s", exc)
                 waiting = True
         else:
-            _enter(store, summary)
+            if not store.sealed:
+                _record(store, source, summary, scan)
             return summary
         if progress:
             progress(Progress(0, 0, 0))
-        time.sleep(_BUSY_SECONDS)
+        clock.sleep(_BUSY_SECONDS)
 
 
 class _PublishedMeanwhile(Exception):
@@ -123,8 +130,8 @@ def _converted(
     options: ConvertOptions,
     stop: threading.Event,
     progress: Callable[[Progress], None] | None,
-) -> Summary:
-    start = time.monotonic()
+) -> tuple[Summary, Scan]:
+    start = clock.monotonic()
     with contextlib.ExitStack() as stack:
         slide = stack.enter_context(source.opened())
         plan = make_plan(slide, options)
@@ -161,18 +168,15 @@ def _converted(
         tick()
         _put_images(publication, slide, plan, options)
         source.check_unchanged()
-        seconds = round(time.monotonic() - start, 2)
+        seconds = round(clock.monotonic() - start, 2)
         document = record.slide_json(
             source, slide, plan, options, publication, pixels, seconds=seconds
         )
-        if not store.sealed:
-            document["review"] = scans.converted(
-                store, plan.slide_id, source, slide, private=options.private
-            )
+        scan = scans.scan(source, slide, private=options.private)
         publication.complete(document)
         if store.sealed:
             staged.put(dzi.catalog_key(), catalog.write([catalog.entry(document)]))
-        return Summary(
+        summary = Summary(
             slide=str(source),
             id=plan.slide_id,
             status="converted",
@@ -184,8 +188,9 @@ def _converted(
             bytes=publication.bytes,
             kept=publication.kept,
             seconds=seconds,
-            notes=_notes(slide, plan, options, pixels.blanked),
+            notes=_notes(slide, plan, options, document, pixels.blanked),
         )
+        return summary, scan
 
 
 def id_of(source: Source, options: ConvertOptions) -> str:
@@ -196,17 +201,38 @@ def id_of(source: Source, options: ConvertOptions) -> str:
         raise OptionError(f"{source}: {exc}") from exc
 
 
-def _enter(store: Store, summary: Summary, document: dict[str, Any] | None = None) -> None:
+def _record(store: Store, source: Source, summary: Summary, scan: Scan) -> None:
+    """Remembers the scan that is published, then publishes its review. Whatever ends this, the
+    pyramid is there without a review, and the same conversion once more goes on with it."""
+    folder = dzi.folder(summary.id)
+    with (
+        _after_publishing(summary, "not recorded, which converting it once more does"),
+        # Another process that is at it has published its own scan, or goes on with this one.
+        contextlib.suppress(StoreBusy),
+        store.exclusive(folder),
+    ):
+        document = record.parse(store.get(dzi.slide_json_key(folder)))
+        if record.is_source(document, source):
+            scans.remember(store, summary.id, source, scan)
+    with _after_publishing(summary, "not in the catalog"):
+        private.publish(store, [summary.id], create=True)
+
+
+def _enter(store: Store, summary: Summary, document: dict[str, Any]) -> None:
     """Enters in the catalog what is published, unless it has an entry out of this slide.json."""
     if store.sealed:
         return
-    try:
-        if document is None:
-            private.publish(store, [summary.id], create=True)
-        elif not catalog.Catalog(store).has(catalog.entry(document)):
+    with _after_publishing(summary, "not in the catalog"):
+        if not catalog.Catalog(store).has(catalog.entry(document)):
             catalog.Catalog(store).update([summary.id])
+
+
+@contextlib.contextmanager
+def _after_publishing(summary: Summary, but: str) -> Iterator[None]:
+    try:
+        yield
     except StoreError as exc:
-        raise type(exc)(summary.target, f"is published, but not in the catalog: {exc}") from exc
+        raise type(exc)(summary.target, f"is published, but {but}: {exc}") from exc
 
 
 def _published(
@@ -296,7 +322,11 @@ def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:
 
 
 def _notes(
-    slide: Slide, plan: Plan, options: ConvertOptions, blanked: list[TileAddress]
+    slide: Slide,
+    plan: Plan,
+    options: ConvertOptions,
+    document: dict[str, Any],
+    blanked: list[TileAddress],
 ) -> tuple[str, ...]:
     notes = [
         f"the slide has no {name} image"
@@ -304,8 +334,8 @@ def _notes(
     ]
     if options.color == "srgb" and slide.icc_profile is None:
         notes.append("the slide has no ICC profile: its colours are as they were")
-    if options.color == "none" and slide.icc_profile and not plan.icc:
-        notes.append("the slide's ICC profile was withheld: it is damaged, or of an unknown kind")
+    if why := document["icc_profile_reason"]:
+        notes.append(f"the slide's ICC profile was withheld: {why}")
     if options.bounds and slide.metadata.bounds is None:
         notes.append("the slide states no scanned bounds: all of it was converted")
     if slide.left_out:
@@ -313,5 +343,6 @@ def _notes(
     if plan.lane.reason == NO_KERNEL:
         notes.append(f"base tiles are decoded and encoded: {NO_KERNEL}")
     if blanked:
-        notes.append(f"{len(blanked)} damaged tiles were left blank, the first is {min(blanked)}")
+        tiles, were = counted(len(blanked), "damaged tile"), "was" if len(blanked) == 1 else "were"
+        notes.append(f"{tiles} {were} left blank, the first is {min(blanked)}")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""What a conversion takes, as measured (README, "How fast"), and what Amazon asks for it."""
+"""What a conversion takes, as measured (docs/performance.md), and what Amazon asks for it."""
 
 from __future__ import annotations
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from vsv_pyramid import clock
 from vsv_pyramid.catalog import Rebuilt
 from vsv_pyramid.convert import Progress, Summary
+from vsv_pyramid.findings import Report
 from vsv_pyramid.review import IDS, Document
-from vsv_pyramid.verify import Report
+from vsv_pyramid.words import counted, one_line
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -23,7 +24,7 @@ class ProgressDisplay:
 
     def __init__(self, slide_id: str) -> None:
         self._id = slide_id
-        self._start = self._last_line = time.monotonic()
+        self._start = self._last_line = clock.monotonic()
         self._bar = _bar(slide_id) if sys.stderr and sys.stderr.isatty() else None
 
     def __enter__(self) -> ProgressDisplay:
@@ -34,7 +35,7 @@ class ProgressDisplay:
             self._bar.close()
 
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         speed = progress.base_pixels / 1e9 / max(now - self._start, 1e-3)
         if self._bar is not None:
             self._bar.total = progress.total
@@ -43,7 +44,7 @@ class ProgressDisplay:
         elif sys.stderr and now - self._last_line >= _LINE_SECONDS:
             self._last_line = now
             print(
-                f"{self._id}: {progress.tiles:,} of {progress.total:,} tiles, "
+                f"{self._id}: {progress.tiles:,} of {counted(progress.total, 'tile')}, "
                 f"{speed:.3f} gigapixels/s",
                 file=sys.stderr,
                 flush=True,
@@ -65,9 +66,9 @@ def summary_line(summary: Summary) -> str:
     if summary.status == "busy":
         return f"{summary.id}: left to another process that converts it"
     speed = summary.width * summary.height / 1e9 / max(summary.seconds, 0.01)
-    kept = f", {summary.kept:,} objects were there already" if summary.kept else ""
+    kept = f", {counted(summary.kept, 'object')} there already" if summary.kept else ""
     return (
-        f"{summary.id}: {summary.tiles:,} tiles, {summary.bytes / 1e6:,.1f} MB in "
+        f"{summary.id}: {counted(summary.tiles, 'tile')}, {summary.bytes / 1e6:,.1f} MB in "
         f"{summary.seconds:.1f} s ({speed:.3f} gigapixels/s{kept}) -> {summary.target}"
     )
 
@@ -123,7 +124,7 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def _count(slides: list[dict[str, Any]]) -> str:
-    return f"{len(slides):,} slide{'s' * (len(slides) != 1)}"
+    return counted(len(slides), "slide")
 
 
 def _or_none(value: str | None) -> str:
@@ -135,7 +136,7 @@ def published_lines(facts: dict[str, Any]) -> list[str]:
     rows = {
         "Pyramid": facts["target"],
         "State": facts["state"],
-        "Stored": f"{facts['objects']:,} objects, {facts['tiles']:,} of them tiles; "
+        "Stored": f"{counted(facts['objects'], 'object')}, {facts['tiles']:,} of them tiles; "
         f"{facts['bytes'] / 1e6:,.1f} MB",
     }
     if facts["slide"]:
@@ -171,9 +172,10 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
         "Scanner": f"{said(facts['scanner'])} (vendor {said(facts['vendor'])})",
         "Scanned": said(facts["scanned"]),
         "Associated images": ", ".join(facts["associated_images"]) or "none",
+        "Left out": ", ".join(facts["left_out"]) or "nothing",
         "ICC profile": said(facts["icc_profile_bytes"], " bytes"),
-        "Plan": f"{len(plan['levels'])} levels, {plan['tiles']:,} tiles of {plan['tile_size']} px, "
-        f"{plan['objects']:,} objects, {plan['lane']} lane "
+        "Plan": f"{counted(len(plan['levels']), 'level')}, {counted(plan['tiles'], 'tile')} of "
+        f"{plan['tile_size']} px, {counted(plan['objects'], 'object')}, {plan['lane']} lane "
         f"({plan['lane_reason']})",
         "Estimated size": f"{plan['estimated_bytes'] / 1e6:,.1f} MB",
         "On S3": f"${plan['s3_put_dollars']:.2g} to put, "
@@ -184,19 +186,22 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
 
 def rebuilt_lines(rebuilt: Rebuilt) -> list[str]:
     """What is left out of the catalog, and what is in it last."""
-    lines = [f"warning: {sentence}" for sentence in rebuilt.warnings]
-    slides = "1 slide" if rebuilt.slides == 1 else f"{rebuilt.slides:,} slides"
-    documents = "1 document" if rebuilt.documents == 1 else f"{rebuilt.documents} documents"
-    lines.append(f"{rebuilt.target}: {slides} in {documents}, {len(rebuilt.warnings)} left out")
+    lines = [one_line(f"warning: {sentence}") for sentence in rebuilt.warnings]
+    held = f"{counted(rebuilt.slides, 'slide')} in {counted(rebuilt.documents, 'document')}"
+    lines.append(f"{rebuilt.target}: {held}, {len(rebuilt.warnings)} left out")
     return lines
 
 
 def report_lines(report: Report) -> list[str]:
     """The report's sentences, and the verdict last."""
-    lines = [f"error: {sentence}" for sentence in report.errors]
-    lines += [f"warning: {sentence}" for sentence in report.warnings]
-    verdict = f"{len(report.errors)} errors" if report.errors else "good"
-    lines.append(f"{report.target}: {verdict}, {report.tiles:,} tiles checked")
-    if report.lowest_psnr is not None:
-        lines[-1] += f", {report.compared:,} compared (lowest PSNR {report.lowest_psnr:.1f} dB)"
+    lines = [one_line(f"error: {sentence}") for sentence in report.errors]
+    lines += [one_line(f"warning: {sentence}") for sentence in report.warnings]
+    verdict = counted(len(report.errors), "error") if report.errors else "good"
+    lines.append(f"{report.target}: {verdict}, {counted(report.tiles, 'tile')} checked")
+    if report.reader and report.lowest_psnr is not None:
+        lines[-1] += (
+            f", {report.compared:,} compared with the slide as read by {report.reader} "
+            f"(lowest PSNR {report.lowest_psnr:.1f} dB, of chroma "
+            f"{report.lowest_chroma_psnr:.1f} dB)"
+        )
     return lines

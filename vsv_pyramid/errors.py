@@ -5,6 +5,7 @@ VsvPyramidError
 ├── SlideError           a slide that is bad, and will be so the next time
 │   ├── TileError        one tile of a slide that cannot be decoded
 │   ├── SlideAccessError a slide that is not there, or may not be read
+│   │   └── SlideUnavailable  one whose disk or share did not answer just now
 │   ├── SlideChanged     a slide that changed while it was read
 │   └── JobFailed        a slide whose job in AWS Batch failed
 ├── StoreError           an object of a store that cannot be read, written or replaced
@@ -20,13 +21,29 @@ VsvPyramidError
 ├── ListenError          an address that cannot be listened at
 └── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
 
-`exit_code` is the process's where the error ends it; the README lists them.
+`exit_code` is the process's where the error ends it; docs/commands.md lists them.
 """
 
 from __future__ import annotations
 
+import errno
+
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_BAD_SLIDE, EXIT_TRY_AGAIN = 1, 2, 65, 75
 HOPELESS = (EXIT_WRONG_USE, EXIT_BAD_SLIDE)  # the same again ends in the same way
+
+# What a share or a machine says that is out of order for a while; not every system has them all.
+_PASSING = frozenset(
+    number
+    for name in (
+        *("EIO", "EREMOTEIO", "ESTALE", "EAGAIN", "EINTR", "EBUSY", "ETIMEDOUT", "ETIME", "ENOLCK"),
+        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENETRESET", "ENONET", "ENOLINK"),
+        *("ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "ENOTCONN", "ESHUTDOWN", "EPROTO", "ECOMM"),
+        *("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ENXIO", "ENODEV"),
+    )
+    if (number := getattr(errno, name, None)) is not None
+)
+# Windows' own numbers for the same (ERROR_BAD_NETPATH ... ERROR_IO_DEVICE), which are EINVAL else.
+_PASSING_ON_WINDOWS = frozenset((21, 51, 53, 54, 55, 59, 64, 121, 1117, 1231, 1232, 1236, 1450))
 
 
 class VsvPyramidError(Exception):
@@ -59,6 +76,12 @@ class SlideAccessError(SlideError):
     """A slide that is not there, or may not be read."""
 
     exit_code = EXIT_FAILED
+
+
+class SlideUnavailable(SlideAccessError):
+    """A slide whose disk or share did not answer just now: what the slide is, is not known."""
+
+    exit_code = EXIT_TRY_AGAIN
 
 
 class SlideChanged(SlideError):
@@ -149,4 +172,18 @@ class DescriptorError(VsvPyramidError):
 
 def exit_code(exc: Exception) -> int:
     """The process's where this error ends it."""
-    return exc.exit_code if isinstance(exc, VsvPyramidError) else EXIT_FAILED
+    if isinstance(exc, VsvPyramidError):
+        return exc.exit_code
+    return EXIT_TRY_AGAIN if passing(exc) else EXIT_FAILED
+
+
+def passing(exc: BaseException | None) -> OSError | None:
+    """What the system said, where the error is due to a trouble that passes, be it that a library
+    made another error of it."""
+    while exc is not None:
+        if isinstance(exc, OSError) and (
+            exc.errno in _PASSING or getattr(exc, "winerror", None) in _PASSING_ON_WINDOWS
+        ):
+            return exc
+        exc = exc.__cause__ or exc.__context__
+    return None

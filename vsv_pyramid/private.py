@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from vsv_pyramid import dzi, record, review
+from vsv_pyramid import clock, dzi, record, review
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError, StoreUnavailable
 from vsv_pyramid.publish import to_json
@@ -96,7 +95,7 @@ def _publish_review(store: Store, slide_id: str) -> None:
             facts = record.parse(found.data)
         except DescriptorError:
             return  # the catalog leaves it out
-        if facts.get("review") == present.review():
+        if facts.get("review") == present.review() or not _is_of(facts["source"], present):
             return
         try:
             # On disk, a folder is replaced as a whole, which an object's tag does not tell.
@@ -104,6 +103,15 @@ def _publish_review(store: Store, slide_id: str) -> None:
                 store.put_if(key, to_json({**facts, "review": present.review()}), found.tag)
         except StoreBusy:
             return  # whoever is at it publishes the review afterwards, too
+
+
+def _is_of(published: Mapping[str, Any], present: Document) -> bool:
+    """Whether the document speaks of the scan that is published, and not yet of the one before."""
+    return all(
+        published.get(name, value) == value
+        for name, value in present.source.items()
+        if name not in ("location", "name")
+    )
 
 
 def _parsed(store: Store, slide_id: str, data: bytes | None) -> Document:
@@ -131,7 +139,7 @@ def _deleted(store: Store, data: bytes | None) -> Deleted:
 def _edit(store: Store, key: str, edit: Callable[[bytes | None], bytes | None]) -> None:
     """Puts what `edit` makes of the object, of None where there is none; again where another
     process came between."""
-    end = time.monotonic() + _GIVE_UP_SECONDS
+    end = clock.monotonic() + _GIVE_UP_SECONDS
     while True:
         found = store.tagged(key)
         data = edit(found and found.data)
@@ -139,7 +147,7 @@ def _edit(store: Store, key: str, edit: Callable[[bytes | None], bytes | None]) 
             return
         if store.put_if(key, data, found and found.tag):
             return
-        if time.monotonic() > end:
+        if clock.monotonic() > end:
             what = f"others have been writing it for {_GIVE_UP_SECONDS:.0f} s; try again"
             raise StoreUnavailable(f"{store}/{key}", what)
-        time.sleep(random.uniform(0, _LONGEST_PAUSE))
+        clock.sleep(random.uniform(0, _LONGEST_PAUSE))

@@ -19,6 +19,7 @@ from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store
+from vsv_pyramid.words import counted
 
 _PLACES_PER_THREAD = 2
 
@@ -121,8 +122,8 @@ class Publication:
         if not len(sizes) == self.tiles == self._pyramid.tile_count or sum(sizes) != self.bytes:
             raise StoreError(
                 f"{self._store}/{prefix}",
-                f"holds {len(sizes)} of {self._pyramid.tile_count} tiles, {sum(sizes)} of "
-                f"{self.bytes} bytes; convert again",
+                f"holds {len(sizes)} of {counted(self._pyramid.tile_count, 'tile')}, {sum(sizes)} "
+                f"of {counted(self.bytes, 'byte')}; convert again",
             )
         descriptor = dzi.Descriptor(self._pyramid.size, self._pyramid.tile_size)
         self._store.put(dzi.descriptor_key(self._folder), dzi.write(descriptor))

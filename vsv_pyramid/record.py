@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import Any
 
 import openslide
@@ -11,7 +10,7 @@ import PIL
 import simplejpeg
 from PIL import features
 
-from vsv_pyramid import __version__, dzi
+from vsv_pyramid import __version__, clock, dzi
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.lanes import LOSSLESS
@@ -87,7 +86,7 @@ def slide_json(
         **slide_facts(slide),
         "associated_images": {"published": plan.associated, "withheld": plan.withheld},
         "left_out": list(slide.left_out),
-        "icc_profile": _icc_state(slide, plan, options),
+        **_icc_facts(slide, plan, options),
         "pyramid": {
             "tile_size": plan.pyramid.tile_size,
             "levels": pyramid_levels(plan.pyramid),
@@ -104,7 +103,7 @@ def slide_json(
         },
         "options": options.recorded(),
         "software": software(),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": clock.utc().isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
     }
 
@@ -131,6 +130,11 @@ def is_current(document: dict[str, Any], source: Source, options: ConvertOptions
     )
 
 
+def is_finished(document: dict[str, Any]) -> bool:
+    """Whether all was done that comes after the publication: slide.json gets its review last."""
+    return "review" in document
+
+
 def is_source(document: dict[str, Any], source: Source) -> bool:
     """Whether the document was written for this very file."""
     return is_of(document["source"], source)
@@ -145,9 +149,15 @@ def options(document: dict[str, Any]) -> ConvertOptions:
     return ConvertOptions(**stated)
 
 
-def _icc_state(slide: Slide, plan: Plan, options: ConvertOptions) -> str | None:
+def _icc_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, str | None]:
+    """What became of the ICC profile, None where there is none, and why where that is nothing."""
+    why = None
     if slide.icc_profile is None:
-        return None
-    if plan.icc:
-        return "published"
-    return "withheld" if options.color == "none" else "applied"
+        state = None
+    elif plan.icc:
+        state = "published"
+    elif options.color == "srgb" and not slide.icc_mismatch:
+        state = "applied"
+    else:
+        state, why = "withheld", slide.icc_mismatch or "it is damaged, or of an unknown kind"
+    return {"icc_profile": state, "icc_profile_reason": why}

@@ -1,36 +1,110 @@
-"""What a run of conversions says while it goes on: text for people, or events as JSON lines."""
+"""What a run says on stderr while it goes on: text for people, or events as JSON lines, and nothing
+that libraries write there themselves."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import logging
+import os
 import sys
-import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from pathlib import PurePath
+from typing import TextIO
 
 import click
 
+from vsv_pyramid import clock
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.display import ProgressDisplay, summary_line
-from vsv_pyramid.errors import VsvPyramidError
+from vsv_pyramid.errors import VsvPyramidError, exit_code, passing
+from vsv_pyramid.words import one_line
 
 _EVENT_SECONDS = 10.0
 
 
+# What these log, our errors say; Python's warnings are for those who write programs.
+_SILENT = ("tifffile", "watchdog", "py.warnings")
+
+
+@contextlib.contextmanager
+def only_our_own() -> Iterator[None]:
+    """Keeps off stderr what libraries in C write there (libtiff, OpenSlide's GLib), and Python's
+    warnings, until the block ends."""
+    logging.captureWarnings(True)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    own = sys.stderr
+    if own is None:  # it is closed, and its number is another file's by now
+        yield
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        if _is_the_process(own):
+            sys.stderr = io.TextIOWrapper(
+                io.FileIO(kept, "w", closefd=False),
+                encoding=own.encoding,
+                errors="backslashreplace",  # file names may be in any encoding
+                line_buffering=True,
+            )
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        sys.stderr = own
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _is_the_process(stream: TextIO) -> bool:
+    """Whether the stream is the process's own stderr, and not one that a caller has put there."""
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError):
+        return False
+
+
+def speak(*, as_events: bool) -> None:
+    """How all that is said from now on is said, also what libraries log and nobody else hears."""
+    Voice.as_events = as_events
+    own, others = (_EventHandler() if as_events else logging.StreamHandler() for _ in range(2))
+    for handler in (own, others):
+        handler.setFormatter(_OneLine("Warning: %(message)s"))
+    others.setLevel(logging.ERROR)
+    logging.lastResort = others
+    logger = logging.getLogger("vsv_pyramid")
+    logger.setLevel(logging.INFO if as_events else logging.WARNING)
+    logger.handlers = [own]
+
+
+class Voice:
+    """How the process speaks."""
+
+    as_events = False
+
+
 def report(exc: Exception) -> None:
     """Tells the error on stderr."""
-    click.echo(f"Error: {sentence(exc)}", err=True)
+    say("error", f"Error: {sentence(exc)}", error=sentence(exc), exit_code=exit_code(exc))
+
+
+def say(event: str, text: str, **facts: object) -> None:
+    """Tells the text on stderr, or the event instead."""
+    if Voice.as_events:
+        _event(event, **facts)
+    else:
+        click.echo(one_line(text), err=True)
 
 
 def sentence(exc: Exception) -> str:
-    """The error in words."""
+    """The error in words, on one line."""
     if isinstance(exc, OSError):
-        return f"{exc.filename or 'output'}: {exc.strerror or exc}; check the path"
-    return str(exc)
+        remedy = "try again" if passing(exc) else "check the path"
+        return one_line(f"{exc.filename or 'output'}: {exc.strerror or exc}; {remedy}")
+    return one_line(str(exc))
 
 
 class Lines:
@@ -58,7 +132,7 @@ class Lines:
 
     def done(self, summary: Summary) -> None:
         for note in () if self._quiet else summary.notes:
-            click.echo(f"{summary.slide}: {note}", err=True)
+            click.echo(one_line(f"{summary.slide}: {note}"), err=True)
         if self._results:
             click.echo(summary_line(summary))
 
@@ -74,9 +148,7 @@ class Events:
 
     def __init__(self, slide_id: str | None) -> None:
         self._slide_id = slide_id
-        logger = logging.getLogger("vsv_pyramid")
-        logger.setLevel(logging.INFO)
-        logger.handlers = [_EventHandler()]
+        speak(as_events=True)
 
     @contextlib.contextmanager
     def progress(self, slide: str, target: str) -> Iterator[Callable[[Progress], None]]:
@@ -103,10 +175,10 @@ class EventProgress:
 
     def __init__(self, names: dict[str, str]) -> None:
         self._names = names
-        self._start = self._last = time.monotonic()
+        self._start = self._last = clock.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._last >= _EVENT_SECONDS:
             self._last = now
             seconds = round(now - self._start, 1)
@@ -115,8 +187,13 @@ class EventProgress:
 
 def _event(name: str, **facts: object) -> None:
     """Writes one JSON line to stderr."""
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    now = clock.utc().isoformat(timespec="milliseconds")
     print(json.dumps({"time": now, "event": name, **facts}), file=sys.stderr, flush=True)
+
+
+class _OneLine(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
 
 
 class _EventHandler(logging.Handler):

@@ -12,9 +12,9 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
+from vsv_pyramid import clock
 from vsv_pyramid.errors import OptionError
 
 VERSION = 1
@@ -120,7 +120,7 @@ class Document:
         }
         if action == "set" and not changes and not note:
             return self
-        when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        when = clock.utc().isoformat(timespec="seconds")
         event = Event(action, who, when, changes, note, facts or {})
         return dataclasses.replace(self, history=(*self.history, event))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,9 @@ from vsv_pyramid import dzi, review
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.private import Deleted, change_deleted, changed, deleted, document
 from vsv_pyramid.pyramid.leaves import encoded, opaque
-from vsv_pyramid.review import Document
+from vsv_pyramid.review import Document, Event
 from vsv_pyramid.slide import Slide, Source
-from vsv_pyramid.slide.barcodes import read_barcode
+from vsv_pyramid.slide.barcodes import Barcode, read_barcode
 from vsv_pyramid.slide.source import is_of
 from vsv_pyramid.store import Store
 
@@ -28,67 +30,109 @@ _PROGRAM = "vsv-pyramid"
 _log = logging.getLogger(__name__)
 
 
-def converted(
-    store: Store, slide_id: str, source: Source, slide: Slide, *, private: bool
-) -> dict[str, Any]:
-    """Remembers what is known of a slide that was converted, and returns its review; `private`, all
-    properties and the pictures, too.
+@dataclass(frozen=True)
+class Scan:
+    """What is to be remembered of a slide's file, and nobody serves: its location, name and
+    fingerprint, all properties, the JPEGs of its pictures, and what its barcode says."""
+
+    source: Mapping[str, Any]
+    properties: Mapping[str, str]
+    pictures: Mapping[str, bytes]
+    barcode: Barcode
+
+
+def scan(source: Source, slide: Slide, *, private: bool) -> Scan:
+    """The open slide's; the properties and the pictures only where they are to be `private`."""
+    pictures = {name: picture for name in PICTURES if (picture := _picture(slide, name))}
+    return Scan(
+        source={"location": source.location, "name": source.name, **source.fingerprint},
+        properties=dict(slide.properties) if private else {},
+        pictures={
+            name: encoded(np.asarray(picture), _PICTURE_QUALITY, "420")
+            for name, picture in pictures.items()
+            if private
+        },
+        barcode=read_barcode(pictures.get("label")),
+    )
+
+
+def remember(store: Store, slide_id: str, source: Source, scan: Scan) -> None:
+    """Remembers the scan that is published under the id. Raises StoreError; done again, it goes on
+    where it ended.
 
     A file other than the one before is a rescan: the slide is NEW, and keeps its IDs. A slide
     whose barcode says what one that awaits a rescan had as its slide ID is that one's.
     """
-    pictures = {name: picture for name in PICTURES if (picture := _picture(slide, name))}
-    barcode = read_barcode(pictures.get("label"))
-    kept = pictures if private else {}
-    for name, picture in kept.items():
-        jpeg = encoded(np.asarray(picture), _PICTURE_QUALITY, "420")
+    for name, jpeg in scan.pictures.items():
         store.put(dzi.private_image_key(slide_id, name), jpeg)
-    store.delete(*(dzi.private_image_key(slide_id, name) for name in PICTURES if name not in kept))
-    known: dict[str, Any] = {
-        "source": {"location": source.location, "name": source.name, **source.fingerprint},
-        "properties": dict(slide.properties) if private else {},
-        "images": tuple(kept),
-        "barcode": barcode.state,
-    }
+    lacking = [name for name in PICTURES if name not in scan.pictures]
+    store.delete(*(dzi.private_image_key(slide_id, name) for name in lacking))
 
     def change(present: Document) -> Document:
-        made = dataclasses.replace(present, **known)
+        made = dataclasses.replace(
+            present,
+            source=scan.source,
+            properties=scan.properties,
+            images=tuple(scan.pictures),
+            barcode=scan.barcode.state,
+        )
         is_rescan = bool(present.source) and not is_of(present.source, source)
         if present.history and not is_rescan and not present.is_deleted:
             return made
-        read = {} if present.value("slide_id") else {"slide_id": barcode.slide_id}
+        read = {} if present.value("slide_id") else {"slide_id": scan.barcode.slide_id}
         action, facts = (
             ("rescanned", {"replaced": dict(present.source)}) if is_rescan else ("converted", {})
         )
         return made.logged(action, _PROGRAM, {"status": review.NEW, **read}, facts=facts)
 
-    return link(store, changed(store, slide_id, change)).review()
+    link(store, changed(store, slide_id, change))
 
 
 def link(store: Store, document: Document) -> Document:
     """Ties the slide to the deleted one that it is the rescan of, by its id or its slide ID, and
-    whose IDs it takes over where it has none; returns its document."""
+    whose IDs it takes over where it has none; returns its document. Done again, it goes on where it
+    ended."""
     slide_id = document.value("slide_id")
     gone = deleted(store)
     if document.id in gone:
         change_deleted(store, lambda slides: _without(slides, document.id))
         return document
-    awaiting = (slide for slide in gone.values() if "rescanned_as" not in slide)
-    former = next((slide for slide in awaiting if slide_id and slide["slide_id"] == slide_id), None)
+    replaced = {"rescanned_as": document.id}
+    former = next(
+        (
+            slide
+            for slide in gone.values()
+            if slide_id
+            and slide["slide_id"] == slide_id
+            and slide.get("rescanned_as", document.id) == document.id
+        ),
+        None,
+    )
     if former is None:
         return document
+    rescan = {"rescan_of": former["id"]}
+    if "rescanned_as" in former and _is_said(document, rescan):
+        return document
+
+    def replace(present: Document) -> Document:
+        said = _is_said(present, replaced)
+        return present if said else present.logged("replaced", _PROGRAM, {}, facts=replaced)
 
     def tie(present: Document) -> Document:
         ids = {name: former[name] for name in review.IDS if not present.value(name)}
-        return present.logged("tied", _PROGRAM, ids, facts={"rescan_of": former["id"]})
-
-    def replace(present: Document) -> Document:
-        return present.logged("replaced", _PROGRAM, {}, facts={"rescanned_as": document.id})
+        return present.logged("tied", _PROGRAM, ids, facts=rescan)
 
     changed(store, former["id"], replace)
-    replaced = {**former, "rescanned_as": document.id}
-    change_deleted(store, lambda slides: {**slides, former["id"]: replaced})
+    change_deleted(store, lambda slides: {**slides, former["id"]: {**former, **replaced}})
     return changed(store, document.id, tie)
+
+
+def _is_said(document: Document, facts: Mapping[str, Any]) -> bool:
+    """Whether the log says so, since the slide was deleted if it was."""
+    since: list[Event] = []
+    for event in document.history:
+        since = [] if event.action == "deleted" else [*since, event]
+    return any(event.facts == facts for event in since)
 
 
 def is_set_aside(store: Store, slide_id: str, source: Source) -> bool:

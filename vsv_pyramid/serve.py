@@ -12,7 +12,6 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, catalog, dzi, page, serve_desk
+from vsv_pyramid import answers, catalog, clock, dzi, page, serve_desk
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
@@ -102,7 +101,7 @@ class _Site:
     async def image(self, request: Request) -> Response:
         path = _path(request)
         if self._verifier:
-            now = datetime.now(timezone.utc)
+            now = clock.utc()
             if not self._verifier.allows(_url(request, path), request.cookies, now):
                 return answers.sentence(403, "This needs a signed link or cookie that still holds.")
         if request.method == "OPTIONS":

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import aws, dzi
+from vsv_pyramid import aws, clock, dzi
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.errors import OptionError
@@ -42,7 +41,7 @@ class Waiting(NamedTuple):
     @property
     def hours(self) -> float:
         """For which it has been there."""
-        return (time.time() - self.modified.timestamp()) / 3600
+        return (clock.time() - self.modified.timestamp()) / 3600
 
 
 @dataclass(frozen=True)

@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import simplejpeg
 
 from vsv_pyramid import compare, dzi, record
+from vsv_pyramid.against import hold_against
+from vsv_pyramid.compare import Picture
 from vsv_pyramid.convert import Progress
-from vsv_pyramid.errors import DescriptorError, OptionError, StoreError
-from vsv_pyramid.geometry import Pyramid, TileAddress
-from vsv_pyramid.lanes import pixel_leaves
+from vsv_pyramid.errors import DescriptorError, StoreError
+from vsv_pyramid.findings import Check, Report
+from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.publish import TileDigest
-from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.planes import Plane
 from vsv_pyramid.pyramid.quadtree import fold
-from vsv_pyramid.slide import find_source
 from vsv_pyramid.store import Store, open_pyramid
 
 _HEADER_BYTES = 4096
-_ERRORS_A_KIND = 20
-
-
-@dataclass
-class Report:
-    """What verify found: sentences, each naming its tile. `lowest_psnr` is in dB of luma."""
-
-    target: str
-    tiles: int = 0
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    compared: int = 0
-    lowest_psnr: float | None = None
-
-
-@dataclass(frozen=True)
-class _Check:
-    """One pyramid under examination. `document` is its slide.json, None where that is no use."""
-
-    store: Store
-    folder: str
-    report: Report
-    pyramid: Pyramid
-    document: dict[str, Any] | None
-
-    def tile(self, address: TileAddress, *, first: int | None = None) -> bytes:
-        return self.store.get(dzi.tile_key(self.folder, address), first=first)
 
 
 def verify(
@@ -82,7 +53,7 @@ def verify(
     if descriptor.overlap or descriptor.format != dzi.FORMAT:
         report.errors.append("the descriptor states another overlap or format than this layout's")
         return report
-    check = _Check(store, folder, report, descriptor.pyramid, document)
+    check = Check(store, folder, report, descriptor.pyramid, document)
     _check_document(check)
     _check_images(check)
     present = _check_keys(check)
@@ -94,7 +65,7 @@ def verify(
     elif deep:
         _check_deep(check, present, workers, progress)
     if against:
-        _check_against(check, present, against)
+        hold_against(check, present, against)
     return report
 
 
@@ -109,7 +80,7 @@ def _slide_json(store: Store, folder: str, report: Report) -> dict[str, Any] | N
     return None
 
 
-def _check_document(check: _Check) -> None:
+def _check_document(check: Check) -> None:
     """slide.json must tell the same pyramid as the descriptor."""
     if check.document is None:
         return
@@ -133,7 +104,7 @@ def _check_document(check: _Check) -> None:
         )
 
 
-def _check_images(check: _Check) -> None:
+def _check_images(check: Check) -> None:
     """The associated images that slide.json lists must be there, and be JPEGs; the ICC profile
     must be there just if it says so."""
     stated = check.document.get("associated_images") if check.document else None
@@ -143,7 +114,7 @@ def _check_images(check: _Check) -> None:
         except StoreError:
             check.report.errors.append(f"the {name} image is missing")
             continue
-        if compare.luma(jpeg) is None:
+        if compare.picture(jpeg) is None:
             check.report.errors.append(f"the {name} image is damaged")
     there = check.store.head(dzi.icc_key(check.folder)) is not None
     if check.document and there != (check.document.get("icc_profile") == "published"):
@@ -154,7 +125,7 @@ def _check_images(check: _Check) -> None:
         )
 
 
-def _check_keys(check: _Check) -> set[TileAddress]:
+def _check_keys(check: Check) -> set[TileAddress]:
     """The planned tiles that are there; what lacks, and what is too many, is reported."""
     prefix = dzi.tiles_prefix(check.folder)
     stored = {found.key: found.size for found in check.store.keys(prefix)}
@@ -168,8 +139,8 @@ def _check_keys(check: _Check) -> set[TileAddress]:
         else:
             present.add(address)
             total += size
-    _add(check.report.errors, lacking)
-    _add(check.report.errors, [f"{key} is not part of the pyramid" for key in sorted(stored)])
+    check.add(lacking)
+    check.add([f"{key} is not part of the pyramid" for key in sorted(stored)])
     stated = check.document["pyramid"].get("bytes") if check.document else total
     if not lacking and stated != total:
         check.report.errors.append(
@@ -190,20 +161,20 @@ def _spread(present: set[TileAddress], count: int) -> list[TileAddress]:
     return [ordered[i * len(ordered) // count] for i in range(count)]
 
 
-def _check_headers(check: _Check, addresses: Sequence[TileAddress], *, whole: bool = False) -> None:
+def _check_headers(check: Check, addresses: Sequence[TileAddress], *, whole: bool = False) -> None:
     """Each tile's JPEG header must state the planned size; a `whole` tile must be decodable."""
     faults = (_header_fault(check, address, whole) for address in addresses)
-    _add(check.report.errors, [fault for fault in faults if fault])
+    check.add([fault for fault in faults if fault])
 
 
-def _header_fault(check: _Check, address: TileAddress, whole: bool) -> str | None:
+def _header_fault(check: Check, address: TileAddress, whole: bool) -> str | None:
     planned = check.pyramid.dimensions(address)
     jpeg = check.tile(address, first=None if whole else _HEADER_BYTES)
     try:
         header = simplejpeg.decode_jpeg_header(jpeg)
     except ValueError:
         return f"tile {address} is not a JPEG"
-    if whole and compare.luma(jpeg) is None:
+    if whole and compare.picture(jpeg) is None:
         return f"tile {address} is damaged: it cannot be decoded to its end"
     height, width = header[:2]
     if (width, height) != planned:
@@ -212,7 +183,7 @@ def _header_fault(check: _Check, address: TileAddress, whole: bool) -> str | Non
 
 
 def _check_deep(
-    check: _Check,
+    check: Check,
     present: set[TileAddress],
     workers: int,
     progress: Callable[[Progress], None],
@@ -222,82 +193,27 @@ def _check_deep(
     faults: list[str] = []
     visited: list[TileAddress] = []
 
-    def visit(address: TileAddress, halves: Sequence[Sequence[Plane | None]]) -> Plane | None:
+    def visit(address: TileAddress, halves: Sequence[Sequence[Picture | None]]) -> Picture | None:
         visited.append(address)
         if address not in present:
             return None
         jpeg = check.tile(address)
         digest.add(address, jpeg)
-        pixels = compare.luma(jpeg)
-        if pixels is None:
+        shown = compare.picture(jpeg)
+        if shown is None:
             faults.append(f"tile {address} is damaged: it cannot be decoded to its end")
             return None
         if halves:
-            faults.extend(compare.misplaced(check.pyramid, address, pixels, halves))
-        return planes.box_halved(pixels)
+            faults.extend(compare.misplaced(check.pyramid, address, shown, halves))
+        return shown.halved()
 
     def tick() -> None:
         progress(Progress(len(visited), check.pyramid.tile_count, 0))
 
     fold(check.pyramid, visit, workers=workers, tick=tick)
-    _add(check.report.errors, sorted(faults))
+    check.add(sorted(faults))
     stated = check.document["pyramid"].get("version") if check.document else None
     if not check.report.errors and stated != digest.hexdigest():
         check.report.errors.append(
             str(DescriptorError("slide.json is of other tiles than these (version digest)"))
         )
-
-
-def _check_against(check: _Check, present: set[TileAddress], path: str | Path) -> None:
-    """Compares a sample of tiles with what OpenSlide reads at their places."""
-    if check.document is None:
-        return  # reported already; without it the options are not known
-    try:
-        options = record.options(check.document)
-        origin = int(check.document["origin"]["x"]), int(check.document["origin"]["y"])
-    except (KeyError, TypeError, ValueError, OptionError) as exc:
-        check.report.errors.append(
-            str(DescriptorError(f"slide.json states no usable options ({exc})"))
-        )
-        return
-    source = find_source(path)
-    with source.opened() as slide:
-        size, whole = check.pyramid.size, slide.size
-        if size.width + origin[0] > whole.width or size.height + origin[1] > whole.height:
-            check.report.errors.append(
-                f"the pyramid of {size.width}x{size.height} px is not of this slide, "
-                f"which has {whole.width}x{whole.height} px; give the slide it was made from"
-            )
-            return
-        if not record.is_source(check.document, source):
-            check.report.warnings.append("the slide's file is not the one that was converted")
-        leaves = pixel_leaves(slide, check.pyramid, origin, options)
-        damaged = 0
-        for address in compare.sample(check.pyramid, present):
-            expected = compare.expected(check.pyramid, leaves.image, address)
-            if leaves.blanked:  # a lane may have left out more or less of it than OpenSlide does
-                leaves.blanked.clear()
-                damaged += 1
-            else:
-                _compare(check, address, expected)
-        if damaged:
-            check.report.warnings.append(
-                f"{damaged} tiles were not compared, since the slide is damaged there"
-            )
-
-
-def _compare(check: _Check, address: TileAddress, expected: Plane) -> None:
-    report = check.report
-    found = compare.luma(check.tile(address))
-    psnr = 0.0 if found is None else compare.psnr(found, expected)
-    report.compared += 1
-    report.lowest_psnr = psnr if report.lowest_psnr is None else min(psnr, report.lowest_psnr)
-    if found is None or not compare.same_place(found, expected):
-        report.errors.append(f"tile {address} does not show the slide at its place ({psnr:.1f} dB)")
-
-
-def _add(errors: list[str], found: list[str]) -> None:
-    """Adds sentences of one kind, and counts those past the first few."""
-    errors += found[:_ERRORS_A_KIND]
-    if len(found) > _ERRORS_A_KIND:
-        errors.append(f"... and {len(found) - _ERRORS_A_KIND:,} more like the last one")

@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from vsv_pyramid import dzi, record
+from vsv_pyramid import clock, dzi, record
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.errors import (
     EXIT_BAD_SLIDE,
@@ -40,6 +39,7 @@ from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import Store
+from vsv_pyramid.words import counted
 
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
@@ -155,19 +155,17 @@ class Watch:
 
     def _rest(self, *, woken: bool) -> None:
         """Waits for an interval, or less where the system tells of a change."""
-        start = time.monotonic()
-        while (left := start + self._interval - time.monotonic()) > 0:
-            if self._wake.wait(left) and woken:
-                time.sleep(min(left, _WOKEN_SECONDS))
-                break
-            self._wake.clear()
+        if not woken:
+            clock.sleep(self._interval)
+        elif clock.wait(self._wake, self._interval):
+            clock.sleep(min(self._interval, _WOKEN_SECONDS), self._stop)
         self._wake.clear()
 
     def _look_again(self, pool: ThreadPoolExecutor) -> None:
         try:
             self._hand_out(self._looks(), pool)
-            if time.monotonic() - self._asked > _JOB_SECONDS:
-                self._asked = time.monotonic()
+            if clock.monotonic() - self._asked > _JOB_SECONDS:
+                self._asked = clock.monotonic()
                 self._ask_for_jobs()
         except (SlideAccessError, StoreError, QueueError) as exc:
             _log.warning("%s", exc)  # what is away for a while
@@ -175,12 +173,17 @@ class Watch:
     def _looks(self) -> dict[Path, Look]:
         looks = {}
         for path in slides_in(self._folder):
-            with contextlib.suppress(OSError):  # it vanished in between
+            try:
                 looks[path] = Look(*extent(path))
+            except FileNotFoundError:
+                continue  # it vanished in between
+            except OSError:  # the share does not answer, and the slide is as it was
+                if seen := self._seen.get(path):
+                    looks[path] = seen.look
         return looks
 
     def _hand_out(self, looks: Mapping[Path, Look], pool: ThreadPoolExecutor) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if looks:  # a share that is not mounted is an empty folder
             for path in self._seen.keys() - looks.keys() - self._under_way:
                 del self._seen[path]
@@ -205,7 +208,7 @@ class Watch:
         note = self._notes.get(path)
         if note is None or note.look != look:
             return True
-        return note.due is not None and note.due <= time.time()
+        return note.due is not None and note.due <= clock.time()
 
     def _handle(self, path: Path, look: Look, doubles: list[Path]) -> None:
         """Hands the slide on unless it is published; the doubles would be so under the same id."""
@@ -221,6 +224,8 @@ class Watch:
                         self._told.add(path)
                         _log.warning("%s is not all there yet: it waits for the rest", path)
                     return
+                if _look(path) != look:
+                    return  # it was written to since; an end that is there now may not be the last
                 handed = self._hand_on(path)
                 if handed.busy:
                     return
@@ -241,7 +246,7 @@ class Watch:
             self._under_way.discard(path)
 
     def _is_published(self, path: Path, look: Look) -> bool:
-        """Whether there is a pyramid of this very file."""
+        """Whether there is a pyramid of this very file, and all was done that comes after it."""
         if not dzi.is_id(path.stem):
             raise OptionError(
                 f"{path}: {path.stem!r} cannot be an id; rename the file, to letters, digits, '.', "
@@ -251,12 +256,13 @@ class Watch:
         if self._store.head(dzi.descriptor_key(folder)) is None:
             return False
         try:
-            source = record.parse(self._store.get(dzi.slide_json_key(folder)))["source"]
+            document = record.parse(self._store.get(dzi.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             return False
+        source = document["source"]
         # What was published from S3 has no mtime.
         stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
-        return stated == (path.name, look.size, look.mtime_ns)
+        return record.is_finished(document) and stated == (path.name, look.size, look.mtime_ns)
 
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
         """Once, and yet it is due all the time: either may be renamed or removed."""
@@ -278,8 +284,8 @@ class Watch:
             _log.warning("%s is set aside until it changes, or until watch --retry", path)
         else:
             pause = PAUSES[min(failed, len(PAUSES) - 1)]
-            self._notes.put(path, Note(str(path), look, failed + 1, str(exc), time.time() + pause))
-            _log.warning("%s is tried again in %.0f minutes", path, pause / 60)
+            self._notes.put(path, Note(str(path), look, failed + 1, str(exc), clock.time() + pause))
+            _log.warning("%s is tried again in %s", path, counted(round(pause / 60), "minute"))
 
     def _ask_for_jobs(self) -> None:
         jobs = {note.job: path for path, note in self._notes if note.job}
@@ -335,10 +341,18 @@ def _report(future: Future[None]) -> None:
         _log.error("%s: %s", type(exc).__name__, exc, exc_info=exc)
 
 
+def _look(path: Path) -> Look | None:
+    """None where the slide has vanished."""
+    try:
+        return Look(*extent(path))
+    except OSError:
+        return None
+
+
 def _is_unfinished(path: Path) -> bool:
     """Whether the TIFF lacks data that it points to, and has been written to not long ago: most
     scanners and copies write the end last."""
-    if time.time() - path.stat().st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
+    if clock.time() - path.stat().st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
         return False
     try:
         base = tiff_base(path)

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from tests.benchmarks.lossless import DECODE, OUR_NAME, USUAL_NAME, VIPS
+from tests.benchmarks.report import DECODE, OUR_NAME, USUAL_NAME, VIPS
 
 COLOURS = {OUR_NAME: "#b5306f", DECODE: "#b8b8b8", VIPS: "#5a7fb0", USUAL_NAME: "#274060"}
 BAR = 0.8 / len(COLOURS)

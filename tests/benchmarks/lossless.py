@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import on_demand, performance
 from tests.benchmarks.measure import Cost, measure
-from tests.benchmarks.pixels import OURS, TISSUE, USUAL, cells_as_table, machine, size
-from tests.forge import Encoding, forge_svs
+from tests.benchmarks.pixels import OURS, TISSUE, USUAL, size
+from tests.benchmarks.report import (
+    DECODE,
+    OUR_NAME,
+    USUAL_NAME,
+    VIPS,
+    Verdict,
+    machine,
+    tell,
+)
+from tests.support.forge import Encoding, forge_svs
+from vsv_pyramid.costs import PUT_DOLLARS
+from vsv_pyramid.geometry import Pyramid, Size
 
 OPTIONS = ["{slide}", "--to", "{to}", "--tile-size", "{tile_size}"]
-OUR_NAME, VIPS, USUAL_NAME, DECODE = "vsv-pyramid", "pyvips", "DeepZoomGenerator", "full decode"
 TOOLS = {
     OUR_NAME: OURS,
     DECODE: [sys.executable, "-m", "tests.benchmarks.decode_driver", "{slide}"],
@@ -46,7 +56,8 @@ KINDS = (
 USUAL_CPU = 15
 PEAK_MB = 200
 SPREAD = 1.1  # from the smallest slide to the largest
-HEADING = ["slide", "gigapixels", "tool", "CPU s", "CPU ratio", "wall s", "wall ratio", "peak MB"]
+WORKERS = 2
+COUNTED_GIGAPIXELS = 8  # of the slide whose tiles are counted
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class Row:
     gigapixels: float
     tool: str
     cost: Cost
+    runs: int
 
 
 def median(costs: Sequence[Cost]) -> Cost:
@@ -65,7 +77,7 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 def measured(tool: str, slide: Path, to: Path, tile_size: int, runs: int) -> Cost:
     """The median cost of a tool that writes to `to`, which is emptied after each run."""
-    values = {"slide": slide, "to": to, "tile_size": tile_size, "quality": 80, "workers": 2}
+    values = {"slide": slide, "to": to, "tile_size": tile_size, "quality": 80, "workers": WORKERS}
     costs = []
     for _ in range(runs):
         to.mkdir()
@@ -86,74 +98,86 @@ def compare(
         print(f"{kind.name}, {gigapixels:g} gigapixels: {tool}", file=sys.stderr, flush=True)
         once = 1 if tool == USUAL_NAME else runs  # minutes a run, and nobody's near competitor
         cost = measured(tool, slide, scratch / "out", 3 * kind.encoding.tile, once)
-        rows.append(Row(kind, gigapixels, tool, cost))
+        rows.append(Row(kind, gigapixels, tool, cost, once))
     slide.unlink()
     return rows
 
 
-def cells(rows: Sequence[Row]) -> list[list[str]]:
-    ours = {(row.kind, row.gigapixels): row.cost for row in rows if row.tool == OUR_NAME}
-    table = [HEADING]
-    for row in rows:
-        base = ours[row.kind, row.gigapixels]
-        table.append(
-            [
-                row.kind.name,
-                f"{row.gigapixels:g}",
-                row.tool,
-                f"{row.cost.cpu_seconds:.1f}",
-                f"{row.cost.cpu_seconds / base.cpu_seconds:.1f}",
-                f"{row.cost.wall_seconds:.1f}",
-                f"{row.cost.wall_seconds / base.wall_seconds:.1f}",
-                f"{row.cost.peak_bytes / 1e6:.0f}",
-            ]
-        )
-    return table
-
-
-def verdicts(rows: Sequence[Row]) -> list[str]:
-    """A line for each target: what was to be reached, and what was."""
+def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+    """Of each kind of slide, against each of the other tools that ran."""
     cost = {(row.kind, row.gigapixels, row.tool): row.cost for row in rows}
-    lines = []
+    found = []
     for (kind, gigapixels, tool), peer in cost.items():
         ours = cost[kind, gigapixels, OUR_NAME]
-        cpu = peer.cpu_seconds / ours.cpu_seconds
-        wall = peer.wall_seconds / ours.wall_seconds
-        targets: dict[str, list[tuple[str, float, float]]] = {
-            VIPS: [
-                ("CPU, times less than pyvips", cpu, kind.vips_cpu),
-                ("wall, times less than pyvips", wall, kind.vips_wall),
-            ],
-            USUAL_NAME: [("CPU, times less than DeepZoomGenerator", cpu, USUAL_CPU)],
-            DECODE: [("CPU, times less than one full decode", cpu, 1 / kind.decode_cpu)],
+        targets = {
+            VIPS: (("CPU", "cpu_seconds", kind.vips_cpu), ("wall", "wall_seconds", kind.vips_wall)),
+            USUAL_NAME: (("CPU", "cpu_seconds", USUAL_CPU),),
         }
-        lines += [
-            f"{kind.name}: {what}: {reached:.2f}, target {target:.2f}, "
-            f"{'met' if reached >= target else 'MISSED'}"
-            for what, reached, target in targets.get(tool, [])
-        ]
-    return lines
+        for what, name, target in targets.get(tool, ()):
+            times = getattr(peer, name) / getattr(ours, name)
+            wanted = f"{kind.name}: {what} time at least {target:g} times less than {tool}"
+            found.append(Verdict(wanted, f"{times:.1f} times", times >= target))
+        if tool == DECODE:
+            part = ours.cpu_seconds / peer.cpu_seconds
+            wanted = f"{kind.name}: CPU time at most {kind.decode_cpu:g} of one {tool}"
+            found.append(Verdict(wanted, f"{part:.2f}", part <= kind.decode_cpu))
+    return found
 
 
-def growth_verdicts(growth: Sequence[Row]) -> list[str]:
-    """A line for each target of memory, and of CPU time a gigapixel, as the slide grows."""
+def growth_verdicts(growth: Sequence[Row]) -> list[Verdict]:
+    """Of memory, and of CPU time a gigapixel, as the slide grows."""
     if not growth:
         return []
     peaks = [row.cost.peak_bytes / 1e6 for row in growth]
     seconds = [row.cost.cpu_seconds / row.gigapixels for row in growth]
+    memory, cpu = max(peaks) / min(peaks), max(seconds) / min(seconds)
+    most = f"at most {SPREAD:g} times the least, at any size"
     return [
-        f"{what}: {reached:.3g} {unit}, target {target}, {'met' if reached <= target else 'MISSED'}"
-        for what, reached, unit, target in (
-            ("peak memory at any size", max(peaks), "MB", PEAK_MB),
-            ("peak memory, most over least", max(peaks) / min(peaks), "times", SPREAD),
-            ("CPU a gigapixel, most over least", max(seconds) / min(seconds), "times", SPREAD),
-        )
+        Verdict(
+            f"peak memory at most {PEAK_MB} MB, at any size",
+            f"{max(peaks):.0f} MB",
+            max(peaks) <= PEAK_MB,
+        ),
+        Verdict(f"peak memory {most}", f"{memory:.1f} times", memory <= SPREAD),
+        Verdict(f"CPU time a gigapixel {most}", f"{cpu:.1f} times", cpu <= SPREAD),
+    ]
+
+
+def puts() -> list[dict[str, float]]:
+    """Tiles of a slide, and dollars to put them into S3: in our size, and in the usual one."""
+    pixels = Size(*size(COUNTED_GIGAPIXELS))
+    pyramids = [
+        Pyramid(pixels, tile_size)
+        for tile_size in (3 * KINDS[0].encoding.tile, on_demand.TILE_SIZE)
+    ]
+    return [
+        {
+            "gigapixels": COUNTED_GIGAPIXELS,
+            "tile_size": pyramid.tile_size,
+            "tiles": pyramid.tile_count,
+            "dollars": pyramid.tile_count * PUT_DOLLARS,
+        }
+        for pyramid in pyramids
     ]
 
 
 def record(row: Row) -> dict[str, Any]:
     about = {"slide": row.kind.name, "gigapixels": row.gigapixels, "tool": row.tool}
-    return about | row.cost._asdict()
+    return about | row.cost._asdict() | {"runs": row.runs}
+
+
+def results(
+    rows: Sequence[Row], growth: Sequence[Row], about: Mapping[str, str | int]
+) -> dict[str, Any]:
+    """What is written down of the runs."""
+    return {
+        "machine": about,
+        "options": {"workers": WORKERS},
+        "runs": [record(row) for row in rows],
+        "growth": [record(row) for row in growth],
+        "puts": puts(),
+        "verdicts": [asdict(verdict) for verdict in verdicts(rows) + growth_verdicts(growth)],
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -166,7 +190,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tools", nargs="+", choices=list(TOOLS), default=list(TOOLS))
     parser.add_argument("--scratch", type=Path, required=True, help="folder for slides and tiles")
     parser.add_argument("--json", type=Path, help="file to write the results to")
-    parser.add_argument("--markdown", action="store_true", help="print the README's table")
     options = parser.parse_args(arguments)
     options.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
@@ -181,19 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for gigapixels in options.growth
             for row in compare(KINDS[0], gigapixels, [OUR_NAME], scratch, 1)
         ]
-    about = machine()
-    print(cells_as_table(cells(rows), left=(0, 2), markdown=options.markdown), "", sep="\n")
-    print(cells_as_table(cells(growth), left=(0, 2), markdown=options.markdown), "", sep="\n")
-    lines = verdicts(rows) + growth_verdicts(growth)
-    print("\n".join(lines))
-    if options.json:
-        result = {
-            "machine": about,
-            "runs": [record(row) for row in rows],
-            "growth": [record(row) for row in growth],
-            "verdicts": lines,
-        }
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    result = results(rows, growth, machine("pyvips-binary"))
+    tell(performance.lossless(result), result, options.json)
 
 
 if __name__ == "__main__":

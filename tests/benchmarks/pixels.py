@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
-import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-import openslide
-import PIL
-
+from tests.benchmarks import performance
 from tests.benchmarks.measure import measure
-from tests.forge import forge_svs
+from tests.benchmarks.report import OUR_NAME, USUAL_NAME, Verdict, machine, tell
+from tests.support.forge import forge_svs
 
 TISSUE = Path(".cache/CMU-1-Small-Region.svs")
 OPTIONS = [
@@ -29,12 +25,8 @@ OPTIONS = [
 OURS = [str(Path(sys.executable).with_name("vsv-pyramid")), "convert", *OPTIONS, "--quiet"]
 PIXELS = [*OURS, "--lane", "pixels"]
 USUAL = [sys.executable, "-m", "tests.benchmarks.deepzoom_driver", *OPTIONS]
-TOOLS = {"vsv-pyramid": PIXELS, "DeepZoomGenerator": USUAL}
+TOOLS = {OUR_NAME: PIXELS, USUAL_NAME: USUAL}
 
-HEADING = [
-    *("gigapixels", "tool", "CPU s", "CPU s a gigapixel"),
-    *("ratio", "wall s", "peak MB", "objects"),
-]
 MAX_CPU_RATIO = 0.6
 MAX_PEAK_MB = 300
 MAX_GROWTH = 0.15  # of the peak, from the smallest slide to the largest
@@ -67,18 +59,6 @@ class Pair:
     @property
     def cpu_ratio(self) -> float:
         return self.ours.cpu_seconds / self.usual.cpu_seconds
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A target, and what was measured against it."""
-
-    target: str
-    measured: str
-    met: bool
-
-    def __str__(self) -> str:
-        return f"{self.target}: {self.measured}, {'met' if self.met else 'MISSED'}"
 
 
 def size(gigapixels: float) -> tuple[int, int]:
@@ -128,7 +108,7 @@ def verdicts(pairs: Sequence[Pair]) -> list[Verdict]:
     growth = large.peak_bytes / small.peak_bytes - 1
     return [
         Verdict(
-            f"CPU time at most {MAX_CPU_RATIO:g} of DeepZoomGenerator's",
+            f"CPU time at most {MAX_CPU_RATIO:g} of {USUAL_NAME}'s",
             f"{slowest.cpu_ratio:.2f} at most",
             slowest.cpu_ratio <= MAX_CPU_RATIO,
         ),
@@ -146,92 +126,16 @@ def verdicts(pairs: Sequence[Pair]) -> list[Verdict]:
     ]
 
 
-def rows(pairs: Sequence[Pair]) -> Iterator[list[str]]:
-    """The table's cells, the heading first."""
-    yield HEADING
-    for pair in pairs:
-        for run, ratio in (pair.ours, pair.cpu_ratio), (pair.usual, 1):
-            yield [
-                f"{run.gigapixels:g}",
-                run.tool,
-                f"{run.cpu_seconds:.1f}",
-                f"{run.cpu_seconds / run.gigapixels:.1f}",
-                f"{ratio:.2f}",
-                f"{run.wall_seconds:.1f}",
-                f"{run.peak_mb:.0f}",
-                f"{run.objects:,}",
-            ]
-
-
-def table(pairs: Sequence[Pair], *, markdown: bool) -> str:
-    return cells_as_table(list(rows(pairs)), left=(1,), markdown=markdown)
-
-
-def cells_as_table(cells: Sequence[Sequence[str]], *, left: Sequence[int], markdown: bool) -> str:
-    """The cells in columns, aligned to the right but for those at `left`."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        " | ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
-    rule = [
-        "-" * width if column in left else "-" * (width - 1) + ":"
-        for column, width in enumerate(widths)
-    ]
-    lines.insert(1, " | ".join(rule) if markdown else "-+-".join("-" * width for width in widths))
-    return "\n".join(f"| {line} |" if markdown else line for line in lines)
-
-
-def machine() -> dict[str, str | int]:
-    """What the numbers depend on."""
+def results(
+    pairs: Sequence[Pair], options: Mapping[str, int], about: Mapping[str, str | int]
+) -> dict[str, Any]:
+    """What is written down of the runs."""
     return {
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count() or 1,
-        "os": _os_name(),
-        "python": platform.python_version(),
-        "openslide": openslide.__library_version__,
-        "openslide-python": openslide.__version__,
-        "pillow-simd" if ".post" in PIL.__version__ else "pillow": PIL.__version__,
-        "simplejpeg": _version("simplejpeg"),
-        "vsv-pyramid": _version("vsv-pyramid"),
+        "machine": about,
+        "options": options,
+        "runs": [asdict(run) for pair in pairs for run in (pair.ours, pair.usual)],
+        "verdicts": [asdict(verdict) for verdict in verdicts(pairs)],
     }
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())
-
-
-def _os_name() -> str:
-    try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    except OSError:
-        return platform.platform()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
-
-
-def report(pairs: Sequence[Pair], about: dict[str, str | int], *, markdown: bool) -> str:
-    """The table and the verdicts; in Markdown, with the machine, as the README has it."""
-    lines = [str(verdict) for verdict in verdicts(pairs)]
-    if markdown:
-        cpu, cores, system, *software = about.items()
-        versions = ", ".join(f"{name} {number}" for name, number in software)
-        lines = [f"- {line}" for line in lines]
-        lines += ["", f"Measured on {cpu[1]}, {cores[1]} cores, {system[1]}; {versions}."]
-    return "\n".join([table(pairs, markdown=markdown), "", *lines])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -243,7 +147,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tissue", type=Path, default=TISSUE, help="the real slide")
     parser.add_argument("--scratch", type=Path, required=True, help="folder for slides and tiles")
     parser.add_argument("--json", type=Path, help="file to write the results to")
-    parser.add_argument("--markdown", action="store_true", help="print the README's table")
     options = parser.parse_args(arguments)
     for needed in options.tissue, Path(OURS[0]):
         if not needed.exists():
@@ -262,17 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
             for gigapixels in options.gigapixels
         ]
-    about = machine()
-    print(report(pairs, about, markdown=options.markdown))
-    if options.json:
-        result = {
-            "machine": about,
-            "options": settings,
-            "runs": [asdict(run) for pair in pairs for run in (pair.ours, pair.usual)],
-            "cpu_ratios": {f"{pair.ours.gigapixels:g}": pair.cpu_ratio for pair in pairs},
-            "verdicts": [asdict(verdict) for verdict in verdicts(pairs)],
-        }
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    result = results(pairs, settings, machine())
+    tell(performance.pixels(result), result, options.json)
 
 
 if __name__ == "__main__":

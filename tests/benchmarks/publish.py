@@ -13,25 +13,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import trustme
-
-from tests import s3_server
-from tests.benchmarks.lossless import KINDS, TOOLS, VIPS, Kind, median
+from tests.benchmarks import performance
+from tests.benchmarks.lossless import KINDS, TOOLS, WORKERS, Kind, median
 from tests.benchmarks.measure import Cost, measure
-from tests.benchmarks.pixels import OURS, TISSUE, cells_as_table, machine, size
-from tests.forge import forge_svs
+from tests.benchmarks.pixels import OURS, TISSUE, size
+from tests.benchmarks.report import VIPS, Verdict, machine, tell
+from tests.support import s3_server
+from tests.support.forge import forge_svs
 
 BUCKET = "images"
-FOLDER, S3, S5CMD, BOTO = "vsv-pyramid to a folder", "vsv-pyramid to S3", "s5cmd", "boto3"
+FOLDER, S3, S5CMD, BOTO = "vsv-pyramid to a folder", performance.TO_S3, "s5cmd", "boto3"
 CPU_A_THOUSAND = 0.4  # seconds, beyond the conversion
 PEAK_MB = 300
 FINISHED_SECONDS = 5
 LEAST = {KINDS[0].name: (3, 4), KINDS[1].name: (4, 5)}  # times less CPU than by s5cmd, by boto3
-HEADING = ["slide", "way", "CPU s", "CPU ratio", "wall s", "peak MB"]
 
 
 class Row(NamedTuple):
@@ -42,17 +42,33 @@ class Row(NamedTuple):
     cost: Cost
 
 
+class Slow(NamedTuple):
+    """A conversion to a server that takes so many seconds for a put."""
+
+    seconds_a_put: float
+    gigapixels: float
+    cost: Cost
+
+
+class Tiles(NamedTuple):
+    """How many tiles a slide has, and their bytes."""
+
+    number: int
+    bytes: int
+
+
+class Finished(NamedTuple):
+    """How many tiles a pyramid has, and what finding it finished costs."""
+
+    tiles: int
+    cost: Cost
+
+
 @contextlib.contextmanager
 def sink(folder: Path, delay: float = 0) -> Iterator[str]:
     """A sink's URL, with the environment set for clients to find and trust it."""
-    authority = trustme.CA()
-    certificate = folder / "certificate.pem"
-    authority.issue_cert(s3_server.HOST).private_key_and_cert_chain_pem.write_to_path(
-        str(certificate)
-    )
     bundle = folder / "authority.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    command = [sys.executable, "-m", "tests.benchmarks.sink", "--certificate", str(certificate)]
+    command = [sys.executable, "-m", "tests.benchmarks.sink", "--authority", str(bundle)]
     with subprocess.Popen(
         [*command, "--delay", str(delay)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -66,7 +82,7 @@ def sink(folder: Path, delay: float = 0) -> Iterator[str]:
 
 
 def to_s3(slide: Path, to: str, tile_size: int) -> list[str]:
-    values = {"slide": slide, "to": to, "tile_size": tile_size, "quality": 80, "workers": 2}
+    values = {"slide": slide, "to": to, "tile_size": tile_size, "quality": 80, "workers": WORKERS}
     return [word.format(**values) for word in OURS]
 
 
@@ -110,32 +126,33 @@ def compare(kind: Kind, gigapixels: float, scratch: Path, runs: int) -> list[Row
     return [Row(kind.name, way, median([costs[way] for costs in found])) for way in found[0]]
 
 
-def tiles(kind: Kind, gigapixels: float, scratch: Path) -> tuple[int, int]:
-    """How many tiles a slide of that size has, and their bytes."""
+def tiles(kind: Kind, gigapixels: float, scratch: Path) -> Tiles:
+    """Those of a slide of that size."""
     slide, out = scratch / "forged.svs", scratch / "out"
     forge_svs(slide, tissue=TISSUE, size=size(gigapixels), encoding=kind.encoding)
     command = [*to_s3(slide, str(out), 3 * kind.encoding.tile), "--json"]
     answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     shutil.rmtree(out)
     slide.unlink()
-    return answer["slides"][0]["tiles"], answer["slides"][0]["bytes"]
+    return Tiles(answer["slides"][0]["tiles"], answer["slides"][0]["bytes"])
 
 
-def slow_peaks(delays: Sequence[tuple[float, float]], scratch: Path) -> dict[float, Cost]:
-    """Costs by the seconds that a put takes; pairs of these and of gigapixels."""
-    costs = {}
+def slow_runs(delays: Sequence[tuple[float, float]], scratch: Path) -> list[Slow]:
+    """For each pair of the seconds that a put takes, and of gigapixels."""
+    found = []
     for delay, gigapixels in delays:
         print(f"puts of {delay:g} s", file=sys.stderr, flush=True)
         slide = scratch / "forged.svs"
         forge_svs(slide, tissue=TISSUE, size=size(gigapixels), encoding=KINDS[0].encoding)
         with sink(scratch, delay):
-            costs[delay] = measure(to_s3(slide, f"s3://{BUCKET}/slow", 720))
+            cost = measure(to_s3(slide, f"s3://{BUCKET}/slow", 720))
+        found.append(Slow(delay, gigapixels, cost))
         slide.unlink()
-    return costs
+    return found
 
 
-def finished(gigapixels: float, scratch: Path) -> tuple[int, Cost]:
-    """How many tiles a pyramid on a real server has, and what finding it finished costs."""
+def finished(gigapixels: float, scratch: Path) -> Finished:
+    """A pyramid on a real server, looked at again."""
     slide = scratch / "forged.svs"
     forge_svs(slide, tissue=TISSUE, size=size(gigapixels), encoding=KINDS[0].encoding)
     with s3_server.running() as server:
@@ -146,45 +163,65 @@ def finished(gigapixels: float, scratch: Path) -> tuple[int, Cost]:
         answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         cost = measure(command)
     slide.unlink()
-    return answer["slides"][0]["tiles"], cost
+    return Finished(answer["slides"][0]["tiles"], cost)
 
 
-def verdict(what: str, reached: float, unit: str, target: float, more: bool = False) -> str:
-    met = reached >= target if more else reached <= target
-    return f"{what}: {reached:.2f} {unit}, target {target}, {'met' if met else 'MISSED'}"
-
-
-def verdicts(rows: Sequence[Row], count: dict[str, int]) -> list[str]:
+def verdicts(
+    rows: Sequence[Row], counts: Mapping[str, Tiles], slow: Sequence[Slow], found: Finished
+) -> list[Verdict]:
     cpu = {(row.kind, row.way): row.cost.cpu_seconds for row in rows}
-    lines = []
+    verdicts = []
     for kind, targets in LEAST.items():
-        extra = (cpu[kind, S3] - cpu[kind, FOLDER]) / count[kind] * 1000
-        lines.append(
-            verdict(f"{kind}: publishing a thousand tiles", extra, "CPU s", CPU_A_THOUSAND)
+        number, size = counts[kind]
+        extra = (cpu[kind, S3] - cpu[kind, FOLDER]) / number * 1000
+        verdicts.append(
+            Verdict(
+                f"{kind}: to put a thousand tiles of {size / number / 1000:.0f} KB takes at most "
+                f"{CPU_A_THOUSAND:g} CPU s",
+                f"{extra:.2f} CPU s",
+                extra <= CPU_A_THOUSAND,
+            )
         )
         for name, target in zip((S5CMD, BOTO), targets, strict=True):
-            ratio = cpu[kind, f"pyvips, then {name}"] / cpu[kind, S3]
-            what = f"{kind}: CPU, times less than pyvips and {name}"
-            lines.append(verdict(what, ratio, "", target, more=True))
-    return lines
-
-
-def cells(rows: Sequence[Row]) -> list[list[str]]:
-    ours = {row.kind: row.cost.cpu_seconds for row in rows if row.way == S3}
+            times = cpu[kind, f"pyvips, then {name}"] / cpu[kind, S3]
+            what = f"{kind}: CPU time at least {target:g} times less than with pyvips and {name}"
+            verdicts.append(Verdict(what, f"{times:.1f} times", times >= target))
+    for seconds, gigapixels, cost in slow:
+        what = f"peak memory at most {PEAK_MB} MB where a put takes {seconds:g} s"
+        peak = cost.peak_bytes / 1e6
+        verdicts.append(
+            Verdict(f"{what} ({gigapixels:g} gigapixels)", f"{peak:.0f} MB", peak <= PEAK_MB)
+        )
+    what = f"a finished pyramid of {found.tiles:,} tiles on SeaweedFS is found to be finished"
+    seconds = found.cost.wall_seconds
+    is_met = seconds <= FINISHED_SECONDS
     return [
-        HEADING,
-        *(
-            [
-                row.kind,
-                row.way,
-                f"{row.cost.cpu_seconds:.1f}",
-                f"{row.cost.cpu_seconds / ours[row.kind]:.1f}",
-                f"{row.cost.wall_seconds:.1f}",
-                f"{row.cost.peak_bytes / 1e6:.0f}",
-            ]
-            for row in rows
-        ),
+        *verdicts,
+        Verdict(f"{what} within {FINISHED_SECONDS} s", f"{seconds:.1f} s", is_met),
     ]
+
+
+def results(
+    rows: Sequence[Row],
+    counts: Mapping[str, Tiles],
+    slow: Sequence[Slow],
+    found: Finished,
+    options: Mapping[str, float],
+    about: Mapping[str, str | int],
+) -> dict[str, Any]:
+    """What is written down of the runs."""
+    return {
+        "machine": about,
+        "options": {**options, "workers": WORKERS},
+        "runs": [{"slide": row.kind, "way": row.way, **row.cost._asdict()} for row in rows],
+        "tiles": {kind: tiles._asdict() for kind, tiles in counts.items()},
+        "slow": [
+            {"seconds_a_put": seconds, "gigapixels": gigapixels, **cost._asdict()}
+            for seconds, gigapixels, cost in slow
+        ],
+        "finished": {"tiles": found.tiles, **found.cost._asdict()},
+        "verdicts": [asdict(verdict) for verdict in verdicts(rows, counts, slow, found)],
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -193,7 +230,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--scratch", type=Path, required=True, help="folder for slides and tiles")
     parser.add_argument("--json", type=Path, help="file to write the results to")
-    parser.add_argument("--markdown", action="store_true", help="print the README's table")
     options = parser.parse_args(arguments)
     options.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
@@ -201,27 +237,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kinds = KINDS[:2]
         counts = {kind.name: tiles(kind, gigapixels, scratch) for kind in kinds}
         rows = [row for kind in kinds for row in compare(kind, gigapixels, scratch, options.runs)]
-        slow = slow_peaks([(0.05, gigapixels), (1, gigapixels / 4)], scratch)
-        finished_tiles, finding = finished(gigapixels * 0.45, scratch)
-    lines = verdicts(rows, {kind: count for kind, (count, _) in counts.items()})
-    lines += [
-        verdict(f"peak memory, {delay:g} s a put", cost.peak_bytes / 1e6, "MB", PEAK_MB)
-        for delay, cost in slow.items()
-    ]
-    what = f"a finished pyramid of {finished_tiles:,} tiles found so"
-    lines.append(verdict(what, finding.wall_seconds, "s", FINISHED_SECONDS))
-    print(cells_as_table(cells(rows), left=(0, 1), markdown=options.markdown), "", sep="\n")
-    for kind, (count, total) in counts.items():
-        print(f"{kind}: {count:,} tiles of {total / count / 1000:.0f} KB")
-    print("\n".join(lines))
-    if options.json:
-        result: dict[str, Any] = {
-            "machine": machine(),
-            "runs": [{"slide": row.kind, "way": row.way, **row.cost._asdict()} for row in rows],
-            "tiles": {kind: {"count": c, "bytes": b} for kind, (c, b) in counts.items()},
-            "verdicts": lines,
-        }
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        slow = slow_runs([(0.05, gigapixels), (1, gigapixels / 4)], scratch)
+        found = finished(gigapixels * 0.45, scratch)
+    settings = {"gigapixels": gigapixels, "runs": options.runs}
+    about = machine("pyvips-binary", "obstore", "boto3")
+    result = results(rows, counts, slow, found, settings, about)
+    tell(performance.publish(result), result, options.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""An S3 server over HTTPS that forgets all bytes: it answers a put at once, or after a delay.
+"""An S3 server over HTTPS that forgets images: it answers a put at once, or after a delay.
 
-It remembers keys and sizes, to list them. On 127.0.0.1, until it is terminated.
+It remembers JSON documents, which are read again, and of all else keys and sizes, to list them. On
+127.0.0.1, until it is terminated.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import argparse
 import email.utils
 import hashlib
+import re
 import socketserver
 import ssl
 import time
 from io import BufferedIOBase
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
+
+import trustme
 
 HOST = "127.0.0.1"
 _PAGE = 1000
@@ -38,9 +42,10 @@ class Sink(socketserver.ThreadingTCPServer):
         )
         self._delay = delay
         self._sizes: dict[str, int] = {}
+        self._documents: dict[str, bytes] = {}
 
     def answer(
-        self, method: str, target: str, headers: dict[str, str], size: int
+        self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[str, bytes]:
         """Status and body for a request."""
         url = urlsplit(target)
@@ -51,15 +56,23 @@ class Sink(socketserver.ThreadingTCPServer):
                 return "412 Precondition Failed", b"<Error><Code>PreconditionFailed</Code></Error>"
             time.sleep(self._delay)
             # boto3's body is chunks itself, with a checksum behind them.
-            self._sizes[key] = int(headers.get("x-amz-decoded-content-length", size))
+            self._sizes[key] = int(headers.get("x-amz-decoded-content-length", len(body)))
+            if key.endswith(".json"):
+                self._documents[key] = body
         elif method == "DELETE":
             self._sizes.pop(key, None)
             return "204 No Content", b""
+        elif method == "POST":  # deletes several keys
+            names = re.findall("<Key>(.*?)</Key>", body.decode())
+            for name in names:
+                self._sizes.pop(key.rstrip("/") + "/" + unescape(name), None)
+            deleted = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in names)
+            return "200 OK", f"<DeleteResult>{deleted}</DeleteResult>".encode()
         elif method == "GET" and is_bucket:
             return "200 OK", self._listing(key.rstrip("/") + "/", parse_qs(url.query))
         elif not is_bucket and key not in self._sizes:
             return "404 Not Found", b""
-        return "200 OK", b""
+        return "200 OK", self._documents.get(key, b"") if method == "GET" else b""
 
     def _listing(self, bucket: str, query: dict[str, list[str]]) -> bytes:
         prefix = bucket + query.get("prefix", [""])[0]
@@ -93,8 +106,8 @@ class _Connection(socketserver.StreamRequestHandler):
                     headers[name.lower()] = value.strip()
                 if "expect" in headers:
                     self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                size = _skip_body(self.rfile, headers)
-                status, body = self.server.answer(method, target, headers, size)
+                sent = _body(self.rfile, headers)
+                status, body = self.server.answer(method, target, headers, sent)
                 date = email.utils.formatdate(usegmt=True)
                 head = (
                     f'HTTP/1.1 {status}\r\nETag: "{_ETAG}"\r\nDate: {date}\r\nLast-Modified: {date}'
@@ -105,24 +118,28 @@ class _Connection(socketserver.StreamRequestHandler):
             pass
 
 
-def _skip_body(stream: BufferedIOBase, headers: dict[str, str]) -> int:
-    """Reads the request's body, and returns its length in bytes."""
+def _body(stream: BufferedIOBase, headers: dict[str, str]) -> bytes:
+    """The request's body."""
     if headers.get("transfer-encoding") != "chunked":
-        return len(stream.read(int(headers.get("content-length", 0))))
-    size = 0
+        return stream.read(int(headers.get("content-length", 0)))
+    chunks = []
     while chunk := int(stream.readline(), 16):
-        size += len(stream.read(chunk + 2)) - 2
+        chunks.append(stream.read(chunk + 2)[:-2])
     stream.readline()
-    return size
+    return b"".join(chunks)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sink", description=__doc__)
-    parser.add_argument("--certificate", type=Path, required=True, help="PEM, with its key")
+    parser.add_argument(
+        "--authority", type=Path, required=True, help="file to write, by which clients trust it"
+    )
     parser.add_argument("--delay", type=float, default=0, help="seconds that a put takes")
     options = parser.parse_args()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(options.certificate)
+    authority = trustme.CA()
+    authority.issue_cert(HOST).configure_cert(context)
+    authority.cert_pem.write_to_path(str(options.authority))
     with Sink(context, options.delay) as server:
         print(f"https://{HOST}:{server.server_address[1]}", flush=True)
         server.serve_forever()

@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
-import itertools
 import json
-import math
 import os
 import random
 import shutil
@@ -32,31 +30,27 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser
 
-from tests import browser, s3_server
-from tests.benchmarks.pixels import OURS, TISSUE, Verdict, cells_as_table, machine, size
+from tests.benchmarks import performance
+from tests.benchmarks.lossless import WORKERS
+from tests.benchmarks.performance import ON_DEMAND, VISITS
+from tests.benchmarks.pixels import OURS, TISSUE, size
+from tests.benchmarks.report import Verdict, machine, percentile, tell
 from tests.benchmarks.viewers import HOST, WINDOW, Seen, needed, random_views
-from tests.forge import forge_svs
+from tests.support import browser, s3_server
+from tests.support.forge import forge_svs
 from vsv_pyramid import dzi, page
 from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.store import open_store
 
 ID = "170782"
-ON_DEMAND, SERVE, NGINX, S3 = "on demand", "serve", "nginx", "SeaweedFS's S3"
+SERVE, NGINX, S3 = "serve", "nginx", "SeaweedFS's S3"
 DYNAMIC, STATIC = f"/images/{ID}.dzi", f"/images/{ID}/DeepZoom.dzi"
-VISITS = ("cold", "warm")
 VIEWERS = (1, 16)
 P95_RATIO = 20  # times less than on demand, with most viewers
 COMPLETE_MS = 300
 PAGE_KB = 60
 # Without a graphics card: what OpenSeadragon takes where it can, and what it takes on iOS.
 DRAWERS = {"WebGL in software": browser.WEBGL, "canvas": browser.NO_WEBGL}
-HEADING = [
-    *("resource", "way", "viewers", "visit", "tile p50 ms", "tile p95 ms", "tile p99 ms"),
-    *("view p50 ms", "view p95 ms", "views/s", "views"),
-]
-OPENING_HEADING = [
-    *("drawer", "run", "view complete ms", "last tile ms", "DOMContentLoaded ms", "tiles", "KB"),
-]
 _START_SECONDS = 60
 _TYPES = {
     **{"text/html": "html", "text/css": "css", "text/javascript": "js", "image/svg+xml": "svg"},
@@ -141,11 +135,6 @@ class Opening(NamedTuple):
     loaded: float
     tiles: int
     size: int
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The least of the values that so many percent of them do not exceed (nearest rank)."""
-    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def resource(way: str) -> str:
@@ -249,7 +238,7 @@ def public_s3(slide: Path) -> Iterator[str]:
 
 
 def convert(slide: Path, to: str, environment: Mapping[str, str] = os.environ) -> None:
-    values = {"slide": slide, "to": to, "tile_size": 720, "quality": 80, "workers": 2}
+    values = {"slide": slide, "to": to, "tile_size": 720, "quality": 80, "workers": WORKERS}
     command = [*(word.format(**values) for word in OURS), "--id", ID]
     subprocess.run(command, check=True, env=environment)
 
@@ -323,70 +312,30 @@ def page_bytes() -> int:
     return sum((page.FOLDER / name).stat().st_size for name in page.files() if "/" not in name)
 
 
-def verdicts(rows: Sequence[Row], opened: Sequence[Opening]) -> list[Verdict]:
+def verdicts(
+    visits: Sequence[dict[str, Any]], opened: Sequence[Opening], size: int
+) -> list[Verdict]:
+    """Of records of visits, the ones with most viewers, of openings, and of the page's bytes."""
     most = max(VIEWERS)
-    p95 = {(row.way, row.visit): percentile(row.tiles, 95) for row in rows if len(row.seen) == most}
+    p95 = {
+        (visit["way"], visit["visit"]): visit["tile_seconds"]["p95"]
+        for visit in visits
+        if visit["viewers"] == most
+    }
     found = []
     for (way, visit), seconds in p95.items():
         if way != ON_DEMAND and (ON_DEMAND, visit) in p95:
             ratio = p95[ON_DEMAND, visit] / seconds
             what = f"{way}, {most} viewers, {visit}: a tile's p95 at least {P95_RATIO} times lower"
             met = ratio >= P95_RATIO
-            found.append(Verdict(f"{what} than on demand", f"{ratio:.1f} times", met))
+            found.append(Verdict(f"{what} than {ON_DEMAND}", f"{ratio:.1f} times", met))
     for drawer in dict.fromkeys(run.drawer for run in opened):
         runs = [run.complete for run in opened if run.drawer == drawer]
         median = statistics.median(runs)
-        what = f"first complete view in Chromium, {drawer}, under {COMPLETE_MS} ms"
-        measured = f"{median:.0f} ms, median of {len(runs)}"
-        found.append(Verdict(what, measured, median < COMPLETE_MS))
-    size = page_bytes() / 1000
-    what = f"viewer's page without OpenSeadragon under {PAGE_KB} KB"
-    return [*found, Verdict(what, f"{size:.1f} KB", size < PAGE_KB)]
-
-
-def cells(rows: Sequence[Row]) -> list[list[str]]:
-    table = [HEADING]
-    for row in rows:
-        views = [view.seconds for view in row.views]
-        figures = [
-            *(percentile(row.tiles, percent) * 1000 for percent in (50, 95, 99)),
-            *(percentile(views, percent) * 1000 for percent in (50, 95)),
-            len(views) / row.seconds,
-        ]
-        numbers = [f"{figure:.1f}" for figure in figures]
-        about = [resource(row.way), row.way, str(len(row.seen)), row.visit]
-        table.append([*about, *numbers, str(len(views))])
-    return table
-
-
-def tile_line(row: Row) -> str:
-    tiles = len(row.tiles)
-    size = sum(view.size for view in row.views)
-    return (
-        f"{row.way}: {tiles / len(row.views):.1f} tiles a view, {size / tiles / 1000:.0f} KB a tile"
-    )
-
-
-def numbered(opened: Sequence[Opening]) -> Iterator[tuple[int, Opening]]:
-    """The openings, counted from 1 for each drawer."""
-    for _, own in itertools.groupby(opened, key=lambda run: run.drawer):
-        yield from enumerate(own, 1)
-
-
-def opening_cells(opened: Sequence[Opening]) -> list[list[str]]:
-    return [
-        OPENING_HEADING,
-        *(
-            [
-                run.drawer,
-                str(number),
-                *(f"{ms:.0f}" for ms in (run.complete, run.last_tile, run.loaded)),
-                str(run.tiles),
-                f"{run.size / 1000:.0f}",
-            ]
-            for number, run in numbered(opened)
-        ),
-    ]
+        what = f"first complete view in Chromium, {drawer}, in less than {COMPLETE_MS} ms"
+        found.append(Verdict(what, f"{median / 1000:.1f} s", median < COMPLETE_MS))
+    what = f"the viewer's page without OpenSeadragon has less than {PAGE_KB} KB"
+    return [*found, Verdict(what, f"{size / 1000:.1f} KB", size < PAGE_KB * 1000)]
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -402,6 +351,25 @@ def record(row: Row) -> dict[str, Any]:
         "bytes": sum(view.size for view in row.views),
         "tile_seconds": {f"p{p}": percentile(row.tiles, p) for p in (50, 95, 99)},
         "view_seconds": {f"p{p}": percentile(views, p) for p in (50, 95, 99)},
+    }
+
+
+def results(
+    visits: Sequence[dict[str, Any]],
+    opened: Sequence[Opening],
+    size: int,
+    options: Mapping[str, float],
+    about: Mapping[str, str | int],
+) -> dict[str, Any]:
+    """What is written down of the visits, of which these are the records, of the openings, and of
+    the page's bytes."""
+    return {
+        "machine": about,
+        "options": options,
+        "visits": visits,
+        "openings": [run._asdict() for run in opened],
+        "page_bytes": size,
+        "verdicts": [asdict(verdict) for verdict in verdicts(visits, opened, size)],
     }
 
 
@@ -426,7 +394,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tissue", type=Path, default=TISSUE, help="the real slide")
     parser.add_argument("--scratch", type=Path, required=True, help="folder for slides and tiles")
     parser.add_argument("--json", type=Path, help="file to write the results to")
-    parser.add_argument("--markdown", action="store_true", help="print the README's table")
     options = parser.parse_args(arguments)
     if not options.tissue.exists():
         parser.error(f"{options.tissue} is missing: make demo brings it")
@@ -452,25 +419,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with nginx(root) as url:
                 about["chromium"], opened = openings(url, options.openings)
             about["nginx"] = nginx_version()
-    found = verdicts(rows, opened)
-    print(cells_as_table(cells(rows), left=(0, 1, 3), markdown=options.markdown), "", sep="\n")
-    once = {row.way: row for row in rows}
-    print(*map(tile_line, once.values()), "", sep="\n")
-    if opened:
-        table = cells_as_table(opening_cells(opened), left=(0,), markdown=options.markdown)
-        print("The first view in Chromium:\n", table, "", sep="\n")
-    print(*found, sep="\n")
-    print(f"\nViewers and servers share the machine's {about['cores']} cores.")
-    if options.json:
-        result = {
-            "machine": about,
-            "options": {"gigapixels": options.gigapixels, "seconds": options.seconds},
-            "visits": [record(row) for row in rows],
-            "openings": [run._asdict() for run in opened],
-            "page_bytes": page_bytes(),
-            "verdicts": [asdict(verdict) for verdict in found],
-        }
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    settings = {"gigapixels": options.gigapixels, "seconds": options.seconds}
+    visited = [record(row) for row in rows]
+    result = results(visited, opened, page_bytes(), settings, about)
+    tell(performance.viewing(result), result, options.json)
 
 
 WAYS = {ON_DEMAND: on_demand, SERVE: served, NGINX: nginx, S3: public_s3}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.tiles import VARIANTS, tissue
+from tests.support.tiles import VARIANTS, tissue
 
 
 def main() -> None:

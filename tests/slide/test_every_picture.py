@@ -12,12 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from tests.support.forge_tiffs import LIBTIFF, Row
+from tests.support.forge_tiffs import LIBTIFF, PICTURE, SIZE, Row
 from tests.support.tiff_rows import ROWS
+from tests.support.tiles import tissue
+from vsv_pyramid import against
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.verify import verify
 
 # Encoding once more, in the finest quality, changes no pixel by more on average.
 ENCODED = 0.8
@@ -49,7 +52,9 @@ def apart(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_file_is_right_or_refused(row: Row, tmp_path: Path) -> None:
+def test_a_file_is_right_or_refused(
+    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slide = row.write(tmp_path / "a.tif")
     if said := said_of(row):
         for lane in "auto", "pixels":
@@ -67,8 +72,36 @@ def test_a_file_is_right_or_refused(row: Row, tmp_path: Path) -> None:
     for lane in "auto", "pixels":
         summary = convert(slide, str(tmp_path / lane), options(lane))
         assert apart(published(summary), judged) < ENCODED
+        report = verify(summary.target, against=slide)
+        assert (report.errors, report.warnings) == ([], [])
         document = json.loads(Path(summary.target).with_name("slide.json").read_text())
         told = [note for note in summary.notes if note.startswith("left out")]
         assert bool(told) == bool(row.left) == bool(document["left_out"])
         assert row.left in "".join(told)
         assert row.left in ", ".join(document["left_out"])
+    monkeypatch.setattr(against, "reference", lambda _: None)  # as without imagecodecs
+    assert verify(summary.target, against=slide).errors == []
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Pyramids of pictures of the same size: of another place, and of other colours."""
+    folder = tmp_path_factory.mktemp("others")
+    pictures = {"elsewhere": tissue(*SIZE, 1), "swapped": PICTURE[..., ::-1]}
+    for name, pixels in pictures.items():
+        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{name}.png")
+    return [
+        convert(folder / f"{name}.png", str(folder), options("auto")).target for name in pictures
+    ]
+
+
+SHOWN = [row for row in ROWS if not said_of(row) and row.truth.shape == PICTURE.shape]
+
+
+@pytest.mark.parametrize("row", SHOWN, ids=lambda row: row.name)
+def test_another_picture_is_told_from_it(row: Row, tmp_path: Path, others: list[str]) -> None:
+    slide = row.write(tmp_path / "a.tif")
+    for other in others:
+        report = verify(other, against=slide)
+        assert report.errors
+        assert not report.unread

@@ -1,0 +1,1 @@
+"""What tests share: forged slides, servers, a browser, stand-ins."""

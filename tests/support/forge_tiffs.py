@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tifffile import TiffFile, TiffWriter
 
-from tests.tiles import Pixels, cut, tissue
+from tests.support.tiles import Pixels, cut, tissue
 from vsv_pyramid.jpeg.markers import APP0, APP14, DHT, DQT, SOS, is_frame, segment, segments
 
 SIZE = (200, 150)  # px

@@ -26,7 +26,7 @@ from tests.support.forge_tiffs import (
     tiles,
     with_tag,
 )
-from tests.tiles import Pixels, cut
+from tests.support.tiles import Pixels, cut
 from vsv_pyramid.jpeg.markers import DHT, DQT, DRI, segment
 
 

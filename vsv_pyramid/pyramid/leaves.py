@@ -1,4 +1,4 @@
-"""The leaf source of the pixel lane: OpenSlide reads each base tile once, Pillow halves it."""
+"""The leaf source of the pixel lane: each base tile is read once, and Pillow halves it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,10 @@ class PixelLeaves:
                 ) from exc
             self.blanked.append(address)
             return Image.new("RGB", size, self.background)
+        return self.shown(rgba)
+
+    def shown(self, rgba: Image.Image) -> Image.Image:
+        """The slide's pixels as they are published, RGB."""
         rgb = opaque(rgba, self.background)
         if self.to_srgb:
             ImageCms.applyTransform(rgb, self.to_srgb, inPlace=True)
@@ -83,11 +87,11 @@ def encoded(pixels: npt.NDArray[np.uint8], quality: int, subsampling: Subsamplin
 
 
 def srgb_transform(slide: Slide) -> ImageCms.ImageCmsTransform | None:
-    """The transform from the slide's ICC profile to sRGB, None where it has no profile.
+    """The transform from the slide's ICC profile to sRGB, None where it has none of RGB pixels.
 
-    Raises OptionError without LittleCMS, SlideError where the profile is of no use for RGB.
+    Raises OptionError without LittleCMS, SlideError where the profile cannot be used.
     """
-    if slide.icc_profile is None:
+    if slide.icc_profile is None or slide.icc_mismatch:
         return None
     if not features.check("littlecms2"):
         raise OptionError("this Pillow has no LittleCMS for --color srgb; install pillow from PyPI")

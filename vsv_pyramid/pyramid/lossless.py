@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,7 @@ from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
 from vsv_pyramid.pyramid.planes import Planes
-from vsv_pyramid.slide.tiff import RawTiles
+from vsv_pyramid.slide.raw import MOST_READS, RawTiles
 
 
 @dataclass
@@ -57,6 +58,7 @@ class LosslessLeaves:
         top = (self.pixels.origin[1] + y) // native.height
         columns, rows = -(-size.width // native.width), -(-size.height // native.height)
         tiles = self.raw.read(range(left, left + columns), range(top, top + rows))
+        reads = Counter[int]()
         while any(tiles):
             try:
                 return join(
@@ -73,15 +75,27 @@ class LosslessLeaves:
                 raise
             except StreamError as exc:
                 column, row = exc.tile or (0, 0)
-                if self._is_decoded(left + column, top + row):
+                place, index = (left + column, top + row), row * columns + column
+                if self._has_changed(tiles, index, place):
+                    reads[index] += 1
+                    if reads[index] == MOST_READS:
+                        raise self.raw.unsteady(*place) from exc
+                    continue
+                if self._is_decoded(*place):
                     raise Unspliceable(exc.reason) from exc
                 if not self.pixels.blank_damaged:
-                    raise self._error(address, (left + column, top + row), exc.reason) from exc
-                tiles[row * columns + column] = None
+                    raise self._error(address, place, exc.reason) from exc
+                tiles[index] = None
                 with self._lock:
                     if address not in self.pixels.blanked:
                         self.pixels.blanked.append(address)
         return self._white(address)
+
+    def _has_changed(self, tiles: list[bytes | None], index: int, place: tuple[int, int]) -> bool:
+        """Reads the tile anew, since damaged is only what was read twice; whether it is another."""
+        before = tiles[index]
+        tiles[index] = self.raw.tile(*place)
+        return tiles[index] != before
 
     def _is_decoded(self, column: int, row: int) -> bool:
         """Whether a library decodes the native tile, which the kernel has refused."""

@@ -25,6 +25,12 @@ _D50 = bytes.fromhex("0000f6d6 00010000 0000d32d")
 _CLASSES = {b"scnr", b"mntr", b"prtr", b"spac", b"abst"}
 _SPACES = {b"RGB ", b"GRAY", b"CMYK", b"YCbr", b"Lab ", b"XYZ "}
 _PCS = {b"XYZ ", b"Lab "}
+# What describes other things than pixels of a device. Names are of these lists, never the file's.
+_OTHER_CLASSES = {b"link": "a device link", b"abst": "an abstract one", b"nmcl": "of named colours"}
+_OTHER_SPACES = {
+    **{b"CMYK": "CMYK", b"CMY ": "CMY", b"GRAY": "gray", b"Lab ": "Lab", b"Luv ": "Luv"},
+    **{b"XYZ ": "XYZ", b"Yxy ": "Yxy", b"YCbr": "YCbCr", b"HSV ": "HSV", b"HLS ": "HLS"},
+}
 _CURVES = (b"curv", b"para")
 _PARAMETERS = (1, 3, 4, 5, 7)  # of each function of a parametric curve
 
@@ -51,6 +57,19 @@ _TEXTS = {b"desc": "Colours of a slide", b"cprt": "Not stated"}
 
 class _NotUnderstood(ValueError):
     """The profile is damaged, or says something that is on no list here."""
+
+
+def mismatch(profile: bytes) -> str | None:
+    """Why the profile describes other things than tiles of RGB pixels, in words; None where it does
+    not, or is none."""
+    if profile[36:40] != b"acsp":
+        return None
+    kind, space = profile[12:16], profile[16:20]
+    if kind in _OTHER_CLASSES:
+        return f"it is {_OTHER_CLASSES[kind]}, and describes no pixels"
+    if space != b"RGB ":
+        return f"it is of {_OTHER_SPACES.get(space, 'other')} colours, and the tiles are RGB"
+    return None
 
 
 def published_profile(profile: bytes) -> bytes | None:

@@ -45,6 +45,18 @@ _TIMESTAMPS = (
 )
 _SCANNERS = ("aperio.ScanScope ID", "leica.device-model", "tiff.Model")
 
+# um/px: the limits of light, and of what is called a microscope; and how oblong a pixel can be.
+_LEAST_MPP, _MOST_MPP, _MOST_OBLONG = 0.02, 50.0, 2.0
+# A plain TIFF's resolution is its printer's, its camera's or nobody's (72 dpi, 1/cm), unless it
+# says where it comes from. Makers of cameras, too, are here by their scanners' names.
+_MICROSCOPE = re.compile(
+    r"<OME\b|openmicroscopy|Bio-Formats|QuPath|ImageJ|Micro-?Manager|openslide\.|Aperio|Hamamatsu"
+    r"|NanoZoomer|Leica Biosystems|SCN400|IntelliSite|Ventana|iScan|3DHISTECH|MIRAX|Pannoramic"
+    r"|Axio ?Scan|OlyVIA|cellSens|NIS-Elements|Motic|Grundium|TissueScope|Sakura|PreciPoint|KFBIO",
+    re.IGNORECASE,
+)
+_ORIGINS = ("tiff.ImageDescription", "tiff.Software", "tiff.Make", "tiff.Model")
+
 # "GMT-0500", "GMT-05:00"; and "GMT+429496728800": -8 hours, printed by the scanner as unsigned
 _ZONE = re.compile(r"GMT([+-])(\d{1,2}|42949672\d\d):?(\d\d)")
 _UINT32 = 1 << 32
@@ -62,7 +74,8 @@ _IMAGE_ID = re.compile(r"[0-9]{1,20}")
 class Metadata:
     """A slide's description of itself; None where it says nothing, or nothing that makes sense.
 
-    mpp_x and mpp_y are in um/px; `scanned` is ISO 8601, with the zone where the slide states one.
+    mpp_x and mpp_y are in um/px, both or none; `scanned` is ISO 8601, with the zone where the slide
+    states one.
     `bounds` is the scanned area as (x, y, width, height) in px of the slide's level 0.
     """
 
@@ -79,7 +92,7 @@ class Metadata:
 
 def metadata(properties: Mapping[str, str]) -> Metadata:
     """The metadata that OpenSlide's properties state."""
-    mpp = _number(properties.get("aperio.MPP"))
+    mpp_x, mpp_y = _mpp(properties)
     power = properties.get("openslide.objective-power", properties.get("aperio.AppMag"))
     return Metadata(
         vendor=properties.get("openslide.vendor"),
@@ -88,8 +101,8 @@ def metadata(properties: Mapping[str, str]) -> Metadata:
         ),
         image_id=_matching(properties.get("aperio.ImageID"), _IMAGE_ID),
         objective_power=_positive(_number(power)),
-        mpp_x=_positive(_number(properties.get("openslide.mpp-x")) or mpp),
-        mpp_y=_positive(_number(properties.get("openslide.mpp-y")) or mpp),
+        mpp_x=mpp_x,
+        mpp_y=mpp_y,
         scanned=_scanned(properties),
         bounds=_bounds(properties),
         properties={
@@ -105,6 +118,24 @@ def native_tile(properties: Mapping[str, str]) -> Size | None:
     width = _number(properties.get("openslide.level[0].tile-width"))
     height = _number(properties.get("openslide.level[0].tile-height"))
     return Size(int(width), int(height)) if width and height else None
+
+
+def _mpp(properties: Mapping[str, str]) -> tuple[float, float] | tuple[None, None]:
+    """Microns per pixel across and down, as far as a microscope's scanner has stated them."""
+    stated = [("openslide.mpp-x", "openslide.mpp-y"), ("aperio.MPP", "aperio.MPP")]
+    if properties.get("openslide.vendor") == "generic-tiff" and not any(
+        _MICROSCOPE.search(properties.get(key, "")) for key in _ORIGINS
+    ):
+        del stated[0]
+    for keys in stated:
+        x, y = (_number(properties.get(key)) for key in keys)
+        if x and y and _is_plausible(*sorted((x, y))):
+            return x, y
+    return None, None
+
+
+def _is_plausible(least: float, most: float) -> bool:
+    return least >= _LEAST_MPP and most <= min(_MOST_MPP, _MOST_OBLONG * least)
 
 
 def _number(text: str | None) -> float | None:

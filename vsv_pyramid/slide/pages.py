@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.words import counted
 
 JPEG, RGB = 7, 2  # Compression, PhotometricInterpretation
 REDUCED, MASK, _MACRO = 1, 4, 9  # NewSubfileType; 9 is Aperio's own
@@ -134,7 +135,7 @@ def left_out(base: Page, pages: Sequence[Page], told: Collection[Size]) -> tuple
     ]
     planes = base.planes - 1 - sum(page.size == base.size for page in others)
     if planes > 0:
-        found.append(f"{planes} further plane{'s' if planes > 1 else ''}")
+        found.append(counted(planes, "further plane"))
     if spare := [kind for kind in base.extra if kind == 0]:
         found.append(f"{len(spare)} of {base.samples} samples that are neither colour nor alpha")
     return tuple(found)

@@ -10,13 +10,14 @@ from typing import Protocol
 import openslide
 from PIL import Image
 
-from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
-from vsv_pyramid.slide.icc import published_profile
+from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
 from vsv_pyramid.slide.pages import JPEG, left_out
 from vsv_pyramid.slide.plain import PlainImage, check_name
+from vsv_pyramid.slide.reading import check_readable, twice
 from vsv_pyramid.slide.samples import openslide_decodes, openslide_shows, refusal
 from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 from vsv_pyramid.slide.tiles import JpegTiles, false_colours, unreadable
@@ -29,8 +30,9 @@ _TAGGED = ("leica", "philips", "trestle", "ventana")
 
 
 class Reader(Protocol):
-    """What pixels and facts are read with."""
+    """What pixels and facts are read with; `name` is the library's."""
 
+    name: str
     size: Size
     properties: Mapping[str, str]
 
@@ -58,13 +60,10 @@ class Slide:
     def __init__(self, path: Path) -> None:
         """Raises SlideError where the file is missing, damaged, or no slide that is read right."""
         self.path = path
-        try:
-            self.tiff: TiffBase | None = tiff_base(path)
-        except OSError as exc:
-            raise SlideAccessError(
-                path, f"{reason(exc)}; check the path and its permissions"
-            ) from exc
-        self._facts, self._pixels = _readers(path, self.tiff)
+        self.tiff: TiffBase | None = tiff_base(path)
+        self._facts, self._pixels = twice(
+            lambda: _readers(path, self.tiff), SlideError, lambda: check_readable(path)
+        )
         self.size = self._pixels.size
         self.properties = self._facts.properties
 
@@ -89,6 +88,16 @@ class Slide:
         return self._facts.level_sizes
 
     @property
+    def reader(self) -> str:
+        """The name of what the pixels are read with."""
+        return self._pixels.name
+
+    @property
+    def other(self) -> Reader | None:
+        """What else reads the slide's pixels, if not always in their true colours."""
+        return None if self._facts is self._pixels else self._facts
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         if isinstance(self._pixels, PlainImage) and self._pixels.left_out:
             return self._pixels.left_out
@@ -103,8 +112,15 @@ class Slide:
 
     @cached_property
     def published_icc(self) -> bytes | None:
-        """The ICC profile as it may be published, None where there is none that may be."""
-        return published_profile(self.icc_profile) if self.icc_profile else None
+        """The ICC profile as it may be published with RGB tiles, None where there is none such."""
+        if self.icc_profile is None or self.icc_mismatch:
+            return None
+        return published_profile(self.icc_profile)
+
+    @property
+    def icc_mismatch(self) -> str | None:
+        """Why the ICC profile describes no RGB tiles, in words; None where it does."""
+        return mismatch(self.icc_profile) if self.icc_profile else None
 
     @property
     def associated_names(self) -> tuple[str, ...]:
@@ -117,7 +133,8 @@ class Slide:
     def read(self, x: int, y: int, size: Size) -> Image.Image:
         """The region at (x, y) of level 0, in slide px, as an RGBA image of `size`.
 
-        Raises openslide.OpenSlideError where it cannot be decoded; later reads are not affected.
+        Raises openslide.OpenSlideError where it cannot be decoded, and SlideUnavailable where it
+        cannot be read just now; later reads are not affected.
         """
         return self._pixels.read(x, y, size)
 
@@ -130,11 +147,11 @@ def open_slide(path: Path) -> Slide:
 def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     """What the slide's facts and what its pixels are read with: the one place that decides whether
     a file is read right, and by whom. Raises SlideError."""
-    vendor = openslide.OpenSlide.detect_format(path)
+    vendor = _vendor(path, tiff)
     if vendor in _ANYBODYS:
         check_name(path, tiled=tiff is not None and tiff.tiled)
     if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
-        return _both(OpenSlideReader(path)) if vendor else _both(PlainImage(path, tiff))
+        return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
     page = tiff.page
     if sentence := refusal(page, tiff.pages):
         raise SlideError(path, sentence)
@@ -148,7 +165,7 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
                 f"it is to be shown turned or mirrored (Orientation {page.orientation}), which "
                 "OpenSlide does not do; export it upright",
             )
-        return _both(OpenSlideReader(path))
+        return _both(OpenSlideReader(path, vendor, tiff))
     if vendor is None and tiff.pages[0].tile and not tiff.beyond_openslide:
         raise SlideError(
             path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
@@ -159,26 +176,30 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
             f"its compression is {tiff.compression}, which OpenSlide cannot read here; save it "
             "with JPEG or LZW",
         )
-    known: Reader | None = OpenSlideReader(path) if vendor else None
-    if known and known.size != tiff.size:
-        known.close()
-        known = None
+    known: Reader | None = None
+    if vendor and (by_stream or openslide_shows(page)):
+        known = OpenSlideReader(path, vendor, tiff)
+        if known.size != tiff.size:
+            known.close()
+            known = None
     if by_stream:
         tiles: Reader = JpegTiles(path, tiff)
         return known or tiles, tiles
-    if known and openslide_shows(page):
-        return known, known
-    return _both(PlainImage(path, tiff))
+    return _both(known or PlainImage(path, tiff))
+
+
+def _vendor(path: Path, tiff: TiffBase | None) -> str | None:
+    """OpenSlide's name for the slide's maker. What it cannot read just now it takes for nobody's,
+    and so that is asked twice."""
+    detect = openslide.OpenSlide.detect_format
+    vendor = detect(path)
+    if vendor not in _ANYBODYS or (tiff and tiff.beyond_openslide):
+        return vendor
+    if vendor is None or detect(path) != vendor:
+        check_readable(path)
+        vendor = detect(path)
+    return vendor
 
 
 def _both(reader: Reader) -> tuple[Reader, Reader]:
     return reader, reader
-
-
-def reason(exc: OSError) -> str:
-    """Why a file cannot be read, in words."""
-    if isinstance(exc, FileNotFoundError):
-        return "no such file"
-    if isinstance(exc, IsADirectoryError):
-        return "is a folder"
-    return exc.strerror or str(exc)

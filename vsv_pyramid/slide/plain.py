@@ -10,10 +10,12 @@ import numpy as np
 import openslide
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features  # noqa: F401 - see below
 
-from vsv_pyramid.errors import SlideError
+from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.pages import Page
+from vsv_pyramid.slide.reading import Watched, naming, unavailable
 from vsv_pyramid.slide.tiff import TiffBase
+from vsv_pyramid.words import counted
 
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
@@ -70,6 +72,7 @@ def check_name(path: Path, *, tiled: bool) -> None:
 class PlainImage:
     """A plain image, in memory. `left_out` is what else is in the file, in words."""
 
+    name = "Pillow"
     icc_profile: bytes | None
     associated_sizes: Mapping[str, Size] = {}
     properties: Mapping[str, str] = {}
@@ -81,31 +84,32 @@ class PlainImage:
             raise SlideError(
                 path, "its largest picture lies in a SubIFD; save that as a TIFF of its own first"
             )
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                # By its path, Pillow 12 maps single strips into memory, and turns them wrongly.
-                with path.open("rb") as file, Image.open(file) as opened:
+        # By its path, Pillow 12 maps single strips into memory, and turns them wrongly.
+        with naming(path), Watched(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                with Image.open(file) as opened:
                     frames = 1 if tiff else getattr(opened, "n_frames", 1)
                     if page:
                         opened.seek(page)
                     image = ImageOps.exif_transpose(opened)
-        except Image.DecompressionBombError as exc:
-            raise SlideError(
-                path,
-                "too large for an image that is read as a whole; save it as a tiled TIFF first, "
-                "little-endian and not turned",
-            ) from exc
-        except (OSError, SyntaxError, ValueError, EOFError) as exc:
-            raise SlideError(path, _unreadable(tiff, exc)) from exc
+            except Image.DecompressionBombError as exc:
+                raise SlideError(
+                    path,
+                    "too large for an image that is read as a whole; save it as a tiled TIFF "
+                    "first, little-endian and not turned",
+                ) from exc
+            except (OSError, SyntaxError, ValueError, EOFError) as exc:
+                if cause := file.trouble or passing(exc):
+                    raise unavailable(path, cause) from exc
+                raise SlideError(path, _unreadable(tiff, exc)) from exc
         if image.mode not in _MODES:
             raise SlideError(
                 path, f"pixels of kind {image.mode}; save it with 8 bits a channel first"
             )
         if tiff and (sentence := _doubt(tiff.page, image)):
             raise SlideError(path, sentence)
-        more = f"{frames - 1} further frame{'s' if frames > 2 else ''}"
-        self.left_out = (more,) if frames > 1 else ()
+        self.left_out = (counted(frames - 1, "further frame"),) if frames > 1 else ()
         self._image = openslide.ImageSlide(image)
         self.size = Size(*image.size)
         self.icc_profile = image.info.get("icc_profile")

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 
 from vsv_pyramid.slide.pages import JPEG, MASK, REDUCED, RGB, Page, associated_kind, is_level
 
-WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE, _CMYK, _YCBCR = 0, 1, 3, 5, 6
+WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE, _CMYK, YCBCR = 0, 1, 3, 5, 6
 # What openslide-bin's libtiff decodes: none, fax, LZW, deflate twice, PackBits, Zstandard; and what
 # OpenSlide itself does in Aperio's slides, JPEG 2000.
 _OPENSLIDE_DECODES = {1, 2, 3, 4, 5, 8, 32946, 32773, 50000}
 _APERIO_DECODES = {33003, 33005}
 
 # Samples that the colour takes; those beyond are ExtraSamples.
-_COLOURS = {WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
+_COLOURS = {WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, _CMYK: 4, YCBCR: 3}
 _ALPHA = ((1,), (2,))  # ExtraSamples: associated and unassociated
 _FORMATS = {2: "signed numbers", 3: "floating-point numbers", 5: "complex", 6: "complex"}
 _INTEGERS = (1, 4)  # unsigned, and "undefined", which is read alike
@@ -88,7 +88,7 @@ def _is_of_odd_streams(base: Page, _: Sequence[Page]) -> bool:
 
 def _is_of_odd_chroma(base: Page, _: Sequence[Page]) -> bool:
     """YCbCr samples that no two readers take for the same."""
-    if base.photometric != _YCBCR or base.compression == JPEG:
+    if base.photometric != YCBCR or base.compression == JPEG:
         return False
     return base.subsampling != (1, 1) if base.tile else base.compression == 1
 

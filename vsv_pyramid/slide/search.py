@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from vsv_pyramid.errors import OptionError, SlideAccessError
+from vsv_pyramid.errors import OptionError, SlideAccessError, passing
+from vsv_pyramid.slide.reading import unavailable
 
 # Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
 SLIDE_SUFFIXES = frozenset(
@@ -46,6 +47,8 @@ def is_slide(name: str) -> bool:
 
 
 def _raise(exc: OSError) -> None:
+    if passing(exc):
+        raise unavailable(Path(exc.filename), exc) from exc
     raise SlideAccessError(exc.filename, f"{exc.strerror}; check its permissions") from exc
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,9 +17,11 @@ from vsv_pyramid.errors import (
     SlideAccessError,
     SlideChanged,
     SlideError,
+    SlideUnavailable,
     StoreError,
 )
-from vsv_pyramid.slide.pixels import Slide, open_slide, reason
+from vsv_pyramid.slide.pixels import Slide, open_slide
+from vsv_pyramid.slide.reading import naming, read_exactly, reason
 
 Result = TypeVar("Result")
 
@@ -75,12 +78,7 @@ class _File:
         self.location = str(path.absolute())
         self.name = path.name
         self.place = digest(self.location)
-        try:
-            self.fingerprint: Mapping[str, object] = fingerprint(path)
-        except OSError as exc:
-            raise SlideAccessError(
-                path, f"{reason(exc)}; check the path and its permissions"
-            ) from exc
+        self.fingerprint: Mapping[str, object] = fingerprint(path)
 
     def __str__(self) -> str:
         return str(self._path)
@@ -93,7 +91,9 @@ class _File:
     def check_unchanged(self) -> None:
         try:
             changed = fingerprint(self._path) != self.fingerprint
-        except OSError:
+        except SlideUnavailable:
+            raise
+        except SlideError:
             changed = True
         if changed:
             raise SlideChanged(
@@ -230,11 +230,12 @@ def extent(path: Path) -> tuple[int, int]:
 
 def fingerprint(path: Path) -> dict[str, object]:
     """Identity of a slide's file(s): its extent, and a digest of the first and last megabyte of the
-    file itself."""
-    size, mtime_ns = extent(path)
+    file itself. Raises SlideError."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(_MEGABYTE))
-        file.seek(max(0, path.stat().st_size - _MEGABYTE))
-        digest.update(file.read(_MEGABYTE))
+    with naming(path), path.open("rb") as file:
+        size, mtime_ns = extent(path)
+        length = os.fstat(file.fileno()).st_size
+        part = min(length, _MEGABYTE)
+        for offset in (0, length - part):
+            digest.update(read_exactly(file, path, offset, part))
     return {"size": size, "mtime_ns": mtime_ns, "digest": digest.hexdigest()}

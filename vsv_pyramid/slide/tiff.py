@@ -1,10 +1,9 @@
-"""A slide as a TIFF: how its base level is stored, whether it is all there, its raw tiles."""
+"""A slide as a TIFF: how its base level is stored, and whether it is all there."""
 
 from __future__ import annotations
 
 import os
 import struct
-import threading
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 
-from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.pages import Page, base_page, stated_planes, stated_shape
+from vsv_pyramid.slide.reading import Watched, naming, twice, unavailable
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -80,6 +80,11 @@ class TiffBase:
         return self.page.photometric_name
 
     @property
+    def planes(self) -> int:
+        """How many tiles there are of each place: one, or one a sample."""
+        return self.page.samples if self.page.planar else 1
+
+    @property
     def grid(self) -> Size:
         """Columns and rows."""
         return Size(
@@ -87,52 +92,12 @@ class TiffBase:
             -(-self.size.height // self.tile_size.height),
         )
 
-
-class RawTiles:
-    """The base level's compressed tiles, read from several threads: each has its own handle."""
-
-    def __init__(self, path: Path, base: TiffBase) -> None:
-        self.base = base
-        self._columns = base.grid.width
-        self._path = path
-        self._local = threading.local()
-        self._files: list[BinaryIO] = []
-
-    def read(self, columns: range, rows: range, plane: int = 0) -> list[bytes | None]:
-        """The bytes of these tiles, row by row, None for one that the slide has left out.
-
-        Raises SlideError.
-        """
-        file: BinaryIO | None = getattr(self._local, "file", None)
-        if file is None:
-            file = self._local.file = self._opened()
-        offsets, counts = self.base.offsets, self.base.counts
-        tiles: list[bytes | None] = []
-        try:
-            first_row = plane * self.base.grid.height
-            for row in range(first_row + rows.start, first_row + rows.stop):
-                for index in range(
-                    row * self._columns + columns.start, row * self._columns + columns.stop
-                ):
-                    count = counts[index]
-                    if count:
-                        file.seek(offsets[index])
-                    tiles.append(file.read(count) if count else None)
-        except OSError as exc:
-            raise SlideAccessError(self._path, f"{exc.strerror}; check its disk") from exc
-        return tiles
-
-    def _opened(self) -> BinaryIO:
-        try:
-            file = self._path.open("rb", buffering=0)
-        except OSError as exc:
-            raise SlideAccessError(self._path, f"{exc.strerror}; check the path") from exc
-        self._files.append(file)
-        return file
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
+    def around(self, x: int, y: int, size: Size) -> tuple[range, range]:
+        """The columns and the rows of the tiles that the region, in stored px, is of."""
+        (width, height), grid = self.tile_size, self.grid
+        columns = range(x // width, min(-(-(x + size.width) // width), grid.width))
+        rows = range(y // height, min(-(-(y + size.height) // height), grid.height))
+        return columns, rows
 
 
 def tiff_base(path: Path) -> TiffBase | None:
@@ -141,13 +106,25 @@ def tiff_base(path: Path) -> TiffBase | None:
     Raises SlideError where the TIFF is damaged, or ends before data that the base level or another
     tiled page points to.
     """
-    with path.open("rb") as file:
-        magic = file.read(4)
-        if magic not in _MAGIC:
-            return None
-        size = file.seek(0, os.SEEK_END)
+    return twice(lambda: _tiff_base(path), SlideError)
+
+
+def _tiff_base(path: Path) -> TiffBase | None:
+    with naming(path), Watched(path) as file:
+        base = _read_base(path, file)
+        if file.trouble:  # tifffile goes on without the page
+            raise unavailable(path, file.trouble)
+        return base
+
+
+def _read_base(path: Path, file: BinaryIO) -> TiffBase | None:
+    magic = file.read(4)
+    if magic not in _MAGIC:
+        return None
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(file) as tiff:
             chain = [page.aspage() for page in list(tiff.pages)]  # list ends where a chain has none
             found = [(_page(page, number), page) for number, page in enumerate(chain)]
             found += [(_page(page, None), page) for page in _sub_pages(chain)]
@@ -166,7 +143,7 @@ def tiff_base(path: Path) -> TiffBase | None:
                 cut=any(_end(other) > size for _, other in found),
                 beyond_openslide=magic == _MAGIC[1],
             )
-            tiles = base.grid.pixels * (shown.samples if shown.planar else 1)
+            tiles = base.grid.pixels * base.planes
             if len(base.offsets) != len(base.counts) or len(base.counts) < tiles:
                 raise tifffile.TiffFileError("fewer tiles than cover the image")
             needed = [_end(other) for kept, other in found if kept.tile or kept is shown]
@@ -177,6 +154,8 @@ def tiff_base(path: Path) -> TiffBase | None:
                     if tag in page.tags:
                         del page.tags[tag]
     except _DAMAGED as exc:
+        if cause := passing(exc):
+            raise unavailable(path, cause) from exc
         raise SlideError(
             path,
             "damaged or cut off: its TIFF directories cannot be read; copy it from the scanner "

@@ -8,7 +8,7 @@ of big-endian order.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +23,9 @@ from vsv_pyramid.geometry import Size
 from vsv_pyramid.jpeg.colour import contradicts, standalone
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.slide.pages import RGB, is_level
+from vsv_pyramid.slide.raw import MOST_READS, RawTiles, probes
 from vsv_pyramid.slide.samples import WHITE_IS_ZERO
-from vsv_pyramid.slide.tiff import RawTiles, TiffBase
+from vsv_pyramid.slide.tiff import TiffBase
 
 _CACHE_BYTES = 1 << 25
 _CACHED = range(4, 1024)  # tiles
@@ -55,11 +56,12 @@ _TURNS = {
 class JpegTiles:
     """The base level's pixels. `read` is safe from several threads."""
 
+    name = "simplejpeg"
+
     def __init__(self, path: Path, base: TiffBase) -> None:
         self._base = base
         self._raw = RawTiles(path, base)
         self._turn = _TURNS.get(base.page.orientation)
-        self._planes = base.page.samples if base.page.planar else 1
         bytes_each = base.tile_size.pixels * 3
         count = min(max(_CACHE_BYTES // bytes_each, _CACHED.start), _CACHED.stop)
         self._tile = lru_cache(maxsize=count)(self._decoded)
@@ -83,7 +85,8 @@ class JpegTiles:
     def read(self, x: int, y: int, size: Size) -> Image.Image:
         """The region as RGBA, transparent where the slide has left out a tile, or ends.
 
-        Raises openslide.OpenSlideError where a tile cannot be decoded.
+        Raises openslide.OpenSlideError where a tile cannot be decoded, and SlideError where it
+        cannot be read.
         """
         turn = self._turn
         if turn is None:
@@ -113,10 +116,9 @@ class JpegTiles:
         return {"openslide.vendor": "generic-tiff", **tile, **self._base.tags}
 
     def _stored(self, x: int, y: int, size: Size) -> Image.Image:
-        tile, grid = self._base.tile_size, self._base.grid
+        tile = self._base.tile_size
         region = Image.new("RGBA", size, (0, 0, 0, 0))
-        rows = range(y // tile.height, min(grid.height, -(-(y + size.height) // tile.height)))
-        columns = range(x // tile.width, min(grid.width, -(-(x + size.width) // tile.width)))
+        columns, rows = self._base.around(x, y, size)
         for row in rows:
             for column in columns:
                 if pixels := self._tile(column, row):
@@ -126,17 +128,30 @@ class JpegTiles:
     def _decoded(self, column: int, row: int) -> Image.Image | None:
         """The tile as far as it is of the picture, RGB; None where the slide has left it out."""
         planes = []
-        for plane in range(self._planes):
-            (data,) = self._raw.read(range(column, column + 1), range(row, row + 1), plane)
-            if not data:
+        for plane in range(self._base.planes):
+            samples = self._samples(column, row, plane)
+            if samples is None:
                 return None
-            planes.append(self._samples(data, column, row))
+            planes.append(samples)
         pixels = planes[0] if len(planes) == 1 else np.dstack([plane[..., 0] for plane in planes])
         if self._base.page.photometric == WHITE_IS_ZERO:
             pixels = 255 - pixels
         return Image.fromarray(pixels)
 
-    def _samples(self, data: bytes, column: int, row: int) -> npt.NDArray[np.uint8]:
+    def _samples(self, column: int, row: int, plane: int) -> npt.NDArray[np.uint8] | None:
+        data = self._raw.tile(column, row, plane)
+        for _ in range(MOST_READS):
+            if data is None:
+                return None
+            try:
+                return self._pixels(data, column, row)
+            except openslide.OpenSlideError:
+                before, data = data, self._raw.tile(column, row, plane)
+                if data == before:  # damaged is only what was read twice
+                    raise
+        raise self._raw.unsteady(column, row)
+
+    def _pixels(self, data: bytes, column: int, row: int) -> npt.NDArray[np.uint8]:
         tile, size, page = self._base.tile_size, self._base.size, self._base.page
         try:
             stream = standalone(data, self._base.tables, page.photometric == RGB)
@@ -163,7 +178,7 @@ def unreadable(path: Path, base: TiffBase) -> str | None:
     """Why the JPEG data are of a kind that is not read, by three tiles; None where one of them is
     read, or damaged."""
     refusal = None
-    for tile in _probes(path, base):
+    for tile in probes(path, base):
         try:
             standalone(tile, base.tables, rgb=False)
         except Unspliceable as exc:
@@ -181,7 +196,7 @@ def unreadable(path: Path, base: TiffBase) -> str | None:
 def false_colours(path: Path, base: TiffBase) -> str | None:
     """Why a reader that takes the TIFF's word for the JPEG data's colours errs; None where none of
     three tiles is of other ones."""
-    for tile in _probes(path, base):
+    for tile in probes(path, base):
         with contextlib.suppress(StreamError):
             if contradicts(tile, base.page.photometric == RGB):
                 return (
@@ -189,16 +204,3 @@ def false_colours(path: Path, base: TiffBase) -> str | None:
                     "), and OpenSlide would show them in false ones; export it anew"
                 )
     return None
-
-
-def _probes(path: Path, base: TiffBase) -> Iterator[bytes]:
-    """Up to three tiles, from the middle first."""
-    grid, raw = base.grid, RawTiles(path, base)
-    try:
-        for quarter in (2, 1, 3):
-            column, row = grid.width * quarter // 4, grid.height * quarter // 4
-            (tile,) = raw.read(range(column, column + 1), range(row, row + 1))
-            if tile:
-                yield tile
-    finally:
-        raw.close()

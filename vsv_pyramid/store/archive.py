@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vsv_pyramid import dzi
-from vsv_pyramid.errors import NoSuchObject, StoreError
+from vsv_pyramid.errors import NoSuchObject, StoreError, StoreUnavailable, passing
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.directory import locked, naming
 
@@ -125,6 +125,9 @@ class ArchiveStore:
             with naming(self._path):
                 yield self._current().archive
         except _DAMAGED as exc:
+            if cause := passing(exc):  # zipfile takes it for the end of the file
+                what = f"{cause.strerror or cause}; check the disk or share, and try again"
+                raise StoreUnavailable(self._path, what) from exc
             what = f"is no whole zip file ({exc}); remove it and convert again"
             raise StoreError(self._path, what) from exc
 

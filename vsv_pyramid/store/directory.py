@@ -13,12 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
-from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
+from vsv_pyramid import clock
+from vsv_pyramid.errors import (
+    NoSuchObject,
+    StoreBusy,
+    StoreError,
+    StoreUnavailable,
+    passing,
+)
 from vsv_pyramid.store.base import StoredObject, Tagged
 
 _SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
+_LOOK_SECONDS = 0.05  # between looks whether it still does
 
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _REMEDIES = {
@@ -36,10 +44,14 @@ _REMEDIES = {
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turns an OSError of the block into a StoreError that names the path."""
+    """Turns an OSError of the block into a StoreError that names the path, StoreUnavailable for a
+    trouble that passes."""
     try:
         yield
     except OSError as exc:
+        if passing(exc):
+            what = f"{exc.strerror or exc}; check the disk or share, and try again"
+            raise StoreUnavailable(path, what) from exc
         what = _REMEDIES.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk and try again")
         raise StoreError(path, what) from exc
 
@@ -264,17 +276,26 @@ def locked(target: Path, seconds: float) -> Iterator[None]:
     """Holds the folder's lock, waited for that long; the system releases it when a process dies."""
     path = _lock(target)
     lock = FileLock(path)
+    end = clock.monotonic() + seconds
     with naming(target.parent):
-        try:
-            lock.acquire(timeout=seconds)
-        except Timeout as exc:
-            raise StoreBusy(target, "another process writes it; wait for its end") from exc
+        while not _acquired(lock):
+            if clock.monotonic() >= end:
+                raise StoreBusy(target, "another process writes it; wait for its end")
+            clock.sleep(_LOOK_SECONDS)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):  # Windows refuses, but removes it with the release
             path.unlink(missing_ok=True)
         lock.release()
+
+
+def _acquired(lock: BaseFileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
 
 
 def _swap(new: Path, target: Path, aside: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vsv_pyramid import aws
+from vsv_pyramid import aws, clock
 from vsv_pyramid.errors import StoreBusy
 
 SECONDS = 60.0  # after which a lease that nobody renews is anybody's
@@ -152,15 +151,15 @@ class Lease:
         )
 
     def _renew(self) -> None:
-        renewed = time.monotonic()
-        while self._etag and not self._ended.wait(SECONDS / _RENEWALS):
+        renewed = clock.monotonic()
+        while self._etag and not clock.wait(self._ended, SECONDS / _RENEWALS):
             try:
                 if self._write(IfMatch=self._etag):
-                    renewed = time.monotonic()
+                    renewed = clock.monotonic()
                 else:
                     self._etag = None
             except (ClientError, BotoCoreError):
-                if time.monotonic() - renewed > SECONDS:
+                if clock.monotonic() - renewed > SECONDS:
                     self._etag = None
 
     def _release(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,7 +18,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, dzi
+from vsv_pyramid import aws, clock, dzi
 from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import UNKNOWN, Lease
@@ -223,19 +222,19 @@ class _Pace:
 
     def __init__(self, maximum: float) -> None:
         self._maximum = maximum
-        self._start = self._next = time.monotonic()
+        self._start = self._next = clock.monotonic()
         self._lock = threading.Lock()
 
     def wait(self) -> None:
         with self._lock:
-            now = time.monotonic()
+            now = clock.monotonic()
             rate = min(
                 self._maximum, _PUTS_A_SECOND_AT_FIRST + _GROWTH_A_SECOND * (now - self._start)
             )
             slot = max(self._next, now)
             self._next = slot + 1 / rate
         if slot > now:
-            time.sleep(slot - now)
+            clock.sleep(slot - now)
 
 
 def _md5(etag: str | None) -> str | None:

@@ -1,0 +1,520 @@
+"""What runs in AWS: the entry of a Batch job, and the Lambda functions."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import lambda_handler
+import pytest
+import s3_events
+import worker
+
+from tests.conftest import Outcome
+from tests.support.clock import FakeClock, until
+from tests.support.s3_proxy import Proxy, slow
+from tests.support.s3_server import Place
+from vsv_pyramid import aws, costs
+from vsv_pyramid.convert import convert
+from vsv_pyramid.errors import SlideError, StoreUnavailable
+from vsv_pyramid.store import open_store
+from vsv_pyramid.verify import verify
+from vsv_pyramid.watch import PAUSES
+
+WORKER = Path(worker.__file__)
+DESTINATION = "VSV_PYRAMID_DESTINATION"
+NOTHING: Mapping[str, str] = {}
+
+
+class Context:
+    """Lambda's, with so many seconds left."""
+
+    def __init__(self, seconds: float = 900.0) -> None:
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return round(self._seconds * 1000)
+
+
+class Jobs:
+    """In place of the job queue: what was submitted, and how it ended."""
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+        self.outcomes: dict[str, str | None] = {}
+
+    def __call__(self, *names: str) -> Jobs:
+        assert names == ("the-queue", "the-definition")
+        return self
+
+    def submit(self, place: str) -> str:
+        self.places.append(place)
+        return f"job-{len(self.places)}"
+
+    def ended(self, jobs: list[str]) -> dict[str, str | None]:
+        return {job: self.outcomes[job] for job in jobs if job in self.outcomes}
+
+
+class Failures:
+    """In place of SQS: the slides in the queue of failures."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+
+    def __call__(self, service: str, _: object) -> Failures:
+        assert service == "sqs"
+        return self
+
+    def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:
+        assert QueueUrl == "https://failures"
+        self.bodies.append(json.loads(MessageBody))
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    jobs = Jobs()
+    monkeypatch.setattr(lambda_handler, "Queue", jobs)
+    return jobs
+
+
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> Failures:
+    failures = Failures()
+    monkeypatch.setattr(aws, "client", failures)
+    return failures
+
+
+@pytest.fixture
+def function(place: Place, monkeypatch: pytest.MonkeyPatch, jobs: Jobs, failures: Failures) -> None:
+    """The environment that ingest.yaml sets."""
+    for name, value in {
+        DESTINATION: f"{place}/to",
+        "VSV_PYRAMID_OPTIONS": "--tile-size 480 --workers 2",
+        "VSV_PYRAMID_QUEUE": "the-queue",
+        "VSV_PYRAMID_JOB_DEFINITION": "the-definition",
+        "VSV_PYRAMID_FAILURES": "https://failures",
+        "VSV_PYRAMID_SLIDES": f"{place}/scans",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538",
+        "AWS_LAMBDA_FUNCTION_NAME": "tried",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def uploaded(real_slide: Path, place: Place) -> Iterator[str]:
+    """The key of the real slide in S3."""
+    place.put("scans/a slide+1/170782.SVS", real_slide.read_bytes())
+    yield f"{place.prefix}/scans/a slide+1/170782.SVS"
+    place.delete("scans/a slide+1/170782.SVS")
+
+
+def object_created(
+    key: str, size: int = 1_938_955, changed: Mapping[str, str] = NOTHING
+) -> dict[str, Any]:
+    """As EventBridge has it: the key is not encoded."""
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "123456789012",
+        "time": "2026-11-12T00:00:00Z",
+        "region": "us-east-1",
+        "resources": ["arn:aws:s3:::images"],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": "images"},
+            "object": {"key": key, "size": size, "etag": "b1946ac92492d2347c6235b4d2611184"},
+            "request-id": "N4N7GDK58NMKJ12R",
+            "requester": "123456789012",
+            "reason": "PutObject",
+        },
+        **changed,
+    }
+
+
+def notification(key: str, size: int = 5, name: str = "ObjectCreated:Put") -> dict[str, Any]:
+    """As S3 itself tells SQS: the key is encoded as in a form."""
+    about = {"bucket": {"name": "images"}, "object": {"key": key, "size": size}}
+    return {"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": about}]}
+
+
+def messages(*events: object) -> dict[str, Any]:
+    """As SQS hands them to a function."""
+    return {
+        "Records": [
+            {"messageId": str(number), "eventSource": "aws:sqs", "body": json.dumps(event)}
+            for number, event in enumerate(events)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "found"),
+    [
+        (object_created("scans/a b+1.svs", 5), [("s3://images/scans/a b+1.svs", 5)]),
+        (object_created("A.SVS", 5), [("s3://images/A.SVS", 5)]),
+        (object_created("a.ndpi", 5), [("s3://images/a.ndpi", 5)]),
+        (object_created("a.txt"), []),
+        (object_created("a.mrxs"), []),
+        (object_created("scans/._a.svs"), []),
+        (object_created("a.svs", 5, {"source": "my.own"}), []),
+        (object_created("a.svs", 5, {"detail-type": "Object Deleted"}), []),
+        (notification("scans/a+b%2B1.svs"), [("s3://images/scans/a b+1.svs", 5)]),
+        (notification("a.svs", name="ObjectRemoved:Delete"), []),
+        ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "images"}, []),
+        ({}, []),
+    ],
+)
+def test_the_slides_of_an_event(event: dict[str, Any], found: list[tuple[str, int]]) -> None:
+    assert list(s3_events.arrived(event)) == found
+
+
+@pytest.mark.usefixtures("function")
+class TestIngest:
+    def test_a_small_slide_is_converted(self, uploaded: str, place: Place, jobs: Jobs) -> None:
+        assert lambda_handler.ingest(object_created(uploaded), Context()) is None
+        assert verify(f"{place}/to/images/170782", deep=True).errors == []
+        assert not jobs.places
+
+    def test_a_duplicate_makes_nothing_anew(
+        self, uploaded: str, place: Place, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        event = messages(object_created(uploaded), object_created(uploaded))
+        assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": []}
+        events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+        assert [event["status"] for event in events if event["event"] == "done"] == [
+            "converted",
+            "skipped",
+        ]
+
+    def test_a_replaced_slide_takes_the_place_of_the_first(
+        self, uploaded: str, small_slide: Path, place: Place
+    ) -> None:
+        lambda_handler.ingest(object_created(uploaded), Context())
+        place.put("scans/a slide+1/170782.SVS", small_slide.read_bytes())
+        lambda_handler.ingest(object_created(uploaded), Context())
+        document = json.loads(place.get("to/images/170782/slide.json")["Body"].read())
+        assert (document["width"], document["height"]) == (1501, 1103)
+
+    def test_another_slide_of_the_same_name_goes_to_the_failures(
+        self, uploaded: str, small_slide: Path, place: Place, failures: Failures
+    ) -> None:
+        """Nobody may see it under the other one's address."""
+        lambda_handler.ingest(object_created(uploaded), Context())
+        before = place.objects()["to/images/170782/slide.json"]
+        place.put("scans/another/170782.svs", small_slide.read_bytes())
+        key = f"{place.prefix}/scans/another/170782.svs"
+        assert lambda_handler.ingest(object_created(key), Context()) is None
+        (body,) = failures.bodies
+        assert body["exit_code"] == 2
+        assert "is of a slide of this name in another place; rename" in body["reason"]
+        assert place.objects()["to/images/170782/slide.json"] == before
+
+    def test_it_waits_for_another_that_is_at_the_slide(
+        self, uploaded: str, place: Place, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Who is at it may have read the slide as it was before the event."""
+        with contextlib.ExitStack() as first:
+            first.enter_context(open_store(f"{place}/to").exclusive("images/170782"))
+            clock.meanwhile = first.close
+            lambda_handler.ingest(object_created(uploaded), Context())
+        assert "another process writes it" in caplog.text
+        assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
+    def test_a_large_slide_is_handed_to_batch(self, uploaded: str, jobs: Jobs) -> None:
+        event = messages(object_created(uploaded, size=10**12))
+        assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": []}
+        assert jobs.places == [f"s3://images/{uploaded}"]
+
+    def test_one_for_which_the_time_is_short_is_handed_to_batch(
+        self, uploaded: str, place: Place, jobs: Jobs
+    ) -> None:
+        class Running(Context):
+            def get_remaining_time_in_millis(self) -> int:
+                self._seconds -= 5
+                return super().get_remaining_time_in_millis()
+
+        lambda_handler.ingest(object_created(uploaded), Running(85))
+        assert jobs.places == [f"s3://images/{uploaded}"]
+        assert "to/images/170782/DeepZoom.dzi" not in place.objects()
+
+    def test_a_bad_slide_goes_to_the_failures(
+        self, uploaded: str, place: Place, failures: Failures
+    ) -> None:
+        place.put("scans/bad.svs", b"hello")
+        event = messages(object_created(f"{place.prefix}/scans/bad.svs"))
+        assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": []}
+        (body,) = failures.bodies
+        assert body["slide"] == f"{place}/scans/bad.svs"
+        assert body["exit_code"] == 65
+        assert "neither a slide" in body["reason"]
+
+    def test_a_name_that_is_no_id_goes_to_the_failures(
+        self, place: Place, real_slide: Path, failures: Failures
+    ) -> None:
+        place.put("scans/a b.svs", real_slide.read_bytes())
+        lambda_handler.ingest(object_created(f"{place.prefix}/scans/a b.svs"), Context())
+        assert [body["exit_code"] for body in failures.bodies] == [2]
+
+    def test_one_that_is_gone_is_no_failure(
+        self, place: Place, failures: Failures, jobs: Jobs
+    ) -> None:
+        event = messages(object_created(f"{place.prefix}/scans/gone.svs"))
+        assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": []}
+        assert not failures.bodies
+        assert not jobs.places
+
+    def test_what_is_elsewhere_in_the_bucket_is_left_alone(
+        self, place: Place, failures: Failures, jobs: Jobs
+    ) -> None:
+        for folder in "other", "scans-of-others":
+            event = object_created(f"{place.prefix}/{folder}/a.svs", size=10**12)
+            lambda_handler.ingest(event, Context())
+        assert not failures.bodies
+        assert not jobs.places
+
+    def test_what_may_go_well_later_is_given_back(
+        self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def sometimes(slide: str, *words: Any, **options: Any) -> Any:
+            if "away" in slide:
+                raise StoreUnavailable(slide, "away")
+            return convert(slide, *words, **options)
+
+        monkeypatch.setattr(lambda_handler, "convert", sometimes)
+        away = object_created(f"{place.prefix}/scans/away.svs")
+        event = messages("no event", away, object_created(uploaded))
+        failed = [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]
+        assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": failed}
+        assert "to/images/170782/DeepZoom.dzi" in place.objects()
+        with pytest.raises(StoreUnavailable):
+            lambda_handler.ingest(away, Context())
+
+    def test_the_audit_tells_the_age_of_the_oldest(
+        self,
+        uploaded: str,
+        place: Place,
+        capsys: pytest.CaptureFixture[str],
+        clock: FakeClock,
+    ) -> None:
+        clock.advance(7200)
+        lambda_handler.ingest({"audit": True}, Context())
+        said = json.loads(capsys.readouterr().out)
+        assert said["OldestWaitingHours"] == pytest.approx(2, abs=0.1)
+        assert said["oldest"] == [f"s3://images/{uploaded}"]
+        (metrics,) = said["_aws"]["CloudWatchMetrics"]
+        assert metrics["Namespace"] == "vsv-pyramid"
+        assert (metrics["Dimensions"], said["FunctionName"]) == ([["FunctionName"]], "tried")
+        assert [metric["Name"] for metric in metrics["Metrics"]] == ["OldestWaitingHours"]
+        lambda_handler.ingest(object_created(uploaded), Context())
+        capsys.readouterr()
+        lambda_handler.ingest({"audit": True}, Context())
+        assert json.loads(capsys.readouterr().out)["OldestWaitingHours"] == 0
+
+
+class TestScan:
+    @pytest.fixture(autouse=True)
+    def share(
+        self,
+        function: None,
+        clock: FakeClock,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        real_slide: Path,
+    ) -> Path:
+        """An EFS share with a slide."""
+        share = tmp_path / "slides"
+        share.mkdir()
+        shutil.copy(real_slide, share / "a.svs")
+        monkeypatch.setenv("VSV_PYRAMID_SLIDES", str(share))
+        return share
+
+    def test_what_is_new_is_converted(self, place: Place, jobs: Jobs) -> None:
+        for _ in range(2):
+            lambda_handler.scan({"source": "aws.events"}, Context())
+        assert verify(f"{place}/to/images/a").errors == []
+        assert not jobs.places
+
+    def test_what_is_large_is_handed_to_batch_once(
+        self, share: Path, jobs: Jobs, failures: Failures, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(costs, "SLOWEST_BYTES", 1.0)
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+        assert jobs.places == [str(share / "a.svs")]
+        jobs.outcomes["job-1"] = "its job failed: exit code 65"
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+        assert jobs.places == [str(share / "a.svs")]
+        assert not failures.bodies  # the rule about failed jobs tells of it
+
+    def test_a_bad_slide_goes_to_the_failures_once(self, share: Path, failures: Failures) -> None:
+        (share / "b.svs").write_text("hello")
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+        assert [body["exit_code"] for body in failures.bodies] == [65]
+
+    def test_one_that_cannot_be_read_goes_to_the_failures_in_the_end(
+        self, share: Path, failures: Failures, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(lambda_handler, "convert", fails)
+        for pause in PAUSES:
+            lambda_handler.scan({}, Context())
+            assert not failures.bodies
+            clock.advance(pause)
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+        assert [body["exit_code"] for body in failures.bodies] == [1]
+
+    def test_two_of_one_name_are_told_of_once(self, share: Path, failures: Failures) -> None:
+        (share / "deep").mkdir()
+        shutil.copy(share / "a.svs", share / "deep/a.svs")
+        os.utime(share / "deep/a.svs", (1, 1))
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+        assert [body["exit_code"] for body in failures.bodies] == [2, 2]
+
+    def test_how_long_a_slide_waits(
+        self, share: Path, failures: Failures, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (share / "b.svs").write_text("hello")
+        lambda_handler.scan({}, Context())
+        said = json.loads(capsys.readouterr().out)
+        assert said["oldest"] == [str(share / "b.svs")]
+        assert 0 < said["OldestWaitingHours"] + 0.01 < 0.1
+        (share / "b.svs").unlink()
+        lambda_handler.scan({}, Context())
+        assert json.loads(capsys.readouterr().out)["oldest"] == []
+        assert lambda_handler._hours(share / "b.svs") == 0
+
+    def test_what_there_is_no_time_for_is_left(self, place: Place, jobs: Jobs) -> None:
+        lambda_handler.scan({}, Context(30))
+        assert not jobs.places
+        assert not place.objects()
+
+
+class TestWorker:
+    @pytest.fixture(autouse=True)
+    def environment(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What compute.yaml's job definition sets."""
+        monkeypatch.setenv(DESTINATION, f"{place}/to")
+        monkeypatch.setenv("VSV_PYRAMID_OPTIONS", "--tile-size 480")
+
+    def run(self, *words: str, **environment: str) -> Outcome:
+        ended = subprocess.run(
+            [sys.executable, str(WORKER), *words],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+    def test_a_slide(self, uploaded: str, place: Place) -> None:
+        for status in "converted", "skipped":
+            outcome = self.run(f"s3://images/{uploaded}")
+            assert outcome.code == 0, outcome.err
+            *_, last = [json.loads(line) for line in outcome.err.splitlines()]
+            assert (last["event"], last["status"]) == ("done", status)
+        assert verify(f"{place}/to/images/170782").errors == []
+
+    def test_a_child_of_an_array(self, uploaded: str, place: Place) -> None:
+        lines = f"{place}/gone.svs\ns3://images/{uploaded}\n"
+        place.put("to/.manifests/1.txt", lines.encode())
+        for index, code in ("0", 1), ("1", 0), ("2", 2):
+            outcome = self.run(f"{place}/to/.manifests/1.txt", AWS_BATCH_JOB_ARRAY_INDEX=index)
+            assert outcome.code == code, outcome.err
+        assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
+    @pytest.mark.parametrize("body", [b"\xff\xfe", b"\n\n", b""])
+    def test_what_is_no_manifest(self, place: Place, body: bytes) -> None:
+        place.put("m.txt", body)
+        outcome = self.run(f"{place}/m.txt", AWS_BATCH_JOB_ARRAY_INDEX="1")
+        assert outcome.code == 2
+        assert outcome.err.count("\n") == 1
+        assert outcome.err.startswith(f"Error: {place}/m.txt: ")
+
+    @pytest.mark.parametrize("tell", [object_created, notification])
+    def test_an_event(
+        self, uploaded: str, place: Place, tell: Callable[[str], dict[str, Any]]
+    ) -> None:
+        key = quote_plus(uploaded) if tell is notification else uploaded
+        outcome = self.run(json.dumps(tell(key)))
+        assert outcome.code == 0, outcome.err
+        assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
+    def test_a_path_on_a_share(self, real_slide: Path, place: Place) -> None:
+        assert self.run(str(real_slide)).code == 0
+        assert "to/images/CMU-1-Small-Region/DeepZoom.dzi" in place.objects()
+
+    def test_a_bad_slide(self, place: Place) -> None:
+        place.put("scans/bad.svs", b"hello")
+        assert self.run(f"{place}/scans/bad.svs").code == 65
+
+    @pytest.mark.parametrize(
+        ("words", "environment"),
+        [
+            ((), {}),
+            (("a.svs", "b.svs"), {}),
+            (("a.svs",), {"VSV_PYRAMID_OPTIONS": "--no-such-option"}),
+            (("a.svs",), {"VSV_PYRAMID_OPTIONS": "'"}),
+            (("{",), {}),
+            (('{"source": "aws.s3", "detail-type": "Object Created"}',), {}),
+            ((json.dumps(object_created("notes.txt")),), {}),
+            (("s3://images/m.txt",), {"AWS_BATCH_JOB_ARRAY_INDEX": "one"}),
+        ],
+    )
+    def test_wrong_use(self, words: tuple[str, ...], environment: dict[str, str]) -> None:
+        outcome = self.run(*words, **environment)
+        assert outcome.code == 2
+        assert len(re.findall("^Error: ", outcome.err, re.MULTILINE)) == 1
+        assert "Traceback" not in outcome.err
+        assert outcome.err.splitlines()[-1].startswith("Error: ")
+
+    def test_without_a_destination(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(DESTINATION)
+        outcome = self.run("a.svs")
+        assert outcome.code == 2
+        assert DESTINATION in outcome.err
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
+    def test_sigterm_and_the_next_attempt_goes_on(
+        self, uploaded: str, place: Place, proxy: Proxy
+    ) -> None:
+        proxy.fault = slow(0.2)
+        words = ("--tile-size", "240", "--upload-workers", "2")
+        environment = os.environ | {"VSV_PYRAMID_OPTIONS": " ".join(words)}
+        command = [sys.executable, str(WORKER), f"s3://images/{uploaded}"]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+        until(lambda: any(key.endswith(".jpeg") for key in place.objects()))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert process.returncode == 143
+        kept = place.objects()
+        assert "to/images/170782/DeepZoom.dzi" not in kept
+        assert not [key for key in kept if key.startswith("to/.leases/")]
+        proxy.fault = lambda *_: False
+        outcome = self.run(f"s3://images/{uploaded}", VSV_PYRAMID_OPTIONS=" ".join(words))
+        assert outcome.code == 0
+        *_, last = [json.loads(line) for line in outcome.err.splitlines()]
+        assert last["kept"] > 0
+
+
+def test_a_defect_names_its_kind() -> None:
+    assert "KeyError" in str(lambda_handler._told(KeyError("a")))
+    error = SlideError("a.svs", "bad")
+    assert lambda_handler._told(error) is error

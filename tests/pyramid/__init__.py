@@ -1,0 +1,1 @@
+"""Tiles, from the slide's to the smallest."""

@@ -1,0 +1,180 @@
+"""What slides say of themselves, and the traps in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tifffile import imwrite
+
+from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide import open_slide
+from vsv_pyramid.slide.metadata import metadata, native_tile
+
+PLAIN = {"openslide.vendor": "generic-tiff"}
+DATE = {"aperio.Date": "12/29/09", "aperio.Time": "09:59:15"}
+
+
+def mpp(x: str, y: str | None = None) -> dict[str, str]:
+    return {"openslide.mpp-x": x, "openslide.mpp-y": y or x}
+
+
+@pytest.mark.parametrize(
+    ("properties", "scanned"),
+    [
+        ({}, None),
+        (DATE, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Date": "01/31/2021"}, "2021-01-31T09:59:15"),
+        ({**DATE, "aperio.Time Zone": "GMT-0500"}, "2009-12-29T09:59:15-05:00"),
+        ({**DATE, "aperio.Time Zone": "GMT+05:30"}, "2009-12-29T09:59:15+05:30"),
+        ({**DATE, "aperio.Time Zone": "GMT+429496728800"}, "2009-12-29T09:59:15-08:00"),
+        ({**DATE, "aperio.Time Zone": "GMT+9900"}, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Time Zone": "GMT+0099"}, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Time Zone": "Mars"}, "2009-12-29T09:59:15"),
+        ({**DATE, "aperio.Date": "29.12.09"}, None),
+        ({"aperio.Date": "12/29/09"}, None),
+        ({"leica.creation-date": "2011-06-09T10:11:12.5Z"}, "2011-06-09T10:11:12+00:00"),
+        ({"mirax.GENERAL.SLIDE_CREATIONDATETIME": "26/11/2008 14:15:16"}, "2008-11-26T14:15:16"),
+        ({"tiff.DateTime": "2012:05:02 11:54:12"}, "2012-05-02T11:54:12"),
+    ],
+)
+def test_scan_date(properties: dict[str, str], scanned: str | None) -> None:
+    assert metadata(properties).scanned == scanned
+
+
+@pytest.mark.parametrize(
+    ("properties", "stated"),
+    [
+        ({"openslide.mpp-x": "0.499", "openslide.mpp-y": "0.5"}, (0.499, 0.5)),
+        ({"aperio.MPP": "0,2520"}, (0.252, 0.252)),
+        ({"aperio.MPP": "nan"}, (None, None)),
+        ({"openslide.mpp-x": "0", "openslide.mpp-y": "-1"}, (None, None)),
+        ({}, (None, None)),
+        (mpp("0.02"), (0.02, 0.02)),
+        (mpp("50"), (50, 50)),
+        (mpp("0.0199"), (None, None)),
+        (mpp("50.1"), (None, None)),
+        (mpp("352.777778"), (None, None)),  # 72 dpi
+        (mpp("10000"), (None, None)),  # 1/cm
+        (mpp("25400"), (None, None)),  # 1/inch
+        (mpp("0.25", "0.5"), (0.25, 0.5)),
+        (mpp("0.25", "0.51"), (None, None)),
+        (mpp("0.51", "0.25"), (None, None)),
+        (mpp("0,25", "0,26"), (0.25, 0.26)),
+        (mpp("nan"), (None, None)),
+        (mpp("0.25", "nan"), (None, None)),
+        (mpp("inf"), (None, None)),
+        (mpp("-0.25"), (None, None)),
+        (mpp("0.25 um"), (None, None)),
+        ({"openslide.mpp-x": "0.25"}, (None, None)),
+        ({**mpp("352.8"), "aperio.MPP": "0.25"}, (0.25, 0.25)),
+        ({"aperio.MPP": "1e-3"}, (None, None)),
+        ({**mpp("0.25"), "openslide.vendor": "hamamatsu"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN}, (None, None)),
+        (
+            {**mpp("42.333333"), **PLAIN, "tiff.Software": "Adobe Photoshop"},
+            (None, None),
+        ),  # 600 dpi
+        ({**mpp("21.166667"), **PLAIN, "tiff.Make": "NIKON CORPORATION"}, (None, None)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Software": "OME Bio-Formats 7.1"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN, "tiff.ImageDescription": "<?xml?><OME xmlns=''/>"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Software": "QuPath 0.5.1"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Model": "NanoZoomer S360"}, (0.25, 0.25)),
+        ({**mpp("352.8"), **PLAIN, "tiff.Software": "QuPath 0.5.1"}, (None, None)),
+    ],
+)
+def test_microns_per_pixel(
+    properties: dict[str, str], stated: tuple[float | None, float | None]
+) -> None:
+    said = metadata(properties)
+    assert (said.mpp_x, said.mpp_y) == stated
+
+
+@pytest.mark.parametrize(
+    ("resolution", "unit", "software", "stated"),
+    [
+        (72, "INCH", None, None),
+        (72, "INCH", "QuPath 0.5.1", None),
+        (1, "CENTIMETER", "QuPath 0.5.1", None),
+        (1, "INCH", "QuPath 0.5.1", None),
+        (600, "INCH", None, None),
+        (40000, "CENTIMETER", None, None),
+        (40000, "CENTIMETER", "QuPath 0.5.1", 0.25),
+    ],
+)
+def test_the_resolution_of_a_tiff(
+    tmp_path: Path, resolution: int, unit: str, software: str | None, stated: float | None
+) -> None:
+    path = tmp_path / "a.tif"
+    imwrite(
+        path,
+        np.zeros((64, 64, 3), np.uint8),
+        photometric="rgb",
+        tile=(16, 16),
+        resolution=(resolution, resolution),
+        resolutionunit=unit,
+        software=software or False,
+        metadata=None,
+    )
+    with open_slide(path) as slide:
+        assert slide.metadata.mpp_x == slide.metadata.mpp_y == stated
+
+
+def test_what_is_stated() -> None:
+    said = metadata(
+        {
+            "openslide.vendor": "aperio",
+            "openslide.objective-power": "40",
+            "openslide.bounds-x": "10",
+            "openslide.bounds-y": "20",
+            "openslide.bounds-width": "300",
+            "openslide.bounds-height": "400",
+            "aperio.ScanScope ID": "SS1234",
+            "aperio.ImageID": "1004486",
+            "aperio.StripeWidth": "2040",
+        }
+    )
+    assert (said.vendor, said.scanner, said.image_id) == ("aperio", "SS1234", "1004486")
+    assert said.objective_power == 40
+    assert said.bounds == (10, 20, 300, 400)
+    assert said.properties == {"StripeWidth": "2040"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "scanner"),
+    [
+        ({}, None),
+        ({"aperio.ScanScope ID": "SS1234"}, "SS1234"),
+        ({"aperio.ScanScope ID": "CPAPERIOCS"}, "CPAPERIOCS"),
+        ({"aperio.ScanScope ID": "aperio"}, "aperio"),
+        ({"leica.device-model": "LeicaSCN"}, "LeicaSCN"),
+        ({"tiff.Model": "C13210-01"}, "C13210-01"),
+        ({"aperio.ScanScope ID": "Jane.Doe"}, None),
+        ({"aperio.ScanScope ID": "DOE"}, None),
+        ({"tiff.Model": "Philips"}, None),
+        ({"aperio.ScanScope ID": "Jane Doe 7"}, None),
+        ({"aperio.ScanScope ID": "SS\u0661"}, None),
+        ({"aperio.ScanScope ID": "lei\u212aa7"}, None),
+        ({"aperio.ScanScope ID": "7" * 65}, None),
+        ({"aperio.ScanScope ID": "Doe", "tiff.Model": "S360"}, "S360"),
+    ],
+)
+def test_a_scanners_id_has_a_digit_or_its_makers_name(
+    properties: dict[str, str], scanner: str | None
+) -> None:
+    assert metadata(properties).scanner == scanner
+
+
+@pytest.mark.parametrize(
+    "key", ["User", "Title", "Patient", "Accession", "Barcode", "Filename", "Parmset", "AppMag"]
+)
+def test_a_name_is_withheld_wherever_it_stands(key: str) -> None:
+    said = metadata({f"aperio.{key}": "Doe, Jane", "aperio.ImageID": "Doe, Jane"})
+    assert "Doe" not in repr(said)
+
+
+def test_native_tile() -> None:
+    tiled = {"openslide.level[0].tile-width": "240", "openslide.level[0].tile-height": "256"}
+    assert native_tile(tiled) == Size(240, 256)
+    assert native_tile({}) is None

@@ -1,0 +1,1 @@
+"""Where pyramids are published."""

@@ -1,0 +1,32 @@
+"""A browser for the tests that look at pages, and which tests stay together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserType
+
+from tests.support import browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a module starts, a browser or stacks, it starts once: a module is one worker's."""
+    for item in items:
+        if "tests/system/" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+            if "browsers" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="module")
+def browsers() -> Iterator[BrowserType]:
+    """Starts browsers. While it is there, nothing else can run an event loop in this thread."""
+    with browser.driver() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium(browsers: BrowserType) -> Iterator[Browser]:
+    with browser.running(browsers, *browser.WEBGL) as running:
+        yield running

@@ -1,0 +1,763 @@
+"""The CloudFormation templates: linters, and what every one of them has to keep to."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import cloudformation
+from tests.support import cloudformation_rules as rules
+from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
+from tests.support.cloudformation_rules import RULES, Rule
+
+pytestmark = pytest.mark.aws
+
+LINTERS = Path(__file__).parents[2] / ".cache/aws-lint/bin"
+
+# What the linters say and why it stays: (check, resource). They may say nothing else, and have to
+# say all of this.
+EMPTY = "an empty default means that the condition leaves the resource out"
+KMS = "encrypted with AWS's own key: names of slides and messages about them, no slides"
+SKIPPED = {
+    ("W1030", "cdn.yaml"): EMPTY,
+    ("W1030", "compute.yaml"): EMPTY,
+    ("W1030", "ingest.yaml"): EMPTY,
+    ("W1035", "compute.yaml"): EMPTY,
+    ("W3002", "main.yaml"): "the nested templates are uploaded by aws cloudformation package",
+    ("CKV_AWS_174", "Distribution"): "without a certificate CloudFront takes no newer minimum",
+    ("CKV_AWS_18", "Images"): "read through CloudFront, which keeps its own log",
+    ("CKV_AWS_18", "Logs"): "it is where the logs go",
+    ("CKV_AWS_19", "Slides"): "it is encrypted; checkov does not read Fn::If there",
+    (
+        "CKV_AWS_21",
+        "Images",
+    ): "pyramids can be made anew, and old tiles would cost as much as new ones",
+    ("CKV_AWS_21", "Logs"): "logs are written once",
+    ("S3ObjectVersioningRule", "Logs"): "logs are written once",
+    ("CKV_AWS_26", "Topic"): "CloudWatch cannot publish to a topic with AWS's own key",
+    ("CKV_AWS_27", "Slides"): "encrypted by SQS itself, which this check does not know",
+    ("CKV_AWS_27", "Failures"): "encrypted by SQS itself, which this check does not know",
+    ("CKV_AWS_111", "ScanRole"): "Lambda's own interfaces, see cloudformation_rules.EXPLAINED",
+    ("CKV_AWS_115", "Ingest"): "the event source has a limit; a new account has none to reserve",
+    (
+        "CKV_AWS_115",
+        "Scanner",
+    ): "a lease keeps two off one slide; a new account has none to reserve",
+    ("CKV_AWS_117", "Ingest"): "it talks to AWS only: in a VPC it would need a NAT gateway",
+    ("CKV_AWS_136", "Repository"): "nothing in the image is secret",
+    ("CKV_AWS_158", "IngestLog"): KMS,
+    ("CKV_AWS_158", "JobLog"): KMS,
+    ("CKV_AWS_158", "ScanLog"): KMS,
+    ("CKV_AWS_173", "Ingest"): "names only, no secrets",
+    ("CKV_AWS_173", "Scanner"): "names only, no secrets",
+}
+
+
+def linted(*command: str, codes: tuple[int, ...]) -> str:
+    """What a linter prints."""
+    program = LINTERS / command[0]
+    assert program.exists(), f"{program} is missing: make .cache/aws-lint/.installed"
+    done = subprocess.run(
+        [str(program), *command[1:]], cwd=FOLDER, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in codes, done.stderr + done.stdout
+    return done.stdout
+
+
+def cfn_lint(folder: Path) -> set[tuple[str, str]]:
+    found = linted(
+        "cfn-lint",
+        "--format",
+        "json",
+        *(f"{folder}/{name}.yaml" for name in NAMES),
+        codes=tuple(range(16)),
+    )
+    return {(one["Rule"]["Id"], Path(one["Filename"]).name) for one in json.loads(found or "[]")}
+
+
+def checkov(folder: Path) -> set[tuple[str, str]]:
+    words = ("--skip-download", "--framework", "cloudformation", "--quiet", "--compact")
+    found = json.loads(linted("checkov", *words, "-o", "json", "-d", str(folder), codes=(0, 1)))
+    assert found["summary"]["parsing_errors"] == 0
+    assert found["summary"]["passed"] > 50
+    failed = found["results"]["failed_checks"]
+    return {(one["check_id"], one["resource"].partition(".")[2]) for one in failed}
+
+
+def cfripper(folder: Path) -> set[tuple[str, str]]:
+    # With functions unresolved, many of its rules crash.
+    parameters = folder / "parameters.json"
+    parameters.write_text(
+        json.dumps({key: value for name in NAMES for key, value in EVERYTHING[name].items()})
+    )
+    resolved = ("--resolve", f"--resolve-parameters={parameters}")
+    templates = [f"{folder}/{name}.yaml" for name in NAMES]
+    out = linted(
+        "cfripper", *templates, "--format=json", *resolved, "--logging=ERROR", codes=(0, 2)
+    )
+    said = set()
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert len(lines) == len(NAMES)
+    for found in lines:
+        assert not found["exceptions"]
+        for one in found["failures"]:
+            said |= {(one["rule"], name) for name in one["resource_ids"] or [one["reason"]]}
+    return said
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The templates, to be spoiled."""
+    for name in NAMES:
+        (tmp_path / f"{name}.yaml").write_text((FOLDER / f"{name}.yaml").read_text())
+    return tmp_path
+
+
+CHECKS = {"cfn-lint": cfn_lint, "checkov": checkov, "cfripper": cfripper}
+OF_LINTER = {
+    "cfn-lint": {key for key in SKIPPED if re.match(r"[EW]\d", key[0])},
+    "checkov": {key for key in SKIPPED if key[0].startswith("CKV")},
+    "cfripper": {key for key in SKIPPED if key[0].endswith("Rule")},
+}
+
+
+@pytest.mark.parametrize("linter", CHECKS)
+def test_linters_say_nothing_that_is_not_explained(linter: str, folder: Path) -> None:
+    assert CHECKS[linter](folder) == OF_LINTER[linter]
+
+
+@pytest.mark.parametrize(
+    ("linter", "template", "old", "new"),
+    [
+        ("cfn-lint", "compute", "PropagateTags: true", "PropagateTag: true"),
+        ("checkov", "storage", "BlockPublicAcls: true", "BlockPublicAcls: false"),
+        ("cfripper", "ingest", "Action: batch:SubmitJob", 'Action: "*"'),
+    ],
+)
+def test_linters_find_what_is_wrong(
+    linter: str, template: str, old: str, new: str, folder: Path
+) -> None:
+    path = folder / f"{template}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert CHECKS[linter](folder) - OF_LINTER[linter]
+
+
+# Our own rules, on each template with as little and with as much as it can have
+
+
+STACKS = [
+    pytest.param(name, given[name], id=f"{name}-{which}")
+    for which, given in (("least", REQUIRED), ("most", EVERYTHING))
+    for name in NAMES
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(("name", "given"), STACKS)
+def test_rules(rule: Rule, name: str, given: dict[str, str]) -> None:
+    assert list(rule(cloudformation.resources(cloudformation.load(name), given))) == []
+
+
+Defect = Callable[[dict[str, Any]], object]
+
+
+def put(path: str, value: object) -> Defect:
+    """Sets what the path leads to."""
+    *way, last = path.split("/")
+
+    def spoil(resources: dict[str, Any]) -> None:
+        here: Any = resources
+        for step in way:
+            here = here[int(step)] if isinstance(here, list) else here[step]
+        here[int(last) if isinstance(here, list) else last] = value
+
+    return spoil
+
+
+def drop(path: str) -> Defect:
+    *way, last = path.split("/")
+
+    def spoil(resources: dict[str, Any]) -> None:
+        here: Any = resources
+        for step in way:
+            here = here[int(step)] if isinstance(here, list) else here[step]
+        del here[int(last) if isinstance(here, list) else last]
+
+    return spoil
+
+
+def grow(path: str, value: object) -> Defect:
+    """Adds to the list that the path leads to."""
+
+    def spoil(resources: dict[str, Any]) -> None:
+        here: Any = resources
+        for step in path.split("/"):
+            here = here[int(step)] if isinstance(here, list) else here[step]
+        here.append(value)
+
+    return spoil
+
+
+JOB = "JobDefinition/Properties"
+CDN = "Distribution/Properties/DistributionConfig"
+SECURITY = "Headers/Properties/ResponseHeadersPolicyConfig/SecurityHeadersConfig"
+CACHED = "CachePolicy/Properties/CachePolicyConfig"
+CONVERT = "ConvertPolicy/Properties/PolicyDocument/Statement"
+DEFECTS: list[tuple[Rule, str, Defect, str]] = [
+    (
+        rules.buckets_are_private,
+        "storage",
+        put("Slides/Properties/PublicAccessBlockConfiguration/BlockPublicAcls", False),
+        "Slides does not block all public access",
+    ),
+    (
+        rules.buckets_are_private,
+        "storage",
+        drop("Images/Properties/PublicAccessBlockConfiguration/BlockPublicPolicy"),
+        "Images does not block all public access",
+    ),
+    (
+        rules.buckets_are_private,
+        "storage",
+        put("Logs/Properties/AccessControl", "PublicRead"),
+        "Logs has an ACL or is a website",
+    ),
+    (
+        rules.buckets_are_private,
+        "storage",
+        drop("Slides/Properties/BucketEncryption"),
+        "Slides is not encrypted",
+    ),
+    (
+        rules.buckets_are_private,
+        "storage",
+        drop("Images/Properties/LifecycleConfiguration"),
+        "Images keeps aborted uploads",
+    ),
+    (
+        rules.policies_open_nothing_to_everybody,
+        "cdn",
+        put("ImagesPolicy/Properties/PolicyDocument/Statement/1/Principal", "*"),
+        "ImagesPolicy allows s3:GetObject to everybody",
+    ),
+    (
+        rules.policies_open_nothing_to_everybody,
+        "ingest",
+        put("QueuesPolicy/Properties/PolicyDocument/Statement/0/Principal", {"AWS": "*"}),
+        "QueuesPolicy allows sqs:SendMessage to everybody",
+    ),
+    (
+        rules.buckets_and_queues_want_tls,
+        "storage",
+        drop("SlidesPolicy"),
+        "Slides can be reached without TLS",
+    ),
+    (
+        rules.buckets_and_queues_want_tls,
+        "ingest",
+        put("QueuesPolicy/Properties/Queues", ["<Slides>"]),
+        "Failures can be reached without TLS",
+    ),
+    (
+        rules.wildcards_are_explained,
+        "compute",
+        put(f"{CONVERT}/0/Action", "s3:*"),
+        "ConvertPolicy allows s3:*",
+    ),
+    (
+        rules.wildcards_are_explained,
+        "compute",
+        put(f"{CONVERT}/0/Resource", "*"),
+        "ConvertPolicy allows s3:GetObject on everything",
+    ),
+    (
+        rules.wildcards_are_explained,
+        "compute",
+        put(f"{CONVERT}/0/NotResource", ["x"]),
+        "ConvertPolicy allows what it does not name",
+    ),
+    (
+        rules.wildcards_are_explained,
+        "ingest",
+        put("ScanRole/Properties/Policies/0/PolicyDocument/Statement/6/Action", "ec2:RunInstances"),
+        "ScanRole allows ec2:RunInstances on everything",
+    ),
+    (
+        rules.objects_are_named_by_bucket,
+        "compute",
+        put(f"{CONVERT}/0/Resource", "arn:aws:s3:::*"),
+        "ConvertPolicy names no bucket: arn:aws:s3:::*",
+    ),
+    (
+        rules.what_is_kept,
+        "storage",
+        drop("Slides/DeletionPolicy"),
+        "Slides has no DeletionPolicy Retain",
+    ),
+    (
+        rules.what_is_kept,
+        "storage",
+        put("Images/UpdateReplacePolicy", "Delete"),
+        "Images has no UpdateReplacePolicy Retain",
+    ),
+    (
+        rules.what_is_kept,
+        "compute",
+        drop("Files/DeletionPolicy"),
+        "Files has no DeletionPolicy Retain",
+    ),
+    (
+        rules.queues_have_dead_letters,
+        "ingest",
+        drop("Slides/Properties/RedrivePolicy"),
+        "Slides has no dead letters",
+    ),
+    (
+        rules.queues_have_dead_letters,
+        "ingest",
+        drop("SlideRule/Properties/Targets/0/DeadLetterConfig"),
+        "SlideRule has a target without dead letters",
+    ),
+    (
+        rules.queues_have_dead_letters,
+        "ingest",
+        drop("AuditRule/Properties/Targets/0/DeadLetterConfig"),
+        "AuditRule has a target without dead letters",
+    ),
+    (
+        rules.queues_have_dead_letters,
+        "ingest",
+        drop("Scanner/Properties/DeadLetterConfig"),
+        "Scanner has no dead letters",
+    ),
+    (
+        rules.queues_have_dead_letters,
+        "ingest",
+        put("IngestSource/Properties/EventSourceArn", "<Failures.Arn>"),
+        "IngestSource takes from the dead letters",
+    ),
+    (
+        rules.functions_within_limits,
+        "ingest",
+        put("Ingest/Properties/MemorySize", 10241),
+        "Ingest has a memory of 10241 MB",
+    ),
+    (
+        rules.functions_within_limits,
+        "ingest",
+        put("Scanner/Properties/MemorySize", 127),
+        "Scanner has a memory of 127 MB",
+    ),
+    (
+        rules.functions_within_limits,
+        "ingest",
+        put("Ingest/Properties/Timeout", 901),
+        "Ingest has a timeout of 901 s",
+    ),
+    (
+        rules.functions_within_limits,
+        "ingest",
+        put("Ingest/Properties/EphemeralStorage/Size", 10241),
+        "Ingest has 10241 MB of /tmp",
+    ),
+    (
+        rules.queues_wait_for_their_function,
+        "ingest",
+        put("Slides/Properties/VisibilityTimeout", 5399),
+        "IngestSource has a visibility timeout of 5399 s",
+    ),
+    (
+        rules.queues_wait_for_their_function,
+        "ingest",
+        drop("IngestSource/Properties/FunctionResponseTypes"),
+        "IngestSource does not take single failures",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        put(f"{JOB}/RetryStrategy/Attempts", 11),
+        "JobDefinition has 11 attempts",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        put(
+            f"{JOB}/RetryStrategy/EvaluateOnExit",
+            [{"OnExitCode": str(code), "Action": "EXIT"} for code in (1, 2, 65, 66, 67, 68)],
+        ),
+        "JobDefinition has 6 rules for exit codes",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        drop(f"{JOB}/RetryStrategy/EvaluateOnExit/2"),
+        "JobDefinition does not end at exit codes 1, 2 and 65 only",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        grow(f"{JOB}/RetryStrategy/EvaluateOnExit", {"OnExitCode": "75", "Action": "EXIT"}),
+        "JobDefinition does not end at exit codes 1, 2 and 65 only",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        put(f"{JOB}/ContainerProperties/ResourceRequirements/1/Value", "2048"),
+        "JobDefinition has 2 vCPUs with 2048 MiB",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        put(f"{JOB}/ContainerProperties/ResourceRequirements/0/Value", "3"),
+        "JobDefinition has 3 vCPUs with 4096 MiB",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        put(f"{JOB}/ContainerProperties/EphemeralStorage/SizeInGiB", 201),
+        "JobDefinition has 201 GiB of disk",
+    ),
+    (
+        rules.jobs_within_limits,
+        "compute",
+        put(f"{JOB}/ContainerProperties/EphemeralStorage/SizeInGiB", 20),
+        "JobDefinition has 20 GiB of disk",
+    ),
+    (
+        rules.logs_end,
+        "compute",
+        drop("JobLog/Properties/RetentionInDays"),
+        "JobLog keeps logs for ever",
+    ),
+    (
+        rules.nothing_has_a_name,
+        "storage",
+        put("Slides/Properties/BucketName", "slides"),
+        "Slides has the fixed BucketName slides",
+    ),
+    (
+        rules.nothing_has_a_name,
+        "cdn",
+        put("Paths/Properties/Name", "paths"),
+        "Paths has the fixed Name paths",
+    ),
+    (
+        rules.nothing_lets_the_internet_in,
+        "compute",
+        put("JobsSecurityGroup/Properties/SecurityGroupIngress", [{"CidrIp": "0.0.0.0/0"}]),
+        "JobsSecurityGroup lets in {'CidrIp': '0.0.0.0/0'}",
+    ),
+    (
+        rules.nothing_lets_the_internet_in,
+        "compute",
+        drop("FilesSecurityGroup/Properties/SecurityGroupEgress"),
+        "FilesSecurityGroup lets everything out",
+    ),
+    (
+        rules.roles_are_one_services,
+        "compute",
+        put("JobRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal", {"AWS": "1"}),
+        "JobRole can be taken by {'AWS': '1'}",
+    ),
+    (
+        rules.headers_are_those_of_serve,
+        "cdn",
+        put(f"{SECURITY}/ContentSecurityPolicy/ContentSecurityPolicy", "default-src 'self'"),
+        "Headers has another Content-Security-Policy than vsv_pyramid/serve.py",
+    ),
+    (
+        rules.headers_are_those_of_serve,
+        "cdn",
+        drop(f"{SECURITY}/ReferrerPolicy"),
+        "Headers has no ReferrerPolicy",
+    ),
+    (
+        rules.everything_is_cached_by_version,
+        "cdn",
+        grow(
+            f"{CACHED}/ParametersInCacheKeyAndForwardedToOrigin/QueryStringsConfig/QueryStrings",
+            "x",
+        ),
+        "CachePolicy has not v, and nothing else of the query, in its key",
+    ),
+    (
+        rules.everything_is_cached_by_version,
+        "cdn",
+        put(f"{CACHED}/MinTTL", 1),
+        "CachePolicy keeps what is not to be kept, or not what is",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        drop(f"{CDN}/CacheBehaviors/0/TrustedKeyGroups"),
+        "Distribution gives images to everybody",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        put(f"{CDN}/CacheBehaviors/0/TrustedKeyGroups", ["another"]),
+        "Distribution takes other signatures",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        put(f"{CDN}/DefaultCacheBehavior/TargetOriginId", "bucket"),
+        "Distribution can be asked for images by another path",
+    ),
+    (
+        rules.images_want_signatures,
+        "cdn",
+        grow(f"{CDN}/CacheBehaviors", {"PathPattern": "/i*"}),
+        "Distribution has a path that is not known",
+    ),
+    (
+        rules.jobs_get_what_the_worker_reads,
+        "compute",
+        drop(f"{JOB}/ContainerProperties/Environment/1"),
+        "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION']",
+    ),
+    (
+        rules.jobs_get_what_the_worker_reads,
+        "compute",
+        put(f"{JOB}/ContainerProperties/Command", ["place"]),
+        "JobDefinition has the command ['place']",
+    ),
+    (
+        rules.functions_get_what_the_handlers_read,
+        "ingest",
+        put("Scanner/Properties/Environment/Variables", {"VSV_PYRAMID_QUEUE": "queue"}),
+        "Scanner has the environment ['VSV_PYRAMID_QUEUE']",
+    ),
+    (
+        rules.functions_get_what_the_handlers_read,
+        "ingest",
+        put("Ingest/Properties/ImageConfig/Command", ["ingest"]),
+        "Ingest has the command ['ingest']",
+    ),
+    (
+        rules.every_slide_is_taken,
+        "ingest",
+        drop("SlideRule/Properties/EventPattern/detail/object/key/0"),
+        "SlideRule is wrong about .svs",
+    ),
+    (
+        rules.every_slide_is_taken,
+        "ingest",
+        grow(
+            "SlideRule/Properties/EventPattern/detail/object/key",
+            {"suffix": {"equals-ignore-case": ".mrxs"}},
+        ),
+        "SlideRule is wrong about .mrxs",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "name", "defect", "sentence"), DEFECTS)
+def test_rules_find_what_is_wrong(rule: Rule, name: str, defect: Defect, sentence: str) -> None:
+    sound = cloudformation.resources(cloudformation.load(name), EVERYTHING[name])
+    spoiled = copy.deepcopy(sound)
+    defect(spoiled)
+    assert next(rule(spoiled)) == sentence
+
+
+def test_each_rule_has_a_defect() -> None:
+    assert {defect[0] for defect in DEFECTS} == set(RULES)
+
+
+# Over all that parameters allow
+
+
+@pytest.mark.parametrize("vcpus", ["1", "2", "4", "8", "16"])
+@pytest.mark.parametrize("gibibytes", ["21", "200"])
+def test_every_job_that_parameters_allow_is_within_limits(vcpus: str, gibibytes: str) -> None:
+    body = cloudformation.load("compute")
+    assert vcpus in body["Parameters"]["Vcpus"]["AllowedValues"]
+    given = REQUIRED["compute"] | {"Vcpus": vcpus, "ScratchGiB": gibibytes}
+    assert list(rules.jobs_within_limits(cloudformation.resources(body, given))) == []
+
+
+@pytest.mark.parametrize("name", ["compute", "main"])
+def test_parameters_allow_what_fargate_does(name: str) -> None:
+    parameters = cloudformation.load(name)["Parameters"]
+    assert set(parameters["Vcpus"]["AllowedValues"]) <= rules.FARGATE_MEMORY.keys()
+    assert parameters["ScratchGiB"]["MinValue"] == 21
+    assert parameters["ScratchGiB"]["MaxValue"] == 200
+
+
+# What others rely on
+
+
+@pytest.mark.parametrize(
+    ("prefix", "destination"),
+    [
+        ("", "s3://images-bucket"),
+        ("a/", "s3://images-bucket/a"),
+        ("a/b/", "s3://images-bucket/a/b"),
+    ],
+)
+def test_the_job_is_started_as_the_worker_expects(prefix: str, destination: str) -> None:
+    given = EVERYTHING["compute"] | {"ImagesPrefix": prefix}
+    made = cloudformation.resources(cloudformation.load("compute"), given)
+    container = made["JobDefinition"]["Properties"]["ContainerProperties"]
+    assert container["Command"] == ["Ref::place"]
+    assert {one["Name"]: one["Value"] for one in container["Environment"]} == {
+        "VSV_PYRAMID_DESTINATION": destination,
+        "VSV_PYRAMID_OPTIONS": "--quality 85",
+    }
+    (mount,) = container["MountPoints"]
+    assert mount == {"SourceVolume": "slides", "ContainerPath": "/mnt/slides", "ReadOnly": True}
+
+
+@pytest.mark.parametrize(("name", "handler"), [("Ingest", "ingest"), ("Scanner", "scan")])
+def test_functions_are_started_as_the_handlers_expect(name: str, handler: str) -> None:
+    made = cloudformation.resources(cloudformation.load("ingest"), EVERYTHING["ingest"])
+    function = made[name]["Properties"]
+    assert function["PackageType"] == "Image"
+    assert function["ImageConfig"] == {
+        "EntryPoint": ["/opt/vsv-pyramid/bin/python", "-m", "awslambdaric"],
+        "Command": [f"lambda_handler.{handler}"],
+    }
+    assert function["Environment"]["Variables"] == {
+        "VSV_PYRAMID_SLIDES": "s3://slides-bucket/scans" if name == "Ingest" else "/mnt/slides",
+        "VSV_PYRAMID_DESTINATION": "s3://images-bucket/pathology/a",
+        "VSV_PYRAMID_OPTIONS": "--quality 85",
+        "VSV_PYRAMID_QUEUE": EVERYTHING["ingest"]["QueueArn"],
+        "VSV_PYRAMID_JOB_DEFINITION": EVERYTHING["ingest"]["JobDefinitionArn"],
+        "VSV_PYRAMID_FAILURES": "<Failures>",
+    }
+    if name == "Scanner":
+        (mount,) = function["FileSystemConfigs"]
+        assert mount["LocalMountPath"] == "/mnt/slides"
+
+
+def test_the_audit_and_the_scan_have_alarms() -> None:
+    made = cloudformation.resources(cloudformation.load("ingest"), EVERYTHING["ingest"])
+    made_by = {"WaitingAlarm": "Ingest", "ScanWaitingAlarm": "Scanner"}
+    for name, function in made_by.items():
+        alarm = made[name]["Properties"]
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("vsv-pyramid", "OldestWaitingHours")
+        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"<{function}>"}]
+    (target,) = made["AuditRule"]["Properties"]["Targets"]
+    assert json.loads(target["Input"]) == {"audit": True}
+
+
+def test_converting_may_do_what_it_has_to_and_no_more() -> None:
+    made = cloudformation.resources(cloudformation.load("compute"), REQUIRED["compute"])
+    allowed = {
+        (action, resource)
+        for one in made["ConvertPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        for action in rules.as_list(one["Action"])
+        for resource in rules.as_list(one["Resource"])
+    }
+    # HeadBucket, and 404 instead of 403, come without a prefix.
+    for one in made["ConvertPolicy"]["Properties"]["PolicyDocument"]["Statement"]:
+        if one["Action"] == "s3:ListBucket":
+            assert one["Condition"] == {"StringLikeIfExists": {"s3:prefix": "*"}}
+    images = "arn:aws:s3:::images-bucket"
+    assert allowed == {
+        ("s3:GetObject", "arn:aws:s3:::slides-bucket/*"),
+        ("s3:ListBucket", "arn:aws:s3:::slides-bucket"),
+        ("s3:ListBucket", images),
+        ("s3:GetObject", f"{images}/.manifests/*"),
+        *(
+            (f"s3:{verb}Object", f"{images}/{place}/*")
+            for verb in ("Get", "Put", "Delete")
+            for place in ("images", ".leases", ".private")
+        ),
+    }
+
+
+def test_slides_are_kept_and_announced() -> None:
+    """What the stand-in leaves out of a bucket."""
+    made = cloudformation.resources(cloudformation.load("storage"), EVERYTHING["storage"])
+    slides = made["Slides"]["Properties"]
+    (rule,) = slides["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": EVERYTHING["storage"]["SlidesKeyArn"],
+    }
+    assert slides["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert slides["LoggingConfiguration"]["DestinationBucketName"] == "<Logs>"
+    told = slides["NotificationConfiguration"]["EventBridgeConfiguration"]
+    assert told == {"EventBridgeEnabled": True}
+    # No rule ends a slide itself.
+    for one in slides["LifecycleConfiguration"]["Rules"]:
+        assert not {"ExpirationInDays", "ExpirationDate", "Transitions"} & one.keys()
+
+
+# What nests them
+
+
+@pytest.mark.parametrize("name", ["storage", "cdn", "compute", "ingest"])
+def test_main_gives_each_template_what_it_takes(name: str) -> None:
+    main, body = cloudformation.load("main"), cloudformation.load(name)
+    (stack,) = (
+        one["Properties"]
+        for one in main["Resources"].values()
+        if one["Properties"]["TemplateURL"] == f"{name}.yaml"
+    )
+    assert stack["Parameters"].keys() == body["Parameters"].keys()
+    assert (FOLDER / stack["TemplateURL"]).exists()
+    # What both have, both describe with the same bounds.
+    for parameter in main["Parameters"].keys() & body["Parameters"].keys():
+        if stack["Parameters"][parameter] == {"Ref": parameter}:
+            bounds = ("AllowedValues", "MinValue", "MaxValue", "Default")
+            ours, theirs = main["Parameters"][parameter], body["Parameters"][parameter]
+            for bound in bounds:
+                assert theirs.get(bound) in (None, ours.get(bound)), (parameter, bound)
+
+
+def test_main_asks_for_outputs_that_there_are() -> None:
+    main = cloudformation.load("main")
+    asked = set(re.findall(r'"(\w+)", "Outputs\.(\w+)"', json.dumps(main)))
+    asked |= set(re.findall(r"\$\{(\w+)\.Outputs\.(\w+)\}", json.dumps(main)))
+    assert len(asked) > 10
+    for stack, output in asked:
+        template = main["Resources"][stack]["Properties"]["TemplateURL"].removesuffix(".yaml")
+        assert output in cloudformation.load(template)["Outputs"]
+
+
+def test_main_makes_no_lambda_before_there_is_an_image() -> None:
+    body = cloudformation.load("main")
+    assert "Ingest" not in cloudformation.resources(body, {})
+    assert "Ingest" in cloudformation.resources(body, {"ImageTag": "1"})
+
+
+def test_every_parameter_is_used_and_described() -> None:
+    for name in NAMES:
+        body = cloudformation.load(name)
+        rest = json.dumps({key: value for key, value in body.items() if key != "Parameters"})
+        for parameter, facts in body["Parameters"].items():
+            assert f'"Ref": "{parameter}"' in rest or f"${{{parameter}}}" in rest, parameter
+            if name == "main":
+                assert facts["Description"], parameter
+                assert f"| `{parameter}` |" in (FOLDER / "README.md").read_text(), parameter
+
+
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_what_there_is() -> None:
+    main = cloudformation.load("main")
+    outputs = set(re.findall(r"\$\(output (\w+)\)", README.replace("\n", " ")))
+    assert len(outputs) > 6
+    assert outputs <= main["Outputs"].keys()
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+    given = set(re.findall(r"\b([A-Z]\w+)=[^=]", blocks)) - {"TEMPLATES", "REPOSITORY", "TAG"}
+    given -= {"AWS_REGION"}
+    assert given
+    assert given <= main["Parameters"].keys()
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", README, re.MULTILINE))
+    assert main["Parameters"].keys() <= table.keys()
+    for name, parameter in main["Parameters"].items():
+        if parameter["Default"] != "":
+            assert table[name].strip("`") == str(parameter["Default"]), name

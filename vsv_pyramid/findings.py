@@ -1,0 +1,51 @@
+"""What is found of one published pyramid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsv_pyramid import dzi
+from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.store import Store
+
+_ERRORS_A_KIND = 20
+
+
+@dataclass
+class Report:
+    """What verify found: sentences, each naming its tile. `compared` tiles were held against the
+    slide as `reader` reads it, and `unread` ones not, since that cannot read the slide there.
+    `lowest_psnr` is in dB of luma, `lowest_chroma_psnr` of Cb or Cr at half size."""
+
+    target: str
+    tiles: int = 0
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    reader: str | None = None
+    compared: int = 0
+    unread: int = 0
+    lowest_psnr: float | None = None
+    lowest_chroma_psnr: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One pyramid under examination. `document` is its slide.json, None where that is no use."""
+
+    store: Store
+    folder: str
+    report: Report
+    pyramid: Pyramid
+    document: dict[str, Any] | None
+
+    def add(self, found: list[str]) -> None:
+        """Adds errors of one kind, and counts those past the first few."""
+        self.report.errors += found[:_ERRORS_A_KIND]
+        if len(found) > _ERRORS_A_KIND:
+            self.report.errors.append(
+                f"... and {len(found) - _ERRORS_A_KIND:,} more like the last one"
+            )
+
+    def tile(self, address: TileAddress, *, first: int | None = None) -> bytes:
+        return self.store.get(dzi.tile_key(self.folder, address), first=first)

@@ -1,0 +1,15 @@
+"""How sentences are made: numbers of things, and what others have said on one line."""
+
+from __future__ import annotations
+
+
+def counted(number: int, thing: str) -> str:
+    """The number and the thing, of which the last word gets an s."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def one_line(text: str) -> str:
+    """The text with its line ends and all else that is not to be seen as escapes."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )

@@ -456,9 +456,35 @@ def test_tiled_tiff(
     assert verify(Path(summary.target), deep=True, against=slide).errors == []
 
 
-def test_a_png_named_svs_is_a_plain_image(tmp_path: Path) -> None:
-    slide = tmp_path / "a.svs"
-    Image.new("RGB", (1, 1)).save(slide, format="PNG")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.svs", "OpenSlide does not know it as Aperio's"),
+        ("a.mrxs", "data are in a folder of the same name"),
+        ("a.VSI", "data are in .ets files"),
+        ("a.ndpis", "convert the .ndpi files that it names"),
+        ("a.vms", "an index of a Hamamatsu slide"),
+        ("a.scn", "named as a Leica slide"),
+        ("a.bif", "named as a Ventana slide"),
+        ("a.czi", "a Zeiss file"),
+        ("a.dcm", "a DICOM file"),
+        ("a.isyntax", "a format of one scanner's maker"),
+    ],
+)
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF"])
+def test_a_picture_named_as_a_scanners_file_is_none(
+    tmp_path: Path, name: str, words: str, format_: str
+) -> None:
+    slide = tmp_path / name
+    Image.new("RGB", (300, 400)).save(slide, format=format_)
+    with pytest.raises(SlideError, match=words):
+        convert(slide, str(tmp_path), OPTIONS)
+    assert not (tmp_path / "images").exists()
+
+
+def test_what_has_no_scanners_name_is_a_plain_image(tmp_path: Path) -> None:
+    slide = tmp_path / "a.png"
+    Image.new("RGB", (1, 1)).save(slide)
     assert convert(slide, str(tmp_path), OPTIONS).tiles == 1
 
 

@@ -17,7 +17,7 @@ from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.lanes import pixel_leaves
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.slide import Slide, find_source
-from vsv_pyramid.slide.reference import reference
+from vsv_pyramid.slide.reference import by_openslide, reference
 from vsv_pyramid.words import counted
 
 _Way: TypeAlias = Callable[[TileAddress], Image.Image]
@@ -71,9 +71,9 @@ def _ways(slide: Slide, leaves: PixelLeaves) -> Iterator[tuple[str, list[_Way]]]
             raise TileError(slide.path, f"tile {address} cannot be decoded")
         return image
 
-    second = reference(slide)
+    second = reference(slide) or by_openslide(slide)
     if second is None:
-        yield ("OpenSlide" if slide.metadata.vendor else "Pillow"), [first]
+        yield slide.reader, [first]
         return
 
     def other(address: TileAddress) -> Image.Image:

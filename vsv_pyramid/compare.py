@@ -15,7 +15,8 @@ import simplejpeg
 from PIL import Image
 
 from vsv_pyramid.geometry import Pyramid, TileAddress
-from vsv_pyramid.jpeg.stream import StreamError, parse
+from vsv_pyramid.jpeg.markers import StreamError
+from vsv_pyramid.jpeg.stream import parse
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.planes import Plane, Planes
 

@@ -343,6 +343,8 @@ def _notes(
         notes.append(f"the slide's ICC profile was withheld: {why}")
     if options.bounds and slide.metadata.bounds is None:
         notes.append("the slide states no scanned bounds: all of it was converted")
+    if slide.left_out:
+        notes.append(f"left out, since it is not the slide: {', '.join(slide.left_out)}")
     if plan.lane.reason == NO_KERNEL:
         notes.append(f"base tiles are decoded and encoded: {NO_KERNEL}")
     if blanked:

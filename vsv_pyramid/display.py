@@ -172,6 +172,7 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
         "Scanner": f"{said(facts['scanner'])} (vendor {said(facts['vendor'])})",
         "Scanned": said(facts["scanned"]),
         "Associated images": ", ".join(facts["associated_images"]) or "none",
+        "Left out": ", ".join(facts["left_out"]) or "nothing",
         "ICC profile": said(facts["icc_profile_bytes"], " bytes"),
         "Plan": f"{counted(len(plan['levels']), 'level')}, {counted(plan['tiles'], 'tile')} of "
         f"{plan['tile_size']} px, {counted(plan['objects'], 'object')}, {plan['lane']} lane "

@@ -85,6 +85,7 @@ def info(place: str | Path, options: ConvertOptions) -> dict[str, Any]:
             "photometric": slide.tiff and slide.tiff.photometric,
             **slide_facts(slide),
             "associated_images": list(slide.associated_names),
+            "left_out": list(slide.left_out),
             "icc_profile_bytes": len(slide.icc_profile) if slide.icc_profile else None,
             "plan": _plan_facts(slide, plan, options),
         }

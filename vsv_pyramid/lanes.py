@@ -12,7 +12,8 @@ from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.pyramid.leaves import PixelLeaves, srgb_transform
 from vsv_pyramid.pyramid.quadtree import LeafSource
 from vsv_pyramid.slide import Slide
-from vsv_pyramid.slide.tiff import RawTiles, TiffBase
+from vsv_pyramid.slide.raw import RawTiles, probes
+from vsv_pyramid.slide.tiff import TiffBase
 
 if TYPE_CHECKING:
     from vsv_pyramid.plan import ConvertOptions
@@ -75,11 +76,8 @@ def leaf_source(pixels: PixelLeaves, lane: Lane, options: ConvertOptions) -> Ite
         return
     from vsv_pyramid.pyramid.lossless import LosslessLeaves  # late: not there without a compiler
 
-    raw = RawTiles(slide.path, slide.tiff)
-    try:
+    with contextlib.closing(RawTiles(slide.path, slide.tiff)) as raw:
         yield LosslessLeaves(raw, pixels, options.base == "reencode")
-    finally:
-        raw.close()
 
 
 def _obstacle(
@@ -98,7 +96,12 @@ def _obstacle(
             base.photometric not in ("RGB", "YCBCR"),
             f"its pixels are {base.photometric}, neither RGB nor YCbCr",
         ),
-        (base.size != slide.size, "the first page of the TIFF is not the base level"),
+        (
+            base.page.orientation != 1,
+            f"it is stored turned or mirrored (Orientation {base.page.orientation})",
+        ),
+        (base.page.planar, "its colours are stored apart (PlanarConfiguration 2)"),
+        (base.size != slide.size, "another page of the TIFF is the base level"),
         (options.color == "srgb", "the colours are to be changed"),
         (
             bool(pyramid.tile_size % native.width or pyramid.tile_size % native.height),
@@ -122,25 +125,17 @@ def _refused(base: TiffBase, slide: Slide) -> str | None:
     Looked at are three tiles: a single odd one is for its own join to do without.
     """
     from vsv_pyramid.jpeg.join import join  # late: it is not there without a compiler
-    from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
+    from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 
-    raw = RawTiles(slide.path, base)
     size, rgb = base.tile_size, base.photometric == "RGB"
     refusal = None
-    try:
-        for quarter in (2, 1, 3):
-            column, row = base.grid.width * quarter // 4, base.grid.height * quarter // 4
-            (tile,) = raw.read(range(column, column + 1), range(row, row + 1))
-            if not tile:
-                continue
-            try:
-                join([tile], 1, 1, tile_size=size, size=size, tables=base.tables, rgb=rgb)
-            except Unspliceable as exc:
-                refusal = refusal or f"its tiles are of another kind ({exc.reason})"
-            except StreamError:
-                return None  # damaged: what to do about that is not for the lane to say
-            else:
-                return None
-    finally:
-        raw.close()
+    for tile in probes(slide.path, base):
+        try:
+            join([tile], 1, 1, tile_size=size, size=size, tables=base.tables, rgb=rgb)
+        except Unspliceable as exc:
+            refusal = refusal or f"its tiles are of another kind ({exc.reason})"
+        except StreamError:
+            return None  # damaged: what to do about that is not for the lane to say
+        else:
+            return None
     return refusal

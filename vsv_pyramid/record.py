@@ -85,6 +85,7 @@ def slide_json(
         "origin": {"x": plan.origin[0], "y": plan.origin[1]},
         **slide_facts(slide),
         "associated_images": {"published": plan.associated, "withheld": plan.withheld},
+        "left_out": list(slide.left_out),
         **_icc_facts(slide, plan, options),
         "pyramid": {
             "tile_size": plan.pyramid.tile_size,

@@ -434,9 +434,9 @@ def _is_unfinished(path: Path) -> bool:
     if clock.time() - stat.st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
         return False
     try:
-        tiff_base(path)
+        base = tiff_base(path)
     except SlideAccessError:
         return False
     except SlideError:
         return True
-    return False
+    return base is not None and base.cut

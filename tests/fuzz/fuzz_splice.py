@@ -15,7 +15,8 @@ import atheris
 
 with atheris.instrument_imports(include=["vsv_pyramid.jpeg.stream", "vsv_pyramid.jpeg.join"]):
     from vsv_pyramid.jpeg.join import join
-    from vsv_pyramid.jpeg.stream import StreamError, parse
+    from vsv_pyramid.jpeg.markers import StreamError
+    from vsv_pyramid.jpeg.stream import parse
 
 
 def target(data: bytes) -> None:

@@ -31,14 +31,8 @@ from tests.support.tiles import (
     tissue,
 )
 from vsv_pyramid.jpeg.join import Joined, Subsampling, join
-from vsv_pyramid.jpeg.stream import (
-    CHROMINANCE,
-    LUMINANCE,
-    HuffmanTable,
-    StreamError,
-    Unspliceable,
-    parse,
-)
+from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, parse
 
 Colour = tuple[int, int, int]
 Tables = tuple[HuffmanTable, HuffmanTable]
@@ -480,6 +474,13 @@ def saved(mode: str = "RGB", **options: int) -> bytes:
     return out.getvalue()
 
 
+def marked(jpeg: bytes, transform: int) -> bytes:
+    """The stream with Adobe's marker in the place of JFIF's."""
+    length = 4 + int.from_bytes(jpeg[4:6], "big")
+    adobe = b"\xff\xee\x00\x0eAdobe\0\x64\0\0\0\0" + bytes((transform,))
+    return jpeg[:2] + adobe + jpeg[2 + length - 2 :]
+
+
 def test_other_kinds_are_told() -> None:
     with pytest.raises(Unspliceable, match="progressive"):
         one(saved(progressive=True))
@@ -494,7 +495,7 @@ def test_other_kinds_are_told() -> None:
     with pytest.raises(Unspliceable, match="48 x 48"):
         one(jpeg, 56)
     with pytest.raises(Unspliceable, match="subsampling"):
-        one(saved(subsampling=2), rgb=True)
+        one(marked(saved(subsampling=2), transform=0), rgb=False)
     with pytest.raises(Unspliceable, match="no multiple of their MCU"):
         join(
             [Variant("").whole(tissue(44, 44))] * 2,
@@ -537,8 +538,9 @@ def test_odd_sampling_factors_are_told(
 def test_what_is_too_large_or_unlike_is_told() -> None:
     with pytest.raises(ValueError, match="1 tiles for 2 x 1"):
         join([saved()], 2, 1, tile_size=(48, 48), size=(96, 48), rgb=False)
-    with pytest.raises(Unspliceable, match="one component"):
-        one(saved("L"), rgb=True)
+    with pytest.raises(Unspliceable, match="RGB among YCbCr, or the reverse"):
+        tiles = [saved(subsampling=0), marked(saved(subsampling=0), transform=0)]
+        join(tiles, 2, 1, tile_size=(48, 48), size=(96, 48), rgb=False)
     with pytest.raises(Unspliceable, match="larger than 4096"):
         wide = Variant("").whole(tissue(4104, 8))
         join([wide], 1, 1, tile_size=(4104, 8), size=(4104, 8), rgb=False)

@@ -14,16 +14,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from tests.support.tiles import VARIANTS, RealSlide, tissue
 from vsv_pyramid.errors import VsvPyramidError
-from vsv_pyramid.jpeg.stream import (
-    CHROMINANCE,
-    LUMINANCE,
-    HuffmanTable,
-    Stream,
-    StreamError,
-    Unspliceable,
-    header,
-    parse,
-)
+from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, Stream, header, parse
 
 WHOLE = VARIANTS[7].whole(tissue(48, 48))
 

@@ -17,7 +17,8 @@ from PIL import Image
 from tests.pyramid.test_lossless import base_tiles, saved, slide_json, write_tiff
 from tests.support.tiles import Pixels, cut, decode, tissue
 from vsv_pyramid.convert import Summary, convert
-from vsv_pyramid.errors import TileError
+from vsv_pyramid.errors import SlideError, TileError
+from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.verify import verify
 
@@ -68,6 +69,15 @@ def larger(pixels: Pixels) -> bytes:
     return ordinary(np.pad(pixels, ((0, 64), (0, 64), (0, 0)), "edge"))
 
 
+def of_one_name(pixels: Pixels) -> bytes:
+    """Three components that share an id, which libjpeg takes in their order."""
+    jpeg = bytearray(ordinary(pixels))
+    frame, scan = jpeg.index(b"\xff\xc0"), jpeg.index(b"\xff\xda")
+    for place in (*range(frame + 10, frame + 19, 3), *range(scan + 5, scan + 11, 2)):
+        jpeg[place] = 1
+    return bytes(jpeg)
+
+
 class Kind(NamedTuple):
     """How a tile is encoded, and why it is not joined to ordinary ones, or not to its like."""
 
@@ -79,6 +89,7 @@ class Kind(NamedTuple):
 DECODED = [
     Kind(progressive, "a progressive JPEG (SOF2)"),
     Kind(arithmetic, "a hierarchical or arithmetic JPEG (SOF9)"),
+    Kind(of_one_name, "a frame (SOF) that names a component twice"),
     Kind(other_quality, "other quantisation tables than its neighbours'", True),
     Kind(other_sampling, "other components or sampling factors than its neighbours'", True),
 ]
@@ -149,9 +160,12 @@ def test_odd_tiles_throughout_are_right(kind: Kind, tmp_path: Path) -> None:
     slide, shown = slide_of(kind, {(x, y) for x in range(4) for y in range(3)}, tmp_path)
     summary = converted(slide, tmp_path)
     pyramid = slide_json(summary)["pyramid"]
-    assert pyramid["lane"] == ("lossless" if kind.joins_its_like else "pixels")
-    assert (kind.reason in pyramid["lane_reason"]) != kind.joins_its_like
-    assert (pyramid["fallback_tiles"], pyramid["blank_tiles"]) == ({}, 0)
+    is_refused = kind.encode is of_one_name  # and not before its tiles are joined
+    joined = kind.joins_its_like or is_refused
+    assert pyramid["lane"] == ("lossless" if joined else "pixels")
+    assert (kind.reason in pyramid["lane_reason"]) != joined
+    fallbacks = {kind.reason: len(BASE)} if is_refused else {}
+    assert (pyramid["fallback_tiles"], pyramid["blank_tiles"]) == (fallbacks, 0)
     assert max(differences(summary, shown).values()) < 1
     assert verify(Path(summary.target), deep=True, against=slide).errors == []
 
@@ -171,7 +185,7 @@ def test_one_tile_that_cannot_be_decoded_is_named_or_blank(kind: Kind, tmp_path:
     assert verify(Path(summary.target), deep=True, against=slide).errors == []
 
 
-@pytest.mark.parametrize("kind", NOT_DECODED, ids=lambda kind: kind.encode.__name__)
+@pytest.mark.parametrize("kind", NOT_DECODED[2:], ids=lambda kind: kind.encode.__name__)
 def test_where_no_tile_can_be_decoded_all_are_blank(kind: Kind, tmp_path: Path) -> None:
     slide, shown = slide_of(kind, {(x, y) for x in range(4) for y in range(3)}, tmp_path)
     with pytest.raises(TileError, match=r"a\.tif: tile 9/\d_\d cannot be decoded"):
@@ -182,3 +196,16 @@ def test_where_no_tile_can_be_decoded_all_are_blank(kind: Kind, tmp_path: Path) 
     assert (pyramid["lane"], pyramid["blank_tiles"]) == ("pixels", len(BASE))
     assert kind.reason in pyramid["lane_reason"]
     assert set(differences(summary, np.full_like(shown, 255)).values()) == {0}
+
+
+@pytest.mark.parametrize("on_error", ["fail", "blank"])
+@pytest.mark.parametrize("kind", NOT_DECODED[:2], ids=lambda kind: kind.encode.__name__)
+def test_a_slide_of_tiles_that_no_library_decodes_is_none(
+    kind: Kind, on_error: str, tmp_path: Path
+) -> None:
+    slide, _ = slide_of(kind, {(x, y) for x in range(4) for y in range(3)}, tmp_path)
+    with pytest.raises(SlideError, match=rf"of a kind that is not read \({kind.reason}\); save it"):
+        converted(slide, tmp_path, on_error)
+    with pytest.raises(SlideError, match=kind.reason):
+        info(slide, ConvertOptions())
+    assert not (tmp_path / "images").exists()

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from tests.support.forge import damage_tile, forge_svs
+from tests.support.forge_tiffs import JFIF, Row, Stored, jpeg, tiles
 from tests.support.share import Behaviour, command, endings
+from tests.support.tiles import tissue
 from vsv_pyramid.errors import EXIT_BAD_SLIDE, EXIT_TRY_AGAIN
-from vsv_pyramid.slide.reading import read_exactly
+from vsv_pyramid.slide.reading import Watched, read_exactly
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD and /proc are Linux's")
 
@@ -23,6 +25,9 @@ SLIDES = [
     ("shared.svs", {"tile_size": 240, "lane": "lossless"}),
     ("shared.svs", {"tile_size": 240, "lane": "pixels"}),
     ("shared.png", {}),
+    ("shared.tif", {}),
+    ("big-endian.tif", {"lane": "lossless"}),
+    ("big-endian.tif", {"lane": "pixels"}),
 ]
 
 
@@ -32,6 +37,10 @@ def slides(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     forge_svs(folder / "shared.svs", tissue=real_slide, size=(700, 500), levels=(1,))
     picture = Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 60).convert("RGB")
     picture.save(folder / "shared.png")
+    pixels = tissue(300, 200)
+    Row("", [Stored(pixels, {"rowsperstrip": 40})]).write(folder / "shared.tif")
+    streams = jpeg(tiles(pixels, marker=JFIF), "ycbcr", shape=pixels.shape)
+    Row("", [streams], file={"byteorder": ">"}).write(folder / "big-endian.tif")
     return folder
 
 
@@ -134,3 +143,8 @@ def test_a_file_that_ends_is_told_from_a_reading_that_does(tmp_path: Path) -> No
         assert read_exactly(file, path, 1, 4) == b"2345"
         with pytest.raises(Exception, match=r"cut off at 5 of at least 6 bytes"):
             read_exactly(file, path, 2, 4)
+
+
+def test_no_library_maps_a_file_whose_share_may_fail(slides: Path) -> None:
+    with Watched(slides / "shared.tif") as file, pytest.raises(OSError, match="fileno"):
+        file.fileno()

@@ -11,16 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsv_pyramid.jpeg._splice import Coding, splice
-from vsv_pyramid.jpeg.stream import (
-    CHROMINANCE,
-    LUMINANCE,
-    HuffmanTable,
-    Stream,
-    StreamError,
-    Unspliceable,
-    header,
-    parse,
-)
+from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, Stream, header, parse
 
 Plane = NDArray[np.uint8]
 Subsampling = Literal["420", "422", "444"]
@@ -49,8 +41,8 @@ def join(
     """The tiles, in row-major order, as one JPEG of `size` (width, height) px, and its half.
 
     A tile that is None or empty becomes white; at least one must not be. `tile_size` is that of a
-    source tile. `rgb` says what the samples are, as the TIFF does; the half is JFIF's YCbCr either
-    way.
+    source tile. `rgb` is the TIFF's word on what the samples are, for streams that have none of
+    their own; the half is JFIF's YCbCr either way.
 
     Raises Unspliceable where the tiles cannot be joined losslessly, StreamError where one is
     damaged; its `tile` is (column, row) within the join.
@@ -67,10 +59,10 @@ def join(
             kinds[i] = first
             continue
         try:
-            kinds[i] = kind = _kind(tile, tables)
+            kinds[i] = kind = _kind(tile, tables, rgb)
             if first is None:
                 first = kind
-                _check(kind, columns, rows, tile_size, rgb)
+                _check(kind, columns, rows, tile_size)
             elif kind is not first:
                 _check_alike(kind, first)
         except StreamError as exc:
@@ -95,9 +87,9 @@ def join(
         first.sampling,
         first.stream.quantisation,
         (fx, fy),
-        rgb,
-        *_headers(first, (*size,), rgb),
-        _fallback_coding(len(first.sampling), rgb),
+        first.rgb,
+        *_headers(first, (*size,)),
+        _fallback_coding(len(first.sampling), first.rgb),
         luma,
         cb,
         cr,
@@ -114,9 +106,10 @@ class _Kind:
     stream: Stream
     sampling: tuple[tuple[int, int], ...]
     coding: Coding
+    rgb: bool
 
 
-def _kind(tile: bytes, tables: bytes) -> _Kind:
+def _kind(tile: bytes, tables: bytes, rgb: bool) -> _Kind:
     """The tile's kind; its header is read once for all tiles that share it.
 
     Headers cost more in Python than the scan in C.
@@ -125,29 +118,30 @@ def _kind(tile: bytes, tables: bytes) -> _Kind:
     if sos >= 0 and sos + 4 <= len(tile):
         head = tile[: sos + 2 + int.from_bytes(tile[sos + 2 : sos + 4], "big")]
         try:
-            return _kind_of_head(head, tables)
+            return _kind_of_head(head, tables, rgb)
         except StreamError:
             # What was found may not have been the scan's header, but part of a thumbnail in a
             # marker before it.
             pass
-    return _read_kind(tile, tables)
+    return _read_kind(tile, tables, rgb)
 
 
-def _read_kind(head: bytes, tables: bytes) -> _Kind:
+def _read_kind(head: bytes, tables: bytes, rgb: bool) -> _Kind:
     stream = parse(head, tables)
-    return _Kind(head[: stream.scan], stream, _sampling(stream), _coding(stream.coding))
+    sampling, coding = _sampling(stream), _coding(stream.coding)
+    return _Kind(head[: stream.scan], stream, sampling, coding, stream.is_rgb(rgb))
 
 
 _kind_of_head = lru_cache(maxsize=64)(_read_kind)
 
 
 @lru_cache(maxsize=64)
-def _headers(kind: _Kind, size: tuple[int, int], rgb: bool) -> tuple[bytes, bytes]:
+def _headers(kind: _Kind, size: tuple[int, int]) -> tuple[bytes, bytes]:
     """The joined tile's header, with its kind's own tables and with the fallback's."""
-    own, fallback = kind.stream.coding, _fallback(len(kind.sampling), rgb)
+    own, fallback = kind.stream.coding, _fallback(len(kind.sampling), kind.rgb)
     return (
-        header(kind.stream, kind.sampling, own, size, rgb),
-        header(kind.stream, kind.sampling, fallback, size, rgb),
+        header(kind.stream, kind.sampling, own, size, kind.rgb),
+        header(kind.stream, kind.sampling, fallback, size, kind.rgb),
     )
 
 
@@ -179,7 +173,7 @@ def _sampling(stream: Stream) -> tuple[tuple[int, int], ...]:
 
 
 @lru_cache(maxsize=64)
-def _check(kind: _Kind, columns: int, rows: int, tile_size: tuple[int, int], rgb: bool) -> None:
+def _check(kind: _Kind, columns: int, rows: int, tile_size: tuple[int, int]) -> None:
     stream, sampling = kind.stream, kind.sampling
     if (stream.width, stream.height) != tile_size:
         raise Unspliceable(
@@ -195,10 +189,8 @@ def _check(kind: _Kind, columns: int, rows: int, tile_size: tuple[int, int], rgb
         raise Unspliceable(f"sampling factors {sampling}")
     if sum(a * b for a, b in sampling) > 10:
         raise StreamError("a frame (SOF) with more than ten blocks an MCU")
-    if rgb and (h, v) != sampling[-1]:
+    if kind.rgb and (h, v) != sampling[-1]:
         raise Unspliceable("RGB samples with subsampling")
-    if rgb and len(sampling) != 3:
-        raise Unspliceable("RGB samples of one component")
     if (columns > 1 and tile_size[0] % (8 * h)) or (rows > 1 and tile_size[1] % (8 * v)):
         raise Unspliceable(f"tiles that are no multiple of their MCU of {8 * h} x {8 * v} px")
     if tile_size[0] > 4096 or tile_size[1] > 4096:
@@ -216,5 +208,7 @@ def _check_alike(kind: _Kind, other: _Kind) -> None:
         )
     if kind.sampling != other.sampling:
         raise Unspliceable("other components or sampling factors than its neighbours'")
+    if kind.rgb != other.rgb:
+        raise Unspliceable("RGB among YCbCr, or the reverse")
     if stream.quantisation != first.quantisation:
         raise Unspliceable("other quantisation tables than its neighbours'")

@@ -6,11 +6,25 @@ in a slide in the JPEGTables tag (TIFF Technical Note 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vsv_pyramid.errors import VsvPyramidError
+from vsv_pyramid.jpeg.colour import is_rgb
+from vsv_pyramid.jpeg.markers import (
+    APP0,
+    APP14,
+    DHT,
+    DQT,
+    DRI,
+    SOI,
+    SOS,
+    StreamError,
+    Unspliceable,
+    is_frame,
+    segment,
+    segments,
+)
 
 ZIGZAG = (
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
@@ -19,36 +33,7 @@ ZIGZAG = (
     58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 )  # fmt: skip
 
-SOI, EOI, SOS, DQT, DHT, DRI, DNL, APP0, APP14 = (
-    0xD8,
-    0xD9,
-    0xDA,
-    0xDB,
-    0xC4,
-    0xDD,
-    0xDC,
-    0xE0,
-    0xEE,
-)
-_SOF = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 _SOF_KIND = {0xC0: "baseline", 0xC1: "extended sequential", 0xC2: "progressive", 0xC3: "lossless"}
-_BARE = frozenset((0x01, *range(0xD0, 0xD9)))
-
-
-class StreamError(VsvPyramidError):
-    """A JPEG stream that is damaged.
-
-    tile: (column, row) of the native tile within the join, None where a single stream is read.
-    """
-
-    def __init__(self, reason: str, tile: tuple[int, int] | None = None) -> None:
-        self.reason = reason
-        self.tile = tile
-        super().__init__(reason if tile is None else f"tile ({tile[0]}, {tile[1]}): {reason}")
-
-
-class Unspliceable(StreamError):
-    """A JPEG stream that may be sound, but cannot be joined losslessly: decode it instead."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +73,16 @@ class Stream:
     jfif: bool
     adobe: int | None
 
+    def is_rgb(self, stated: bool) -> bool:
+        """Whether the samples are RGB; `stated` is the container's word, for a silent stream."""
+        return len(self.components) == 3 and is_rgb(
+            bytes(c.id for c in self.components),
+            [(c.h, c.v) for c in self.components],
+            self.jfif,
+            self.adobe,
+            stated,
+        )
+
 
 def parse(tile: bytes, tables: bytes = b"") -> Stream:
     """The header of a baseline JPEG stream, with the tables an abbreviated one leaves out.
@@ -98,39 +93,8 @@ def parse(tile: bytes, tables: bytes = b"") -> Stream:
     reader = _Reader()
     if tables:
         reader.read(tables, whole=False)
+        reader.forget()
     return reader.read(tile, whole=True)
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Each marker with its body and the offset behind it, up to SOS or EOI."""
-    if data[:2] != b"\xff\xd8":
-        raise StreamError("not a JPEG stream: it does not begin with SOI")
-    at = 2
-    while True:
-        if at >= len(data):
-            raise StreamError("the JPEG stream ends within its header")
-        if data[at] != 0xFF:
-            raise StreamError(f"no marker where one must stand, at byte {at}")
-        while at < len(data) and data[at] == 0xFF:
-            at += 1
-        if at >= len(data):
-            raise StreamError("the JPEG stream ends within its header")
-        code = data[at]
-        at += 1
-        if code == EOI:
-            yield code, b"", at
-            return
-        if code in _BARE:
-            continue
-        size = int.from_bytes(data[at : at + 2], "big")
-        if size < 2 or at + size > len(data):
-            raise StreamError(
-                f"marker {code:#04x} promises {size} bytes, more or fewer than there are"
-            )
-        yield code, data[at + 2 : at + size], at + size
-        if code == SOS:
-            return
-        at += size
 
 
 class _Reader:
@@ -145,13 +109,19 @@ class _Reader:
         self.jfif = False
         self.adobe: int | None = None
 
+    def forget(self) -> None:
+        """What the next SOI resets: all but the tables (libjpeg's jdmarker.c, get_soi)."""
+        self.restart = 0
+        self.jfif = False
+        self.adobe = None
+
     def read(self, data: bytes, *, whole: bool) -> Stream:
-        for code, body, behind in _segments(data):
+        for code, body, behind in segments(data):
             if code == DQT:
                 self._dqt(body)
             elif code == DHT:
                 self._dht(body)
-            elif code in _SOF:
+            elif is_frame(code):
                 self._sof(code, body)
             elif code == DRI:
                 if len(body) != 2:
@@ -243,10 +213,11 @@ class _Reader:
             raise Unspliceable("components in several scans, or in another order than the frame's")
         if tuple(body[-3:]) != (0, 63, 0):
             raise Unspliceable("a scan that is not sequential")
+        huffman = _STANDARD | self.huffman
         try:
             quantisation = tuple(self.quantisation[c.tq] for c in self.components)
             coding = tuple(
-                (self.huffman[0, body[2 + 2 * i] >> 4], self.huffman[1, body[2 + 2 * i] & 15])
+                (huffman[0, body[2 + 2 * i] >> 4], huffman[1, body[2 + 2 * i] & 15])
                 for i in range(count)
             )
         except KeyError as exc:
@@ -286,10 +257,10 @@ def header(
     ids = b"RGB" if rgb else bytes((1, 2, 3))
     out = bytearray((0xFF, SOI))
     if count == 3:
-        out += _segment(APP14, b"Adobe" + bytes((0, 100, 0, 0, 0, 0, 0 if rgb else 1)))
+        out += segment(APP14, b"Adobe" + bytes((0, 100, 0, 0, 0, 0, 0 if rgb else 1)))
     for table, number in steps.items():
         wide = max(table) > 255
-        out += _segment(
+        out += segment(
             DQT,
             bytes(((wide << 4) | number,))
             + b"".join(step.to_bytes(1 + wide, "big") for step in table),
@@ -300,21 +271,17 @@ def header(
         frame += bytes((ids[i], h << 4 | v, steps[stream.quantisation[i]]))
     # SOF1 where baseline does not reach: 16-bit steps and a third pair of Huffman tables (B.2.2).
     extended = max(map(max, stream.quantisation)) > 255 or max(len(dc), len(ac)) > 2
-    out += _segment(0xC1 if extended else 0xC0, frame)
+    out += segment(0xC1 if extended else 0xC0, frame)
     for kind, tables in enumerate((dc, ac)):
         for huffman, number in tables.items():
-            out += _segment(DHT, bytes((kind << 4 | number,)) + huffman.counts + huffman.symbols)
+            out += segment(DHT, bytes((kind << 4 | number,)) + huffman.counts + huffman.symbols)
     scan = bytes((count,))
     for i, pair in enumerate(coding):
         scan += bytes((ids[i], dc[pair[0]] << 4 | ac[pair[1]]))
-    return bytes(out + _segment(SOS, scan + bytes((0, 63, 0))))
+    return bytes(out + segment(SOS, scan + bytes((0, 63, 0))))
 
 
 _Table = TypeVar("_Table", tuple[int, ...], HuffmanTable)
-
-
-def _segment(code: int, body: bytes) -> bytes:
-    return bytes((0xFF, code)) + (len(body) + 2).to_bytes(2, "big") + body
 
 
 def _numbered(tables: tuple[_Table, ...]) -> Mapping[_Table, int]:
@@ -347,3 +314,9 @@ CHROMINANCE = (
         "c8c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5f6f7f8f9fa",
     ),
 )
+# What a stream without tables of these numbers means, as Motion JPEG leaves them out.
+_STANDARD = {
+    (kind, number): pair[kind]
+    for number, pair in enumerate((LUMINANCE, CHROMINANCE))
+    for kind in (0, 1)
+}

@@ -1,4 +1,4 @@
-"""The leaf source of the pixel lane: OpenSlide reads each base tile once, Pillow halves it."""
+"""The leaf source of the pixel lane: each base tile is read once, and Pillow halves it."""
 
 from __future__ import annotations
 

@@ -7,19 +7,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+import openslide
 import simplejpeg
 from PIL import Image
 
-from vsv_pyramid.errors import SlideUnavailable, TileError
+from vsv_pyramid.errors import TileError
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.jpeg.join import Joined, join
-from vsv_pyramid.jpeg.stream import StreamError, Unspliceable
+from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
 from vsv_pyramid.pyramid.planes import Planes
-from vsv_pyramid.slide.tiff import RawTiles
-
-_MOST_READS = 3  # of a tile whose bytes change
+from vsv_pyramid.slide.raw import MOST_READS, RawTiles
 
 
 @dataclass
@@ -27,9 +26,9 @@ class LosslessLeaves:
     """Base tiles copied out of the slide. Implements LeafSource.
 
     A base tile whose native tiles cannot be joined comes from `pixels` instead, which counts it.
-    Native tiles that the slide has left out are white, and so are damaged ones where `pixels` is
-    to blank them. With `reencode` the joined tile is decoded and encoded anew, small rather than
-    exact.
+    Native tiles that the slide has left out are white, and so are damaged ones, which no library
+    decodes, where `pixels` is to blank them. With `reencode` the joined tile is decoded and encoded
+    anew, small rather than exact.
     """
 
     raw: RawTiles
@@ -79,9 +78,11 @@ class LosslessLeaves:
                 place, index = (left + column, top + row), row * columns + column
                 if self._has_changed(tiles, index, place):
                     reads[index] += 1
-                    if reads[index] > _MOST_READS:
-                        raise self._unsteady(place) from exc
+                    if reads[index] == MOST_READS:
+                        raise self.raw.unsteady(*place) from exc
                     continue
+                if self._is_decoded(*place):
+                    raise Unspliceable(exc.reason) from exc
                 if not self.pixels.blank_damaged:
                     raise self._error(address, place, exc.reason) from exc
                 tiles[index] = None
@@ -93,15 +94,17 @@ class LosslessLeaves:
     def _has_changed(self, tiles: list[bytes | None], index: int, place: tuple[int, int]) -> bool:
         """Reads the tile anew, since damaged is only what was read twice; whether it is another."""
         before = tiles[index]
-        column, row = place
-        (tiles[index],) = self.raw.read(range(column, column + 1), range(row, row + 1))
+        tiles[index] = self.raw.tile(*place)
         return tiles[index] != before
 
-    def _unsteady(self, place: tuple[int, int]) -> SlideUnavailable:
-        what = f"its tile at column {place[0]}, row {place[1]} is another one at each reading"
-        return SlideUnavailable(
-            self.pixels.slide.path, f"{what}; check its disk or share, and try again"
-        )
+    def _is_decoded(self, column: int, row: int) -> bool:
+        """Whether a library decodes the native tile, which the kernel has refused."""
+        native = self.raw.base.tile_size
+        try:
+            self.pixels.slide.read(column * native.width, row * native.height, native)
+        except openslide.OpenSlideError:
+            return False
+        return True
 
     def _white(self, address: TileAddress) -> Joined:
         image = Image.new("RGB", self.pixels.pyramid.dimensions(address), "white")

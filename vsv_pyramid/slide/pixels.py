@@ -1,63 +1,78 @@
-"""A slide's pixels, read with OpenSlide, or with Pillow where it is a plain image."""
+"""A slide's pixels: which picture of the file they are, and who reads them right."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import openslide
-from PIL import Image, ImageFile, ImageOps  # noqa: F401 - see below
+from PIL import Image
 
-from vsv_pyramid.errors import SlideError, passing
+from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
-from vsv_pyramid.slide.reading import Watched, check_readable, naming, twice, unavailable
-from vsv_pyramid.slide.tiff import RawTiles, TiffBase, tiff_base
+from vsv_pyramid.slide.pages import JPEG, left_out
+from vsv_pyramid.slide.plain import PlainImage, check_name
+from vsv_pyramid.slide.reading import check_readable, twice
+from vsv_pyramid.slide.samples import openslide_decodes, openslide_shows, refusal
+from vsv_pyramid.slide.tiff import TiffBase, tiff_base
+from vsv_pyramid.slide.tiles import JpegTiles, false_colours, unreadable
 
-# Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
-_PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
-# No scanner's label or macro image has as many; what claims more fills the memory.
-_ASSOCIATED_PIXELS = 1 << 26
-# ImageFile is imported here since Image imports it late, in whichever thread needs it first.
+# Where OpenSlide knows no maker, whose driver would know the slide from its label. Aperio's tells
+# them apart, but takes the first page for the slide.
+_ANYBODYS = (None, "generic-tiff")
+# These drivers have the tiles decoded as the TIFF's tags say, and place them themselves.
+_TAGGED = ("leica", "philips", "trestle", "ventana")
+
+
+class Reader(Protocol):
+    """What pixels and facts are read with; `name` is the library's."""
+
+    name: str
+    size: Size
+    properties: Mapping[str, str]
+
+    @property
+    def icc_profile(self) -> bytes | None: ...
+
+    @property
+    def level_sizes(self) -> tuple[Size, ...]: ...
+
+    @property
+    def associated_sizes(self) -> Mapping[str, Size]: ...
+
+    def associated(self, name: str) -> Image.Image: ...
+
+    def read(self, x: int, y: int, size: Size) -> Image.Image: ...
+
+    def close(self) -> None: ...
 
 
 class Slide:
-    """An open slide. `read` is safe from several threads: each has an OpenSlide handle of its own,
-    since one failed read puts a handle out of order for good.
+    """An open slide. `read` is safe from several threads. `left_out` says in words what the file
+    shows besides the slide, and is not published.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises SlideError where the file is missing, damaged, or not an image of 8 bits."""
+        """Raises SlideError where the file is missing, damaged, or no slide that is read right."""
         self.path = path
-        self._local = threading.local()
-        self._handles: list[openslide.AbstractSlide] = []
-        self._is_readable = False
         self.tiff: TiffBase | None = tiff_base(path)
-        self._plain: openslide.ImageSlide | None = None
-        if not _is_known(path):
-            if self.tiff and self.tiff.tiled:
-                raise SlideError(
-                    path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
-                )
-            self._plain = twice(
-                lambda: _plain_image(path), SlideError, lambda: check_readable(path)
-            )
-        handle = self._handle()
-        self.size = Size(*handle.dimensions)
-        self.properties: Mapping[str, str] = dict(handle.properties)
+        self._facts, self._pixels = twice(
+            lambda: _readers(path, self.tiff), SlideError, lambda: check_readable(path)
+        )
+        self.size = self._pixels.size
+        self.properties = self._facts.properties
 
     def __enter__(self) -> Slide:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.close()
-        self._handles.clear()
+        self._facts.close()
+        self._pixels.close()
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -70,15 +85,30 @@ class Slide:
 
     @property
     def level_sizes(self) -> tuple[Size, ...]:
-        return tuple(Size(*size) for size in self._handle().level_dimensions)
+        return self._facts.level_sizes
+
+    @property
+    def reader(self) -> str:
+        """The name of what the pixels are read with."""
+        return self._pixels.name
+
+    @property
+    def other(self) -> Reader | None:
+        """What else reads the slide's pixels, if not always in their true colours."""
+        return None if self._facts is self._pixels else self._facts
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        if isinstance(self._pixels, PlainImage) and self._pixels.left_out:
+            return self._pixels.left_out
+        if self.tiff is None or self.metadata.vendor not in (*_ANYBODYS, "aperio"):
+            return ()
+        return left_out(self.tiff.page, self.tiff.pages, set(self._facts.associated_sizes.values()))
 
     @cached_property
     def icc_profile(self) -> bytes | None:
         """The ICC profile of the pixels as the slide holds it."""
-        profile: bytes | None = (
-            self._handle().read_region((0, 0), 0, (0, 0)).info.get("icc_profile")
-        )
-        return profile
+        return self._facts.icc_profile
 
     @cached_property
     def published_icc(self) -> bytes | None:
@@ -94,26 +124,11 @@ class Slide:
 
     @property
     def associated_names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._handle().associated_images))
+        return tuple(self._facts.associated_sizes)
 
     def associated(self, name: str) -> Image.Image:
         """The associated image, RGBA. Raises SlideError where it cannot be decoded."""
-        width, height = (
-            int(self.properties[f"openslide.associated.{name}.{side}"])
-            for side in ("width", "height")
-        )
-        if width * height > _ASSOCIATED_PIXELS:
-            raise SlideError(
-                self.path,
-                f"its {name} image of {width} x {height} px is too large; leave it out of "
-                "--associated",
-            )
-        try:
-            return self._twice(lambda handle: handle.associated_images[name], self._check_readable)
-        except openslide.OpenSlideError as exc:
-            raise SlideError(
-                self.path, f"its {name} image is damaged ({exc}); leave it out of --associated"
-            ) from exc
+        return self._facts.associated(name)
 
     def read(self, x: int, y: int, size: Size) -> Image.Image:
         """The region at (x, y) of level 0, in slide px, as an RGBA image of `size`.
@@ -121,76 +136,7 @@ class Slide:
         Raises openslide.OpenSlideError where it cannot be decoded, and SlideUnavailable where it
         cannot be read just now; later reads are not affected.
         """
-        return self._twice(
-            lambda handle: handle.read_region((x, y), 0, size),
-            lambda: self._check_tiles(x, y, size),
-        )
-
-    def _twice(
-        self,
-        attempt: Callable[[openslide.AbstractSlide], Image.Image],
-        check: Callable[[], None],
-    ) -> Image.Image:
-        """What the attempt makes of this thread's handle, or of a new one."""
-
-        def attempted() -> Image.Image:
-            try:
-                return attempt(self._handle())
-            except openslide.OpenSlideError:
-                self._forget_handle()
-                raise
-
-        try:
-            return twice(attempted, openslide.OpenSlideError, check)
-        except openslide.OpenSlideError as exc:
-            _check_cause(self.path, exc)
-            raise
-
-    def _check_tiles(self, x: int, y: int, size: Size) -> None:
-        """Reads the bytes that the region is made of. Raises SlideUnavailable."""
-        base = self.tiff
-        if base is None or not base.tiled or base.size != self.size:
-            self._check_readable()
-            return
-        (width, height), grid = base.tile_size, base.grid
-        columns = range(x // width, min(-(-(x + size.width) // width), grid.width))
-        rows = range(y // height, min(-(-(y + size.height) // height), grid.height))
-        with contextlib.closing(RawTiles(self.path, base)) as raw:
-            raw.read(columns, rows)
-
-    def _check_readable(self) -> None:
-        """Reads the whole file, once. Raises SlideUnavailable."""
-        if not self._is_readable:
-            check_readable(self.path)
-            self._is_readable = True
-
-    def _handle(self) -> openslide.AbstractSlide:
-        """This thread's handle."""
-        if self._plain:
-            return self._plain
-        handle: openslide.AbstractSlide | None = getattr(self._local, "handle", None)
-        if handle is None:
-            try:
-                handle = twice(
-                    lambda: openslide.OpenSlide(self.path),
-                    openslide.OpenSlideError,
-                    self._check_readable,
-                )
-            except openslide.OpenSlideError as exc:
-                _check_cause(self.path, exc)
-                raise SlideError(
-                    self.path, f"OpenSlide cannot open it ({exc}); check it, or copy it again"
-                ) from exc
-            self._local.handle = handle
-            self._handles.append(handle)
-        return handle
-
-    def _forget_handle(self) -> None:
-        if not self._plain:
-            handle = self._local.handle
-            self._handles.remove(handle)
-            handle.close()
-            self._local.handle = None
+        return self._pixels.read(x, y, size)
 
 
 def open_slide(path: Path) -> Slide:
@@ -198,36 +144,62 @@ def open_slide(path: Path) -> Slide:
     return Slide(path)
 
 
-def _is_known(path: Path) -> bool:
-    """Whether OpenSlide knows the format, which it denies as well where it cannot read the file."""
-    if openslide.OpenSlide.detect_format(path):
-        return True
-    check_readable(path)
-    return openslide.OpenSlide.detect_format(path) is not None
-
-
-def _check_cause(path: Path, exc: openslide.OpenSlideError) -> None:
-    """Raises SlideUnavailable where OpenSlide says that it could not read."""
-    if "I/O error" in str(exc):
-        raise unavailable(path, str(exc)) from exc
-
-
-def _plain_image(path: Path) -> openslide.ImageSlide:
-    with naming(path), Watched(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            with Image.open(file) as opened:
-                image = ImageOps.exif_transpose(opened)
-        except Image.DecompressionBombError as exc:
+def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
+    """What the slide's facts and what its pixels are read with: the one place that decides whether
+    a file is read right, and by whom. Raises SlideError."""
+    vendor = _vendor(path, tiff)
+    if vendor in _ANYBODYS:
+        check_name(path, tiled=tiff is not None and tiff.tiled)
+    if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
+        return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
+    page = tiff.page
+    if sentence := refusal(page, tiff.pages):
+        raise SlideError(path, sentence)
+    by_stream = page.compression == JPEG and not page.extra
+    if by_stream and (sentence := (false_colours if vendor in _TAGGED else unreadable)(path, tiff)):
+        raise SlideError(path, sentence)
+    if vendor in _TAGGED:
+        if page.orientation != 1:
             raise SlideError(
-                path, "too large for an image without tiles; save it as a tiled TIFF first"
-            ) from exc
-        except (OSError, SyntaxError, ValueError) as exc:
-            if cause := file.trouble or passing(exc):
-                raise unavailable(path, cause) from exc
-            raise SlideError(
-                path, "neither a slide nor an image, or cut off; check it, or copy it again"
-            ) from exc
-    if image.mode not in _PLAIN_MODES:
-        raise SlideError(path, f"pixels of kind {image.mode}; save it with 8 bits a channel first")
-    return openslide.ImageSlide(image)
+                path,
+                f"it is to be shown turned or mirrored (Orientation {page.orientation}), which "
+                "OpenSlide does not do; export it upright",
+            )
+        return _both(OpenSlideReader(path, vendor, tiff))
+    if vendor is None and tiff.pages[0].tile and not tiff.beyond_openslide:
+        raise SlideError(
+            path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
+        )
+    if tiff.tiled and not openslide_decodes(page, vendor):
+        raise SlideError(
+            path,
+            f"its compression is {tiff.compression}, which OpenSlide cannot read here; save it "
+            "with JPEG or LZW",
+        )
+    known: Reader | None = None
+    if vendor and (by_stream or openslide_shows(page)):
+        known = OpenSlideReader(path, vendor, tiff)
+        if known.size != tiff.size:
+            known.close()
+            known = None
+    if by_stream:
+        tiles: Reader = JpegTiles(path, tiff)
+        return known or tiles, tiles
+    return _both(known or PlainImage(path, tiff))
+
+
+def _vendor(path: Path, tiff: TiffBase | None) -> str | None:
+    """OpenSlide's name for the slide's maker. What it cannot read just now it takes for nobody's,
+    and so that is asked twice."""
+    detect = openslide.OpenSlide.detect_format
+    vendor = detect(path)
+    if vendor not in _ANYBODYS or (tiff and tiff.beyond_openslide):
+        return vendor
+    if vendor is None or detect(path) != vendor:
+        check_readable(path)
+        vendor = detect(path)
+    return vendor
+
+
+def _both(reader: Reader) -> tuple[Reader, Reader]:
+    return reader, reader

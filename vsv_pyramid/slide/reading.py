@@ -122,6 +122,11 @@ class Watched(io.BufferedReader):
         self._file = _Remembering(path)
         super().__init__(self._file)
 
+    def fileno(self) -> int:
+        """There is none: by it, Pillow's libtiff would map the file into memory, and the system
+        ends a process that meets there what cannot be read."""
+        raise io.UnsupportedOperation("fileno")
+
     @property
     def trouble(self) -> OSError | None:
         """What was in the way of the last read that failed."""

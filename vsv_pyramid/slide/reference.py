@@ -1,5 +1,5 @@
-"""A slide's pixels by a second way, to judge by what the first one made: tifffile finds the tiles,
-imagecodecs decodes them. Neither OpenSlide nor the kernel has a part in it.
+"""A slide's pixels by a second way, to judge by what the first one made: best, tifffile finds the
+tiles and imagecodecs decodes them, and neither OpenSlide nor the kernel has a part in it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,28 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import openslide
 import simplejpeg
 import tifffile
 from PIL import Image
 
 from vsv_pyramid.errors import TileError
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.jpeg.colour import contradicts
+from vsv_pyramid.jpeg.markers import StreamError
+from vsv_pyramid.slide.handles import OpenSlideReader
+from vsv_pyramid.slide.pages import JPEG, RGB
+from vsv_pyramid.slide.pixels import Reader, Slide
+from vsv_pyramid.slide.raw import RawTiles
 from vsv_pyramid.slide.reading import naming, opened, read_exactly
+from vsv_pyramid.slide.samples import YCBCR
+from vsv_pyramid.slide.tiff import TiffBase
 
 # Slides of other makers have tiles that overlap, or lie elsewhere than the TIFF has them.
 _VENDORS = ("aperio", "generic-tiff")
 _APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
 _CODECS = (1, 5, 7, 8, 32946, _APERIO_YCBCR, 33005)
-_JPEG, _TOP_LEFT, _RGB, _YCBCR = 7, 1, 2, 6
+_TOP_LEFT = 1
 
 
 class Reference:
@@ -71,18 +79,59 @@ class Reference:
 
     def _decoded(self, data: bytes, index: int) -> npt.NDArray[np.uint8]:
         page = self._page
-        if page.compression == _JPEG:
-            return _jpeg(data, page.jpegtables, page.photometric == _RGB)
+        if page.compression == JPEG:
+            return _jpeg(data, page.jpegtables, page.photometric == RGB)
         pixels: npt.NDArray[np.uint8] = page.decode(data, index)[0][0]
         if page.compression == _APERIO_YCBCR:
             return np.asarray(Image.fromarray(pixels, "YCbCr").convert("RGB"))
         return pixels
 
 
+class ByOpenSlide:
+    """Tiles that were not read by OpenSlide, where it reads them right: it takes the TIFF's word on
+    their colours."""
+
+    name = "OpenSlide"
+
+    def __init__(self, slide: Slide, base: TiffBase, reader: Reader) -> None:
+        self._path = slide.path
+        self._base = base
+        self._reader = reader
+        self._raw = RawTiles(slide.path, base)
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def read(self, x: int, y: int, size: Size) -> Image.Image:
+        """As `Reference.read`."""
+        try:
+            tiles = self._raw.read(*self._base.around(x, y, size))
+            if any(contradicts(tile, self._base.page.photometric == RGB) for tile in tiles if tile):
+                raise TileError(self._path, "is of other colours than its tags state")
+            return self._reader.read(x, y, size)
+        except (openslide.OpenSlideError, StreamError) as exc:
+            raise TileError(self._path, f"cannot be decoded ({exc})") from exc
+
+
+def by_openslide(slide: Slide) -> ByOpenSlide | None:
+    """Another second way, to be closed; None where OpenSlide is the first, or does not read the
+    slide right."""
+    base, reader = slide.tiff, slide.other
+    if base is None or not isinstance(reader, OpenSlideReader):
+        return None
+    page = base.page
+    if page.orientation != 1 or page.planar or page.photometric not in (RGB, YCBCR):
+        return None
+    return ByOpenSlide(slide, base, reader)
+
+
 def reference(slide: Slide) -> Reference | None:
     """The slide's second way, to be closed; None where there is none: imagecodecs is not there, or
     the slide is none of the TIFFs that it surely reads right. Raises SlideAccessError."""
-    if slide.metadata.vendor not in _VENDORS or not importlib.util.find_spec("imagecodecs"):
+    number = slide.tiff.page.number if slide.tiff else None
+    if number is None or slide.metadata.vendor not in _VENDORS:
+        return None
+    if not importlib.util.find_spec("imagecodecs"):
         return None
     file = opened(slide.path)
     try:
@@ -90,7 +139,7 @@ def reference(slide: Slide) -> Reference | None:
     except (tifffile.TiffFileError, OSError):
         file.close()
         return None
-    page: Any = tiff.pages.first
+    page: Any = tiff.pages[number].aspage()
     if _is_plain(page) and (page.imagewidth, page.imagelength) == slide.size:
         return Reference(slide, tiff, file, page)
     tiff.close()
@@ -101,7 +150,7 @@ def reference(slide: Slide) -> Reference | None:
 def _is_plain(page: Any) -> bool:
     """Whether there is nothing about the page but three samples of 8 bits in tiles."""
     orientation = page.tags.valueof("Orientation", _TOP_LEFT)
-    colours = (_RGB, _YCBCR) if page.compression == _JPEG else (_RGB,)
+    colours = (RGB, YCBCR) if page.compression == JPEG else (RGB,)
     return bool(
         page.is_tiled
         and page.compression in _CODECS
@@ -112,14 +161,16 @@ def _is_plain(page: Any) -> bool:
 
 
 def _jpeg(data: bytes, tables: bytes | None, tag_says_rgb: bool) -> npt.NDArray[np.uint8]:
-    """The stream as RGB. It says itself what it holds, as libjpeg has it (JFIF, Adobe, the names of
-    the components, the subsampling); only where it does not, the tag decides."""
+    """The stream as RGB. It says itself what it holds: JFIF and Adobe's marker as libjpeg has them,
+    then the subsampling, then the names of the components; only where it does not, the tag does."""
     import imagecodecs
 
     *_, colours, subsampling = simplejpeg.decode_jpeg_header(data)
     head = data[: data.find(b"\xff\xda")]
-    said = subsampling != "444" or colours == "RGB" or b"JFIF\0" in head or b"Adobe" in head
-    colorspace = None if said or not tag_says_rgb else "RGB"
+    colorspace = None
+    if b"JFIF\0" not in head and b"Adobe" not in head:
+        is_rgb = subsampling == "444" and (tag_says_rgb or colours == "RGB")
+        colorspace = "RGB" if is_rgb else "YCBCR"
     pixels: npt.NDArray[np.uint8] = imagecodecs.jpeg_decode(
         data, tables=tables, colorspace=colorspace, outcolorspace="RGB"
     )

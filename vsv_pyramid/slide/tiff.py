@@ -1,19 +1,22 @@
-"""A slide as a TIFF: how its base level is stored, whether it is all there, its raw tiles."""
+"""A slide as a TIFF: how its base level is stored, and whether it is all there."""
 
 from __future__ import annotations
 
+import os
 import struct
-import threading
 from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 import tifffile
 
 from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.slide.reading import Watched, naming, opened, read_exactly, twice, unavailable
+from vsv_pyramid.slide.pages import Page, base_page, stated_planes, stated_shape
+from vsv_pyramid.slide.reading import Watched, naming, twice, unavailable
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -33,24 +36,53 @@ _DAMAGED = (
 
 # OpenSlide ends the process where it lacks the memory for a tile: 4 bytes a px, half a GB here.
 _TILE_PIXELS = 1 << 27
+_DESCRIPTION = 1 << 16  # characters of it that are looked at
+_WORDS = (270, 271, 272, 305, 306, 315, 316, 33432)  # tags that hold text about the picture
+_UNITS = {2: 25400.0, 3: 10000.0}  # ResolutionUnit, in um
 
 
 @dataclass(frozen=True)
 class TiffBase:
-    """How the base level, the first page of a TIFF, is stored.
+    """How the base level is stored: the page of a TIFF that is the slide.
 
-    `grid` is in tiles; `tables` is the JPEGTables tag; `offsets` and `counts` place each tile's
-    bytes in the file, row by row.
+    A strip counts as a tile of the whole width. `tables` is the JPEGTables tag; `offsets` and
+    `counts` place each tile's bytes in the file, row by row, one plane after the other. `pages`
+    are all of the file's, `tags` those of the base that say what it is of; `cut` tells that the
+    file ends before data of a page that the base does without, `beyond_openslide` that it is of
+    the kind which OpenSlide 4.0.1 does not take for a TIFF: classic, with big-endian numbers.
     """
 
-    compression: str
-    photometric: str
-    tiled: bool
-    size: Size
+    page: Page
+    pages: tuple[Page, ...]
     tile_size: Size
     tables: bytes
     offsets: array[int]
     counts: array[int]
+    icc_profile: bytes | None
+    tags: Mapping[str, str]
+    cut: bool
+    beyond_openslide: bool
+
+    @property
+    def size(self) -> Size:
+        return self.page.size
+
+    @property
+    def tiled(self) -> bool:
+        return self.page.tile is not None
+
+    @property
+    def compression(self) -> str:
+        return self.page.compression_name
+
+    @property
+    def photometric(self) -> str:
+        return self.page.photometric_name
+
+    @property
+    def planes(self) -> int:
+        """How many tiles there are of each place: one, or one a sample."""
+        return self.page.samples if self.page.planar else 1
 
     @property
     def grid(self) -> Size:
@@ -60,46 +92,19 @@ class TiffBase:
             -(-self.size.height // self.tile_size.height),
         )
 
-
-class RawTiles:
-    """The base level's compressed tiles, read from several threads: each has its own handle."""
-
-    def __init__(self, path: Path, base: TiffBase) -> None:
-        self.base = base
-        self._columns = base.grid.width
-        self._path = path
-        self._local = threading.local()
-        self._files: list[BinaryIO] = []
-
-    def read(self, columns: range, rows: range) -> list[bytes | None]:
-        """The bytes of these tiles, row by row, None for one that the slide has left out.
-
-        Raises SlideError.
-        """
-        file: BinaryIO | None = getattr(self._local, "file", None)
-        if file is None:
-            file = self._local.file = opened(self._path)
-            self._files.append(file)
-        offsets, counts = self.base.offsets, self.base.counts
-        tiles: list[bytes | None] = []
-        with naming(self._path):
-            for row in rows:
-                for index in range(
-                    row * self._columns + columns.start, row * self._columns + columns.stop
-                ):
-                    offset, count = offsets[index], counts[index]
-                    tiles.append(read_exactly(file, self._path, offset, count) if count else None)
-        return tiles
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
+    def around(self, x: int, y: int, size: Size) -> tuple[range, range]:
+        """The columns and the rows of the tiles that the region, in stored px, is of."""
+        (width, height), grid = self.tile_size, self.grid
+        columns = range(x // width, min(-(-(x + size.width) // width), grid.width))
+        rows = range(y // height, min(-(-(y + size.height) // height), grid.height))
+        return columns, rows
 
 
 def tiff_base(path: Path) -> TiffBase | None:
     """How the base level is stored; None where the file is not a TIFF.
 
-    Raises SlideError where the TIFF is damaged, or ends before the data it points to.
+    Raises SlideError where the TIFF is damaged, or ends before data that the base level or another
+    tiled page points to.
     """
     return twice(lambda: _tiff_base(path), SlideError)
 
@@ -113,33 +118,37 @@ def _tiff_base(path: Path) -> TiffBase | None:
 
 
 def _read_base(path: Path, file: BinaryIO) -> TiffBase | None:
-    if file.read(4) not in _MAGIC:
+    magic = file.read(4)
+    if magic not in _MAGIC:
         return None
+    size = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
-            pages = list(tiff.pages)
-            end = max(
-                offset + count
-                for page in pages
-                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-            )
-            page = tiff.pages.first
+            chain = [page.aspage() for page in list(tiff.pages)]  # list ends where a chain has none
+            found = [(_page(page, number), page) for number, page in enumerate(chain)]
+            found += [(_page(page, None), page) for page in _sub_pages(chain)]
+            shown = base_page([page for page, _ in found])
+            page = next(page for kept, page in found if kept is shown)
             base = TiffBase(
-                compression=_name(page.compression),
-                photometric=_name(page.photometric),
-                tiled=page.is_tiled,
-                size=Size(page.imagewidth, page.imagelength),
-                tile_size=Size(page.tilewidth, page.tilelength),
+                page=shown,
+                pages=tuple(page for page, _ in found),
+                tile_size=shown.tile or Size(shown.size.width, _rows_per_strip(page)),
                 tables=page.jpegtables or b"",
                 # 8 bytes a tile, where a tuple of integers takes 40
                 offsets=array("Q", page.dataoffsets),
                 counts=array("Q", page.databytecounts),
+                icc_profile=_profile(page),
+                tags=_said(page),
+                cut=any(_end(other) > size for _, other in found),
+                beyond_openslide=magic == _MAGIC[1],
             )
-            if base.tiled and len(base.counts) < base.grid.pixels:
+            tiles = base.grid.pixels * base.planes
+            if len(base.offsets) != len(base.counts) or len(base.counts) < tiles:
                 raise tifffile.TiffFileError("fewer tiles than cover the image")
+            needed = [_end(other) for kept, other in found if kept.tile or kept is shown]
             # Its objects refer to each other: 80 bytes a tile would stay until they are collected.
-            for page in pages:
+            for _, page in found:
                 page.dataoffsets = page.databytecounts = ()
                 for tag in "TileOffsets", "TileByteCounts":
                     if tag in page.tags:
@@ -152,15 +161,16 @@ def _read_base(path: Path, file: BinaryIO) -> TiffBase | None:
             "damaged or cut off: its TIFF directories cannot be read; copy it from the scanner "
             "again",
         ) from exc
-    if base.tiled and base.tile_size.pixels > _TILE_PIXELS:
+    if base.tile_size.pixels > _TILE_PIXELS:
         width, height = base.tile_size
         raise SlideError(
             path, f"its tiles of {width} x {height} px are too large; save it with smaller ones"
         )
-    size = path.stat().st_size
-    if end > size:
+    if max(needed) > size:
         raise SlideError(
-            path, f"cut off at {size:,} of at least {end:,} bytes; copy it from the scanner again"
+            path,
+            f"cut off at {size:,} of at least {max(needed):,} bytes; copy it from the scanner "
+            "again",
         )
     return base
 
@@ -172,6 +182,98 @@ def base_pixels(file: BinaryIO) -> int | None:
             return int(tiff.pages.first.imagewidth) * int(tiff.pages.first.imagelength)
     except _DAMAGED:
         return None
+
+
+def _page(page: Any, number: int | None) -> Page:
+    """The page as its tags describe it; those that lack have the standard's defaults."""
+    tags = page.tags
+    samples = int(tags.valueof(277, 1))
+    size = Size(page.imagewidth, page.imagelength)
+    description = page.description[:_DESCRIPTION] if isinstance(page.description, str) else ""
+    shaped = stated_shape(description)
+    planes = [stated_planes(description, samples), shaped // max(1, size.pixels * samples)]
+    if page.is_stk:
+        planes.append(tags[33629].count)
+    is_fax = int(page.compression) in (2, 3, 4)  # of which readers take 0 for white
+    photometric = tags.valueof(262, 0 if is_fax else -1)
+    orientation = tags.valueof(274, 1)
+    palette = tags.valueof(320)
+    return Page(
+        number=number,
+        size=size,
+        tile=Size(page.tilewidth, page.tilelength) if page.is_tiled else None,
+        compression=int(page.compression),
+        compression_name=_name(page.compression),
+        photometric=int(photometric),
+        photometric_name=_name(page.photometric),
+        samples=samples,
+        bits=_numbers(tags.valueof(258, 1)),
+        formats=_numbers(tags.valueof(339, 1)),
+        extra=_numbers(tags.valueof(338, ())),
+        planar=samples > 1 and tags.valueof(284, 1) == 2,
+        subsampling=_numbers(tags.valueof(530, (2, 2))),
+        orientation=-1 if isinstance(orientation, bytes) else int(orientation),
+        depth=int(tags.valueof(32997, 1)),
+        inks=int(tags.valueof(332, 1)),
+        narrow_palette=photometric == 3 and palette is not None and np.max(palette) < 256,
+        subfile=int(page.subfiletype),
+        description=description,
+        name=str(tags.valueof(285, "")),
+        planes=max(planes),
+    )
+
+
+def _sub_pages(chain: Sequence[tifffile.TiffPage]) -> list[tifffile.TiffPage]:
+    """The pages one step off the chain of directories, as far as they can be read."""
+    found = []
+    places = {page.offset for page in chain}
+    for page in chain:
+        if not page.subifds:
+            continue
+        try:
+            sub = [other.aspage() for other in page.aspage().pages or ()]
+        except _DAMAGED:
+            continue
+        found += [other for other in sub if other.offset not in places]
+        places.update(other.offset for other in sub)
+    return found
+
+
+def _rows_per_strip(page: Any) -> int:
+    return max(1, min(int(page.tags.valueof(278, page.imagelength)), int(page.imagelength)))
+
+
+def _end(page: Any) -> int:
+    """Where the page's data end in the file."""
+    return max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+
+
+def _profile(page: Any) -> bytes | None:
+    profile = page.tags.valueof(34675)
+    return profile if isinstance(profile, bytes) else None
+
+
+def _said(page: Any) -> dict[str, str]:
+    """What the tags say in words, by OpenSlide's names for them, and the size of a pixel in um."""
+    said = {
+        f"tiff.{tag.name}": tag.value
+        for tag in page.tags
+        if tag.code in _WORDS and isinstance(tag.value, str)
+    }
+    unit = _UNITS.get(page.tags.valueof(296, 2))
+    for tag, axis in ("XResolution", "x"), ("YResolution", "y"):
+        value = page.tags.valueof(tag)
+        if isinstance(value, tuple) and len(value) == 2 and all(value):
+            said[f"tiff.{tag}"] = f"{value[0] / value[1]:.12g}"
+            if unit:
+                said[f"openslide.mpp-{axis}"] = f"{unit * value[1] / value[0]:.12g}"
+    if unit:
+        said["tiff.ResolutionUnit"] = "inch" if unit == _UNITS[2] else "centimeter"
+    return said
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    return tuple(map(int, value)) if isinstance(value, tuple) else (int(value),)  # type: ignore[call-overload]
 
 
 def _name(value: object) -> str:

@@ -1,0 +1,154 @@
+"""A slide as OpenSlide reads it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+
+import openslide
+from PIL import Image
+
+from vsv_pyramid.errors import SlideError
+from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.raw import RawTiles
+from vsv_pyramid.slide.reading import Result, check_readable, twice, unavailable
+from vsv_pyramid.slide.tiff import TiffBase
+
+# No scanner's label or macro image has as many; what claims more fills the memory.
+_ASSOCIATED_PIXELS = 1 << 26
+
+
+class OpenSlideReader:
+    """`read` is safe from several threads: each has an OpenSlide handle of its own, since one
+    failed read puts a handle out of order for good.
+    """
+
+    name = "OpenSlide"
+
+    def __init__(self, path: Path, vendor: str, tiff: TiffBase | None) -> None:
+        """`tiff` tells where the bytes of a region are. Raises SlideError where OpenSlide cannot
+        open the slide as one of the vendor's."""
+        self._path = path
+        self._vendor = vendor
+        self._tiff = tiff
+        self._local = threading.local()
+        self._handles: list[openslide.OpenSlide] = []
+        self._is_readable = False
+        handle = self._handle()
+        self.size = Size(*handle.dimensions)
+        self.properties: Mapping[str, str] = dict(handle.properties)
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.close()
+        self._handles.clear()
+
+    @property
+    def level_sizes(self) -> tuple[Size, ...]:
+        return tuple(Size(*size) for size in self._handle().level_dimensions)
+
+    @cached_property
+    def icc_profile(self) -> bytes | None:
+        profile: bytes | None = (
+            self._handle().read_region((0, 0), 0, (0, 0)).info.get("icc_profile")
+        )
+        return profile
+
+    @property
+    def associated_sizes(self) -> dict[str, Size]:
+        return {
+            name: Size(
+                *(
+                    int(self.properties[f"openslide.associated.{name}.{side}"])
+                    for side in ("width", "height")
+                )
+            )
+            for name in sorted(self._handle().associated_images)
+        }
+
+    def associated(self, name: str) -> Image.Image:
+        """The associated image, RGBA. Raises SlideError where it cannot be decoded."""
+        size = self.associated_sizes[name]
+        if size.pixels > _ASSOCIATED_PIXELS:
+            raise SlideError(
+                self._path,
+                f"its {name} image of {size.width} x {size.height} px is too large; leave it out "
+                "of --associated",
+            )
+        try:
+            return self._twice(
+                lambda: self._of_handle(lambda handle: handle.associated_images[name]),
+                self._check_readable,
+            )
+        except openslide.OpenSlideError as exc:
+            raise SlideError(
+                self._path, f"its {name} image is damaged ({exc}); leave it out of --associated"
+            ) from exc
+
+    def read(self, x: int, y: int, size: Size) -> Image.Image:
+        return self._twice(
+            lambda: self._of_handle(lambda handle: handle.read_region((x, y), 0, size)),
+            lambda: self._check_tiles(x, y, size),
+        )
+
+    def _twice(self, attempt: Callable[[], Result], check: Callable[[], None]) -> Result:
+        """What the attempt returns. Raises openslide.OpenSlideError where it fails again after the
+        check, and SlideUnavailable where OpenSlide says that it could not read."""
+        try:
+            return twice(attempt, openslide.OpenSlideError, check)
+        except openslide.OpenSlideError as exc:
+            if "I/O error" in str(exc):
+                raise unavailable(self._path, str(exc)) from exc
+            raise
+
+    def _of_handle(self, attempt: Callable[[openslide.OpenSlide], Image.Image]) -> Image.Image:
+        handle = self._handle()
+        try:
+            return attempt(handle)
+        except openslide.OpenSlideError:
+            self._handles.remove(handle)
+            handle.close()
+            self._local.handle = None
+            raise
+
+    def _check_tiles(self, x: int, y: int, size: Size) -> None:
+        """Reads the bytes that the region is made of. Raises SlideAccessError."""
+        base = self._tiff
+        if base is None or not base.tiled or base.size != self.size:
+            self._check_readable()
+            return
+        columns, rows = base.around(x, y, size)
+        with closing(RawTiles(self._path, base)) as raw:
+            for plane in range(base.planes):
+                raw.read(columns, rows, plane)
+
+    def _check_readable(self) -> None:
+        """Reads the whole file, once. Raises SlideAccessError."""
+        if not self._is_readable:
+            check_readable(self._path)
+            self._is_readable = True
+
+    def _handle(self) -> openslide.OpenSlide:
+        """This thread's handle."""
+        handle: openslide.OpenSlide | None = getattr(self._local, "handle", None)
+        if handle is None:
+            try:
+                handle = self._twice(self._opened, self._check_readable)
+            except openslide.OpenSlideError as exc:
+                raise SlideError(
+                    self._path, f"OpenSlide cannot open it ({exc}); check it, or copy it again"
+                ) from exc
+            self._local.handle = handle
+            self._handles.append(handle)
+        return handle
+
+    def _opened(self) -> openslide.OpenSlide:
+        handle = openslide.OpenSlide(self._path)
+        vendor = handle.properties[openslide.PROPERTY_NAME_VENDOR]
+        if vendor != self._vendor:  # what it cannot read just now, it takes for nobody's
+            handle.close()
+            raise openslide.OpenSlideError(f"as {vendor}'s, and it was {self._vendor}'s before")
+        return handle

@@ -1,0 +1,69 @@
+"""The base level's compressed tiles, as they are in the file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
+
+from vsv_pyramid.errors import SlideUnavailable
+from vsv_pyramid.slide.reading import naming, opened, read_exactly
+from vsv_pyramid.slide.tiff import TiffBase
+
+MOST_READS = 3  # of a tile whose bytes change
+
+
+class RawTiles:
+    """Read from several threads: each has a handle of its own."""
+
+    def __init__(self, path: Path, base: TiffBase) -> None:
+        self.base = base
+        self._columns = base.grid.width
+        self._path = path
+        self._local = threading.local()
+        self._files: list[BinaryIO] = []
+
+    def read(self, columns: range, rows: range, plane: int = 0) -> list[bytes | None]:
+        """The bytes of these tiles, row by row, None for one that the slide has left out.
+
+        Raises SlideError.
+        """
+        file: BinaryIO | None = getattr(self._local, "file", None)
+        if file is None:
+            file = self._local.file = opened(self._path)
+            self._files.append(file)
+        offsets, counts = self.base.offsets, self.base.counts
+        tiles: list[bytes | None] = []
+        first_row = plane * self.base.grid.height
+        with naming(self._path):
+            for row in range(first_row + rows.start, first_row + rows.stop):
+                for index in range(
+                    row * self._columns + columns.start, row * self._columns + columns.stop
+                ):
+                    offset, count = offsets[index], counts[index]
+                    tiles.append(read_exactly(file, self._path, offset, count) if count else None)
+        return tiles
+
+    def tile(self, column: int, row: int, plane: int = 0) -> bytes | None:
+        """As `read`, of a single tile."""
+        return self.read(range(column, column + 1), range(row, row + 1), plane)[0]
+
+    def unsteady(self, column: int, row: int) -> SlideUnavailable:
+        """What is to be raised where the tile was read MOST_READS times."""
+        what = f"its tile at column {column}, row {row} is another one at each reading"
+        return SlideUnavailable(self._path, f"{what}; check its disk or share, and try again")
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+
+def probes(path: Path, base: TiffBase) -> Iterator[bytes]:
+    """Up to three tiles, from the middle first. Raises SlideError."""
+    with closing(RawTiles(path, base)) as raw:
+        for quarter in (2, 1, 3):
+            tile = raw.tile(base.grid.width * quarter // 4, base.grid.height * quarter // 4)
+            if tile:
+                yield tile

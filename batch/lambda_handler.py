@@ -120,7 +120,7 @@ class _Function:
 
         watch = Watch(
             Path(self._slides),
-            open_store(self._destination),
+            open_store(self._destination, self._options.s3),
             hand_on,
             failed,
             interval=_LOOK_SECONDS,
@@ -134,7 +134,7 @@ class _Function:
 
     def audit(self) -> None:
         """Looks for slides in S3 that were forgotten."""
-        waiting = submit.backlog(self._slides, self._destination).slides
+        waiting = submit.backlog(self._slides, self._destination, self._options.s3).slides
         self._measure({str(slide.url): slide.hours for slide in waiting})
 
     def _measure(self, waiting: Mapping[str, float]) -> None:

@@ -16,7 +16,6 @@ from vsv_pyramid.cli_options import (
     PlaceType,
     as_json,
     conversion_options,
-    convert_options,
     log_format,
     plan_options,
     print_json,
@@ -24,9 +23,9 @@ from vsv_pyramid.cli_options import (
 )
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError
-from vsv_pyramid.plan import usable_cpus
+from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.reports import Events, Lines
-from vsv_pyramid.store import is_archive, open_store
+from vsv_pyramid.store import S3Options, is_archive, open_store
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
 
 
@@ -167,7 +166,7 @@ def watch_command(
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
     folder = folder.absolute()  # by which the destination remembers its slides
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
-    options = convert_options(workers=workers, update=True, **values)
+    options = ConvertOptions(workers=workers, update=True, **values)
     say = Events(None) if log_format == "json" else Lines(quiet, as_json=False)
     stop = _Stop()
 
@@ -233,6 +232,7 @@ Examples:
 @click.option("--queue", metavar="QUEUE", help="The Batch job queue, by name or ARN.")
 @_job_definition
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and submit nothing.")
+@store_options
 @as_json
 def submit_command(
     slides: str,
@@ -241,6 +241,7 @@ def submit_command(
     job_definition: str | None,
     dry_run: bool,
     as_json: bool,
+    s3: S3Options,
 ) -> None:
     """Submit the slides at S3-URL and below that are not published yet, or have been replaced
     since, to AWS Batch: as array jobs of up to 10,000, whose lists of slides are put into
@@ -254,19 +255,26 @@ def submit_command(
     from vsv_pyramid import submit
     from vsv_pyramid.jobs import Queue
 
-    found = submit.backlog(slides, destination)
-    if not (found.slides or found.published or found.refused):
+    found = submit.backlog(slides, destination, s3)
+    if not (found.slides or found.published or found.archived or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
         click.echo(f"Warning: {sentence}", err=True)
-    cost = submit.estimated(found.slides)
+    if found.archived:
+        click.echo(
+            f"Warning: {slides}: {found.archived:,} slides are archived and do not count; restore "
+            "them first (aws s3api restore-object), then submit them",
+            err=True,
+        )
+    cost = submit.estimated(found.slides, s3)
     jobs = []
     if queue and job_definition and not dry_run:
-        jobs = submit.submit(found.slides, destination, Queue(queue, job_definition))
+        jobs = submit.submit(found.slides, destination, Queue(queue, job_definition), s3)
     if as_json:
         facts = {
             "slides": [str(slide.url) for slide in found.slides],
             "published": found.published,
+            "archived": found.archived,
             "refused": found.refused,
             "estimate": {**cost._asdict(), "dollars": cost.dollars},
             "jobs": jobs,

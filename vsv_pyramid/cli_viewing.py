@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsv_pyramid import clock
-from vsv_pyramid.cli_options import PathType, PlaceType
+from vsv_pyramid.cli_options import PathType, PlaceType, store_options
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.root import open_root
-from vsv_pyramid.store import is_archive, open_store
+from vsv_pyramid.store import S3Options, is_archive, open_store
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ Examples:
     help="With --edit: a file with the token that browsers must give as the password, with any "
     "name, which goes into the log.",
 )
+@store_options
 def serve_command(
     root: str,
     host: str,
@@ -78,6 +79,7 @@ def serve_command(
     public_key: Path | None,
     key_id: str | None,
     edit: bool,
+    s3: S3Options,
     **desk: Any,
 ) -> None:
     """Serve ROOT (the folder, .zip or .szi file, or s3:// URL that holds images/ID; default: this
@@ -90,7 +92,7 @@ def serve_command(
         raise OptionError("--key-id needs --signed")
     if edit and (signed or is_archive(root)):
         raise OptionError("--edit is for a folder or a bucket, and without --signed")
-    entrance = _entrance(**desk) if edit else None
+    entrance = _entrance(s3, **desk) if edit else None
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
     from vsv_pyramid import page, serve  # late, as all below: most commands need no web server
@@ -102,7 +104,7 @@ def serve_command(
         verifier = share.Verifier(share.read_public_key(public_key), key_id)
     stopped = threading.Event()
     page.files()  # refuses where the viewer is not there
-    store = open_root(root, stopped)
+    store = open_root(root, s3, stopped)
     with serve.listener(host, port) as listening:
         hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
         if entrance and not entrance.password and hosts == ("*",):
@@ -124,7 +126,7 @@ def serve_command(
         serve.run(site, listening, stopped)
 
 
-def _entrance(cdr: str | None, by: str | None, token_file: Path | None) -> Entrance:
+def _entrance(s3: S3Options, cdr: str | None, by: str | None, token_file: Path | None) -> Entrance:
     from vsv_pyramid.cdr import check_url
     from vsv_pyramid.desk import account
     from vsv_pyramid.serve_desk import Entrance
@@ -136,7 +138,7 @@ def _entrance(cdr: str | None, by: str | None, token_file: Path | None) -> Entra
     except (OSError, UnicodeDecodeError) as exc:
         what = getattr(exc, "strerror", "no text")
         raise OptionError(f"{token_file} cannot be read ({what}); check the path") from exc
-    return Entrance(by or account(), password, cdr)
+    return Entrance(by or account(), password, cdr, s3)
 
 
 def _open(url: str) -> None:
@@ -162,13 +164,14 @@ Examples:
     metavar="DEST",
     help="The folder or s3:// URL that holds images/; the page is put into DEST/viewer.",
 )
-def viewer_command(destination: str) -> None:
+@store_options
+def viewer_command(destination: str, s3: S3Options) -> None:
     """Publish the viewer's page and the gallery as DEST/viewer/index.html and
     DEST/viewer/gallery/index.html: static files, which show what is in DEST/images.
     """
     from vsv_pyramid import page
 
-    count = page.publish(open_store(destination))
+    count = page.publish(open_store(destination, s3))
     click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 

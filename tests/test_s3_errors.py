@@ -4,16 +4,17 @@ clients."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support import s3_proxy
+from tests.support.clock import fake
 from tests.support.s3_proxy import REQUEST_ID, Proxy, refusing
 from vsv_pyramid import aws, s3_errors
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.s3_codes import CODES
-from vsv_pyramid.store import open_store
+from vsv_pyramid.store import Store, open_store
 
 ME = "arn:aws:iam::123456789012:user/scanner"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
@@ -134,22 +135,29 @@ LINES = [
 ]
 
 
+class Clients(NamedTuple):
+    """Both, before a server of refusals that has nothing behind it."""
+
+    proxy: Proxy
+    boto3: Any
+    store: Store
+
+
 @pytest.fixture(scope="module")
-def answering() -> Iterator[Proxy]:
-    """A server of refusals, with nothing behind it."""
-    with s3_proxy.before("http://127.0.0.1:9") as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def refused(answering: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", answering.url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKEY")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
-    monkeypatch.setattr(aws, "GIVE_UP_SECONDS", 0)
-    return answering
+def clients() -> Iterator[Clients]:
+    with (
+        fake(),
+        s3_proxy.before("http://127.0.0.1:9") as proxy,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKEY")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+        bucket = "s3://a-bucket"
+        yield Clients(proxy, aws.Account(aws.parse_url(bucket)).client, open_store(bucket))
 
 
 def test_every_code_has_its_line() -> None:
@@ -157,20 +165,21 @@ def test_every_code_has_its_line() -> None:
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.code}-{line.status}")
-def test_a_line(line: Line, refused: Proxy) -> None:
+def test_a_line(line: Line, clients: Clients) -> None:
     sentence = line.sentence.format(line.status, line.code)
-    refused.fault = refusing(line.status, line.code, line.message)
-    account = aws.Account(aws.parse_url("s3://a-bucket"))
+    clients.proxy.fault = refusing(line.status, line.code, line.message)
     with pytest.raises(s3_errors.ERRORS) as by_boto3:
-        account.client.put_object(Bucket="a-bucket", Key="k", Body=b"1")
+        clients.boto3.put_object(Bucket="a-bucket", Key="k", Body=b"1")
     refusal = s3_errors.refusal("s3://a-bucket/k", by_boto3.value)
     assert str(refusal).startswith(f"s3://a-bucket/k: {sentence}")
     assert refusal.exit_code == line.exit_code
     if line.code == "NoSuchKey":  # which no server says of a put
         return
+    clients.proxy.requests.clear()
     with pytest.raises(StoreError) as by_obstore:
-        open_store("s3://a-bucket").put("k", b"1")
-    bucket = "s3://a-bucket" + "/k" * (line.code != "NoSuchBucket")
-    assert str(by_obstore.value).startswith(f"{bucket}: {sentence}")
+        clients.store.put("k", b"1")
+    place = "s3://a-bucket" if line.code == "NoSuchBucket" else "s3://a-bucket/k"
+    assert str(by_obstore.value).startswith(f"{place}: {sentence}")
     assert "\n" not in str(by_obstore.value)
     assert by_obstore.value.exit_code == line.exit_code
+    assert (len(clients.proxy.requests) > 1) == (line.exit_code == 75)  # is what passes

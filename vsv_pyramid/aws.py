@@ -163,7 +163,7 @@ class Account:
         self._check_way()
         events = self.client.meta.events
         events.register("provide-client-params.s3", lambda **about: _added(parameters, **about))
-        events.register_last("before-parameter-build.s3.HeadBucket", _not_redirected)
+        events.register("before-call.s3.HeadBucket", _not_redirected)
 
     def credentials(self) -> S3Credential:
         """The credentials of the moment, as obstore asks for them."""

@@ -816,7 +816,7 @@ class TestRefusals:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret-at-all")
         outcome = run("convert", small_slide, "--to", place)
         assert outcome.code == 1
-        assert "access is refused (403); check the credentials" in outcome.err
+        assert "the signature is not the one of this access key; check AWS_SECRET" in outcome.err
         assert outcome.err.count("\n") == 1
         assert "not-the-secret-at-all" not in outcome.err + outcome.out
 
@@ -827,7 +827,7 @@ class TestRefusals:
             monkeypatch.setenv(name, value)
         outcome = run("convert", small_slide, "--to", place)
         assert outcome.code == 1
-        assert "access is refused (403)" in outcome.err
+        assert "access is refused (403): s3:PutObject is not allowed" in outcome.err
         assert outcome.err.count("\n") == 1
 
     def test_a_bucket_that_is_not_there(self, run: Run, small_slide: Path, s3: object) -> None:
@@ -860,7 +860,7 @@ class TestRefusals:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         outcome = run("convert", small_slide, "--to", place)
         assert outcome.code == 75
-        assert f"Warning: {place}: does not answer; trying again" in outcome.err
+        assert f"Warning: {place}/{DESCRIPTOR}: does not answer; trying again" in outcome.err
         assert "does not answer; check the network and try again" in outcome.err
 
     def test_credentials_that_expire_are_renewed(

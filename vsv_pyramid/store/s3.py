@@ -6,11 +6,13 @@ boto3 takes. boto3 finds credentials, region and endpoint, and keeps the lease.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -88,6 +90,7 @@ class S3Store:
         self._stopped = stopped or threading.Event()
         self._pace = _Pace(options.max_put_rate)
         self._lease: Lease | None = None
+        self._answered = False  # before it has, somebody may wait and wonder
         self.parallel_puts = options.upload_workers
 
     @cached_property
@@ -97,16 +100,21 @@ class S3Store:
 
     @cached_property
     def _objects(self) -> ObjectStore:
-        return self._made()
+        return self._made(self._options)
 
     @cached_property
     def _one_by_one(self) -> ObjectStore:
         """The same, for servers that know no deletion of many objects by one request."""
-        return self._made(disable_bulk_delete=True)
+        return self._made(self._options, disable_bulk_delete=True)
 
-    def _made(self, **settings: Any) -> ObjectStore:
+    @cached_property
+    def _lists(self) -> ObjectStore:
+        """The same without the owner's header, which obstore leaves out where it signs a list."""
+        return self._made(replace(self._options, expected_bucket_owner=None))
+
+    def _made(self, options: S3Options, **settings: Any) -> ObjectStore:
         """obstore's client, told all that boto3 found, and nothing by the environment."""
-        options, account = self._options, self._account
+        account = self._account
         settings |= {
             "server_side_encryption": options.sse,
             "sse_kms_key_id": options.kms_key,
@@ -212,7 +220,7 @@ class S3Store:
 
     def names(self, folder: str) -> list[str]:
         def listed() -> list[str]:
-            found = obstore.list_with_delimiter(self._objects, folder or None)
+            found = obstore.list_with_delimiter(self._lists, folder or None)
             paths = [f"{path}/" for path in found["common_prefixes"]]
             paths += [item["path"] for item in found["objects"]]
             return [path.removeprefix(folder).lstrip("/") for path in paths]
@@ -225,7 +233,7 @@ class S3Store:
         def listed() -> list[StoredObject]:
             return [
                 StoredObject(found["path"], found["size"], _md5(found["e_tag"]))
-                for page in obstore.list(self._objects, folder or None)
+                for page in obstore.list(self._lists, folder or None)
                 for found in page
                 if found["path"].startswith(prefix)
             ]
@@ -272,8 +280,11 @@ class S3Store:
     def _tried(self, key: str, action: Callable[[], Result]) -> Result:
         """The action's result; FileNotFoundError as it comes, all else as StoreError."""
         place = f"{self}/{key}"
+        level = logging.INFO if self._answered else logging.WARNING
         try:
-            return aws.patiently(place, action, stopped=self._stopped)
+            result = aws.patiently(place, action, level, self._stopped)
+            self._answered = True
+            return result
         except FileNotFoundError as exc:
             if aws.code(exc) != _NO_BUCKET:
                 raise

@@ -804,9 +804,10 @@ def test_progress_is_an_event_every_ten_seconds(
 
 
 def test_what_boto3_knows_of_s3_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    aws.Account(place)
+    url = aws.parse_url(str(place))
+    aws.Account(url)
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda *_: pytest.fail("read once more"))
-    aws.Account(place).client.head_bucket(Bucket=BUCKET)
+    aws.Account(url).client.head_bucket(Bucket=BUCKET)
 
 
 class TestRefusals:

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, Timeout
-
 from vsv_pyramid import clock
 from vsv_pyramid.errors import (
     NoSuchObject,
@@ -25,6 +23,7 @@ from vsv_pyramid.errors import (
     passing,
 )
 from vsv_pyramid.store.base import StoredObject, Tagged
+from vsv_pyramid.store.locks import Lock
 
 _SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
 _LOOK_SECONDS = 0.05  # between looks whether it still does
@@ -278,28 +277,17 @@ def _made(folder: Path) -> Iterator[None]:
 @contextmanager
 def locked(target: Path, seconds: float) -> Iterator[None]:
     """Holds the folder's lock, waited for that long; the system releases it when a process dies."""
-    path = _lock(target)
-    lock = FileLock(path)
+    lock = Lock(_lock(target))
     end = clock.monotonic() + seconds
     with naming(target.parent):
-        while not _acquired(lock):
+        while not lock.acquired():
             if clock.monotonic() >= end:
                 raise StoreBusy(target, "another process writes it; wait for its end")
             clock.sleep(_LOOK_SECONDS)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows refuses, but removes it with the release
-            path.unlink(missing_ok=True)
         lock.release()
-
-
-def _acquired(lock: BaseFileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True
 
 
 def _swap(new: Path, target: Path, aside: Path) -> None:

@@ -38,6 +38,7 @@ class Lock:
 
     def acquired(self) -> bool:
         """Whether it is held by now; False where another one holds it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except PermissionError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,14 @@ Examples:
     help="With --edit: a file with the token that browsers must give as the password, with any "
     "name, which goes into the log.",
 )
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of another site (https://host) read slides and show the viewer in a frame; can "
+    "be given several times.",
+)
 @store_options
 def serve_command(
     root: str,
@@ -79,6 +88,7 @@ def serve_command(
     public_key: Path | None,
     key_id: str | None,
     edit: bool,
+    origins: tuple[str, ...],
     s3: S3Options,
     **desk: Any,
 ) -> None:
@@ -92,6 +102,13 @@ def serve_command(
         raise OptionError("--key-id needs --signed")
     if edit and (signed or is_archive(root)):
         raise OptionError("--edit is for a folder or a bucket, and without --signed")
+    if edit and origins:
+        raise OptionError("--allow-origin is without --edit: other pages must not edit")
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]+)?", origin):
+            raise OptionError(
+                f"--allow-origin {origin!r} is refused; give https://host, or https://host:port"
+            )
     entrance = _entrance(s3, **desk) if edit else None
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
@@ -112,7 +129,7 @@ def serve_command(
                 f"--edit at {host} would let everybody there edit; leave --host out, or give "
                 "--token-file"
             )
-        site = serve.app(store, verifier=verifier, entrance=entrance, hosts=hosts)
+        site = serve.app(store, verifier=verifier, entrance=entrance, hosts=hosts, origins=origins)
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.getsockname()[1]}/"
         if not serve.is_loopback(listening):

@@ -92,7 +92,7 @@ def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2
     try:
         return _client(boto3.Session(), service, attempts)
     except (botocore.exceptions.BotoCoreError, ValueError) as exc:
-        raise StoreError(place, f"{said(exc)}; check the AWS configuration") from exc
+        raise StoreRefused(place, f"{said(exc)}; check the AWS configuration") from exc
 
 
 def _client(session: boto3.Session, service: str, attempts: int = 2) -> Any:
@@ -195,7 +195,7 @@ class Account:
 
     def _asked(self, prompt: str) -> str:
         if not sys.stdin or not sys.stdin.isatty():
-            raise StoreError(
+            raise StoreRefused(
                 self._url,
                 "the login asks for a code (MFA), and nobody is here to give it; log in before, "
                 "and set AWS_PROFILE to what that makes",
@@ -207,7 +207,7 @@ class Account:
             ssl.create_default_context(cafile=bundle)
             return Path(bundle).read_bytes()
         except OSError as exc:
-            raise StoreError(
+            raise StoreRefused(
                 self._url,
                 f"the certificates in {bundle} cannot be used ({exc.strerror or said(exc)}); set "
                 "AWS_CA_BUNDLE (or REQUESTS_CA_BUNDLE) to a PEM file",
@@ -245,7 +245,7 @@ class Account:
             else:
                 socket.getaddrinfo(host, port)
         except (socket.gaierror, UnicodeError) as exc:
-            kind = StoreUnavailable if exc.args[0] == socket.EAI_AGAIN else StoreError
+            kind = StoreUnavailable if exc.args[0] == socket.EAI_AGAIN else StoreRefused
             about = "the proxy" if proxy else "the endpoint (AWS_ENDPOINT_URL, AWS_REGION)"
             raise kind(
                 self._url, f"the name {host} is not known; check {about} and the network's DNS"

@@ -16,13 +16,14 @@ AWS := .cache/aws
 AWS_STAND_INS := 'moto[apigateway,batch]==5.2.5' flask flask-cors ministack==1.5.33 awscli==1.46.3
 AWS_LINT := .cache/aws-lint
 AWS_LINTERS := cfn-lint==1.58.0 cfripper==1.22.1 checkov==3.3.30
+LOWEST := .cache/lowest
 SECONDS ?= 60
 WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 CLANG ?= clang
 PACKAGE ?= dist/aws
 
-.PHONY: demo test test-all set-up lint bench wheel package image sanitize fuzz clean
+.PHONY: demo test lowest test-all set-up lint bench wheel package image sanitize fuzz clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
@@ -36,6 +37,11 @@ demo: $(VENV)/.installed
 # Units, and a real S3 server.
 test: $(VENV)/.test
 	$(PYTEST) --ignore tests/system
+
+# The same by the oldest libraries that setup.cfg allows, of which none is Pillow-SIMD.
+lowest: $(LOWEST)/.installed
+	PYTHONPATH="$(CURDIR)" $(LOWEST)/bin/python -m pytest -n $(WORKERS) --ignore tests/system \
+	  --deselect tests/test_cli.py::test_pillow_simd_is_really_in_place
 
 test-all: PYTEST += --thorough --durations=10 --cov --cov-report=
 test-all: set-up test
@@ -133,25 +139,36 @@ $(VENV)/.test: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	@touch $@
 
-# The tests of what a browser shows need one.
+# The tests of what a browser shows need one. Debian's package of nginx comes with a service, which is
+# neither to run nor to come back.
 $(VENV)/.dev: $(VENV)/.test
+	@{ PATH="$$PATH:/usr/sbin" command -v nginx || ! command -v apt-get; } >/dev/null || \
+	  { $(call apt-install,nginx) && { $$as_root service nginx stop; \
+	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
+	  echo "Tests and a benchmark need nginx, whose service may be running now."
 	@{ command -v chromium || command -v google-chrome || ! command -v apt-get; } >/dev/null || \
 	  { $(call apt-install,chromium); } || echo "No Chromium: going on without its tests."
 	$(call install-extra,dev)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-# Debian's package of nginx comes with a service, which is neither to run nor to come back.
 $(VENV)/.bench: $(VENV)/.dev
-	@{ PATH="$$PATH:/usr/sbin" command -v nginx || ! command -v apt-get; } >/dev/null || \
-	  { $(call apt-install,nginx) && { $$as_root service nginx stop; \
-	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
-	  echo "The benchmark of viewing needs nginx, whose service may be running now."
 	$(call install-extra,bench)
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev
 	$(call install-extra,fuzz)
+	@touch $@
+
+$(LOWEST)/.installed: setup.cfg | $(VENV)/.test
+	rm -rf $(LOWEST) && $(PYTHON) -m venv $(LOWEST)
+	sed -n '/^install_requires/,/^$$/s/ *\(.*\)>=/\1==/p' setup.cfg >$(LOWEST)/requirements.txt
+	sed -n '/^test =/,/^$$/s/^    //p' setup.cfg >$(LOWEST)/tests.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet \
+	  -r $(LOWEST)/requirements.txt -r $(LOWEST)/tests.txt
+	printf '#!%s\nfrom vsv_pyramid.__main__ import main\nmain()\n' \
+	  "$(CURDIR)/$(LOWEST)/bin/python" >$(LOWEST)/bin/vsv-pyramid
+	chmod +x $(LOWEST)/bin/vsv-pyramid
 	@touch $@
 
 $(AWS)/.installed: Makefile | $(BIN)/python

@@ -121,7 +121,7 @@ class _Function:
 
         watch = Watch(
             Path(self._slides),
-            open_store(self._destination),
+            open_store(self._destination, self._options.s3),
             hand_on,
             failed,
             interval=_LOOK_SECONDS,

@@ -16,9 +16,10 @@ import shlex
 import sys
 from typing import NoReturn
 
+import click
 from s3_events import arrived
 
-from vsv_pyramid.cli import main
+from vsv_pyramid.cli import main, options_of
 from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.reports import report
 from vsv_pyramid.submit import manifest_line
@@ -32,20 +33,20 @@ def arguments(words: list[str]) -> list[str]:
     if len(words) != 1:
         raise OptionError("worker.py takes one place: a slide, S3's event, or a job's manifest")
     (slide,) = words
+    try:
+        options = shlex.split(os.environ.get("VSV_PYRAMID_OPTIONS", ""))
+    except ValueError as exc:
+        raise OptionError(f"VSV_PYRAMID_OPTIONS: {exc}; write it as on a command line") from exc
     if slide.startswith("{"):
         slide = _arrived(slide)
     index = os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX")
     if index is not None:
         if not index.isdecimal():
             raise OptionError(f"AWS_BATCH_JOB_ARRAY_INDEX={index} is no number; Batch sets it")
-        slide = manifest_line(slide, int(index))
+        slide = manifest_line(slide, int(index), options_of(options).s3)
     destination = os.environ.get("VSV_PYRAMID_DESTINATION")
     if not destination:
         raise OptionError("VSV_PYRAMID_DESTINATION is not set; give s3://bucket/prefix")
-    try:
-        options = shlex.split(os.environ.get("VSV_PYRAMID_OPTIONS", ""))
-    except ValueError as exc:
-        raise OptionError(f"VSV_PYRAMID_OPTIONS: {exc}; write it as on a command line") from exc
     return [
         *("convert", slide, "--to", destination),
         *("--update", "--if-busy", "wait", "--log-format", "json"),
@@ -69,6 +70,9 @@ def work(words: list[str]) -> NoReturn:
         command = arguments(words)
     except VsvPyramidError as exc:
         report(exc)
+        sys.exit(exc.exit_code)
+    except click.ClickException as exc:
+        exc.show()
         sys.exit(exc.exit_code)
     main(command)
 

@@ -591,9 +591,9 @@ class TestSend:
         anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
         send = cdr.send
 
-        def slowly(made: dict[str, Any], url: str) -> dict[str, Any]:
+        def slowly(*what: Any) -> dict[str, Any]:
             ben.set({"170782": 2}, {"case_id": "C2"})
-            return send(made, url)
+            return send(*what)
 
         monkeypatch.setattr(cdr, "send", slowly)
         told = error(anna.send({"170782": 2}, repository.url))

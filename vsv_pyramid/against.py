@@ -23,8 +23,10 @@ from vsv_pyramid.words import counted
 _Way: TypeAlias = Callable[[TileAddress], Image.Image]
 
 
-def hold_against(check: Check, present: set[TileAddress], path: str | Path) -> None:
-    """Compares a sample of tiles with the slide's pixels at their places."""
+def hold_against(
+    check: Check, present: set[TileAddress], path: str | Path, request_payer: str | None = None
+) -> None:
+    """Compares a sample of tiles with the slide's pixels at their places; see find_source."""
     if check.document is None:
         return  # reported already; without it the options are not known
     try:
@@ -35,7 +37,7 @@ def hold_against(check: Check, present: set[TileAddress], path: str | Path) -> N
             str(DescriptorError(f"slide.json states no usable options ({exc})"))
         )
         return
-    source = find_source(path)
+    source = find_source(path, request_payer=request_payer)
     with source.opened() as slide:
         size, whole = check.pyramid.size, slide.size
         if size.width + origin[0] > whole.width or size.height + origin[1] > whole.height:

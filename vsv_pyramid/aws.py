@@ -1,31 +1,59 @@
-"""Amazon as boto3's chain finds it: credentials, region, endpoint; and S3's errors in words."""
+"""Amazon as boto3's chain finds it: credentials, region, endpoint; and patience with it."""
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import logging
 import os
 import random
 import re
+import socket
+import ssl
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
-import boto3.exceptions
 import botocore.config
 import botocore.exceptions
 import botocore.session
-from obstore.exceptions import BaseError as ObstoreError
 
-from vsv_pyramid import clock
+from vsv_pyramid import clock, proxies
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.s3_errors import (
+    ERRORS,
+    case_of,
+    code,
+    is_passing,
+    refusal,
+    said,
+    status,
+)
 
 if TYPE_CHECKING:
     from botocore.loaders import Loader
     from obstore.store import S3Credential
+
+__all__ = [  # the errors' own module is for what needs nothing else of this one
+    "ERRORS",
+    "Account",
+    "S3Url",
+    "client",
+    "code",
+    "is_passing",
+    "object_url",
+    "parse_url",
+    "patiently",
+    "refusal",
+    "said",
+    "status",
+]
 
 Result = TypeVar("Result")
 
@@ -37,30 +65,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 # botocore renews credentials ten minutes before they expire at the latest, so what it gives is good
 # for longer than this. obstore asks again in time before what it was given expires.
 _CREDENTIALS_TTL = timedelta(minutes=8)
-
-_REFUSED = (
-    "access is refused (403); check the credentials (AWS_PROFILE or the role) and their "
-    "permissions for this bucket"
-)
-_REMEDIES = {
-    301: "the bucket is in another region; set AWS_REGION to the bucket's",
-    307: "the bucket is in another region; set AWS_REGION to the bucket's",
-    400: "the request is refused (400); check the region, the storage class and the encryption key",
-    401: _REFUSED,
-    403: _REFUSED,
-}
-_PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
-_NETWORK = (
-    botocore.exceptions.HTTPClientError,
-    botocore.exceptions.ConnectionError,
-    botocore.exceptions.IncompleteReadError,
-)
-ERRORS = (
-    botocore.exceptions.ClientError,
-    botocore.exceptions.BotoCoreError,
-    boto3.exceptions.Boto3Error,
-    ObstoreError,
-)
 
 
 class S3Url(NamedTuple):
@@ -94,18 +98,32 @@ def parse_url(text: str) -> S3Url:
 
 def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2) -> Any:
     """boto3's client of a service, for what is not about objects. Raises StoreError as Account."""
-    config = botocore.config.Config(
-        retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=10, read_timeout=20
-    )
     try:
-        return boto3.client(service, region_name=_region(), config=config)
+        return _client(boto3.Session(), service, attempts)
     except (botocore.exceptions.BotoCoreError, ValueError) as exc:
-        raise StoreError(place, f"{said(exc)}; check the AWS configuration") from exc
+        raise StoreRefused(place, f"{said(exc)}; check the AWS configuration") from exc
 
 
-def _region() -> str | None:
-    """That of AWS_REGION, which all of Amazon's tools take but boto3; None leaves it to boto3."""
-    return os.environ.get("AWS_REGION") or None
+def _client(session: boto3.Session, service: str, attempts: int = 2) -> Any:
+    """boto3's client, which goes through the same proxy as all others."""
+    region = os.environ.get("AWS_REGION") or None  # all of Amazon's tools take it but boto3
+    config = botocore.config.Config(
+        retries={"mode": "standard", "max_attempts": attempts},
+        connect_timeout=10,
+        read_timeout=20,
+        request_checksum_calculation="when_required",  # clones know no other
+        response_checksum_validation="when_required",
+    )
+    named: Any = service  # which of its overloads this is, no type says
+    found: Any = session.client(named, region_name=region, config=config)
+    url = found.meta.endpoint_url
+    proxy = proxies.proxy_of(url)
+    if proxy == proxies.proxy_of_boto3(url):
+        return found
+    settled = config.merge(
+        botocore.config.Config(proxies={urlsplit(url).scheme: proxy} if proxy else {})
+    )
+    return session.client(named, region_name=region, config=settled)
 
 
 @cache
@@ -116,44 +134,45 @@ def _descriptions() -> Loader:
 
 
 class Account:
-    """Whom and where: boto3's client for control; credentials, endpoint, region and certificates
-    (PEM, None for the system's) for others.
+    """Whom and where: boto3's client for control; for other clients credentials, the bucket's
+    address, whether its name is the address' first part, region and certificates (PEM, None for the
+    system's).
 
-    Raises StoreError, which names the place, where boto3 finds no credentials or no such profile.
+    Raises StoreError, which names the URL, where boto3 finds no credentials or no such profile, and
+    where the way there is seen to be closed.
     """
 
-    def __init__(self, place: object) -> None:
-        config = botocore.config.Config(
-            retries={"mode": "standard", "max_attempts": 2},
-            connect_timeout=10,
-            read_timeout=20,
-            request_checksum_calculation="when_required",  # clones know no other
-            response_checksum_validation="when_required",
-        )
+    def __init__(self, url: S3Url, **parameters: object) -> None:
+        """The parameters, by boto3's names, are added to each request that knows them, unless they
+        are None."""
+        self._url = url
         try:
             core = botocore.session.get_session()
             core.register_component("data_loader", _descriptions())
+            core.get_component("credential_provider").get_provider(
+                "assume-role"
+            )._prompter = self._asked  # which has no other way to it
             session = boto3.Session(botocore_session=core)
             credentials = session.get_credentials()
-            self.client: Any = session.client("s3", region_name=_region(), config=config)
-            bundle = core.get_config_variable("ca_bundle")
-            self.certificates = Path(bundle).read_bytes() if bundle else None
-        except (botocore.exceptions.BotoCoreError, OSError, ValueError) as exc:
-            raise StoreRefused(place, f"{said(exc)}; check the AWS configuration") from exc
+            self.client: Any = _client(session, "s3")
+            bundle = core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+        except botocore.exceptions.BotoCoreError as exc:
+            raise refusal(url, exc) from exc
+        except (OSError, ValueError) as exc:
+            raise StoreRefused(url, f"{said(exc)}; check the AWS configuration") from exc
         if credentials is None:
             raise StoreRefused(
-                place, "no AWS credentials are found; set AWS_PROFILE, or give this machine a role"
+                url, "no AWS credentials are found; set AWS_PROFILE, or give this machine a role"
             )
+        self.certificates = self._certificates(bundle) if bundle else None
         self._credentials = credentials
-        self.endpoint: str = self.client.meta.endpoint_url
         self.region: str = self.client.meta.region_name or "us-east-1"
-
-    def check_bucket(self, url: S3Url) -> None:
-        """Raises StoreError where the bucket is not there, or not for these credentials."""
-        try:
-            patiently(url, lambda: self.client.head_bucket(Bucket=url.bucket), logging.WARNING)
-        except ERRORS as exc:
-            raise refusal(url, exc) from exc
+        self._frozen()
+        self.address, self.is_virtual = self._found_address()
+        self._check_way()
+        events = self.client.meta.events
+        events.register("provide-client-params.s3", lambda **about: _added(parameters, **about))
+        events.register("before-call.s3.HeadBucket", _not_redirected)
 
     def credentials(self) -> S3Credential:
         """The credentials of the moment, as obstore asks for them."""
@@ -165,28 +184,103 @@ class Account:
             "expires_at": datetime.now(timezone.utc) + _CREDENTIALS_TTL,
         }
 
+    def head(self) -> dict[str, Any]:
+        """What HeadObject answers about the URL's object. Raises as boto3 does, with S3's code."""
+        where = {"Bucket": self._url.bucket, "Key": self._url.key}
+        try:
+            found: dict[str, Any] = self.client.head_object(**where)
+        except botocore.exceptions.ClientError:
+            # An answer to HEAD has no body that could say why.
+            self.client.get_object(**where, Range="bytes=0-0")["Body"].close()
+            raise
+        return found
 
-def said(exc: Exception) -> str:
-    """The error in its own words, as the first part of a sentence."""
-    return str(exc).rstrip(".")
+    def _frozen(self) -> None:
+        """Has the credentials made, where that is yet to be done."""
+        try:
+            patiently(self._url, self._credentials.get_frozen_credentials, logging.WARNING)
+        except ERRORS as exc:
+            raise refusal(self._url, exc) from exc
+
+    def _asked(self, prompt: str) -> str:
+        if not sys.stdin or not sys.stdin.isatty():
+            raise StoreRefused(
+                self._url,
+                "the login asks for a code (MFA), and nobody is here to give it; log in before, "
+                "and set AWS_PROFILE to what that makes",
+            )
+        return getpass.getpass(prompt)
+
+    def _certificates(self, bundle: str) -> bytes:
+        try:
+            ssl.create_default_context(cafile=bundle)
+            return Path(bundle).read_bytes()
+        except OSError as exc:
+            raise StoreRefused(
+                self._url,
+                f"the certificates in {bundle} cannot be used ({exc.strerror or said(exc)}); set "
+                "AWS_CA_BUNDLE (or REQUESTS_CA_BUNDLE) to a PEM file",
+            ) from exc
+
+    def _found_address(self) -> tuple[str, bool]:
+        """Where boto3 sends a request about the bucket to, by its own rules and settings."""
+        sent: list[str] = []
+
+        def stop(request: Any, **_: object) -> None:
+            sent.append(request.url)
+            raise _NotSent
+
+        events = self.client.meta.events
+        events.register("before-send.s3", stop)
+        try:
+            with contextlib.suppress(_NotSent):
+                self.client.get_object(Bucket=self._url.bucket, Key="k")
+        except botocore.exceptions.BotoCoreError as exc:
+            raise refusal(self._url, exc) from exc
+        finally:
+            events.unregister("before-send.s3", stop)
+        address = sent[0].removesuffix("/k")
+        path = address.removesuffix(f"/{self._url.bucket}")
+        return (path, False) if path != address else (address, True)
+
+    def _check_way(self) -> None:
+        """Tells at once what otherwise would be tried again and again."""
+        proxy = proxies.proxy_of(self.address)
+        server = urlsplit(proxy or self.address)
+        host, port = server.hostname or "", server.port or (80 if proxy else 443)
+        try:
+            if proxy:
+                socket.create_connection((host, port), timeout=10).close()
+            else:
+                socket.getaddrinfo(host, port)
+        except (socket.gaierror, UnicodeError) as exc:
+            kind = StoreUnavailable if exc.args[0] == socket.EAI_AGAIN else StoreRefused
+            about = "the proxy" if proxy else "the endpoint (AWS_ENDPOINT_URL, AWS_REGION)"
+            raise kind(
+                self._url, f"the name {host} is not known; check {about} and the network's DNS"
+            ) from exc
+        except OSError as exc:
+            assert proxy
+            raise StoreUnavailable(
+                self._url,
+                f"the proxy {proxies.shown(proxy)} does not answer ({exc.strerror or exc}); check "
+                "HTTPS_PROXY (or HTTP_PROXY) and NO_PROXY",
+            ) from exc
 
 
-def status(exc: Exception) -> int | None:
-    """The HTTP status that the error of boto3 or obstore is about, None where there was none."""
-    if isinstance(exc, botocore.exceptions.ClientError):
-        return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) or None
-    found = re.search(r"status code: (\d{3})", str(exc))
-    return int(found[1]) if found else None
+class _NotSent(Exception):
+    """Ends a request whose address is all that was wanted."""
 
 
-def is_passing(exc: Exception) -> bool:
-    """Whether the same may go well a little later: the server's own trouble, or the network's."""
-    if isinstance(exc, botocore.exceptions.SSLError):
-        return False
-    if isinstance(exc, botocore.exceptions.BotoCoreError):
-        return isinstance(exc, _NETWORK)
-    code = status(exc)
-    return code is None or code in _PASSING
+def _not_redirected(*, context: Any, **_: object) -> None:
+    """Ends what boto3 would ask for ever: in which region the bucket is, where a server sends it to
+    another one without a word about that."""
+    context["s3_redirect"]["redirected"] = True
+
+
+def _added(parameters: dict[str, object], *, params: Any, model: Any, **_: object) -> Any:
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return {**{name: given[name] for name in given.keys() & model.input_shape.members}, **params}
 
 
 def patiently(
@@ -212,32 +306,7 @@ def patiently(
             if clock.monotonic() + wait > end:
                 raise refusal(place, exc) from exc
             about = {"event": "retry", "status": status(exc)}
-            _log.log(level, "%s: %s; trying again", place, _trouble(exc), extra=about)
+            _log.log(level, "%s: %s; trying again", place, case_of(exc).cause, extra=about)
             if clock.sleep(wait, stopped):
                 raise StoreError(place, "left, since the conversion was stopped") from exc
             pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def _trouble(exc: Exception) -> str:
-    code = status(exc)
-    return f"answers with error {code}" if code else "does not answer"
-
-
-def refusal(place: object, exc: Exception) -> StoreError:
-    """The error in a sentence."""
-    code = status(exc)
-    if code == 404:
-        return StoreRefused(
-            place, "there is no such bucket or object; check the name and the region"
-        )
-    if code in _REMEDIES:
-        return StoreRefused(place, _REMEDIES[code])
-    if isinstance(exc, botocore.exceptions.SSLError):
-        return StoreRefused(
-            place, "its certificate is not trusted; set AWS_CA_BUNDLE to the authority's file"
-        )
-    if is_passing(exc):
-        return StoreUnavailable(place, f"{_trouble(exc)}; check the network and try again")
-    if code is None:
-        return StoreRefused(place, f"{said(exc)}; check the AWS configuration")
-    return StoreRefused(place, f"the request is refused ({code}); check the options")

@@ -26,7 +26,7 @@ import xxhash
 from vsv_pyramid import clock, dzi, record
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.publish import pyramid_keys
-from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store import S3Options, Store, open_store
 
 VERSION = 1
 MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB
@@ -131,13 +131,13 @@ def delete(store: Store, folder: str) -> None:
             store.delete(*keys)
 
 
-def rebuild(target: str | Path) -> Rebuilt:
+def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:
     """Makes the catalog what is published in the target (a folder or an s3:// URL, which holds
     images/), beside whatever other processes publish and delete.
 
     Raises StoreError where there is nothing, and OptionError.
     """
-    store = open_store(target)
+    store = open_store(target, s3)
     names = store.names(dzi.IMAGES)
     if not names:
         raise StoreError(

@@ -17,7 +17,7 @@ from urllib3.util import Retry, Timeout
 from vsv_pyramid import clock
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.review import Document
-from vsv_pyramid.store import open_store
+from vsv_pyramid.store import S3Options, open_store
 
 TOKEN = "VSV_PYRAMID_CDR_TOKEN"
 
@@ -89,7 +89,7 @@ def address(url: str, slide_id: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def send(made: Mapping[str, Any], url: str) -> dict[str, Any]:
+def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict[str, Any]:
     """Sends the record, and returns what was answered: `to`, `status`, `answer`.
 
     To HTTPS it is a POST with an Idempotency-Key, the same for the same record, so that what is
@@ -99,7 +99,7 @@ def send(made: Mapping[str, Any], url: str) -> dict[str, Any]:
     body = json.dumps(made, sort_keys=True).encode()
     place = address(url, made["ImageID"])
     if place.startswith("s3://"):
-        open_store(url).put(f"{made['ImageID']}.json", body)
+        open_store(url, s3).put(f"{made['ImageID']}.json", body)
         return {"to": place, "status": 200, "answer": ""}
     headers = {
         "Content-Type": "application/json",

@@ -20,10 +20,10 @@ from vsv_pyramid.cli_options import (
     as_json,
     confirm_removal,
     conversion_options,
-    convert_options,
     log_format,
     plan_options,
     print_json,
+    s3_options,
     search_options,
     slide_id,
     store_options,
@@ -180,7 +180,8 @@ def convert_command(
     does when it has come twice in a row. Folders are searched for .svs, .tif, .tiff, .ndpi,
     .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
     """
-    options = convert_options(workers=usable_cpus() if workers is None else workers, **values)
+    workers = usable_cpus() if workers is None else workers
+    options = ConvertOptions(workers=workers, **values)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json)
     open_store(destination, options.s3)  # refuses what cannot be one before anything is read
     results: list[dict[str, Any]] = []
@@ -246,7 +247,7 @@ def options_of(words: Sequence[str]) -> ConvertOptions:
     names = {field.name for field in dataclasses.fields(ConvertOptions)}
     names |= {field.name for field in dataclasses.fields(S3Options)}
     given = {name: value for name, value in values.items() if name in names and value is not None}
-    return convert_options(**given)
+    return ConvertOptions(s3=s3_options(given), **given)
 
 
 def _checked(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
@@ -260,7 +261,7 @@ def _checked(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
 def _planned(
     slide: str | Path, destination: str, options: ConvertOptions, as_json: bool
 ) -> dict[str, Any]:
-    source = find_source(slide, options.scratch)
+    source = find_source(slide, options.scratch, options.s3.request_payer)
     options = dataclasses.replace(options, slide_id=id_of(source, options))
     with source.opened() as opened:
         plan = make_plan(opened, options)
@@ -288,15 +289,16 @@ Examples:
 @click.argument("place", type=PlaceType(), metavar="SLIDE|TARGET")
 @slide_id
 @plan_options
+@store_options
 @as_json
-def info_command(place: str, as_json: bool, **values: Any) -> None:
+def info_command(place: str, as_json: bool, s3: S3Options, **values: Any) -> None:
     """Show what SLIDE is, and what its pyramid would be and cost; or what is published as TARGET
     (a pyramid's folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or .szi file).
     """
     if is_pyramid(place):
-        facts, lines = published(place), display.published_lines
+        facts, lines = published(place, s3), display.published_lines
     else:
-        facts, lines = info(place, ConvertOptions(**values)), display.info_lines
+        facts, lines = info(place, ConvertOptions(s3=s3, **values)), display.info_lines
     if as_json:
         print_json(facts)
     else:
@@ -332,6 +334,7 @@ Examples:
     help="Compare a sample of the tiles with the slide's pixels.",
 )
 @workers
+@store_options
 @as_json
 @click.pass_context
 def verify_command(
@@ -343,6 +346,7 @@ def verify_command(
     against: str | None,
     workers: int | None,
     as_json: bool,
+    s3: S3Options,
 ) -> None:
     """Check the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or
     .szi file): descriptor, slide.json, every planned tile and no other, the size that each tile's
@@ -353,7 +357,13 @@ def verify_command(
     threads = ConvertOptions(workers=usable_cpus() if workers is None else workers).workers
     with display.ProgressDisplay(PurePath(target).name) as show:
         report = verify(
-            target, deep=deep, sample=sample, against=against, workers=threads, progress=show
+            target,
+            deep=deep,
+            sample=sample,
+            against=against,
+            workers=threads,
+            progress=show,
+            s3=s3,
         )
     if as_json:
         print_json(dataclasses.asdict(report))
@@ -383,13 +393,14 @@ Examples:
     help="For an ID: the folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete_command(target: str, root: str | None, yes: bool) -> None:
+@store_options
+def delete_command(target: str, root: str | None, yes: bool, s3: S3Options) -> None:
     """Remove the pyramid of the slide ID, or TARGET (a pyramid's folder or its DeepZoom.dzi, by
     path or s3:// URL), the descriptor first, then its entry in the catalog, and what is remembered
     of the slide, even if only that is left. For a slide that is to be scanned anew there is `slides
     delete`.
     """
-    store, folder = _named(target, root)
+    store, folder = _named(target, root, s3)
     slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
     private = scans.remembered(store, slide_id) if slide_id != folder else []
     found = [] if private and not store.names(folder) else pyramid_keys(store, folder)
@@ -404,13 +415,13 @@ def delete_command(target: str, root: str | None, yes: bool) -> None:
     click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
 
 
-def _named(target: str, root: str | None) -> tuple[Store, str]:
+def _named(target: str, root: str | None, s3: S3Options) -> tuple[Store, str]:
     """The store and the pyramid's folder in it. Raises OptionError and StoreError."""
     if root is None and (not dzi.is_id(target) or os.path.lexists(target)):
-        return open_pyramid(target)
+        return open_pyramid(target, s3)
     if not dzi.is_id(target):
         raise OptionError(f"{target!r} cannot be an id; vsv-pyramid slides lists those there are")
-    return open_store(root or "."), dzi.folder(target)
+    return open_store(root or ".", s3), dzi.folder(target)
 
 
 @commands.command(
@@ -422,13 +433,14 @@ Examples:
   vsv-pyramid index s3://bucket/prefix --json""",
 )
 @click.argument("target", type=PlaceType())
+@store_options
 @as_json
-def index_command(target: str, as_json: bool) -> None:
+def index_command(target: str, as_json: bool, s3: S3Options) -> None:
     """Make the catalog, images/index.json, of the slides that are published in TARGET: the folder,
     or s3://bucket/prefix, that images/ is in. convert and delete keep it up to date; this is for
     what was published, copied or removed without them, and for a catalog that is damaged.
     """
-    rebuilt = catalog.rebuild(target)
+    rebuilt = catalog.rebuild(target, s3)
     if as_json:
         print_json(dataclasses.asdict(rebuilt))
     else:

@@ -9,12 +9,19 @@ from typing import Any
 import click
 
 from vsv_pyramid import display
-from vsv_pyramid.cli_options import PlaceType, as_json, confirm_removal, print_json
+from vsv_pyramid.cli_options import (
+    PlaceType,
+    as_json,
+    confirm_removal,
+    print_json,
+    store_options,
+)
 from vsv_pyramid.desk import Desk, Outcome, account, found
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
 from vsv_pyramid.reports import report
 from vsv_pyramid.review import GIVEN, STATUSES
 from vsv_pyramid.root import open_root
+from vsv_pyramid.store import S3Options
 
 AWAITING = "AWAITING"
 
@@ -93,12 +100,18 @@ def slides_command() -> None:
     help="Only slides scanned (or, where they do not say, published) since then: 2026-11-23; of "
     "those that await a rescan, deleted.",
 )
+@store_options
 @as_json
 def list_command(
-    target: str, status: str | None, search: str, since: datetime | None, as_json: bool
+    target: str,
+    status: str | None,
+    search: str,
+    since: datetime | None,
+    as_json: bool,
+    s3: S3Options,
 ) -> None:
     """List the slides in TARGET, the folder or s3://bucket/prefix that images/ is in."""
-    desk = Desk(open_root(target), account())
+    desk = Desk(open_root(target, s3), account())
     listed, wanted = (desk.awaited(), None) if status == AWAITING else (desk.slides(), status)
     date = since.date().isoformat() if since else ""
     slides = found(listed, status=wanted, search=search, since=date)
@@ -113,12 +126,13 @@ def list_command(
 @slides_command.command("show", short_help="Show a slide's IDs, status and log.")
 @click.argument("slide_id", metavar="ID")
 @_in
+@store_options
 @as_json
-def show_command(slide_id: str, target: str, as_json: bool) -> None:
+def show_command(slide_id: str, target: str, as_json: bool, s3: S3Options) -> None:
     """Show what is known of the slide ID: status, IDs, barcode, scanned file, and the log of who
     changed what and when. This is private: no such thing is published.
     """
-    document = Desk(open_root(target), account()).document(slide_id)
+    document = Desk(open_root(target, s3), account()).document(slide_id)
     if as_json:
         print_json(display.document_facts(document))
     else:
@@ -135,6 +149,7 @@ def show_command(slide_id: str, target: str, as_json: bool) -> None:
 @_revision
 @_in
 @_by
+@store_options
 @as_json
 @click.pass_context
 def set_command(
@@ -146,6 +161,7 @@ def set_command(
     target: str,
     who: str,
     as_json: bool,
+    s3: S3Options,
     **values: str | None,
 ) -> None:
     """Set status and IDs of each slide ID, and note something about it, as the slide is by now;
@@ -154,7 +170,7 @@ def set_command(
     changes = {name: value for name, value in values.items() if value is not None}
     if not changes and not note:
         raise OptionError("there is nothing to set; give --slide-id, --case-id, --status or --note")
-    desk = Desk(open_root(target), who)
+    desk = Desk(open_root(target, s3), who, s3)
     outcomes = desk.set(dict.fromkeys(ids, revision), changes, note)
     if changes.get("slide_id"):
         for slide_id, other in desk.doubles(ids).items():
@@ -169,6 +185,7 @@ def set_command(
 @_revision
 @_in
 @_by
+@store_options
 @as_json
 @click.pass_context
 def delete_command(
@@ -181,13 +198,14 @@ def delete_command(
     target: str,
     who: str,
     as_json: bool,
+    s3: S3Options,
 ) -> None:
     """Delete the pyramid of each slide ID, the descriptor first. The slide is remembered as
     awaiting its rescan: that same file is not converted again, and the next one under the same id,
     or whose barcode is the same slide ID, is tied to it and takes over its IDs. To give up a
     rescan: vsv-pyramid delete TARGET/images/ID.
     """
-    desk = Desk(open_root(target), who)
+    desk = Desk(open_root(target, s3), who, s3)
     if not yes:
         for slide_id in ids:
             file = desk.document(slide_id).source.get("location", "unknown")
@@ -211,6 +229,7 @@ def delete_command(
 @_revision
 @_in
 @_by
+@store_options
 @as_json
 @click.pass_context
 def send_command(
@@ -222,11 +241,12 @@ def send_command(
     target: str,
     who: str,
     as_json: bool,
+    s3: S3Options,
 ) -> None:
     """Send the metadata record of each slide ID, be it GOOD or NEW. One that was sent there as it
     is, is left out; one without slide ID or case ID, or that is BAD, is not sent.
     """
-    outcomes = Desk(open_root(target), who).send(dict.fromkeys(ids, revision), cdr)
+    outcomes = Desk(open_root(target, s3), who, s3).send(dict.fromkeys(ids, revision), cdr)
     _tell(context, outcomes, as_json, display.review_line)
 
 

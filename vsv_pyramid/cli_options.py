@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -13,7 +14,6 @@ import click
 
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.lanes import LANES
-from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.pyramid.planes import FACTORS
 from vsv_pyramid.reports import say, speak
 from vsv_pyramid.store import S3Options
@@ -198,43 +198,73 @@ def conversion_options(command: Command) -> Command:
     return command
 
 
-def convert_options(**values: Any) -> ConvertOptions:
-    """The options by the names of ConvertOptions' and S3Options' fields."""
-    names = [field.name for field in dataclasses.fields(S3Options) if field.name in values]
-    return ConvertOptions(s3=S3Options(**{name: values.pop(name) for name in names}), **values)
+def _of_store(option: str, **about: Any) -> Callable[[Command], Command]:
+    variable = "VSV_PYRAMID_" + option.removeprefix("--").replace("-", "_").upper()
+    return click.option(option, envvar=variable, **about)
+
+
+_STORE = (
+    _of_store(
+        "--storage-class", metavar="CLASS", help="S3 storage class; default: the bucket's own."
+    ),
+    _of_store(
+        "--sse",
+        type=click.Choice(["AES256", "aws:kms"]),
+        help="S3's server-side encryption; default: the bucket's own.",
+    ),
+    _of_store("--kms-key", metavar="KEY", help="Id or ARN of the key for --sse aws:kms."),
+    _of_store(
+        "--checksum",
+        type=click.Choice(["sha256", "crc64nvme"]),
+        help="Send a checksum with each put into S3, as buckets with Object Lock want it.",
+    ),
+    _of_store(
+        "--request-payer",
+        type=click.Choice(["requester"]),
+        help="Pay for the requests to a bucket in S3 whose owner does not.",
+    ),
+    _of_store(
+        "--expected-bucket-owner",
+        metavar="ACCOUNT",
+        help="Use the bucket in S3 only if it is this account's: 12 digits.",
+    ),
+    _of_store(
+        "--max-put-rate",
+        type=int,
+        default=3000,
+        show_default=True,
+        metavar="N",
+        help="Most puts into S3 a second.",
+    ),
+    _of_store(
+        "--upload-workers",
+        type=int,
+        default=32,
+        show_default=True,
+        metavar="N",
+        help="Puts into S3 at the same time.",
+    ),
+)
 
 
 def store_options(command: Command) -> Command:
-    """How objects are put into S3."""
-    for option in (
-        click.option(
-            "--upload-workers",
-            type=int,
-            default=32,
-            show_default=True,
-            metavar="N",
-            help="Puts at the same time.",
-        ),
-        click.option(
-            "--max-put-rate",
-            type=int,
-            default=3000,
-            show_default=True,
-            metavar="N",
-            help="Most puts a second.",
-        ),
-        click.option("--kms-key", metavar="KEY", help="Id or ARN of the key for --sse aws:kms."),
-        click.option(
-            "--sse",
-            type=click.Choice(["AES256", "aws:kms"]),
-            help="Server-side encryption; default: the bucket's own.",
-        ),
-        click.option(
-            "--storage-class", metavar="CLASS", help="S3 storage class; default: the bucket's own."
-        ),
-    ):
-        command = option(command)
-    return command
+    """How S3 is spoken to: the command gets it as `s3`. Each can be given as a variable, too:
+    VSV_PYRAMID_ and its name."""
+
+    @functools.wraps(command)
+    def with_s3(*args: Any, **values: Any) -> None:
+        command(*args, s3=s3_options(values), **values)
+
+    decorated: Command = with_s3
+    for option in reversed(_STORE):
+        decorated = option(decorated)
+    return decorated
+
+
+def s3_options(values: dict[str, Any]) -> S3Options:
+    """Takes out of the values those that are S3Options'."""
+    names = [field.name for field in dataclasses.fields(S3Options) if field.name in values]
+    return S3Options(**{name: values.pop(name) for name in names})
 
 
 slide_id = click.option("--id", "slide_id", metavar="ID", help="The id; default: the file's stem.")

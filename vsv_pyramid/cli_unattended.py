@@ -16,7 +16,6 @@ from vsv_pyramid.cli_options import (
     PlaceType,
     as_json,
     conversion_options,
-    convert_options,
     log_format,
     plan_options,
     print_json,
@@ -170,7 +169,7 @@ def watch_command(
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
     folder = normal(folder)  # by which the destination remembers its slides
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
-    options = convert_options(workers=workers, update=True, **values)
+    options = ConvertOptions(workers=workers, update=True, **values)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
     stop = _Stop()
 
@@ -241,6 +240,7 @@ Examples:
 @_job_definition
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and submit nothing.")
 @search_options
+@store_options
 @as_json
 def submit_command(
     slides: str,
@@ -265,14 +265,20 @@ def submit_command(
 
     options = ConvertOptions(**values)
     found = submit.backlog(slides, destination, options)
-    if not (found.slides or found.published or found.refused):
+    if not (found.slides or found.published or found.archived or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
         click.echo(f"Warning: {sentence}", err=True)
+    if found.archived:
+        click.echo(
+            f"Warning: {slides}: {found.archived:,} slides are archived and do not count; restore "
+            "them first (aws s3api restore-object), then submit them",
+            err=True,
+        )
     say = Lines(quiet=False, as_json=as_json)
     for slide in found.slides:
         say.named(str(slide.url), options)
-    cost = submit.estimated(found.slides)
+    cost = submit.estimated(found.slides, options.s3)
     if not as_json:
         click.echo(
             f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
@@ -289,12 +295,14 @@ def submit_command(
 
     try:
         if queue and job_definition and not dry_run:
-            submit.submit(found.slides, destination, Queue(queue, job_definition), told)
+            batch = Queue(queue, job_definition)
+            submit.submit(found.slides, destination, batch, told, options.s3)
     finally:  # where one job is refused, others are under way
         if as_json:
             facts = {
                 "slides": [str(slide.url) for slide in found.slides],
                 "published": found.published,
+                "archived": found.archived,
                 "refused": found.refused,
                 "estimate": {**cost._asdict(), "dollars": cost.dollars},
                 "jobs": jobs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsv_pyramid import clock
-from vsv_pyramid.cli_options import PathType, PlaceType
+from vsv_pyramid.cli_options import PathType, PlaceType, store_options
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.root import open_root
-from vsv_pyramid.store import is_archive, open_store
+from vsv_pyramid.store import S3Options, is_archive, open_store
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
@@ -69,6 +70,15 @@ Examples:
     help="With --edit: a file with the token that browsers must give as the password, with any "
     "name, which goes into the log.",
 )
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of another site (https://host) read slides and show the viewer in a frame; can "
+    "be given several times.",
+)
+@store_options
 def serve_command(
     root: str,
     host: str,
@@ -78,6 +88,8 @@ def serve_command(
     public_key: Path | None,
     key_id: str | None,
     edit: bool,
+    origins: tuple[str, ...],
+    s3: S3Options,
     **desk: Any,
 ) -> None:
     """Serve ROOT (the folder, .zip or .szi file, or s3:// URL that holds images/ID; default: this
@@ -90,7 +102,14 @@ def serve_command(
         raise OptionError("--key-id needs --signed")
     if edit and (signed or is_archive(root)):
         raise OptionError("--edit is for a folder or a bucket, and without --signed")
-    entrance = _entrance(**desk) if edit else None
+    if edit and origins:
+        raise OptionError("--allow-origin is without --edit: other pages must not edit")
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]+)?", origin):
+            raise OptionError(
+                f"--allow-origin {origin!r} is refused; give https://host, or https://host:port"
+            )
+    entrance = _entrance(s3, **desk) if edit else None
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
     from vsv_pyramid import page, serve  # late, as all below: most commands need no web server
@@ -102,7 +121,7 @@ def serve_command(
         verifier = share.Verifier(share.read_public_key(public_key), key_id)
     stopped = threading.Event()
     page.files()  # refuses where the viewer is not there
-    store = open_root(root, stopped)
+    store = open_root(root, s3, stopped)
     with serve.listener(host, port) as listening:
         hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
         if entrance and not entrance.password and hosts == ("*",):
@@ -110,7 +129,7 @@ def serve_command(
                 f"--edit at {host} would let everybody there edit; leave --host out, or give "
                 "--token-file"
             )
-        site = serve.app(store, verifier=verifier, entrance=entrance, hosts=hosts)
+        site = serve.app(store, verifier=verifier, entrance=entrance, hosts=hosts, origins=origins)
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.getsockname()[1]}/"
         if not serve.is_loopback(listening):
@@ -124,7 +143,7 @@ def serve_command(
         serve.run(site, listening, stopped)
 
 
-def _entrance(cdr: str | None, by: str | None, token_file: Path | None) -> Entrance:
+def _entrance(s3: S3Options, cdr: str | None, by: str | None, token_file: Path | None) -> Entrance:
     from vsv_pyramid.cdr import check_url
     from vsv_pyramid.desk import account
     from vsv_pyramid.serve_desk import Entrance
@@ -136,7 +155,7 @@ def _entrance(cdr: str | None, by: str | None, token_file: Path | None) -> Entra
     except (OSError, UnicodeDecodeError) as exc:
         what = getattr(exc, "strerror", "no text")
         raise OptionError(f"{token_file} cannot be read ({what}); check the path") from exc
-    return Entrance(by or account(), password, cdr)
+    return Entrance(by or account(), password, cdr, s3)
 
 
 def _open(url: str) -> None:
@@ -162,13 +181,14 @@ Examples:
     metavar="DEST",
     help="The folder or s3:// URL that holds images/; the page is put into DEST/viewer.",
 )
-def viewer_command(destination: str) -> None:
+@store_options
+def viewer_command(destination: str, s3: S3Options) -> None:
     """Publish the viewer's page and the gallery as DEST/viewer/index.html and
     DEST/viewer/gallery/index.html: static files, which show what is in DEST/images.
     """
     from vsv_pyramid import page
 
-    count = page.publish(open_store(destination))
+    count = page.publish(open_store(destination, s3))
     click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 

@@ -79,7 +79,7 @@ def convert(
     """
     stop = stop or threading.Event()
     store = open_store(destination, options.s3, stop)
-    source = find_source(slide, options.scratch)
+    source = find_source(slide, options.scratch, options.s3.request_payer)
     slide_id = id_of(source, options)
     options = dataclasses.replace(options, slide_id=slide_id)
     folder = dzi.folder(slide_id)

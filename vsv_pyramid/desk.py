@@ -30,7 +30,7 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.review import Changes, Document
 from vsv_pyramid.slide import Source, find_source
 from vsv_pyramid.slide.source import is_of
-from vsv_pyramid.store import Store
+from vsv_pyramid.store import S3Options, Store
 
 _THREADS = 16
 _GONE = "is deleted, and awaits its rescan; convert that first"
@@ -62,15 +62,16 @@ class Outcome:
 
 
 class Desk:
-    """What `who` does to the slides of a store.
+    """What `who` does to the slides of a store; `s3` is for scanned files and CDRs in S3.
 
     Each action takes many slides, and goes on where one fails. A slide that has another revision
     than the one given is left as it is, with a ReviewConflict that says what was changed.
     """
 
-    def __init__(self, store: Store, who: str) -> None:
+    def __init__(self, store: Store, who: str, s3: S3Options | None = None) -> None:
         self._store = store
         self.who = who
+        self._s3 = s3 or S3Options()
 
     def slides(self) -> list[Entry]:
         """The catalog's entries, each with a review; of a store without one, what is published."""
@@ -131,7 +132,7 @@ class Desk:
         def action(slide_id: str, revision: int | None) -> Document:
             folder = dzi.folder(slide_id)
             document = self.document(slide_id)
-            scanned = _scanned(document) if source else None
+            scanned = _scanned(document, self._s3) if source else None
             own = [key for key in self._keys(folder) if dzi.is_own(folder, key)]
             if not own and not scanned:
                 raise ReviewError(slide_id, _GONE)
@@ -167,7 +168,7 @@ class Desk:
                 return document
             _check_ready(document)
             self._check_rights(slide_id)
-            answer = cdr.send(cdr.record(self._facts(slide_id), document), url)
+            answer = cdr.send(cdr.record(self._facts(slide_id), document), url, self._s3)
 
             def change(present: Document) -> Document:
                 status = {} if present.revision > document.revision else {"status": review.SENT}
@@ -331,13 +332,13 @@ def _checked(slide_id: str) -> str:
     return slide_id
 
 
-def _scanned(document: Document) -> Source:
+def _scanned(document: Document, s3: S3Options) -> Source:
     """The file that the slide is of. Raises ReviewError where it is not, or not there."""
     location = document.source.get("location")
     if not location:
         raise ReviewError(document.id, "its scanned file is not known; delete it yourself")
     try:
-        source = find_source(location)
+        source = find_source(location, request_payer=s3.request_payer)
     except SlideAccessError as exc:
         raise ReviewError(
             document.id, f"its scanned file cannot be deleted from here ({exc})"

@@ -17,7 +17,7 @@ from vsv_pyramid.pyramid.quadtree import LeafSource
 from vsv_pyramid.record import parse, pyramid_levels, slide_facts
 from vsv_pyramid.slide import Slide, find_source
 from vsv_pyramid.slide.search import SLIDE_SUFFIXES
-from vsv_pyramid.store import open_pyramid
+from vsv_pyramid.store import S3Options, open_pyramid
 
 _SAMPLED_PARENTS = 9
 
@@ -30,13 +30,13 @@ def is_pyramid(place: str | Path) -> bool:
     return Path(place).is_dir() or Path(place).suffix.lower() in (".dzi", ".zip", ".szi")
 
 
-def published(target: str | Path) -> dict[str, Any]:
+def published(target: str | Path, s3: S3Options | None = None) -> dict[str, Any]:
     """What is published as `target` (as `open_pyramid` takes it): what is listed there, in objects
     and bytes, and what its slide.json says, in px.
 
     Raises StoreError where nothing is, or it cannot be read.
     """
-    store, folder = open_pyramid(target)
+    store, folder = open_pyramid(target, s3)
     keys = pyramid_keys(store, folder)
     stored = list(store.keys(dzi.tiles_prefix(folder)))
     facts: dict[str, Any] = {
@@ -73,7 +73,7 @@ def info(place: str | Path, options: ConvertOptions) -> dict[str, Any]:
     Raises SlideError where the slide cannot be read.
     """
     options = replace(options, on_error="blank")  # a damaged tile is no reason to say nothing
-    with find_source(place, options.scratch).opened() as slide:
+    with find_source(place, options.scratch, options.s3.request_payer).opened() as slide:
         plan = make_plan(slide, options)
         return {
             "slide": str(place),

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
-from vsv_pyramid.store import Store, is_archive, open_store
+from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.store.disk import naming
 
 _WHAT_IT_IS = "give the folder, bucket or archive that holds images/ID"
 
 
-def open_root(root: str | Path, stopped: threading.Event | None = None) -> Store:
+def open_root(
+    root: str | Path, options: S3Options | None = None, stopped: threading.Event | None = None
+) -> Store:
     """The store that a path or URL names. Raises StoreError where it holds no images/, with the
     right one where that is to be guessed, and OptionError as open_store does."""
-    store = open_store(root, stop=stopped)
+    store = open_store(root, options, stopped)
     if isinstance(store, DirectoryStore):
         with naming(store.root):
             _check_folder(store.root)

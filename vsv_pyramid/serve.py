@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -42,6 +43,9 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+# What a page of another origin may ask with, and may read of the answers.
+_ASKED = ("If-Match", "If-None-Match", "If-Range", "Range")
+_TOLD = ("Accept-Ranges", "Content-Length", "Content-Range", "ETag")
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
@@ -61,14 +65,16 @@ def app(
     verifier: Verifier | None = None,
     entrance: Entrance | None = None,
     hosts: Sequence[str] = ("*",),
+    origins: Sequence[str] = (),
 ) -> Starlette:
     """The site: what the store has under images/, and the viewer's page under viewer/; with an
     entrance, the technician's desk under desk/.
 
     With a verifier, nothing under images/ is served without a signature that it accepts. `hosts`
     are the names it answers to: any name may be made to lead here, for another page to read slides.
+    `origins` are those whose pages may read slides, and have the viewer in a frame.
     """
-    site = _Site(store, viewer, verifier)
+    site = _Site(store, viewer, verifier, " ".join(["'self'", *origins]))
     routes = {
         "/": _moved("desk/" if entrance else "viewer/gallery/"),
         "/viewer": _moved("viewer/"),
@@ -85,18 +91,36 @@ def app(
             *desk,
         ],
         exception_handlers={HTTPException: _refused},
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            *([_sharing(origins)] if origins else []),
+        ],
     )
     starlette.router.redirect_slashes = False
     return starlette
 
 
+def _sharing(origins: Sequence[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=answers.METHODS,
+        allow_headers=_ASKED,
+        expose_headers=_TOLD,
+    )
+
+
 class _Site:
-    def __init__(self, store: Store, viewer: Path, verifier: Verifier | None) -> None:
+    def __init__(
+        self, store: Store, viewer: Path, verifier: Verifier | None, ancestors: str
+    ) -> None:
         # What is shared is a folder, and not what its links lead to.
         self._store = EnclosedStore(store.root) if isinstance(store, DirectoryStore) else store
         self._pages = {"viewer": EnclosedStore(viewer), "desk": EnclosedStore(serve_desk.FOLDER)}
         self._verifier = verifier
+        self._policy = CONTENT_SECURITY_POLICY.replace(
+            "frame-ancestors 'self'", f"frame-ancestors {ancestors}"
+        )
 
     async def image(self, request: Request) -> Response:
         path = _path(request)
@@ -128,7 +152,7 @@ class _Site:
         pages, key = self._pages[found[1]], found[2]
         headers = dict(dzi.http_headers(key))
         if key.endswith(".html"):
-            headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+            headers["Content-Security-Policy"] = self._policy
         return await _served(request, lambda: pages.get(key), headers)
 
 

@@ -36,7 +36,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.review import Changes
-from vsv_pyramid.store import Store
+from vsv_pyramid.store import S3Options, Store
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +57,13 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 @dataclass(frozen=True)
 class Entrance:
     """Who works at the desk: `who`, whoever asks on this machine; or, with a `password`, whoever
-    knows it, under the name they give with it. Records are sent to the CDR at `cdr`."""
+    knows it, under the name they give with it. Records are sent to the CDR at `cdr`; `s3` is the
+    Desk's."""
 
     who: str
     password: str | None = None
     cdr: str | None = None
+    s3: S3Options | None = None
 
     def __post_init__(self) -> None:
         if self.password is not None and len(self.password) < SHORTEST_PASSWORD:
@@ -237,7 +239,8 @@ class Site:
         return Response(data, headers={**_HEADERS, **dzi.http_headers(key)})
 
     def _desk(self, request: Request) -> Desk:
-        return Desk(self._store, self._entrance.name(request) or self._entrance.who)
+        who = self._entrance.name(request) or self._entrance.who
+        return Desk(self._store, who, self._entrance.s3)
 
 
 def _set(desk: Desk, wanted: _Wanted) -> list[Outcome]:

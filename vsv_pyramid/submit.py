@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -22,12 +22,13 @@ from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import is_slide, is_slide_key
 from vsv_pyramid.slide.source import digest, is_one_file
 from vsv_pyramid.slide.tiff import base_pixels
-from vsv_pyramid.store import open_store
+from vsv_pyramid.store import S3Options, open_store
 
 DEFAULTS = ConvertOptions()
 MANIFESTS = ".manifests"
 _SAMPLED = 20
 _BLOCK = 1 << 16
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # Glacier Instant Retrieval is read like any other class
 
 
 class Waiting(NamedTuple):
@@ -49,29 +50,30 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True)
 class Backlog:
-    """The slides that wait, in order of their keys; how many are published; and of those that
-    cannot be, a sentence each."""
+    """The slides that wait, in order of their keys; how many are published, and how many archived:
+    these would wait, but must be restored first; and of those that cannot be, a sentence each."""
 
     slides: tuple[Waiting, ...]
     published: int
+    archived: int
     refused: tuple[str, ...]
 
 
 def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> Backlog:
     """The slides at the s3:// URL and below that are not published at the destination; of the
-    options, how ids are made, and what is excluded.
+    options, how ids are made, what is excluded, and how S3 is spoken to.
 
     Published is what the catalog has, and has of this very object; what was deleted, and is to be
     scanned anew, counts as such. Raises StoreError and OptionError.
     """
     url = aws.object_url(slides)
-    store = open_store(destination)
+    store = open_store(destination, options.s3)
     entries = {**deleted(store), **Catalog(store).slides()}
     waiting = []
     refused = []
     first: dict[str, aws.S3Url] = {}  # with each id
-    published = 0
-    for found, etag in _listed(url, Excluded(options.exclude)):
+    published = archived = 0
+    for found, etag, is_archived in _listed(url, options):
         try:
             slide_id = options.id_of(found.stem)
         except OptionError:
@@ -96,9 +98,11 @@ def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -
                 f"{found.url}: a slide of this name in another place is published; rename one of "
                 "them, or delete its pyramid"
             )
+        elif is_archived:
+            archived += 1
         else:
             waiting.append(found)
-    return Backlog(tuple(waiting), published, tuple(refused))
+    return Backlog(tuple(waiting), published, archived, tuple(refused))
 
 
 def submit(
@@ -106,10 +110,11 @@ def submit(
     destination: str,
     queue: Queue,
     told: Callable[[str], object] = lambda job: None,
+    s3: S3Options | None = None,
 ) -> list[str]:
     """The ids of the jobs that the slides are handed to, as many as fit one array job each, each
     told once there is the job; their manifests lie at the destination, in .manifests/."""
-    store = open_store(destination)
+    store = open_store(destination, s3)
     jobs = []
     for start in range(0, len(slides), MOST_CHILDREN):
         some = slides[start : start + MOST_CHILDREN]
@@ -124,10 +129,10 @@ def submit(
     return jobs
 
 
-def estimated(slides: Sequence[Waiting]) -> Estimate:
+def estimated(slides: Sequence[Waiting], s3: S3Options | None = None) -> Estimate:
     """What converting them takes, going by their bytes, and by the size in px that some state."""
     sampled = slides[:: max(1, len(slides) // _SAMPLED)]
-    account = aws.Account(sampled[0].url) if sampled else None
+    account = _account(sampled[0].url, s3) if sampled else None
     stated = [
         (pixels, slide) for slide in sampled if account and (pixels := _pixels(account, slide))
     ]
@@ -137,11 +142,11 @@ def estimated(slides: Sequence[Waiting]) -> Estimate:
     return estimate(len(slides), sum(slide.size for slide in slides) * density / 1e9)
 
 
-def manifest_line(url: str, number: int) -> str:
+def manifest_line(url: str, number: int, s3: S3Options | None = None) -> str:
     """The slide in that line of the manifest, from 0. Raises StoreError and OptionError."""
     folder, _, name = url.rpartition("/")
     try:
-        lines = open_store(folder or ".").get(name).decode().split("\n")
+        lines = open_store(folder or ".", s3).get(name).decode().split("\n")
     except UnicodeDecodeError as exc:
         raise OptionError(f"{url}: is no manifest; give one that `submit` has made") from exc
     if not number < len(lines) or not lines[number]:
@@ -149,23 +154,27 @@ def manifest_line(url: str, number: int) -> str:
     return lines[number]
 
 
-def _listed(url: aws.S3Url, excluded: Excluded) -> list[tuple[Waiting, str]]:
-    """The slides at the URL and below, with their ETags."""
-    account = aws.Account(url)
-    account.check_bucket(url)
+def _account(url: aws.S3Url, s3: S3Options | None) -> aws.Account:
+    return aws.Account(url, RequestPayer=s3.request_payer if s3 else None)
 
+
+def _listed(url: aws.S3Url, options: ConvertOptions) -> list[tuple[Waiting, str, bool]]:
+    """The slides at the URL and below, with their ETags, and whether they cannot be read as yet."""
+    account = _account(url, options.s3)
+    excluded = Excluded(options.exclude)
     itself = not url.key or url.key.endswith("/") or is_slide(url.key.rpartition("/")[2])
     prefix = url.key if itself else f"{url.key}/"
     above = prefix.rpartition("/")[0]
 
-    def listed() -> list[tuple[Waiting, str]]:
+    def listed() -> list[tuple[Waiting, str, bool]]:
         pages = account.client.get_paginator("list_objects_v2").paginate(
-            Bucket=url.bucket, Prefix=prefix
+            Bucket=url.bucket, Prefix=prefix, OptionalObjectAttributes=["RestoreStatus"]
         )
         return [
             (
                 Waiting(aws.S3Url(url.bucket, item["Key"]), item["Size"], item["LastModified"]),
                 item["ETag"].strip('"'),
+                item.get("StorageClass") in _ARCHIVES and not _is_restored(item),
             )
             for page in pages
             for item in page.get("Contents", ())
@@ -176,6 +185,11 @@ def _listed(url: aws.S3Url, excluded: Excluded) -> list[tuple[Waiting, str]]:
         return aws.patiently(url, listed, logging.WARNING)
     except aws.ERRORS as exc:
         raise aws.refusal(url, exc) from exc
+
+
+def _is_restored(item: Mapping[str, Any]) -> bool:
+    """Whether an archived object can be read for a while."""
+    return "RestoreExpiryDate" in item.get("RestoreStatus", {})
 
 
 def _is_of(entry: Entry, size: int, etag: str) -> bool:

@@ -17,7 +17,7 @@ from vsv_pyramid.findings import Check, Report
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.publish import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
-from vsv_pyramid.store import Store, open_pyramid
+from vsv_pyramid.store import S3Options, Store, open_pyramid
 
 _HEADER_BYTES = 4096
 
@@ -30,6 +30,7 @@ def verify(
     against: str | Path | None = None,
     workers: int = 1,
     progress: Callable[[Progress], None] = lambda _: None,
+    s3: S3Options | None = None,
 ) -> Report:
     """A report on the pyramid `target`: its folder or its descriptor, by path or s3:// URL, or its
     .zip or .szi file.
@@ -40,7 +41,7 @@ def verify(
     base level and of one middle level with the slide's pixels. Raises StoreError where there is no
     pyramid, and what opening a slide raises.
     """
-    store, folder = open_pyramid(str(target))
+    store, folder = open_pyramid(str(target), s3)
     report = Report(str(target))
     if store.head(dzi.descriptor_key(folder)) is None:
         raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
@@ -65,7 +66,7 @@ def verify(
     elif deep:
         _check_deep(check, present, workers, progress)
     if against:
-        hold_against(check, present, against)
+        hold_against(check, present, against, s3.request_payer if s3 else None)
     return report
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
 from tests.support.clock import FakeClock
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
 from vsv_pyramid.store import Store, directory, disk, moves, open_store
 from vsv_pyramid.store.archive import ArchiveStore
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
+from vsv_pyramid.store.locks import Lock
 
 FOLDER = "images/a"
 
@@ -156,6 +158,33 @@ def test_what_another_holds_for_a_moment_is_waited_for(
         clock.meanwhile = lambda: None
         assert not store.put_if(FOLDER, b"2", None)
     assert clock.passed == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has locks of its own on every file system")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_is_not_a_busy_one(
+    run: Run, small_slide: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    outcome = run("convert", small_slide)
+    assert outcome.code == 1
+    assert f"files there cannot be locked ({os.strerror(number)}); have the" in outcome.err
+    assert not list(Path().rglob("DeepZoom.dzi"))
+
+
+def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    """What a process that waited has opened is no longer the file that others lock."""
+    one, other, third = (Lock(tmp_path / "lock") for _ in range(3))
+    assert one.acquired()
+    assert not other.acquired()
+    one.release()
+    assert other.acquired()
+    assert not third.acquired()
+    other.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 OLD, NEW = f"{FOLDER}/icc.icc", f"{FOLDER}/label.jpeg"

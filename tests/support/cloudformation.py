@@ -55,6 +55,7 @@ EVERYTHING: dict[str, dict[str, str]] = {
         "PublicKey": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
         "Alias": "slides.example.org",
         "CertificateArn": _CERTIFICATE,
+        "AllowedOrigin": "https://pages.example.org",
         "WebAclArn": f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/a/0",
     },
     "compute": {
@@ -158,7 +159,7 @@ class _Scope:
                 own = {key: self.value(value) for key, value in own.items()}
                 return re.sub(
                     r"\$\{([^}!]+)\}",
-                    lambda found: str(own.get(found[1]) or self._ref(found[1])),
+                    lambda found: str(own[found[1]] if found[1] in own else self._ref(found[1])),
                     text,
                 )
         values = self.value(argument)

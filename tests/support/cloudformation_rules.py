@@ -245,9 +245,14 @@ def roles_are_one_services(resources: Resources) -> Iterator[str]:
 
 def headers_are_those_of_serve(resources: Resources) -> Iterator[str]:
     for name, headers in of_type(resources, "AWS::CloudFront::ResponseHeadersPolicy"):
-        security = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+        config = headers["ResponseHeadersPolicyConfig"]
+        security, sharing = config["SecurityHeadersConfig"], config.get("CorsConfig", {})
+        origins = sharing.get("AccessControlAllowOrigins", {}).get("Items", [])
+        if "*" in origins or sharing.get("AccessControlAllowCredentials"):
+            yield f"{name} lets pages of any site, or with cookies, read slides"
         policy = security["ContentSecurityPolicy"]
-        if policy != {"ContentSecurityPolicy": CONTENT_SECURITY_POLICY, "Override": True}:
+        expected = " ".join([CONTENT_SECURITY_POLICY, *origins])
+        if policy != {"ContentSecurityPolicy": expected, "Override": True}:
             yield f"{name} has another Content-Security-Policy than vsv_pyramid/serve.py"
         others = {"ContentTypeOptions", "StrictTransportSecurity", "ReferrerPolicy"}
         if missing := others - security.keys():

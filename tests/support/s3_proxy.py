@@ -14,10 +14,12 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
 
 from tests.support.clock import FakeClock
 
 HOST = "127.0.0.1"
+REQUEST_ID = "REQUEST0OF0THE0TESTS"
 _MOST_REQUESTS = 20_000
 
 
@@ -110,10 +112,13 @@ class Handler(BaseHTTPRequestHandler):
         if cut is not None:
             self.hang_up()
 
-    def refuse(self, status: int, code: str) -> None:
-        """An error as S3 words it."""
-        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
-        self.answer(status, {"content-type": "application/xml"}, body.encode())
+    def refuse(self, status: int, code: str, message: str = "", **elements: str) -> None:
+        """An error as S3 words it, with the request's id."""
+        told = {"Code": code, "Message": message or code, "RequestId": REQUEST_ID, **elements}
+        error = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in told.items())
+        body = f"<?xml version='1.0' encoding='UTF-8'?>\n<Error>{error}</Error>".encode()
+        about = {"content-type": "application/xml", "x-amz-request-id": REQUEST_ID}
+        self.answer(status, about, b"" if self.command == "HEAD" else body)
 
     def accept(self, request: Request) -> None:
         """Says that the object was put, without putting it."""
@@ -178,5 +183,19 @@ def slow(seconds: float) -> Fault:
         if request.method == "PUT":
             time.sleep(seconds)
         return False
+
+    return fault
+
+
+def refusing(
+    status: int, code: str, message: str = "", *, method: str = "", word: str = ""
+) -> Fault:
+    """Refuses the requests of the method whose path has the word, or all."""
+
+    def fault(handler: Handler, request: Request) -> bool:
+        if not (request.method.startswith(method) and word in request.path):
+            return False
+        handler.refuse(status, code, message)
+        return True
 
     return fault

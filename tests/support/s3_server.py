@@ -25,11 +25,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 HOST = "127.0.0.1"
 BUCKET = "images"
-# Two identities, so that one can take the other's place; a third may only read.
+# Two identities, so that one can take the other's place; a third may only read, a fourth nothing.
 IDENTITIES = {
     "first": ("FIRSTACCESSKEY", "first-secret-of-the-tests", ["Admin", "Read", "Write", "List"]),
     "second": ("SECONDACCESSKEY", "second-secret-of-the-tests", ["Admin", "Read", "Write", "List"]),
     "reader": ("READERACCESSKEY", "reader-secret-of-the-tests", ["Read", "List"]),
+    "clerk": ("CLERKACCESSKEY", "clerk-secret-of-the-tests", []),  # what a bucket's policy allows
 }
 _START_SECONDS = 60
 _outlives: list[subprocess.Popen[bytes]] = []  # those that another process will end

@@ -209,7 +209,8 @@ def grow(path: str, value: object) -> Defect:
 
 JOB = "JobDefinition/Properties"
 CDN = "Distribution/Properties/DistributionConfig"
-SECURITY = "Headers/Properties/ResponseHeadersPolicyConfig/SecurityHeadersConfig"
+HEADERS = "Headers/Properties/ResponseHeadersPolicyConfig"
+SECURITY, SHARING = f"{HEADERS}/SecurityHeadersConfig", f"{HEADERS}/CorsConfig"
 CACHED = "CachePolicy/Properties/CachePolicyConfig"
 CONVERT = "ConvertPolicy/Properties/PolicyDocument/Statement"
 DEFECTS: list[tuple[Rule, str, Defect, str]] = [
@@ -473,6 +474,12 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         "cdn",
         put(f"{SECURITY}/ContentSecurityPolicy/ContentSecurityPolicy", "default-src 'self'"),
         "Headers has another Content-Security-Policy than vsv_pyramid/serve.py",
+    ),
+    (
+        rules.headers_are_those_of_serve,
+        "cdn",
+        put(f"{SHARING}/AccessControlAllowOrigins/Items", ["*"]),
+        "Headers lets pages of any site, or with cookies, read slides",
     ),
     (
         rules.headers_are_those_of_serve,

@@ -73,11 +73,14 @@ def is_one_file(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() not in _COMPANIONS
 
 
-def find_source(slide: str | Path, scratch: Path | None = None) -> Source:
+def find_source(
+    slide: str | Path, scratch: Path | None = None, request_payer: str | None = None
+) -> Source:
     """The source that a path or an s3:// URL names; what is fetched goes into a new folder within
-    `scratch`, the system's own by default, and is removed after use."""
+    `scratch`, the system's own by default, and is removed after use; `request_payer` is as in
+    S3Options."""
     if str(slide).startswith("s3://"):
-        return _Object(str(slide), scratch)
+        return _Object(str(slide), scratch, request_payer)
     return _File(Path(slide))
 
 
@@ -131,7 +134,7 @@ class _File:
 
 
 class _Object:
-    def __init__(self, url: str, scratch: Path | None) -> None:
+    def __init__(self, url: str, scratch: Path | None, request_payer: str | None) -> None:
         from vsv_pyramid import aws  # late: boto3 takes half a second
 
         self._url = aws.object_url(url)
@@ -147,7 +150,7 @@ class _Object:
             raise SlideAccessError(
                 url, f"a {suffix} slide is more than one file; copy all of them into a folder"
             )
-        self._account = aws.Account(url)
+        self._account = aws.Account(self._url, RequestPayer=request_payer)
         self.fingerprint: Mapping[str, object] = self._head()
 
     def __str__(self) -> str:
@@ -185,8 +188,7 @@ class _Object:
         )
 
     def _head(self) -> dict[str, object]:
-        client, where = self._account.client, {"Bucket": self._url.bucket, "Key": self._url.key}
-        head = self._patiently(lambda: client.head_object(**where))
+        head = self._patiently(self._account.head)
         return {"size": head["ContentLength"], "etag": head["ETag"].strip('"')}
 
     @contextmanager
@@ -227,14 +229,12 @@ class _Object:
         try:
             return aws.patiently(self._url, action, logging.WARNING)
         except aws.ERRORS as exc:
-            code = aws.status(exc)
-            if code == 404:
-                raise SlideAccessError(
-                    self._url, "there is no such object; check bucket and key"
-                ) from exc
-            if code == 412:
+            refusal = aws.refusal(self._url, exc)
+            if aws.status(exc) == 404:
+                raise SlideAccessError(self._url, refusal.what) from exc
+            if aws.status(exc) == 412:
                 raise self._changed() from exc
-            raise aws.refusal(self._url, exc) from exc
+            raise refusal from exc
 
 
 def is_of(stated: Mapping[str, object], source: Source) -> bool:

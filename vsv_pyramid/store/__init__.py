@@ -48,7 +48,7 @@ def is_archive(destination: str | Path) -> bool:
     return path.suffix.lower() in _ARCHIVES and not path.is_dir()
 
 
-def open_pyramid(target: str | Path) -> tuple[Store, str]:
+def open_pyramid(target: str | Path, options: S3Options | None = None) -> tuple[Store, str]:
     """The store that holds a pyramid, and its folder there. `target` is the pyramid's folder or its
     descriptor, by path or URL, or the .zip or .szi file it is in.
 
@@ -60,7 +60,7 @@ def open_pyramid(target: str | Path) -> tuple[Store, str]:
         root, _, slide_id = place.rpartition("/images/")
         if root == "s3:/" or not root or not slide_id or "/" in slide_id:
             raise OptionError(f"{target!r} is no pyramid; give s3://bucket/prefix/images/ID")
-        return open_store(root), f"images/{slide_id}"
+        return open_store(root, options), f"images/{slide_id}"
     path = _path(target)
     store = open_store(str(path))
     if isinstance(store, DirectoryStore):

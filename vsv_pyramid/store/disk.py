@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_IWUSR
 
-from filelock import BaseFileLock, FileLock, Timeout
-
 from vsv_pyramid import clock
 from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
+from vsv_pyramid.store.locks import Lock
 
 _LOOK_SECONDS = 0.05  # between looks whether another process still holds a lock
 
@@ -94,32 +93,17 @@ def made(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def _lock(target: Path) -> Path:
-    return target.with_name(f".{target.name}.lock")
-
-
 @contextmanager
 def locked(target: Path, seconds: float) -> Iterator[None]:
     """Holds the folder's lock, waited for that long; the system releases it when a process dies."""
-    path = _lock(target)
-    lock = FileLock(path)
+    lock = Lock(target.with_name(f".{target.name}.lock"))
     end = clock.monotonic() + seconds
     with naming(target.parent):
-        while not _acquired(lock):
+        while not lock.acquired():
             if clock.monotonic() >= end:
                 raise StoreBusy(target, "another process writes it; wait for its end")
             clock.sleep(_LOOK_SECONDS)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows refuses, but removes it with the release
-            path.unlink(missing_ok=True)
         lock.release()
-
-
-def _acquired(lock: BaseFileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    return True

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -43,14 +43,11 @@ class Lease:
     know such conditions is warned of, and done without.
     """
 
-    def __init__(
-        self, client: Any, url: aws.S3Url, place: str, put_options: Mapping[str, str]
-    ) -> None:
-        """`place` is what it is on, in words; `put_options` are boto3's for a put."""
+    def __init__(self, client: Any, url: aws.S3Url, place: str) -> None:
+        """`place` is what it is on, in words."""
         self._client = client
         self._url = url
         self._place = place
-        self._put_options = put_options
         self._owner = uuid.uuid4().hex
         self._puts = 0
         self._etag = ""
@@ -130,7 +127,7 @@ class Lease:
         try:
             self._etag = self._put(**condition)
         except ClientError as exc:
-            if aws.status(exc) not in (*_TAKEN, 404):
+            if aws.status(exc) not in (*_TAKEN, 404) or aws.code(exc) == "NoSuchBucket":
                 raise
             held = self._look()
             if held is None or held.owner != self._owner:
@@ -148,7 +145,6 @@ class Lease:
             Metadata={"owner": self._owner, "seconds": str(SECONDS)},
             ContentType="text/plain",
             CacheControl="no-store",
-            **self._put_options,
             **condition,
         )
         return str(answer["ETag"])

@@ -6,20 +6,25 @@ boto3 takes. boto3 finds credentials, region and endpoint, and keeps the lease.
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, clock, dzi
-from vsv_pyramid.errors import NoSuchObject, StoreRefused
+from vsv_pyramid import aws, clock, dzi, proxies
+from vsv_pyramid.errors import NoSuchObject
+from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import UNKNOWN, Lease
 from vsv_pyramid.store.options import S3Options
@@ -34,6 +39,39 @@ _NEVER_THERE = ".is-this-allowed"
 _REQUEST_SECONDS = 20  # for which one request may take
 _PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grown used to
 _GROWTH_A_SECOND = 50.0
+_NO_BUCKET = "NoSuchBucket"
+
+# What obstore would take from the environment, and boto3 does not: one of them had it write into
+# another bucket. All of what both know is told explicitly.
+_VARIABLES_OF_OBSTORE = frozenset(
+    f"AWS_{name}"
+    for name in (
+        "ALLOW_HTTP",
+        "BUCKET",
+        "BUCKET_NAME",
+        "CHECKSUM_ALGORITHM",
+        "CONDITIONAL_PUT",
+        "COPY_IF_NOT_EXISTS",
+        "DISABLE_BULK_DELETE",
+        "DISABLE_TAGGING",
+        "ENDPOINT",
+        "IMDSV1_FALLBACK",
+        "METADATA_ENDPOINT",
+        "REQUEST_PAYER",
+        "S3_EXPRESS",
+        "SERVER_SIDE_ENCRYPTION",
+        "SKIP_SIGNATURE",
+        "SSE_BUCKET_KEY_ENABLED",
+        "SSE_CUSTOMER_KEY_BASE64",
+        "SSE_KMS_KEY_ID",
+        "STS_ENDPOINT",
+        "TOKEN",
+        "UNSIGNED_PAYLOAD",
+        "VIRTUAL_HOSTED_STYLE_REQUEST",
+    )
+)
+_environment = threading.Lock()
+_WITHOUT_BULK_DELETE: set[str] = set()  # addresses, for as long as this process runs
 
 
 class S3Store:
@@ -53,34 +91,53 @@ class S3Store:
         self._stopped = stopped or threading.Event()
         self._pace = _Pace(options.max_put_rate)
         self._lease: Lease | None = None
+        self._answered = False  # before it has, somebody may wait and wonder
         self.parallel_puts = options.upload_workers
 
     @cached_property
     def _account(self) -> aws.Account:
         """Made at the first call of a method, since it costs more than a small slide does."""
-        account = aws.Account(self._url)
-        account.check_bucket(self._url)
-        return account
+        return aws.Account(self._url, **_parameters(self._options))
 
     @cached_property
     def _objects(self) -> ObjectStore:
-        return ObjectStore(
-            self._url.bucket,
-            prefix=self._url.key or None,
-            endpoint=self._account.endpoint,
-            region=self._account.region,
-            client_options=_client_options(self._options, self._account),
-            retry_config={"max_retries": 0},  # `_tried` does, and can be stopped
-            credential_provider=self._account.credentials,
-            # TLS protects the bytes already, and a SHA-256 of them takes a quarter of a put's time.
-            unsigned_payload=self._account.endpoint.startswith("https:"),
-            **_encryption(
-                self._options,
-                "aws_server_side_encryption",
-                "aws_sse_kms_key_id",
-                "aws_sse_bucket_key_enabled",
-            ),
-        )
+        return self._made(self._options)
+
+    @cached_property
+    def _one_by_one(self) -> ObjectStore:
+        """The same, for servers that know no deletion of many objects by one request."""
+        return self._made(self._options, disable_bulk_delete=True)
+
+    @cached_property
+    def _lists(self) -> ObjectStore:
+        """The same without the owner's header, which obstore leaves out where it signs a list."""
+        return self._made(replace(self._options, expected_bucket_owner=None))
+
+    def _made(self, options: S3Options, **settings: Any) -> ObjectStore:
+        """obstore's client, told all that boto3 found, and nothing by the environment."""
+        account = self._account
+        settings |= {
+            "server_side_encryption": options.sse,
+            "sse_kms_key_id": options.kms_key,
+            "sse_bucket_key_enabled": options.sse == "aws:kms" or None,
+            "checksum_algorithm": options.checksum,
+            "request_payer": options.request_payer,
+        }
+        with _unseen(_VARIABLES_OF_OBSTORE):
+            return ObjectStore(
+                self._url.bucket,
+                prefix=self._url.key or None,
+                endpoint=account.address,
+                aws_endpoint_url_s3=account.address,  # or a variable of boto3's would win
+                virtual_hosted_style_request=account.is_virtual,
+                region=account.region,
+                client_options=_client_options(options, account),
+                retry_config={"max_retries": 0},  # `_tried` does, and can be stopped
+                credential_provider=account.credentials,
+                # TLS protects the bytes already, and a SHA-256 takes a quarter of a put's time.
+                unsigned_payload=account.address.startswith("https:"),
+                **{name: value for name, value in settings.items() if value is not None},
+            )
 
     def __str__(self) -> str:
         return str(self._url)
@@ -114,7 +171,9 @@ class S3Store:
         def attempt() -> bool:
             try:
                 put("create" if tag is None else {"e_tag": tag})
-            except (AlreadyExistsError, PreconditionError):
+            except (AlreadyExistsError, PreconditionError) as exc:
+                if aws.code(exc) == _NO_BUCKET:
+                    raise
                 return False
             except BaseError as exc:
                 if aws.status(exc) not in UNKNOWN:
@@ -149,14 +208,22 @@ class S3Store:
             return None
 
     def head(self, key: str) -> int | None:
+        def head() -> int:
+            try:
+                return obstore.head(self._objects, key)["size"]
+            except BaseError as exc:
+                if aws.status(exc):  # an answer to HEAD has no body that could say why
+                    obstore.get_range(self._objects, key, start=0, length=1)
+                raise
+
         try:
-            return self._tried(key, lambda: obstore.head(self._objects, key))["size"]
+            return self._tried(key, head)
         except FileNotFoundError:
             return None
 
     def names(self, folder: str) -> list[str]:
         def listed() -> list[str]:
-            found = obstore.list_with_delimiter(self._objects, folder or None)
+            found = obstore.list_with_delimiter(self._lists, folder or None)
             paths = [f"{path}/" for path in found["common_prefixes"]]
             paths += [item["path"] for item in found["objects"]]
             return [path.removeprefix(folder).lstrip("/") for path in paths]
@@ -169,7 +236,7 @@ class S3Store:
         def listed() -> list[StoredObject]:
             return [
                 StoredObject(found["path"], found["size"], _md5(found["e_tag"]))
-                for page in obstore.list(self._objects, folder or None)
+                for page in obstore.list(self._lists, folder or None)
                 for found in page
                 if found["path"].startswith(prefix)
             ]
@@ -179,7 +246,16 @@ class S3Store:
     def delete(self, *keys: str) -> None:
         def delete() -> None:
             self._check_lease()
-            obstore.delete(self._objects, list(keys))
+            address = self._account.address
+            if address not in _WITHOUT_BULK_DELETE:
+                try:
+                    obstore.delete(self._objects, list(keys))
+                    return
+                except BaseError as exc:
+                    if not _knows_no_bulk_delete(exc):
+                        raise
+            obstore.delete(self._one_by_one, list(keys))
+            _WITHOUT_BULK_DELETE.add(address)
 
         if keys:
             self._tried(keys[0], delete)
@@ -194,12 +270,7 @@ class S3Store:
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         key = f"{self._url.key}/.leases/{folder}".lstrip("/")
-        lease = Lease(
-            self._account.client,
-            self._url._replace(key=key),
-            f"{self}/{folder}",
-            _encryption(self._options, "ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled"),
-        )
+        lease = Lease(self._account.client, self._url._replace(key=key), f"{self}/{folder}")
         with lease.held():
             self._lease = lease
             try:
@@ -219,14 +290,17 @@ class S3Store:
     def _tried(self, key: str, action: Callable[[], Result]) -> Result:
         """The action's result; FileNotFoundError as it comes, all else as StoreError."""
         place = f"{self}/{key}"
+        level = logging.INFO if self._answered else logging.WARNING
         try:
-            return aws.patiently(place, action, stopped=self._stopped)
+            result = aws.patiently(place, action, level, self._stopped)
+            self._answered = True
+            return result
         except FileNotFoundError as exc:
-            if "NoSuchBucket" not in str(exc):
+            if aws.code(exc) != _NO_BUCKET:
                 raise
-            raise StoreRefused(self, "there is no such bucket; check its name") from exc
+            raise aws.refusal(self, exc) from exc
         except aws.ERRORS as exc:
-            raise aws.refusal(place, exc) from exc
+            raise aws.refusal(self if aws.code(exc) == _NO_BUCKET else place, exc) from exc
 
 
 class _Pace:
@@ -265,11 +339,42 @@ def _client_options(options: S3Options, account: aws.Account) -> ClientConfig:
     }
     if account.certificates:
         client["root_certificate"] = account.certificates
+    if options.expected_bucket_owner:
+        client["default_headers"] = {"x-amz-expected-bucket-owner": options.expected_bucket_owner}
+    proxy = proxies.proxy_of(account.address)
+    client["proxy_url"] = proxy or "http://127.0.0.1"  # or it would look for one by itself
+    if not proxy:
+        client["proxy_excludes"] = urlsplit(account.address).hostname or ""
     return client
 
 
-def _encryption(options: S3Options, *names: str) -> dict[str, Any]:
-    """What is not the bucket's own choice, by the names of the encryption, the key, and of whether
-    the bucket's key stands in for it."""
-    values = (options.sse, options.kms_key, options.sse == "aws:kms" or None)
-    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+def _parameters(options: S3Options) -> dict[str, object]:
+    """The options by boto3's names."""
+    return {
+        "ServerSideEncryption": options.sse,
+        "SSEKMSKeyId": options.kms_key,
+        "BucketKeyEnabled": options.sse == "aws:kms" or None,
+        # What boto3 puts is small, and the other checksum takes a library that it may not have.
+        "ChecksumAlgorithm": "SHA256" if options.checksum else None,
+        "RequestPayer": options.request_payer,
+        "ExpectedBucketOwner": options.expected_bucket_owner,
+    }
+
+
+def _knows_no_bulk_delete(exc: BaseError) -> bool:
+    """Whether it may be the way of deleting that the server refuses, and not the deletion: some say
+    so by NotImplemented, some by MethodNotAllowed, some take the request for a malformed one."""
+    if aws.status(exc) in (405, 501):
+        return True
+    return aws.status(exc) == 400 and aws.code(exc) not in CODES
+
+
+@contextmanager
+def _unseen(names: Collection[str]) -> Iterator[None]:
+    """Variables of the environment that are not there until the block ends."""
+    with _environment:
+        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.upper() in names}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)

@@ -1,0 +1,104 @@
+"""The snippet of docs/viewing.md for nginx gives out what is published, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import until
+from tests.support.s3_server import HOST, free_ports
+from tests.support.site import Site
+from vsv_pyramid import page
+from vsv_pyramid.convert import convert
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.store import open_store
+
+DOCUMENT = Path(__file__).parents[2] / "docs/viewing.md"
+IMMUTABLE = "public, max-age=31536000, immutable"
+SERVER = """
+pid {folder}/pid; error_log {folder}/errors; daemon off; events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
+  uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
+  {server}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def site(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    nginx = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
+    assert nginx, "nginx is missing: make set-up"
+    folder = tmp_path_factory.mktemp("nginx")
+    root = folder / "www"
+    convert(small_slide, str(root), ConvertOptions(associated=("thumbnail", "label")))
+    page.publish(open_store(str(root)))
+    (root / "secret.json").write_text("{}")
+    for path in (folder, *folder.parents)[:3]:  # nginx's workers may be somebody else
+        path.chmod(0o755)
+    (found,) = re.findall(r"```nginx\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    (port,) = free_ports(1)
+    server = found.replace("listen 80", f"listen {HOST}:{port}").replace("/srv/www", str(root))
+    config = folder / "nginx.conf"
+    config.write_text(SERVER.format(folder=folder, server=server))
+    process = subprocess.Popen([nginx, "-c", config, "-p", folder, "-e", folder / "errors"])
+    site = Site(port)
+
+    def answers() -> bool:
+        assert process.poll() is None, (folder / "errors").read_text()
+        try:
+            return site.ask("/").status == 404
+        except OSError:
+            return False
+
+    try:
+        until(answers)
+        yield site
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "kept"),
+    [
+        ("images/small/DeepZoom.dzi", "application/xml", "no-cache"),
+        ("images/small/slide.json", "application/json", "no-cache"),
+        ("images/small/DeepZoom_files/11/0_0.jpeg", "image/jpeg", IMMUTABLE),
+        ("images/index.json", "application/json", "no-cache"),
+        ("viewer/", "text/html", "no-cache"),
+        ("viewer/gallery/index.html", "text/html", "no-cache"),
+        ("viewer/viewer.js", "text/javascript", "no-cache"),
+        ("viewer/style.css", "text/css", "no-cache"),
+        ("viewer/icons.svg", "image/svg+xml", "no-cache"),
+    ],
+)
+def test_what_is_published(site: Site, path: str, kind: str, kept: str) -> None:
+    answer = site.ask(f"/{path}")
+    assert answer.status == 200
+    assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == (kind, kept)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "secret.json",
+        ".private/images/small/slide.private.json",
+        "images/../.private/images/small/slide.private.json",
+        "images/%2e%2e/.private/images/small/slide.private.json",
+        "images//..//.private/images/small/label.jpeg",
+        "viewer/../.private/images/small/label.jpeg",
+        ".leases/images/small",
+        "images/.small.lock",
+    ],
+)
+def test_and_nothing_else(site: Site, path: str) -> None:
+    assert site.ask(f"/{path}").status == 404

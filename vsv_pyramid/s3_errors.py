@@ -1,0 +1,203 @@
+"""Errors of boto3 and of obstore, read alike, and put into words: S3's own code decides, not the
+status. Those of obstore are text, with S3's answer in it."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import NamedTuple
+
+import boto3.exceptions
+import botocore.exceptions
+import botocore.parsers
+from obstore.exceptions import BaseError as ObstoreError
+
+from vsv_pyramid import proxies
+from vsv_pyramid.errors import StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.s3_codes import CAUSES, CODES, STATUSES, Case
+
+ERRORS = (
+    botocore.exceptions.ClientError,
+    botocore.exceptions.BotoCoreError,
+    botocore.parsers.ResponseParserError,
+    boto3.exceptions.Boto3Error,
+    ObstoreError,
+)
+
+
+class Answer(NamedTuple):
+    """An error's parts, as far as it has them: all empty where no server answered. `text` is all
+    that it says, `words` the part of that which people may read."""
+
+    status: int | None
+    code: str
+    message: str
+    request_id: str
+    action: str
+    server: str
+    text: str
+    words: str
+
+
+_OF_ONE_OBJECT = ("EntityTooLarge", "InvalidObjectState", "NoSuchKey")  # not of all others, too
+_PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
+_NETWORK = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.IncompleteReadError,
+    boto3.exceptions.RetriesExceededError,
+)
+_ACTIONS = {  # where the name of the right is not that of boto3's operation, or HTTP's method
+    "DELETE": "DeleteObject",
+    "DeleteObjects": "DeleteObject",
+    "GET": "GetObject",
+    "HEAD": "GetObject",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "ListObjectsV2": "ListBucket",
+    "POST": "DeleteObject",
+    "PUT": "PutObject",
+}
+
+
+def said(exc: Exception) -> str:
+    """The error in its own words, as the first part of a sentence, in one line."""
+    return _tidy(str(exc).partition("\n\nDebug source:")[0]).rstrip(".")
+
+
+def status(exc: Exception) -> int | None:
+    """The HTTP status that the error of boto3 or obstore is about, None where there was none."""
+    if isinstance(exc, botocore.exceptions.ClientError):
+        return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) or None
+    found = re.search(r"status code: (\d{3})", str(exc))
+    return int(found[1]) if found else None
+
+
+def code(exc: Exception) -> str:
+    """S3's own code for the error, empty where it gave none."""
+    return _answer(exc).code
+
+
+def is_passing(exc: Exception) -> bool:
+    """Whether the same may go well a little later: the server's own trouble, or the network's."""
+    return case_of(exc).passes
+
+
+def refusal(place: object, exc: Exception) -> StoreError:
+    """The error in a sentence."""
+    case = case_of(exc)
+    kind = StoreError if code(exc) in _OF_ONE_OBJECT else StoreRefused
+    if case.passes:
+        kind = StoreUnavailable
+    return kind(place, f"{case.cause}; {case.remedy}")
+
+
+def case_of(exc: Exception) -> Case:
+    """What the error comes to, its braces filled in."""
+    answer = _answer(exc)
+    proxy = proxies.proxy_of(answer.server) if answer.server else None
+    fields = {**answer._asdict(), "proxy": proxies.shown(proxy) if proxy else "on the way"}
+    fields["resolved"] = re.sub(r"^\w+://|[:/].*$", "", proxy or answer.server)
+    case = None
+    for pattern, named in CAUSES:
+        if found := re.search(pattern, answer.text):
+            case, fields = named, {**fields, **found.groupdict("")}
+            break
+    case = case or _by_code(answer) or _by_status(answer, proxy) or _by_kind(exc, proxy)
+    cause, remedy = (_tidy(part.format(**fields)) for part in case[:2])
+    return Case(cause, remedy, case.passes)
+
+
+def _by_code(answer: Answer) -> Case | None:
+    if not answer.code:
+        return None
+    if answer.code in CODES:
+        return CODES[answer.code]
+    if answer.code.startswith("KMS."):
+        return Case("the encryption key is refused ({code}): {message}", "check --kms-key")
+    return Case(
+        "answers with error {status} ({code}): {message}",
+        "ask who runs the server; the request's id is {request_id}",
+        answer.status in _PASSING,
+    )
+
+
+def _by_status(answer: Answer, proxy: str | None) -> Case | None:
+    if not answer.status:
+        return None
+    passes = answer.status in _PASSING
+    if proxy:
+        return Case(
+            "error {status}, which is not S3's, comes by the proxy {proxy}",
+            "ask who runs the proxy, or name the server in NO_PROXY",
+            passes,
+        )
+    default = Case("answers with error {status}", "try again later", passes)
+    return STATUSES.get(answer.status, default)
+
+
+def _by_kind(exc: Exception, proxy: str | None) -> Case:
+    if isinstance(exc, _NETWORK) or (isinstance(exc, ObstoreError) and "HTTP error" in str(exc)):
+        if proxy:
+            return Case(
+                "does not answer through the proxy {proxy}",
+                "check HTTPS_PROXY (or HTTP_PROXY) and NO_PROXY, and try again",
+                passes=True,
+            )
+        return Case("does not answer", "check the network and try again", passes=True)
+    return Case("{words}", "check the AWS configuration")
+
+
+def _answer(exc: Exception) -> Answer:
+    kind, words = type(exc).__name__, said(exc)
+    if isinstance(exc, botocore.exceptions.ClientError):
+        error = exc.response.get("Error", {})
+        coded = str(error.get("Code", ""))
+        message = str(error.get("Message", ""))
+        answered = exc.response.get("ResponseMetadata", {})
+        return Answer(
+            status(exc),
+            "" if coded.isdecimal() else coded,
+            message,
+            str(answered.get("RequestId", "unknown")),
+            _action(exc.operation_name),
+            "",
+            f"({coded}) {message}",
+            words,
+        )
+    about = str(getattr(exc, "kwargs", {}).get("error", ""))  # what boto3 does not say itself
+    server = re.search(r"https?://[^\s/\"?]+", words)
+    request = re.search(r"Error performing ([A-Z]+) (\S+)", words)
+    method = request[1] if request else ""
+    if request and "list-type=" in request[2]:
+        method = "ListObjectsV2"
+    parts = {
+        name: html.unescape(found[1])
+        if (found := re.search(rf"<{name}>(.*?)</{name}>", words))
+        else ""
+        for name in ("Code", "Message", "RequestId")
+    }
+    refused = re.search(r"failed for key .*?: (?P<message>.*) \(code: (?P<code>\w+)\)", words)
+    if refused:  # one of the objects of a bulk delete
+        parts = {"Code": refused["code"], "Message": refused["message"], "RequestId": ""}
+        method = "DELETE"
+    return Answer(
+        status(exc) or (403 if refused else None),
+        parts["Code"],
+        parts["Message"],
+        parts["RequestId"] or "unknown",
+        _action(method),
+        server[0] if server else "",
+        parts["Message"] if parts["Code"] else f"{kind}: {exc} {about}",
+        words,
+    )
+
+
+def _tidy(text: str) -> str:
+    """In one line, without what is empty."""
+    return re.sub(r"\s+", " ", text).replace(" ()", "").removesuffix(": ").strip()
+
+
+def _action(operation: str) -> str:
+    """The right that the operation needs, as policies name it."""
+    return f"s3:{_ACTIONS.get(operation, operation)}"

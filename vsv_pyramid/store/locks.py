@@ -1,0 +1,78 @@
+"""Locks that processes hold on a file, and that the system lets go of when a process dies."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from pathlib import Path
+
+from vsv_pyramid.errors import StoreError
+
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # how systems say that another one holds it
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Lock:
+    """The lock of the file at `path`, which is there as long as somebody holds it.
+
+    Raises OSError where the file cannot be made, and StoreError where the file system knows no
+    locks: only what another one holds is taken for held.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def acquired(self) -> bool:
+        """Whether it is held by now; False where another one holds it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            if sys.platform == "win32":  # of a file that another process is about to remove
+                return False
+            raise
+        try:
+            _lock(descriptor)
+        except OSError as exc:
+            os.close(descriptor)
+            if exc.errno in _HELD:
+                return False
+            raise StoreError(
+                self._path.parent,
+                f"files there cannot be locked ({exc.strerror}); have the file system mounted with "
+                "locks, or choose another folder",
+            ) from exc
+        if not self._is_of_path(descriptor):  # it was removed since it was opened
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Removes the file and lets go of it."""
+        with contextlib.suppress(OSError):  # Windows refuses that while it is open
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError):  # another one holds it already
+                self._path.unlink(missing_ok=True)
+
+    def _is_of_path(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False

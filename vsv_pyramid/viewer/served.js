@@ -1,0 +1,15 @@
+// Not a module: from a disk, browsers run no modules, and the page would stay empty without a word.
+
+"use strict";
+
+if (location.protocol === "file:") {
+  addEventListener("DOMContentLoaded", () => {
+    const message = document.createElement("p");
+    message.className = "message";
+    message.setAttribute("role", "alert");
+    message.textContent =
+      "This page was opened from a disk, where browsers let it read no slides: " +
+      "vsv-pyramid serve --open shows it, or any web server.";
+    document.body.replaceChildren(message);
+  });
+}

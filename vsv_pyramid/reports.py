@@ -130,8 +130,8 @@ class Lines:
 
     def watching(self, folder: Path, options: ConvertOptions) -> None:
         """Tells what is looked for."""
-        if self._results:
-            click.echo(f"{folder} is watched, but for {', '.join(_left_out(options))}")
+        if not self._quiet:
+            click.echo(f"{folder} is watched, but for {', '.join(_left_out(options))}", err=True)
 
     def named(self, slide: str, options: ConvertOptions) -> None:
         """Tells of an id that is made of the slide's name, before anything has it."""

@@ -1,0 +1,50 @@
+"""What a run says while it goes on, as lines and as events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.reports import Events, Lines
+
+SAFE = ConvertOptions(ids="safe", exclude=("old*",))
+NAME = "scans/HE 12-345 A1.svs"
+
+
+def test_lines_of_a_watch(capsys: pytest.CaptureFixture[str]) -> None:
+    say = Lines(quiet=False, as_json=False)
+    say.watching(Path("scans"), SAFE)
+    say.named(NAME, SAFE)
+    say.named("scans/a.svs", SAFE)
+    say.submitted("scans/a.svs", "job-1")
+    out, err = capsys.readouterr()
+    assert out == "scans/a.svs: submitted as job job-1\n"
+    watched, named = err.splitlines()
+    assert watched.startswith("scans is watched, but for .*, ")
+    assert watched.endswith(", old*")
+    assert named == f"{NAME}: gets the id {SAFE.id_of('HE 12-345 A1')}"
+
+
+def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    say = Lines(quiet=True, as_json=False)
+    say.watching(Path("scans"), SAFE)
+    say.named(NAME, SAFE)
+    say.submitted("scans/a.svs", "job-1")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_events_of_a_watch(capsys: pytest.CaptureFixture[str]) -> None:
+    say = Events(SAFE)
+    say.watching(Path("scans"), SAFE)
+    say.named(NAME, SAFE)
+    say.submitted("scans/a.svs", "job-1")
+    out, err = capsys.readouterr()
+    watching, named, submitted = map(json.loads, err.splitlines())
+    assert out == ""
+    assert (watching["event"], watching["folder"]) == ("watching", "scans")
+    assert watching["excluded"][-1] == "old*"
+    assert (named["event"], named["id"]) == ("named", SAFE.id_of("HE 12-345 A1"))
+    assert (submitted["id"], submitted["job"]) == ("a", "job-1")

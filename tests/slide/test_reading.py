@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide import open_slide, reading
 from vsv_pyramid.slide.tiff import tiff_base
-from vsv_pyramid.slide.tiles import false_colours
+from vsv_pyramid.slide.tiles import JpegTiles, false_colours
 
 # Its first page is mapped in no process: a file that opens, and fails with EIO when it is read.
 UNREADABLE = Path("/proc/self/mem")
@@ -122,14 +123,17 @@ def test_a_readable_file(path: Path) -> None:
         assert file.trouble is None
 
 
-def test_a_slide_whose_streams_are_of_other_colours_is_read_from_its_tiles(tmp_path: Path) -> None:
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_a_slide_whose_streams_are_of_other_colours_is_read_from_its_tiles(
+    tmp_path: Path, byteorder: Literal["<", ">"]
+) -> None:
     """The tag says RGB, and the tiles are JFIF, thus YCbCr: OpenSlide would show them in false
     colours."""
     path = tmp_path / "a.tif"
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 200
     jpeg = simplejpeg.encode_jpeg(red, 95, "RGB", "444")
-    with TiffWriter(path) as tiff:
+    with TiffWriter(path, byteorder=byteorder) as tiff:
         tiff.write(
             iter([jpeg] * 4),
             shape=(128, 128, 3),
@@ -145,5 +149,7 @@ def test_a_slide_whose_streams_are_of_other_colours_is_read_from_its_tiles(tmp_p
     with open_slide(path) as slide:
         assert (slide.size, slide.level_sizes) == ((128, 128), ((128, 128),))
         assert slide.associated_names == ()
+        with pytest.raises(KeyError):
+            JpegTiles(path, base).associated("label")
         pixels = np.asarray(slide.read(32, 32, Size(64, 64)).convert("RGB"))
         assert abs(pixels.astype(int) - [200, 0, 0]).max() <= 3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -64,6 +64,24 @@ PAGES = st.builds(
     further=any_of(255, 0, 128),
     one_depth=st.booleans(),
     wide_palette=st.booleans(),
+)
+
+
+YCBCR = Drawn(
+    size=(96, 64),
+    photometric=6,
+    extra=[],
+    more=0,
+    dtype="B",
+    planar=1,
+    tile=(64, 48),
+    compression=1,
+    subfile=0,
+    orientation=1,
+    seed=1,
+    further=255,
+    one_depth=True,
+    wide_palette=True,
 )
 
 
@@ -131,6 +149,8 @@ def judge(slide: Path, index: int) -> NDArray[Any] | None:
 
 
 @settings(max_examples=120)
+@example(drawn=[YCBCR], order=">")
+@example(drawn=[YCBCR], order="<")
 @given(drawn=st.lists(PAGES, min_size=1, max_size=3), order=any_of("<", ">"))
 def test_any_tags(drawn: list[Drawn], order: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tifffile import TiffFile
 
 from tests.support.forge_tiffs import blended, gray, turned
@@ -84,6 +85,8 @@ def independent(path: Path, index: int) -> NDArray[Any]:
     elif photometric == 5:
         ink = 255.0 - colours
         colours = (ink[..., :3] * ink[..., 3:] / 255).round().astype(np.uint8)
+    elif photometric == 6:
+        colours = np.asarray(Image.fromarray(colours, "YCbCr").convert("RGB"))
     if colours.shape[2] == 1:
         colours = gray(colours[..., 0])
     if further.size and extra and int(extra[0]) == 2:

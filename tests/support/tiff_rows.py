@@ -35,7 +35,7 @@ from tests.support.forge_tiffs import (
 from tests.support.tiff_pages import cut_off, pages
 from tests.support.tiff_streams import colours, other_streams
 
-ORDERS = {
+ORDERS: dict[str, dict[str, Any]] = {
     "II": {"byteorder": "<"},
     "MM": {"byteorder": ">"},
     "II big": {"byteorder": "<", "bigtiff": True},
@@ -242,6 +242,10 @@ def numbers() -> Iterator[Row]:
         )
 
 
+def of_ycbcr(samples: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(Image.fromarray(samples, "YCbCr").convert("RGB"))
+
+
 def photometrics() -> Iterator[Row]:
     ramp = np.arange(256, dtype=np.uint16) * 257
     palette = np.stack([ramp, ramp[::-1], ramp // 2 // 257 * 257])
@@ -291,12 +295,23 @@ def photometrics() -> Iterator[Row]:
                 patch=with_tag(262, number),
                 said=words,
             )
-        if not compression and place == "strips":
-            yield Row(
-                "ycbcr without compression, strips",
-                [Stored(ycbcr, {**common, "photometric": "ycbcr", "subsampling": (1, 1)})],
-                said="YCbCr samples without JPEG compression",
-            )
+        if not compression:
+            settings = {**common, "photometric": "ycbcr", "subsampling": (1, 1)}
+            upside_down = {**settings, "extratags": [(274, "H", 1, 3, True)]}
+            for what, kept, order in (
+                ("", settings, "II"),
+                (" MM", settings, "MM"),
+                (", upside down", upside_down, "II"),
+            ):
+                is_shown = place == "tiles" and not what
+                yield Row(
+                    f"ycbcr without compression, {place}{what}",
+                    [Stored(ycbcr, kept)],
+                    truth=of_ycbcr(ycbcr),
+                    shown=of_ycbcr,
+                    said="" if is_shown else "YCbCr samples without JPEG compression",
+                    file=ORDERS[order],
+                )
 
 
 def compressions() -> Iterator[Row]:

@@ -14,6 +14,7 @@ from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.pages import Page
 from vsv_pyramid.slide.reading import Watched, naming, unavailable
+from vsv_pyramid.slide.samples import BARE_YCBCR, YCBCR
 from vsv_pyramid.slide.tiff import TiffBase
 from vsv_pyramid.words import counted
 
@@ -130,6 +131,8 @@ class PlainImage:
 
 def _doubt(page: Page, image: Image.Image) -> str | None:
     """Why the pixels may not be what they seem, where tags alone do not tell."""
+    if page.photometric == YCBCR and page.compression == 1:  # tiled, Pillow 12 takes it for RGB
+        return BARE_YCBCR
     if not (page.may_be_opaque or page.is_wide):
         return None
     bands = [np.asarray(band) for band in image.split()]

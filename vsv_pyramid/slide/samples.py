@@ -20,6 +20,7 @@ _COLOURS = {WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, _CMYK: 4, 
 _ALPHA = ((1,), (2,))  # ExtraSamples: associated and unassociated
 _FORMATS = {2: "signed numbers", 3: "floating-point numbers", 5: "complex", 6: "complex"}
 _INTEGERS = (1, 4)  # unsigned, and "undefined", which is read alike
+BARE_YCBCR = "YCbCr samples without JPEG compression; save it as RGB first"
 _COLOUR_NAMES = {
     -1: "not stated (PhotometricInterpretation)",
     4: "a transparency mask",
@@ -191,6 +192,6 @@ _REFUSALS: tuple[
     ),
     (
         _is_of_odd_chroma,
-        lambda base: "YCbCr samples without JPEG compression; save it as RGB first",
+        lambda base: BARE_YCBCR,
     ),
 )

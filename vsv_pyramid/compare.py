@@ -110,8 +110,10 @@ def same_colours(one: Picture, other: Picture) -> bool:
 
 
 def _cells(plane: Plane) -> npt.NDArray[np.float32]:
-    """The means of the plane's cells, as their distance from gray."""
-    return np.asarray(Image.fromarray(plane).reduce(_CELL), np.float32) - 128
+    """The means of the plane's cells, as their distance from gray; a cell that the plane's edge
+    cuts is the mean of too few samples."""
+    height, width = (side // _CELL * _CELL for side in plane.shape)
+    return np.asarray(Image.fromarray(plane[:height, :width]).reduce(_CELL), np.float32) - 128
 
 
 def chroma_psnr(one: Picture, other: Picture) -> float:

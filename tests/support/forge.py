@@ -103,11 +103,11 @@ def forge_svs(
     base, picture = _base(tissue)
     lower = encoding or Encoding(TILE, LOWER_QUALITY, "4:4:4", rgb=True)
     picture = picture.crop((0, 0, *period))
+    sizes = {down: (max(1, width // down), max(1, height // down)) for down in levels}
     patterns = {
-        down: base if down == 1 and not encoding else _reduced(picture, down, lower)
+        down: base if down == 1 and not encoding else _reduced(picture, down, lower, sizes[down])
         for down in levels
     }
-    sizes = {down: (max(1, width // down), max(1, height // down)) for down in levels}
     if bigtiff is None:
         data = sum(len(tile) for down in levels for tile in patterns[down].tiles(sizes[down]))
         bigtiff = data > 2**32 - 2**26  # the rest: tables, profile, associated images
@@ -221,10 +221,16 @@ def _base(tissue: Path) -> tuple[Pattern, Image.Image]:
         return Pattern(page.jpegtables or b"", TILE, tiles), picture
 
 
-def _reduced(picture: Image.Image, down: int, encoding: Encoding) -> Pattern:
-    """The period `down` times smaller, repeated until it fills whole tiles, and encoded."""
+def _reduced(
+    picture: Image.Image, down: int, encoding: Encoding, level: tuple[int, int]
+) -> Pattern:
+    """The period `down` times smaller, repeated until it fills whole tiles, or the level of so many
+    px, and encoded."""
     small, size = picture.reduce(down), encoding.tile
-    width, height = (math.lcm(length, size) for length in small.size)
+    width, height = (
+        min(math.lcm(period, size), -(-length // size) * size)
+        for period, length in zip(small.size, level, strict=True)
+    )
     sheet = Image.new("RGB", (width, height))
     for y in range(0, height, small.height):
         for x in range(0, width, small.width):

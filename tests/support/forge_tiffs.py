@@ -33,6 +33,13 @@ PLACES: dict[str, dict[str, Any]] = {
     "strips": {"rowsperstrip": 40},
 }
 
+ORDERS: dict[str, dict[str, Any]] = {
+    "II": {"byteorder": "<"},
+    "MM": {"byteorder": ">"},
+    "II big": {"byteorder": "<", "bigtiff": True},
+    "MM big": {"byteorder": ">", "bigtiff": True},
+}
+CANNOT = "lie in a way that Pillow cannot read"
 LIBTIFF = "no libtiff"  # right where Pillow has it, else said
 
 
@@ -241,14 +248,25 @@ def without_tag(code: int) -> Callable[[Path], None]:
     return patch
 
 
-def beyond_the_end(number: int) -> Callable[[Path], None]:
+def with_places(
+    change: Callable[[list[int], list[int]], object], number: int = 0
+) -> Callable[[Path], None]:
+    """What is done to the offsets and the byte counts of a page's tiles or strips."""
+
     def patch(path: Path) -> None:
-        size = path.stat().st_size
         with TiffFile(path, mode="r+") as tiff:
             page = tiff.pages[number].aspage()
-            counts = list(page.databytecounts)
-            counts[-1] = size
-            tag = page.tags.get(325) or page.tags[279]
-            tag.overwrite(counts, dtype="I")
+            offsets, counts = list(page.dataoffsets), list(page.databytecounts)
+            change(offsets, counts)
+            names = "Tile" if page.is_tiled else "Strip"
+            page.tags[f"{names}Offsets"].overwrite(offsets, dtype="I")
+            page.tags[f"{names}ByteCounts"].overwrite(counts, dtype="I")
 
     return patch
+
+
+def beyond_the_end(number: int) -> Callable[[Path], None]:
+    def change(_: list[int], counts: list[int]) -> None:
+        counts[-1] = 10**9
+
+    return with_places(change, number)

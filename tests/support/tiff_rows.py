@@ -12,10 +12,12 @@ from PIL import Image
 
 from tests.support.forge_tiffs import (
     ALPHA,
+    CANNOT,
     GRAY,
     JFIF,
     LIBTIFF,
     NOISE,
+    ORDERS,
     PICTURE,
     PLACES,
     SIZE,
@@ -32,16 +34,10 @@ from tests.support.forge_tiffs import (
     with_tag,
     without_tag,
 )
+from tests.support.tiff_counts import byte_counts
 from tests.support.tiff_pages import cut_off, pages
 from tests.support.tiff_streams import colours, other_streams
 
-ORDERS: dict[str, dict[str, Any]] = {
-    "II": {"byteorder": "<"},
-    "MM": {"byteorder": ">"},
-    "II big": {"byteorder": "<", "bigtiff": True},
-    "MM big": {"byteorder": ">", "bigtiff": True},
-}
-CANNOT = "lie in a way that Pillow cannot read"
 OTHER = "which OpenSlide cannot read here; save it"
 
 
@@ -340,6 +336,7 @@ ROWS = [
         compressions,
         pages,
         cut_off,
+        byte_counts,
     )
     for row in rows()
 ]

@@ -17,6 +17,7 @@ from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
 from vsv_pyramid.slide.pages import JPEG, left_out
 from vsv_pyramid.slide.plain import PlainImage, check_name
+from vsv_pyramid.slide.raw import spare_bytes
 from vsv_pyramid.slide.reading import check_readable, twice
 from vsv_pyramid.slide.samples import openslide_decodes, openslide_shows, refusal
 from vsv_pyramid.slide.tiff import TiffBase, tiff_base
@@ -176,8 +177,14 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
             f"its compression is {tiff.compression}, which OpenSlide cannot read here; save it "
             "with JPEG or LZW",
         )
+    spare = spare_bytes(tiff) if page.compression == 1 else None
+    if spare is not None and spare.min() < 0:
+        raise SlideError(
+            path, "a tile or strip of it has fewer bytes than its pixels; save it, or copy it again"
+        )
     known: Reader | None = None
-    if vendor and (by_stream or openslide_shows(page)):
+    # libtiff refuses bare tiles with further bytes behind their pixels.
+    if vendor and (by_stream or (openslide_shows(page) and (spare is None or not spare.any()))):
         known = OpenSlideReader(path, vendor, tiff)
         if known.size != tiff.size:
             known.close()
@@ -185,6 +192,10 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     if by_stream:
         tiles: Reader = JpegTiles(path, tiff)
         return known or tiles, tiles
+    if known is None and 0 in tiff.counts:  # Pillow shows there whatever the file begins with
+        raise SlideError(
+            path, "it leaves out some of its tiles or strips; save it with all of them"
+        )
     return _both(known or PlainImage(path, tiff))
 
 

@@ -8,6 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 from vsv_pyramid.errors import SlideUnavailable
 from vsv_pyramid.slide.reading import naming, opened, read_exactly
 from vsv_pyramid.slide.tiff import TiffBase
@@ -67,3 +70,16 @@ def probes(path: Path, base: TiffBase) -> Iterator[bytes]:
             tile = raw.tile(base.grid.width * quarter // 4, base.grid.height * quarter // 4)
             if tile:
                 yield tile
+
+
+def spare_bytes(base: TiffBase) -> npt.NDArray[np.int64]:
+    """What each tile has beyond its pixels, where there is no compression: 0 for one that is left
+    out, and less than 0 for one that is cut."""
+    page, (width, height), grid = base.page, base.tile_size, base.grid
+    row_bytes = -(-width * (1 if page.planar else page.samples) * page.bits[0] // 8)
+    rows = np.full(grid.height, height)
+    if page.tile is None:  # the last strip is as short as the picture is
+        rows[-1] = page.size.height - height * (grid.height - 1)
+    pixels = np.tile(np.repeat(rows * row_bytes, grid.width), base.planes)
+    counts = np.frombuffer(base.counts, np.uint64)[: len(pixels)].astype(np.int64)
+    return np.where(counts, counts - pixels, 0)

@@ -9,7 +9,7 @@ from typing import Any
 from vsv_pyramid import dzi
 from vsv_pyramid.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
 from vsv_pyramid.geometry import Pyramid, TileAddress
-from vsv_pyramid.lanes import leaf_source, pixel_leaves
+from vsv_pyramid.lanes import PIXELS, leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.pyramid import planes
@@ -70,7 +70,7 @@ def info(place: str | Path, options: ConvertOptions) -> dict[str, Any]:
     """The facts of the slide (a path, or an s3:// URL) and its plan; sizes are in px, bytes are
     estimated from sampled tiles.
 
-    Raises SlideError where the slide cannot be read.
+    Raises SlideError where the slide cannot be read, or none of those tiles can be decoded.
     """
     options = replace(options, on_error="blank")  # a damaged tile is no reason to say nothing
     with find_source(place, options.scratch, options.s3.request_payer).opened() as slide:
@@ -107,8 +107,12 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, Any]:
     pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
+    parents = _sampled_parents(plan.pyramid)
     with leaf_source(pixels, plan.lane, options) as leaves:
-        estimate = _estimated_bytes(plan.pyramid, leaves, options.quality)
+        estimate = _estimated_bytes(plan.pyramid, parents, leaves, options.quality)
+    tiles = [tile for parent in parents for row in plan.pyramid.children(parent) for tile in row]
+    if plan.lane.name == PIXELS and len(pixels.blanked) == max(1, len(tiles)):
+        replace(pixels, blank_damaged=False).image(pixels.blanked[0])  # raises
     return {
         **plan_facts(plan),
         "estimated_bytes": estimate,
@@ -116,17 +120,25 @@ def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, 
     }
 
 
-def _estimated_bytes(pyramid: Pyramid, leaves: LeafSource, quality: int) -> int:
-    """Bytes of all tiles, from those of a few base tiles and of their parents, spread evenly.
+def _sampled_parents(pyramid: Pyramid) -> list[TileAddress]:
+    """A few tiles of the level above the base, spread evenly; none where there is no such level."""
+    if len(pyramid.levels) == 1:
+        return []
+    parents = list(pyramid.levels[-2].tiles())
+    return parents[:: max(1, len(parents) // _SAMPLED_PARENTS)][:_SAMPLED_PARENTS]
+
+
+def _estimated_bytes(
+    pyramid: Pyramid, parents: list[TileAddress], leaves: LeafSource, quality: int
+) -> int:
+    """Bytes of all tiles, from those of the parents and of the base tiles that these are made of.
 
     A level counts by its pixels: the base as its tiles do, all levels above it as the parents do.
     """
-    if len(pyramid.levels) == 1:
+    if not parents:
         return len(leaves.leaf(TileAddress(0, 0, 0))[0])
-    parents = list(pyramid.levels[-2].tiles())
-    sampled = parents[:: max(1, len(parents) // _SAMPLED_PARENTS)][:_SAMPLED_PARENTS]
     base_bytes = base_pixels = parent_bytes = parent_pixels = 0
-    for parent in sampled:
+    for parent in parents:
         halves = []
         for row in pyramid.children(parent):
             tiles = [leaves.leaf(child) for child in row]

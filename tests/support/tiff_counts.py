@@ -35,6 +35,10 @@ def shorter(_: list[int], counts: list[int]) -> None:
     counts[1] -= 1
 
 
+def halved(_: list[int], counts: list[int]) -> None:
+    counts[:] = [count // 2 for count in counts]
+
+
 def left_out(offsets: list[int], counts: list[int]) -> None:
     offsets[1] = counts[1] = 0
 
@@ -65,6 +69,14 @@ def byte_counts() -> Iterator[Row]:
                 said="" if is_shown else "leaves out some of its tiles",
                 file=file,
             )
+    for compression in "lzw", "deflate", "packbits":
+        settings = {**PLACES["tiles"], "compression": compression}
+        yield Row(
+            f"{compression} tiles, cut",
+            [Stored(PICTURE, settings)],
+            patch=with_places(halved),
+            said="cannot be decoded",
+        )
     yield Row(
         "jpeg tiles, one left out",
         [jpeg(tiles(marker=JFIF), "ycbcr")],

@@ -7,70 +7,36 @@ boto3 takes. boto3 finds credentials, region and endpoint, and keeps the lease.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, clock, dzi, proxies
+from vsv_pyramid import aws, clock, dzi
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import UNKNOWN, Lease
+from vsv_pyramid.store.objects import objects
 from vsv_pyramid.store.options import S3Options
 
 if TYPE_CHECKING:
     from obstore import PutMode
-    from obstore.store import ClientConfig
 
 Result = TypeVar("Result")
 
 _NEVER_THERE = ".is-this-allowed"
-_REQUEST_SECONDS = 20  # for which one request may take
 _PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grown used to
 _GROWTH_A_SECOND = 50.0
 _NO_BUCKET = "NoSuchBucket"
 
-# What obstore would take from the environment, and boto3 does not: one of them had it write into
-# another bucket. All of what both know is told explicitly.
-_VARIABLES_OF_OBSTORE = frozenset(
-    f"AWS_{name}"
-    for name in (
-        "ALLOW_HTTP",
-        "BUCKET",
-        "BUCKET_NAME",
-        "CHECKSUM_ALGORITHM",
-        "CONDITIONAL_PUT",
-        "COPY_IF_NOT_EXISTS",
-        "DISABLE_BULK_DELETE",
-        "DISABLE_TAGGING",
-        "ENDPOINT",
-        "IMDSV1_FALLBACK",
-        "METADATA_ENDPOINT",
-        "REQUEST_PAYER",
-        "S3_EXPRESS",
-        "SERVER_SIDE_ENCRYPTION",
-        "SKIP_SIGNATURE",
-        "SSE_BUCKET_KEY_ENABLED",
-        "SSE_CUSTOMER_KEY_BASE64",
-        "SSE_KMS_KEY_ID",
-        "STS_ENDPOINT",
-        "TOKEN",
-        "UNSIGNED_PAYLOAD",
-        "VIRTUAL_HOSTED_STYLE_REQUEST",
-    )
-)
-_environment = threading.Lock()
 _WITHOUT_BULK_DELETE: set[str] = set()  # addresses, for as long as this process runs
 
 
@@ -101,43 +67,20 @@ class S3Store:
 
     @cached_property
     def _objects(self) -> ObjectStore:
-        return self._made(self._options)
+        return objects(self._url, self._account, self._options)
 
     @cached_property
     def _one_by_one(self) -> ObjectStore:
         """The same, for servers that know no deletion of many objects by one request."""
-        return self._made(self._options, disable_bulk_delete=True)
+        return objects(self._url, self._account, self._options, disable_bulk_delete=True)
 
     @cached_property
     def _lists(self) -> ObjectStore:
         """The same without the owner's header, which obstore leaves out where it signs a list."""
-        return self._made(replace(self._options, expected_bucket_owner=None))
-
-    def _made(self, options: S3Options, **settings: Any) -> ObjectStore:
-        """obstore's client, told all that boto3 found, and nothing by the environment."""
-        account = self._account
-        settings |= {
-            "server_side_encryption": options.sse,
-            "sse_kms_key_id": options.kms_key,
-            "sse_bucket_key_enabled": options.sse == "aws:kms" or None,
-            "checksum_algorithm": options.checksum,
-            "request_payer": options.request_payer,
-        }
-        with _unseen(_VARIABLES_OF_OBSTORE):
-            return ObjectStore(
-                self._url.bucket,
-                prefix=self._url.key or None,
-                endpoint=account.address,
-                aws_endpoint_url_s3=account.address,  # or a variable of boto3's would win
-                virtual_hosted_style_request=account.is_virtual,
-                region=account.region,
-                client_options=_client_options(options, account),
-                retry_config={"max_retries": 0},  # `_tried` does, and can be stopped
-                credential_provider=account.credentials,
-                # TLS protects the bytes already, and a SHA-256 takes a quarter of a put's time.
-                unsigned_payload=account.address.startswith("https:"),
-                **{name: value for name, value in settings.items() if value is not None},
-            )
+        if not self._options.expected_bucket_owner:
+            return self._objects
+        options = replace(self._options, expected_bucket_owner=None)
+        return objects(self._url, self._account, options)
 
     def __str__(self) -> str:
         return str(self._url)
@@ -330,24 +273,6 @@ def _md5(etag: str | None) -> str | None:
     return found[1] if found else None
 
 
-def _client_options(options: S3Options, account: aws.Account) -> ClientConfig:
-    client: ClientConfig = {
-        "allow_http": True,
-        "connect_timeout": timedelta(seconds=10),
-        "timeout": timedelta(seconds=_REQUEST_SECONDS),
-        "pool_max_idle_per_host": str(options.upload_workers),
-    }
-    if account.certificates:
-        client["root_certificate"] = account.certificates
-    if options.expected_bucket_owner:
-        client["default_headers"] = {"x-amz-expected-bucket-owner": options.expected_bucket_owner}
-    proxy = proxies.proxy_of(account.address)
-    client["proxy_url"] = proxy or "http://127.0.0.1"  # or it would look for one by itself
-    if not proxy:
-        client["proxy_excludes"] = urlsplit(account.address).hostname or ""
-    return client
-
-
 def _parameters(options: S3Options) -> dict[str, object]:
     """The options by boto3's names."""
     return {
@@ -367,14 +292,3 @@ def _knows_no_bulk_delete(exc: BaseError) -> bool:
     if aws.status(exc) in (405, 501):
         return True
     return aws.status(exc) == 400 and aws.code(exc) not in CODES
-
-
-@contextmanager
-def _unseen(names: Collection[str]) -> Iterator[None]:
-    """Variables of the environment that are not there until the block ends."""
-    with _environment:
-        hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.upper() in names}
-        try:
-            yield
-        finally:
-            os.environ.update(hidden)

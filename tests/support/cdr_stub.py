@@ -7,11 +7,13 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from itertools import chain, repeat
 from typing import Any
 
-HOST = "127.0.0.1"
+from tests.support import http_server
+from tests.support.http_server import HOST
+
 HANG_UP, HANG_UP_AFTERWARDS = 0, 1  # instead of a status
 
 
@@ -41,8 +43,7 @@ class Cdr:
             self.records[record["ImageID"]] = record
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(http_server.Handler):
     server: _Server
 
     def do_POST(self) -> None:
@@ -65,9 +66,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 class _Server(ThreadingHTTPServer):
     def __init__(self) -> None:
@@ -78,12 +76,5 @@ class _Server(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def running() -> Iterator[Cdr]:
-    server = _Server()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with http_server.running(_Server()) as server:
         yield server.cdr
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

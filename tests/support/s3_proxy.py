@@ -6,19 +6,19 @@ import contextlib
 import hashlib
 import http.client
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
+from tests.support import http_server
 from tests.support.clock import FakeClock
+from tests.support.http_server import HOST
 
-HOST = "127.0.0.1"
 REQUEST_ID = "REQUEST0OF0THE0TESTS"
 _MOST_REQUESTS = 20_000
 
@@ -51,8 +51,7 @@ class Proxy:
         return sum(m == method and word in path for m, path in self.requests)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(http_server.Handler):
     server: _Server
 
     def handle_one_request(self) -> None:
@@ -129,9 +128,6 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -148,15 +144,9 @@ def before(upstream: str) -> Iterator[Proxy]:
     """A proxy before the server at the URL."""
     server = _Server((HOST, 0), Handler)
     server.upstream = urlsplit(upstream).netloc
-    server.proxy = Proxy(f"http://{HOST}:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    server.proxy = Proxy(f"http://{HOST}:{server.server_port}")
+    with http_server.running(server):
         yield server.proxy
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def by(clock: FakeClock) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import random
@@ -56,6 +57,7 @@ class Server:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
+    @functools.cache  # noqa: B019  # few servers, and what makes a client takes its time
     def client(self, identity: str = "first") -> Any:
         key, secret, _ = IDENTITIES[identity]
         return boto3.client(

@@ -6,7 +6,6 @@ import io
 import json
 import math
 import re
-import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserType, FloatRect, Page, Route, expect
 
-from tests.support import browser
+from tests.support import browser, http_server
 from tests.support.browser import Window, window
 from tests.support.forge import Encoding, forge_svs
 from tests.support.site import Site, serving
@@ -753,18 +752,12 @@ def test_any_server_of_files_shows_it_under_any_path(
     (place / "images").symlink_to(root / "images")
     page_files.publish(open_store(str(place)))
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_address[1]}/{path}viewer/gallery/index.html"
-            with window(chromium, url) as seen:
-                seen.page.get_by_role("link", name="odd").click()
-                opened(seen)
-                assert seen.page.url.startswith(url.replace("gallery/", ""))
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server.running(ThreadingHTTPServer((http_server.HOST, 0), handler)) as server:
+        url = f"http://{http_server.HOST}:{server.server_port}/{path}viewer/gallery/index.html"
+        with window(chromium, url) as seen:
+            seen.page.get_by_role("link", name="odd").click()
+            opened(seen)
+            assert seen.page.url.startswith(url.replace("gallery/", ""))
 
 
 def test_the_page_is_small() -> None:

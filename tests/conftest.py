@@ -145,7 +145,7 @@ def s3_running(request: pytest.FixtureRequest) -> s3_server.Server:
 @pytest.fixture
 def s3(s3_running: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> s3_server.Server:
     """A real S3 server, which boto3's chain finds."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in s3_running.environment().items():
         monkeypatch.setenv(name, value)

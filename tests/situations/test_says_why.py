@@ -671,8 +671,6 @@ def scene(
     place: Place, proxy: Proxy, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Scene:
     """Without what this machine would have to say to it."""
-    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)

@@ -276,7 +276,7 @@ class TestResume:
         )
         for moment in moments(int(ended.stdout), thorough):
             kill_at_event(audited, moment)
-            assert objects() == on_disk
+            assert {k: v for k, v in objects().items() if not k.endswith(".lock")} == on_disk
             assert review_of(root) in (None, known_of(root))
             subprocess.run(command, check=True)
             assert objects() == on_disk

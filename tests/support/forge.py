@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,10 +103,11 @@ def forge_svs(
 
     base, picture = _base(tissue)
     lower = encoding or Encoding(TILE, LOWER_QUALITY, "4:4:4", rgb=True)
-    picture = picture.crop((0, 0, *period))
     sizes = {down: (max(1, width // down), max(1, height // down)) for down in levels}
     patterns = {
-        down: base if down == 1 and not encoding else _reduced(picture, down, lower, sizes[down])
+        down: base
+        if down == 1 and not encoding
+        else _reduced(picture.crop((0, 0, *period)), down, lower, sizes[down])
         for down in levels
     }
     if bigtiff is None:
@@ -204,6 +206,7 @@ def damage_tile(path: Path, column: int, row: int, level: int = 0) -> None:
         file.write(bytes(length))
 
 
+@cache
 def _base(tissue: Path) -> tuple[Pattern, Image.Image]:
     """The period as it lies in the real slide, and the slide's pixels."""
     with TiffFile(tissue) as tiff:

@@ -58,7 +58,7 @@ class Server:
         }
 
     @functools.cache  # noqa: B019  # few servers, and what makes a client takes its time
-    def client(self, identity: str = "first") -> Any:
+    def client(self, identity: str = "first", attempts: int = 3) -> Any:
         key, secret, _ = IDENTITIES[identity]
         return boto3.client(
             "s3",
@@ -66,7 +66,7 @@ class Server:
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             region_name="us-east-1",
-            config=Config(retries={"mode": "standard", "max_attempts": 3}),
+            config=Config(retries={"mode": "standard", "max_attempts": attempts}),
         )
 
 
@@ -194,6 +194,7 @@ def _started(
                 "-volume.max=1000",  # a bucket takes seven
                 "-master.volumeSizeLimitMB=64",
                 "-master.telemetry=false",
+                "-master.peers=none",
                 *(f"-{name}={port}" for name, port in ports.items()),
             ],
             stdout=log,
@@ -212,7 +213,7 @@ def _is_up(server: Server, process: subprocess.Popen[bytes]) -> bool:
     """Whether the bucket can be made and an object be put, after a while (the parts start one
     after another), or the process has ended."""
     end = time.monotonic() + _START_SECONDS
-    client = server.client()
+    client = server.client(attempts=1)
     while process.poll() is None:
         try:
             with contextlib.suppress(client.exceptions.BucketAlreadyExists):
@@ -223,5 +224,5 @@ def _is_up(server: Server, process: subprocess.Popen[bytes]) -> bool:
             if time.monotonic() > end:
                 process.kill()
                 raise
-            time.sleep(0.3)
+            time.sleep(0.1)
     return False

@@ -7,6 +7,7 @@ They live in a venv of their own (see the Makefile): they pin an older boto3 tha
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -37,6 +38,7 @@ class StandIn:
 
     url: str
 
+    @functools.cache  # noqa: B019  # few, and what makes a client takes its time
     def client(self, service: str) -> Any:
         connect: Callable[..., Any] = boto3.client
         return connect(

@@ -11,14 +11,14 @@ import os
 import queue
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.support.s3_server import HOST
+from tests.support import http_server
+from tests.support.http_server import HOST
 
 FOLDER = Path(__file__).parents[2] / "batch"
 _VERSION = "/2018-06-01/runtime"
@@ -40,9 +40,7 @@ class Function:
         self._answers: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(http_server.Handler):
             def do_GET(self) -> None:
                 event = outer._events.get()
                 if event is None:
@@ -71,11 +69,7 @@ class Function:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *_: object) -> None:
-                pass
-
         self.server = ThreadingHTTPServer((HOST, 0), Handler)
-        self.server.daemon_threads = True
 
     def __call__(self, event: object) -> Any:
         """What the function returns. Raises FunctionError."""
@@ -96,8 +90,6 @@ class Function:
         self.process.kill()
         self.process.wait()
         self._events.put(None)
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @contextlib.contextmanager
@@ -105,21 +97,21 @@ def running(handler: str, environment: Mapping[str, str]) -> Iterator[Function]:
     """The function "module.name" of batch/, with nothing in its environment but this, and what
     finds Python's modules."""
     function = Function()
-    threading.Thread(target=function.server.serve_forever, daemon=True).start()
-    function.process = subprocess.Popen(
-        [sys.executable, "-m", "awslambdaric", handler],
-        cwd=FOLDER,
-        env={
-            **{name: os.environ[name] for name in _SANITIZERS if name in os.environ},
-            "PATH": os.defpath,
-            "PYTHONPATH": str(FOLDER.parent),
-            "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{function.server.server_port}",
-            "AWS_LAMBDA_FUNCTION_NAME": "tried",
-            "AWS_LAMBDA_FUNCTION_VERSION": "1",
-            **environment,
-        },
-    )
-    try:
-        yield function
-    finally:
-        function.end()
+    with http_server.running(function.server):
+        function.process = subprocess.Popen(
+            [sys.executable, "-m", "awslambdaric", handler],
+            cwd=FOLDER,
+            env={
+                **{name: os.environ[name] for name in _SANITIZERS if name in os.environ},
+                "PATH": os.defpath,
+                "PYTHONPATH": str(FOLDER.parent),
+                "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{function.server.server_port}",
+                "AWS_LAMBDA_FUNCTION_NAME": "tried",
+                "AWS_LAMBDA_FUNCTION_VERSION": "1",
+                **environment,
+            },
+        )
+        try:
+            yield function
+        finally:
+            function.end()

@@ -28,6 +28,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 CACHE = Path(__file__).parent.parent / ".cache"
+WORKERS_A_CORE = 1.5
 RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
 
 
@@ -35,6 +36,12 @@ RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
 def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores: what is asked of a server, or of a browser, is waited for."""
+    return round((os.cpu_count() or 1) * WORKERS_A_CORE)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -164,3 +171,11 @@ def proxy(s3: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[s3_
 def place(s3: s3_server.Server) -> s3_server.Place:
     """A new and empty place in a bucket."""
     return s3_server.Place(s3, f"place-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def uploaded(real_slide: Path, place: s3_server.Place) -> Iterator[str]:
+    """The key of the real slide in S3."""
+    place.put("scans/a slide+1/170782.SVS", real_slide.read_bytes())
+    yield f"{place.prefix}/scans/a slide+1/170782.SVS"
+    place.delete("scans/a slide+1/170782.SVS")

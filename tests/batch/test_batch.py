@@ -5,12 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -18,11 +13,9 @@ from urllib.parse import quote_plus
 import lambda_handler
 import pytest
 import s3_events
-import worker
 
-from tests.conftest import Outcome
-from tests.support.clock import FakeClock, until
-from tests.support.s3_proxy import Proxy, slow
+from tests.support.aws_events import notification, object_created
+from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
 from vsv_pyramid import aws, costs
 from vsv_pyramid.convert import convert
@@ -31,9 +24,7 @@ from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
 from vsv_pyramid.watch import PAUSES
 
-WORKER = Path(worker.__file__)
 DESTINATION = "VSV_PYRAMID_DESTINATION"
-NOTHING: Mapping[str, str] = {}
 
 
 class Context:
@@ -108,45 +99,6 @@ def function(place: Place, monkeypatch: pytest.MonkeyPatch, jobs: Jobs, failures
         "AWS_LAMBDA_FUNCTION_NAME": "tried",
     }.items():
         monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def uploaded(real_slide: Path, place: Place) -> Iterator[str]:
-    """The key of the real slide in S3."""
-    place.put("scans/a slide+1/170782.SVS", real_slide.read_bytes())
-    yield f"{place.prefix}/scans/a slide+1/170782.SVS"
-    place.delete("scans/a slide+1/170782.SVS")
-
-
-def object_created(
-    key: str, size: int = 1_938_955, changed: Mapping[str, str] = NOTHING
-) -> dict[str, Any]:
-    """As EventBridge has it: the key is not encoded."""
-    return {
-        "version": "0",
-        "id": "17793124-05d4-b198-2fde-7ededc63b103",
-        "detail-type": "Object Created",
-        "source": "aws.s3",
-        "account": "123456789012",
-        "time": "2026-11-12T00:00:00Z",
-        "region": "us-east-1",
-        "resources": ["arn:aws:s3:::images"],
-        "detail": {
-            "version": "0",
-            "bucket": {"name": "images"},
-            "object": {"key": key, "size": size, "etag": "b1946ac92492d2347c6235b4d2611184"},
-            "request-id": "N4N7GDK58NMKJ12R",
-            "requester": "123456789012",
-            "reason": "PutObject",
-        },
-        **changed,
-    }
-
-
-def notification(key: str, size: int = 5, name: str = "ObjectCreated:Put") -> dict[str, Any]:
-    """As S3 itself tells SQS: the key is encoded as in a form."""
-    about = {"bucket": {"name": "images"}, "object": {"key": key, "size": size}}
-    return {"Records": [{"eventSource": "aws:s3", "eventName": name, "s3": about}]}
 
 
 def messages(*events: object) -> dict[str, Any]:
@@ -426,113 +378,6 @@ class TestScan:
         lambda_handler.scan({}, Context(30))
         assert not jobs.places
         assert not place.objects()
-
-
-class TestWorker:
-    @pytest.fixture(autouse=True)
-    def environment(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What compute.yaml's job definition sets."""
-        monkeypatch.setenv(DESTINATION, f"{place}/to")
-        monkeypatch.setenv("VSV_PYRAMID_OPTIONS", "--tile-size 480")
-
-    def run(self, *words: str, **environment: str) -> Outcome:
-        ended = subprocess.run(
-            [sys.executable, str(WORKER), *words],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return Outcome(ended.returncode, ended.stdout, ended.stderr)
-
-    def test_a_slide(self, uploaded: str, place: Place) -> None:
-        for status in "converted", "skipped":
-            outcome = self.run(f"s3://images/{uploaded}")
-            assert outcome.code == 0, outcome.err
-            *_, last = [json.loads(line) for line in outcome.err.splitlines()]
-            assert (last["event"], last["status"]) == ("done", status)
-        assert verify(f"{place}/to/images/170782").errors == []
-
-    def test_a_child_of_an_array(self, uploaded: str, place: Place) -> None:
-        lines = f"{place}/gone.svs\ns3://images/{uploaded}\n"
-        place.put("to/.manifests/1.txt", lines.encode())
-        for index, code in ("0", 1), ("1", 0), ("2", 2):
-            outcome = self.run(f"{place}/to/.manifests/1.txt", AWS_BATCH_JOB_ARRAY_INDEX=index)
-            assert outcome.code == code, outcome.err
-        assert "to/images/170782/DeepZoom.dzi" in place.objects()
-
-    @pytest.mark.parametrize("body", [b"\xff\xfe", b"\n\n", b""])
-    def test_what_is_no_manifest(self, place: Place, body: bytes) -> None:
-        place.put("m.txt", body)
-        outcome = self.run(f"{place}/m.txt", AWS_BATCH_JOB_ARRAY_INDEX="1")
-        assert outcome.code == 2
-        assert outcome.err.count("\n") == 1
-        assert outcome.err.startswith(f"Error: {place}/m.txt: ")
-
-    @pytest.mark.parametrize("tell", [object_created, notification])
-    def test_an_event(
-        self, uploaded: str, place: Place, tell: Callable[[str], dict[str, Any]]
-    ) -> None:
-        key = quote_plus(uploaded) if tell is notification else uploaded
-        outcome = self.run(json.dumps(tell(key)))
-        assert outcome.code == 0, outcome.err
-        assert "to/images/170782/DeepZoom.dzi" in place.objects()
-
-    def test_a_path_on_a_share(self, real_slide: Path, place: Place) -> None:
-        assert self.run(str(real_slide)).code == 0
-        assert "to/images/CMU-1-Small-Region/DeepZoom.dzi" in place.objects()
-
-    def test_a_bad_slide(self, place: Place) -> None:
-        place.put("scans/bad.svs", b"hello")
-        assert self.run(f"{place}/scans/bad.svs").code == 65
-
-    @pytest.mark.parametrize(
-        ("words", "environment"),
-        [
-            ((), {}),
-            (("a.svs", "b.svs"), {}),
-            (("a.svs",), {"VSV_PYRAMID_OPTIONS": "--no-such-option"}),
-            (("a.svs",), {"VSV_PYRAMID_OPTIONS": "'"}),
-            (("{",), {}),
-            (('{"source": "aws.s3", "detail-type": "Object Created"}',), {}),
-            ((json.dumps(object_created("notes.txt")),), {}),
-            (("s3://images/m.txt",), {"AWS_BATCH_JOB_ARRAY_INDEX": "one"}),
-        ],
-    )
-    def test_wrong_use(self, words: tuple[str, ...], environment: dict[str, str]) -> None:
-        outcome = self.run(*words, **environment)
-        assert outcome.code == 2
-        assert len(re.findall("^Error: ", outcome.err, re.MULTILINE)) == 1
-        assert "Traceback" not in outcome.err
-        assert outcome.err.splitlines()[-1].startswith("Error: ")
-
-    def test_without_a_destination(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv(DESTINATION)
-        outcome = self.run("a.svs")
-        assert outcome.code == 2
-        assert DESTINATION in outcome.err
-
-    @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
-    def test_sigterm_and_the_next_attempt_goes_on(
-        self, uploaded: str, place: Place, proxy: Proxy
-    ) -> None:
-        proxy.fault = slow(0.2)
-        words = ("--tile-size", "240", "--upload-workers", "2")
-        environment = os.environ | {"VSV_PYRAMID_OPTIONS": " ".join(words)}
-        command = [sys.executable, str(WORKER), f"s3://images/{uploaded}"]
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-        until(lambda: any(key.endswith(".jpeg") for key in place.objects()))
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
-        assert process.returncode == 143
-        kept = place.objects()
-        assert "to/images/170782/DeepZoom.dzi" not in kept
-        assert not [key for key in kept if key.startswith("to/.leases/")]
-        proxy.fault = lambda *_: False
-        outcome = self.run(f"s3://images/{uploaded}", VSV_PYRAMID_OPTIONS=" ".join(words))
-        assert outcome.code == 0
-        *_, last = [json.loads(line) for line in outcome.err.splitlines()]
-        assert last["kept"] > 0
 
 
 def test_a_defect_names_its_kind() -> None:

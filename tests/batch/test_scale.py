@@ -16,7 +16,8 @@ import lambda_handler
 import pytest
 import s3_events
 
-from tests.batch.test_batch import Context, messages, object_created
+from tests.batch.test_batch import Context, messages
+from tests.support.aws_events import object_created
 from vsv_pyramid import aws, reports
 from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import EXIT_BAD_SLIDE, SlideError, StoreUnavailable, VsvPyramidError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import socket
@@ -9,12 +10,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
+from types import SimpleNamespace
+from unittest import mock
 
+import uvicorn.server
 from starlette.applications import Starlette
 
 from vsv_pyramid import serve
 
 HOST = "127.0.0.1"
+# How often the server looks whether it shall end; uvicorn would look ten times a second.
+SOON = {"sleep": lambda _: asyncio.sleep(0.01)}
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,11 @@ def serving(app: Starlette) -> Iterator[Site]:
     listening = serve.listener(HOST, 0)
     server = serve.Server(app, threading.Event())
     thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        yield Site(listening.getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    with mock.patch.object(uvicorn.server, "asyncio", SimpleNamespace(**vars(asyncio) | SOON)):
+        thread.start()
+        try:
+            yield Site(listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+            listening.close()

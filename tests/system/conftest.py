@@ -11,10 +11,11 @@ from tests.support import browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a module starts, a browser or stacks, it starts once: a module is one worker's."""
+    """What stands in for AWS takes a while to start: a module that needs it is one worker's."""
     for item in items:
         if "tests/system/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+            if item.get_closest_marker("aws"):
+                item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
             if "browsers" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.browser)
 

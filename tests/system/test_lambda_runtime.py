@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.batch.test_batch import DESTINATION, messages, object_created, uploaded
+from tests.batch.test_batch import DESTINATION, messages
 from tests.support import lambda_runtime
+from tests.support.aws_events import object_created
 from tests.support.s3_server import Place
 from vsv_pyramid.verify import verify
-
-__all__ = ["uploaded"]
 
 
 def test_as_lambda_runs_it(uploaded: str, place: Place) -> None:

@@ -1,0 +1,139 @@
+"""The worker of a batch, as a process, with what its job definition sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+import worker
+
+from tests.conftest import Outcome
+from tests.support.aws_events import notification, object_created
+from tests.support.clock import until
+from tests.support.s3_proxy import Proxy, slow
+from tests.support.s3_server import Place
+from vsv_pyramid.verify import verify
+
+WORKER = Path(worker.__file__)
+DESTINATION = "VSV_PYRAMID_DESTINATION"
+
+
+@pytest.fixture(autouse=True)
+def environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What compute.yaml's job definition sets."""
+    monkeypatch.setenv(DESTINATION, f"{place}/to")
+    monkeypatch.setenv("VSV_PYRAMID_OPTIONS", "--tile-size 480")
+
+
+def run(*words: str, **environment: str) -> Outcome:
+    ended = subprocess.run(
+        [sys.executable, str(WORKER), *words],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_a_slide(uploaded: str, place: Place) -> None:
+    for status in "converted", "skipped":
+        outcome = run(f"s3://images/{uploaded}")
+        assert outcome.code == 0, outcome.err
+        *_, last = [json.loads(line) for line in outcome.err.splitlines()]
+        assert (last["event"], last["status"]) == ("done", status)
+    assert verify(f"{place}/to/images/170782").errors == []
+
+
+def test_a_child_of_an_array(uploaded: str, place: Place) -> None:
+    lines = f"{place}/gone.svs\ns3://images/{uploaded}\n"
+    place.put("to/.manifests/1.txt", lines.encode())
+    for index, code in ("0", 1), ("1", 0), ("2", 2):
+        outcome = run(f"{place}/to/.manifests/1.txt", AWS_BATCH_JOB_ARRAY_INDEX=index)
+        assert outcome.code == code, outcome.err
+    assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"\n\n", b""])
+def test_what_is_no_manifest(place: Place, body: bytes) -> None:
+    place.put("m.txt", body)
+    outcome = run(f"{place}/m.txt", AWS_BATCH_JOB_ARRAY_INDEX="1")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith(f"Error: {place}/m.txt: ")
+
+
+@pytest.mark.parametrize("tell", [object_created, notification])
+def test_an_event(uploaded: str, place: Place, tell: Callable[[str], dict[str, Any]]) -> None:
+    key = quote_plus(uploaded) if tell is notification else uploaded
+    outcome = run(json.dumps(tell(key)))
+    assert outcome.code == 0, outcome.err
+    assert "to/images/170782/DeepZoom.dzi" in place.objects()
+
+
+def test_a_path_on_a_share(real_slide: Path, place: Place) -> None:
+    assert run(str(real_slide)).code == 0
+    assert "to/images/CMU-1-Small-Region/DeepZoom.dzi" in place.objects()
+
+
+def test_a_bad_slide(place: Place) -> None:
+    place.put("scans/bad.svs", b"hello")
+    assert run(f"{place}/scans/bad.svs").code == 65
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        ((), {}),
+        (("a.svs", "b.svs"), {}),
+        (("a.svs",), {"VSV_PYRAMID_OPTIONS": "--no-such-option"}),
+        (("a.svs",), {"VSV_PYRAMID_OPTIONS": "'"}),
+        (("{",), {}),
+        (('{"source": "aws.s3", "detail-type": "Object Created"}',), {}),
+        ((json.dumps(object_created("notes.txt")),), {}),
+        (("s3://images/m.txt",), {"AWS_BATCH_JOB_ARRAY_INDEX": "one"}),
+    ],
+)
+def test_wrong_use(words: tuple[str, ...], environment: dict[str, str]) -> None:
+    outcome = run(*words, **environment)
+    assert outcome.code == 2
+    assert len(re.findall("^Error: ", outcome.err, re.MULTILINE)) == 1
+    assert "Traceback" not in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("Error: ")
+
+
+def test_without_a_destination(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DESTINATION)
+    outcome = run("a.svs")
+    assert outcome.code == 2
+    assert DESTINATION in outcome.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")
+def test_sigterm_and_the_next_attempt_goes_on(uploaded: str, place: Place, proxy: Proxy) -> None:
+    proxy.fault = slow(0.2)
+    words = ("--tile-size", "240", "--upload-workers", "2")
+    environment = os.environ | {"VSV_PYRAMID_OPTIONS": " ".join(words)}
+    command = [sys.executable, str(WORKER), f"s3://images/{uploaded}"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    until(lambda: any(key.endswith(".jpeg") for key in place.objects()))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    kept = place.objects()
+    assert "to/images/170782/DeepZoom.dzi" not in kept
+    assert not [key for key in kept if key.startswith("to/.leases/")]
+    proxy.fault = lambda *_: False
+    outcome = run(f"s3://images/{uploaded}", VSV_PYRAMID_OPTIONS=" ".join(words))
+    assert outcome.code == 0
+    *_, last = [json.loads(line) for line in outcome.err.splitlines()]
+    assert last["kept"] > 0

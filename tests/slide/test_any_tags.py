@@ -85,6 +85,9 @@ YCBCR = Drawn(
 )
 
 
+NEGATIVE = YCBCR._replace(size=(80, 70), photometric=0, planar=2, tile=(32, 32))
+
+
 def page(drawn: Drawn) -> tuple[Tags, list[bytes]]:
     """Its tags, and as many samples as they state."""
     width, height = drawn.size
@@ -151,6 +154,8 @@ def judge(slide: Path, index: int) -> NDArray[Any] | None:
 @settings(max_examples=120)
 @example(drawn=[YCBCR], order=">")
 @example(drawn=[YCBCR], order="<")
+@example(drawn=[NEGATIVE], order=">")
+@example(drawn=[NEGATIVE._replace(size=(33, 47)), NEGATIVE], order="<")
 @given(drawn=st.lists(PAGES, min_size=1, max_size=3), order=any_of("<", ">"))
 def test_any_tags(drawn: list[Drawn], order: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

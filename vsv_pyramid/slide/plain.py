@@ -14,7 +14,7 @@ from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.pages import Page
 from vsv_pyramid.slide.reading import Watched, naming, unavailable
-from vsv_pyramid.slide.samples import BARE_YCBCR, YCBCR
+from vsv_pyramid.slide.samples import BARE_YCBCR, WHITE_IS_ZERO, YCBCR
 from vsv_pyramid.slide.tiff import TiffBase
 from vsv_pyramid.words import counted
 
@@ -133,6 +133,8 @@ def _doubt(page: Page, image: Image.Image) -> str | None:
     """Why the pixels may not be what they seem, where tags alone do not tell."""
     if page.photometric == YCBCR and page.compression == 1:  # tiled, Pillow 12 takes it for RGB
         return BARE_YCBCR
+    if page.photometric == WHITE_IS_ZERO and page.planar:  # which Pillow 12 shows as a negative
+        return "samples whose zero is white, stored apart (PlanarConfiguration 2); save it as RGB first"
     if not (page.may_be_opaque or page.is_wide):
         return None
     bands = [np.asarray(band) for band in image.split()]

@@ -210,7 +210,7 @@ def _page(page: Any, number: int | None) -> Page:
         bits=_numbers(tags.valueof(258, 1)),
         formats=_numbers(tags.valueof(339, 1)),
         extra=_numbers(tags.valueof(338, ())),
-        planar=samples > 1 and tags.valueof(284, 1) == 2,
+        planar=tags.valueof(284, 1) == 2,
         subsampling=_numbers(tags.valueof(530, (2, 2))),
         orientation=-1 if isinstance(orientation, bytes) else int(orientation),
         depth=int(tags.valueof(32997, 1)),

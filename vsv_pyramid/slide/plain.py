@@ -134,7 +134,7 @@ def _doubt(page: Page, image: Image.Image) -> str | None:
     if page.photometric == YCBCR and page.compression == 1:  # tiled, Pillow 12 takes it for RGB
         return BARE_YCBCR
     if page.photometric == WHITE_IS_ZERO and page.planar:  # which Pillow 12 shows as a negative
-        return "samples whose zero is white, stored apart (PlanarConfiguration 2); save it as RGB first"
+        return "zero is white in samples stored apart (PlanarConfiguration 2); save it as RGB first"
     if not (page.may_be_opaque or page.is_wide):
         return None
     bands = [np.asarray(band) for band in image.split()]

@@ -88,6 +88,9 @@ YCBCR = Drawn(
 NEGATIVE = YCBCR._replace(size=(80, 70), photometric=0, planar=2, tile=(32, 32))
 
 
+FOUR = YCBCR._replace(photometric=2, more=1, planar=2, one_depth=False)
+
+
 def page(drawn: Drawn) -> tuple[Tags, list[bytes]]:
     """Its tags, and as many samples as they state."""
     width, height = drawn.size
@@ -156,6 +159,7 @@ def judge(slide: Path, index: int) -> NDArray[Any] | None:
 @example(drawn=[YCBCR], order="<")
 @example(drawn=[NEGATIVE], order=">")
 @example(drawn=[NEGATIVE._replace(size=(33, 47)), NEGATIVE], order="<")
+@example(drawn=[FOUR], order="<")
 @given(drawn=st.lists(PAGES, min_size=1, max_size=3), order=any_of("<", ">"))
 def test_any_tags(drawn: list[Drawn], order: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

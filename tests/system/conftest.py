@@ -29,5 +29,13 @@ def browsers() -> Iterator[BrowserType]:
 
 @pytest.fixture(scope="module")
 def chromium(browsers: BrowserType) -> Iterator[Browser]:
+    """Without WebGL, which this machine would compute: OpenSeadragon draws on a canvas."""
+    with browser.running(browsers, *browser.NO_WEBGL) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def webgl(browsers: BrowserType) -> Iterator[Browser]:
+    """For what is about pixels: OpenSeadragon draws as where there is a graphics card."""
     with browser.running(browsers, *browser.WEBGL) as running:
         yield running

@@ -86,7 +86,8 @@ def test_batch_by_default(moto: StandIn) -> None:
         "evaluateOnExit": [{"onExitCode": code, "action": "exit"} for code in ("1", "2", "65")],
     }
     container = definition["containerProperties"]
-    (repository,) = moto.client("ecr").describe_repositories()["repositories"]
+    named = moto.client("ecr").describe_repositories(repositoryNames=[made["Repository"]])
+    (repository,) = named["repositories"]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert container["image"] == f"{repository['repositoryUri']}:1.0"
     assert container["command"] == ["Ref::place"]
@@ -181,7 +182,12 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
 
 @pytest.fixture(scope="module")
 def buckets(ministack: StandIn) -> dict[str, str]:
-    names = stacks.stored(ministack, "storage")
+    return filled(ministack, "storage")
+
+
+def filled(ministack: StandIn, name: str) -> dict[str, str]:
+    """The names of a stack's buckets, with a slide's objects in that of images."""
+    names = stacks.stored(ministack, name)
     s3 = ministack.client("s3")
     for key, cache_control in (
         ("images/170782/DeepZoom.dzi", "no-cache"),
@@ -342,9 +348,8 @@ def test_the_bucket_itself_keeps_what_is_private(public: Distribution) -> None:
 
 # Ministack does not check signatures: that nothing under images/ is to be had without one is up to
 # the distribution's configuration, and how they are checked is in test_share.py.
-def test_a_private_distribution_wants_signatures_for_images_only(
-    ministack: StandIn, buckets: dict[str, str]
-) -> None:
+def test_a_private_distribution_wants_signatures_for_images_only(ministack: StandIn) -> None:
+    buckets = filled(ministack, "private-storage")  # whose policy names one distribution
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserType, FloatRect, Page, Route, expect
+from playwright.sync_api import Browser, FloatRect, Page, Route, expect
 
 from tests.support import browser, http_server
 from tests.support.browser import Window, window
@@ -146,7 +146,7 @@ def differences(window: Window, pixels: Pixels, shrink: int, ratio: int) -> np.n
     ],
 )
 def test_each_pixel_is_drawn_as_it_is(
-    chromium: Browser,
+    webgl: Browser,
     site: Site,
     root: Path,
     slide: str,
@@ -157,7 +157,7 @@ def test_each_pixel_is_drawn_as_it_is(
     """Seams, odd sizes and the last tiles included."""
     url = f"{site.url}/viewer/?id={slide}#{at[0]},{at[1]},{1 / shrink},0"
     size = {"width": 690, "height": 560}  # small, or the window would not show so little of it
-    with window(chromium, url, device_scale_factor=ratio, viewport=size) as seen:
+    with window(webgl, url, device_scale_factor=ratio, viewport=size) as seen:
         page = opened(seen)
         top = len(
             json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]["levels"]
@@ -166,18 +166,11 @@ def test_each_pixel_is_drawn_as_it_is(
         assert differences(seen, pixels, shrink, ratio).max() == 0
 
 
-@pytest.fixture(scope="module")
-def canvas_only(browsers: BrowserType) -> Iterator[Browser]:
-    """A browser without WebGL: OpenSeadragon draws on a canvas, as on iOS."""
-    with browser.running(browsers, *browser.NO_WEBGL) as running:
-        yield running
-
-
 @pytest.mark.parametrize(("slide", "at"), [("real", (1000, 1500)), ("odd", (1300, 900))])
 def test_without_webgl_each_pixel_is_drawn_as_it_is_too(
-    canvas_only: Browser, site: Site, root: Path, slide: str, at: tuple[int, int]
+    chromium: Browser, site: Site, root: Path, slide: str, at: tuple[int, int]
 ) -> None:
-    with window(canvas_only, f"{site.url}/viewer/?id={slide}#{at[0]},{at[1]},1,0") as seen:
+    with window(chromium, f"{site.url}/viewer/?id={slide}#{at[0]},{at[1]},1,0") as seen:
         page = opened(seen)
         assert page.evaluate("document.createElement('canvas').getContext('webgl')") is None
         top = len(
@@ -187,8 +180,8 @@ def test_without_webgl_each_pixel_is_drawn_as_it_is_too(
 
 
 @pytest.mark.parametrize("scale", [0.61, 1.37])
-def test_without_webgl_there_is_no_seam(canvas_only: Browser, site: Site, scale: float) -> None:
-    with window(canvas_only, f"{site.url}/viewer/?id=dark#600.3,450.7,{scale},0") as seen:
+def test_without_webgl_there_is_no_seam(chromium: Browser, site: Site, scale: float) -> None:
+    with window(chromium, f"{site.url}/viewer/?id=dark#600.3,450.7,{scale},0") as seen:
         page = opened(seen)
         undress(page)
         box, at = stage(page), view(page)
@@ -207,10 +200,10 @@ def test_without_webgl_there_is_no_seam(canvas_only: Browser, site: Site, scale:
 
 @pytest.mark.parametrize("scale", [0.61, 1.37])
 def test_without_webgl_nothing_is_displaced_between_levels(
-    canvas_only: Browser, site: Site, root: Path, scale: float
+    chromium: Browser, site: Site, root: Path, scale: float
 ) -> None:
     """Each pixel is one that the slide has there, or a pixel beside it."""
-    with window(canvas_only, f"{site.url}/viewer/?id=odd#700.3,560.7,{scale},0") as seen:
+    with window(chromium, f"{site.url}/viewer/?id=odd#700.3,560.7,{scale},0") as seen:
         page = opened(seen)
         undress(page)
         box, at = stage(page), view(page)
@@ -254,6 +247,13 @@ def button(page: Page, label: str) -> Any:
 @pytest.fixture
 def real(chromium: Browser, site: Site) -> Iterator[Window]:
     with window(chromium, f"{site.url}/viewer/?id=real") as seen:
+        opened(seen)
+        yield seen
+
+
+@pytest.fixture
+def real_drawn(webgl: Browser, site: Site) -> Iterator[Window]:
+    with window(webgl, f"{site.url}/viewer/?id=real") as seen:
         opened(seen)
         yield seen
 
@@ -323,26 +323,26 @@ def test_moving_by_mouse_and_keys(real: Window) -> None:
     assert view(page).x == pytest.approx(before.x, abs=2)
 
 
-def test_rotation_and_mirror(real: Window) -> None:
-    page = real.page
+def test_rotation_and_mirror(real_drawn: Window) -> None:
+    page = real_drawn.page
     button(page, "Rotate right").click()
-    real.settled()
+    real_drawn.settled()
     assert view(page).rotation == 90
     page.keyboard.press("Shift+R")
     page.keyboard.press("Shift+R")
-    real.settled()
+    real_drawn.settled()
     assert view(page).rotation % 360 == 270
     button(page, "Rotate right").click()
-    real.settled()
-    upright = real.screenshot(stage(page)).astype(int)
+    real_drawn.settled()
+    upright = real_drawn.screenshot(stage(page)).astype(int)
     page.keyboard.press("m")
-    real.settled()
+    real_drawn.settled()
     assert view(page).words == ["mirrored"]
-    mirrored = real.screenshot(stage(page)).astype(int)
+    mirrored = real_drawn.screenshot(stage(page)).astype(int)
     middle = slice(300, 600)  # beside navigator and scale bar
     assert np.abs(mirrored[100:500, ::-1][:, middle] - upright[100:500, middle]).mean() < 2
     button(page, "Mirror").click()
-    real.settled()
+    real_drawn.settled()
     assert view(page).words == []
 
 
@@ -475,16 +475,16 @@ def test_a_link_reopens_the_same_view(chromium: Browser, site: Site, real: Windo
         assert np.abs(one.astype(int) - other).max() == 0
 
 
-def test_a_snapshot_is_what_is_seen_with_its_scale(real: Window) -> None:
-    page = real.page
+def test_a_snapshot_is_what_is_seen_with_its_scale(real_drawn: Window) -> None:
+    page = real_drawn.page
     button(page, "20x").click()
-    real.settled()
+    real_drawn.settled()
     with page.expect_download() as download:
         page.keyboard.press("s")
     assert download.value.suggested_filename == "real-20x.png"
     saved = np.asarray(Image.open(download.value.path()).convert("RGB")).astype(int)
     box = stage(page)
-    screen = real.screenshot(box).astype(int)
+    screen = real_drawn.screenshot(box).astype(int)
     assert saved.shape == screen.shape
     middle = (slice(60, 500), slice(60, 600))
     assert np.abs(saved[middle] - screen[middle]).max() == 0
@@ -541,8 +541,8 @@ def test_several_slides_one_after_another(chromium: Browser, site: Site) -> None
         expect(seen.page.get_by_role("heading", level=1)).to_have_text("odd")
 
 
-def test_side_by_side_slides_move_together(chromium: Browser, site: Site) -> None:
-    with window(chromium, f"{site.url}/viewer/?id=real,real") as seen:
+def test_side_by_side_slides_move_together(webgl: Browser, site: Site) -> None:
+    with window(webgl, f"{site.url}/viewer/?id=real,real") as seen:
         page = opened(seen)
         page.keyboard.press("n")
         button(page, "Side by side").click()
@@ -596,8 +596,8 @@ def test_what_the_server_refuses_is_said(
         seen.problems.clear()
 
 
-def test_a_tile_that_fails_is_tried_again(chromium: Browser, site: Site) -> None:
-    with window(chromium, f"{site.url}/viewer/") as seen:
+def test_a_tile_that_fails_is_tried_again(webgl: Browser, site: Site) -> None:
+    with window(webgl, f"{site.url}/viewer/") as seen:
         failures: dict[str, int] = {}
 
         def fail_twice(route: Route) -> None:
@@ -726,8 +726,8 @@ VIRTUAL_SLIDE_VIEWER = """<!doctype html><div id="osd" style="width:800px;height
     [BARE.replace("TILES", '"/images/real/DeepZoom.dzi"'), VIRTUAL_SLIDE_VIEWER],
     ids=["three lines", "the Virtual Slide Viewer's way"],
 )
-def test_other_viewers_open_the_descriptor(chromium: Browser, site: Site, html: str) -> None:
-    with window(chromium, f"{site.url}/viewer/") as seen:
+def test_other_viewers_open_the_descriptor(webgl: Browser, site: Site, html: str) -> None:
+    with window(webgl, f"{site.url}/viewer/") as seen:
         seen.page.route(
             "**/other.html", lambda route: route.fulfill(body=html, content_type="text/html")
         )
@@ -771,9 +771,9 @@ def test_the_page_is_small() -> None:
     assert sum(path.stat().st_size for path in scripts) < 60_000
 
 
-def test_screenshots_for_the_readme(chromium: Browser, site: Site) -> None:
+def test_screenshots_for_the_readme(webgl: Browser, site: Site) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with window(chromium, f"{site.url}/viewer/?id=real#1100,1200,0.5,0") as seen:
+    with window(webgl, f"{site.url}/viewer/?id=real#1100,1200,0.5,0") as seen:
         page = opened(seen)
         page.keyboard.press("l")
         drag(page, (330, 330), (560, 480))

@@ -138,7 +138,9 @@ def _doubt(page: Page, image: Image.Image) -> str | None:
     if not (page.may_be_opaque or page.is_wide):
         return None
     bands = [np.asarray(band) for band in image.split()]
-    if page.may_be_opaque and image.mode == "RGBA" and bands[3].min() < 255:
+    is_misread = page.planar and page.tile  # whose rows Pillow 12 takes for longer than they are
+    is_transparent = image.mode == "RGBA" and bands[3].min() < 255
+    if page.may_be_opaque and (is_misread or is_transparent):
         return (
             "4 samples a pixel, and no word (ExtraSamples) on what the fourth is; save it as RGB "
             "first"

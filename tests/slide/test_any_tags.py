@@ -91,6 +91,10 @@ NEGATIVE = YCBCR._replace(size=(80, 70), photometric=0, planar=2, tile=(32, 32))
 FOUR = YCBCR._replace(photometric=2, more=1, planar=2, one_depth=False)
 
 
+MASK = YCBCR._replace(photometric=2, tile=(32, 32), subfile=4, orientation=2)
+STRIPS = YCBCR._replace(photometric=2, tile=None)
+
+
 def page(drawn: Drawn) -> tuple[Tags, list[bytes]]:
     """Its tags, and as many samples as they state."""
     width, height = drawn.size
@@ -160,6 +164,7 @@ def judge(slide: Path, index: int) -> NDArray[Any] | None:
 @example(drawn=[NEGATIVE], order=">")
 @example(drawn=[NEGATIVE._replace(size=(33, 47)), NEGATIVE], order="<")
 @example(drawn=[FOUR], order="<")
+@example(drawn=[MASK, STRIPS], order="<")
 @given(drawn=st.lists(PAGES, min_size=1, max_size=3), order=any_of("<", ">"))
 def test_any_tags(drawn: list[Drawn], order: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

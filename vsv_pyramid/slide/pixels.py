@@ -182,9 +182,15 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
         raise SlideError(
             path, "a tile or strip of it has fewer bytes than its pixels; save it, or copy it again"
         )
+    # OpenSlide takes the first page with tiles of that size, whatever it is, and libtiff refuses
+    # bare tiles with further bytes behind their pixels.
+    is_shown = (
+        openslide_shows(page)
+        and [one for one in tiff.pages if one.tile and one.size == page.size][:1] == [page]
+        and (spare is None or not spare.any())
+    )
     known: Reader | None = None
-    # libtiff refuses bare tiles with further bytes behind their pixels.
-    if vendor and (by_stream or (openslide_shows(page) and (spare is None or not spare.any()))):
+    if vendor and (by_stream or is_shown):
         known = OpenSlideReader(path, vendor, tiff)
         if known.size != tiff.size:
             known.close()

@@ -102,6 +102,8 @@ def page(drawn: Drawn) -> tuple[Tags, list[bytes]]:
     samples = max(1, usual + len(drawn.extra) + drawn.more)
     data = np.resize(tissue(width, height, drawn.seed), (height, width, samples))
     data[..., usual:] = drawn.further
+    if drawn.extra[:1] == [1]:  # alpha by which the colours are multiplied already
+        data[..., :usual] = data[..., :usual].astype(int) * drawn.further // 255
     is_float = drawn.dtype in "ef"
     stored = (data / 255).astype(drawn.dtype) if is_float else data.astype(drawn.dtype)
     tags: dict[int, tuple[int, list[int]]] = {

@@ -552,6 +552,27 @@ def test_what_the_disk_refuses_is_said_with_the_remedy(
     assert keys(store) == {"before": 1}
 
 
+def test_what_does_not_reach_the_disk_is_not_published(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    with store.replacing(FOLDER) as staged:
+        staged.put(f"{FOLDER}/x", b"1")
+    monkeypatch.setattr(directory, "flush", refuse)
+    with pytest.raises(StoreError, match="disk is full"), store.replacing(FOLDER) as staged:
+        staged.put(f"{FOLDER}/x", b"22")
+    assert keys(store) == {f"{FOLDER}/x": 1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux knows of one file system alone")
+def test_a_file_system_that_is_not_there_cannot_be_waited_for(tmp_path: Path) -> None:
+    disk.flush(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        disk.flush(tmp_path / "nothing")
+
+
 def test_destinations(tmp_path: Path) -> None:
     assert str(open_store(str(tmp_path))) == str(tmp_path)
     assert str(open_store(tmp_path.as_uri())) == str(tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
 from vsv_pyramid.store.base import StoredObject, Tagged
-from vsv_pyramid.store.disk import check_changeable, locked, made, naming, real
+from vsv_pyramid.store.disk import check_changeable, flush, locked, made, naming, real
 from vsv_pyramid.store.moves import beside, check_way, settle, switch
 
 _SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
@@ -150,8 +150,7 @@ class DirectoryStore:
                     staging.mkdir()
                 yield _StagedStore(self.root, folder, staging)
                 with naming(target):
-                    if hasattr(os, "sync"):  # or a power cut could leave empty files
-                        os.sync()
+                    flush(staging)
                     switch(target)
             finally:
                 try:

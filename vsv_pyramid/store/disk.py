@@ -16,6 +16,7 @@ from vsv_pyramid import clock
 from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
 from vsv_pyramid.store.locks import Lock
 
+_IS_LINUX = sys.platform == "linux"
 _LOOK_SECONDS = 0.05  # between looks whether another process still holds a lock
 
 _REMEDIES = {
@@ -66,10 +67,29 @@ def check_changeable(path: Path) -> None:
         raise StoreError(path, _REMEDIES[errno.EACCES])
 
 
+def flush(folder: Path) -> None:
+    """Waits until what was written to the folder's file system is on its disk: or a power cut could
+    leave empty files. On Linux no other file system, which may not answer, is waited for.
+
+    Raises OSError where it cannot be written there.
+    """
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if _IS_LINUX else None
+    if syncfs is None:
+        getattr(os, "sync", lambda: None)()  # Windows has none
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(opened):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(opened)
+
+
 def exchanged(one: Path, other: Path) -> bool:
     """Whether the two folders changed places in one step: Linux's renameat2 (RENAME_EXCHANGE = 2),
     which not every file system has."""
-    if sys.platform != "linux":
+    if not _IS_LINUX:
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     at_cwd, exchange = -100, 2

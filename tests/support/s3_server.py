@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import random
@@ -90,8 +91,9 @@ class Place:
         }
 
     def get(self, key: str) -> Any:
-        """The answer to a get: headers, and the bytes as Body."""
-        return self.server.client().get_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")
+        """The answer to a get: headers, and a file of the bytes as Body, which are all here."""
+        answer = self.server.client().get_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")
+        return {**answer, "Body": io.BytesIO(answer["Body"].read())}
 
     def put(self, key: str, body: bytes, **metadata: str) -> None:
         self.server.client().put_object(

@@ -82,6 +82,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough", action="store_true", help="Kill, and start, processes as often as it takes."
     )
+    parser.addoption(
+        "--chaos",
+        metavar="SEED[:NUMBER]",
+        default="1",
+        help="Other faults than each time in tests/system/test_chaos.py, or one of them alone.",
+    )
 
 
 @pytest.fixture(scope="session")

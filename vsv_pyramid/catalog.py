@@ -119,7 +119,9 @@ def delete(store: Store, folder: str) -> None:
     """Removes the pyramid: its descriptor, then its entry in the catalog beside its folder, where
     there is one, then the rest.
 
-    Raises StoreBusy while it is written, and StoreError for the catalog when all else is done.
+    Raises StoreBusy while it is written, and StoreError. What has ended it before its end, the same
+    once more goes on with, since the rest is there as long as the entry is; but a catalog that is
+    damaged is to be made anew whatever is done, and keeps nothing.
     """
     images, _, slide_id = folder.rpartition("/")
     with store.exclusive(folder):
@@ -127,8 +129,11 @@ def delete(store: Store, folder: str) -> None:
         store.delete(dzi.descriptor_key(folder))
         try:
             Catalog(store, images, create=False).update([slide_id])
-        finally:
-            store.delete(*keys)
+        except StoreError as exc:
+            if not exc.environment:
+                store.delete(*keys)
+            raise
+        store.delete(*keys)
 
 
 def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:

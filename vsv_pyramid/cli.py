@@ -35,7 +35,7 @@ from vsv_pyramid.convert import Progress, convert, id_of
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
-from vsv_pyramid.publish import pyramid_keys
+from vsv_pyramid.publish import own_keys, pyramid_keys
 from vsv_pyramid.reports import Events, Lines, Voice, only_our_own, report, say, speak
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.excluded import Excluded
@@ -403,7 +403,7 @@ def delete_command(target: str, root: str | None, yes: bool, s3: S3Options) -> N
     store, folder = _named(target, root, s3)
     slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
     private = scans.remembered(store, slide_id) if slide_id != folder else []
-    found = [] if private and not store.names(folder) else pyramid_keys(store, folder)
+    found = (own_keys if private else pyramid_keys)(store, folder)
     if not yes:
         confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
     entries = [f"{folder.rpartition('/')[0]}/{dzi.CATALOG}".lstrip("/"), dzi.DELETED]

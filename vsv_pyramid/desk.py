@@ -27,6 +27,7 @@ from vsv_pyramid.errors import (
     StoreError,
     VsvPyramidError,
 )
+from vsv_pyramid.publish import own_keys
 from vsv_pyramid.review import Changes, Document
 from vsv_pyramid.slide import Source, find_source
 from vsv_pyramid.slide.source import is_of
@@ -133,7 +134,7 @@ class Desk:
             folder = dzi.folder(slide_id)
             document = self.document(slide_id)
             scanned = _scanned(document, self._s3) if source else None
-            own = [key for key in self._keys(folder) if dzi.is_own(folder, key)]
+            own = own_keys(self._store, folder)
             if not own and not scanned:
                 raise ReviewError(slide_id, _GONE)
             with self._store.exclusive(folder):

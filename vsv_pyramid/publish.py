@@ -201,12 +201,14 @@ class _Uploads:
             raise self._error
 
 
-def pyramid_keys(store: Store, folder: str) -> list[str]:
-    """The keys of the pyramid in the folder, whole or not, and of nothing else that lies there.
+def own_keys(store: Store, folder: str) -> list[str]:
+    """The keys of the pyramid in the folder, whole or not, and of nothing else that lies there."""
+    return [found.key for found in store.keys(folder + "/") if dzi.is_own(folder, found.key)]
 
-    Raises StoreError where there is no pyramid.
-    """
-    keys = [found.key for found in store.keys(folder + "/") if dzi.is_own(folder, found.key)]
+
+def pyramid_keys(store: Store, folder: str) -> list[str]:
+    """The same; raises StoreError where there is no pyramid."""
+    keys = own_keys(store, folder)
     if not keys:
         raise StoreError(
             f"{store}/{folder}", "there is no pyramid; give the folder that is named by the id"

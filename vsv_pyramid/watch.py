@@ -12,12 +12,12 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vsv_pyramid import clock, dzi, record
-from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.catalog import Catalog, entry
 from vsv_pyramid.errors import (
     EXIT_BAD_SLIDE,
     EXIT_TRY_AGAIN,
@@ -115,8 +115,10 @@ class Watch:
         self._wake = threading.Event()
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, Look] = {}
+        self._listed: Mapping[str, str | None] = {}  # versions by id, as they were at first
         self._notes = Notes(store, self._folder)
         self._under_way: set[Path] = set()
+        self._pending: set[Future[None]] = set()
         self._told: set[Path] = set()
         self._skipped: Mapping[Path, str] = {}
         self._outage = Outage(min(interval, _LONGEST_GRACE) + 1)
@@ -141,6 +143,9 @@ class Watch:
                     self._look_again(pool)
                     if once:
                         break
+                # A signal may come meanwhile, which stops those under way. That it interrupts the
+                # join of a thread, Python takes for the thread's end (before 3.13).
+                wait(self._pending.copy())
             except BaseException:
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -178,7 +183,8 @@ class Watch:
         except StoreError as exc:
             _log.warning("%s", exc)
             return {}
-        sources = {slide_id: entry.get("source", {}) for slide_id, entry in entries.items()}
+        self._listed = {slide_id: one.get("version") for slide_id, one in entries.items()}
+        sources = {slide_id: one.get("source", {}) for slide_id, one in entries.items()}
         return {
             path: look
             for path, look in looks.items()
@@ -244,7 +250,10 @@ class Watch:
             elif now - seen.since >= self._interval and self._is_due(path, look):
                 self._under_way.add(path)
                 doubles = [other for other in by_id[self._id(path)] if other != path]
-                pool.submit(self._handle, path, look, doubles).add_done_callback(_report)
+                future = pool.submit(self._handle, path, look, doubles)
+                self._pending.add(future)
+                future.add_done_callback(self._pending.discard)
+                future.add_done_callback(_report)
 
     def _is_gone(self, path: Path) -> bool:
         """Of what no look has found: whether it cannot be where none could be had."""
@@ -327,7 +336,19 @@ class Watch:
         source = document["source"]
         # What was published from S3 has no mtime.
         stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
-        return record.is_finished(document) and stated == (path.name, look.size, look.mtime_ns)
+        is_this = stated == (path.name, look.size, look.mtime_ns)
+        return is_this and record.is_finished(document) and self._is_listed(document)
+
+    def _is_listed(self, document: dict[str, Any]) -> bool:
+        """Whether the catalog has it, too: what was killed before may have left it out."""
+        if self._listed.get(document.get("id", "")) == document["pyramid"].get("version"):
+            return True
+        try:
+            return Catalog(self._store, create=False).has(entry(document))
+        except StoreUnavailable:
+            raise
+        except (DescriptorError, StoreError):  # none can be had, which was told at first
+            return True
 
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
         """Once, and yet it is due all the time: either may be renamed or removed."""

@@ -77,9 +77,11 @@ class Lease:
             yield
         finally:
             self._ended.set()
-            if thread.ident:
-                thread.join()
-            self._release()
+            try:
+                if thread.ident:
+                    thread.join()
+            finally:  # a signal may come while it renews
+                self._release()
 
     def check(self) -> None:
         """Raises StoreBusy where the lease is lost, and what keeps one that has expired from being

@@ -115,7 +115,7 @@ def test_make_has_the_targets_that_are_spoken_of() -> None:
     assert {"demo", "test", "bench"} <= targets(docs.TEXT) <= made
     assert targets((ROOT / "CONTRIBUTING.md").read_text()) == set(phony.split()) == made
     assert targets((ROOT / ".ci/run").read_text()) == {
-        *("set-up", "test-all", "lint", "wheel", "sanitize", "fuzz")
+        *("set-up", "test-all", "lowest", "lint", "wheel", "sanitize", "fuzz")
     }
 
 

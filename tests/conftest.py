@@ -40,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
 
 
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"chaos: --chaos={config.getoption('--chaos')}"
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """More than there are cores: what is asked of a server, or of a browser, is waited for."""

@@ -456,6 +456,32 @@ class TestCatalog:
         assert "the catalog is damaged" in outcome.err
         assert keys(store) == {INDEX}
 
+    @pytest.mark.parametrize("error", [StoreUnavailable(INDEX, "is away"), KeyboardInterrupt()])
+    def test_delete_goes_on_where_it_was_ended(
+        self, target: str, store: Store, run: Run, error: BaseException
+    ) -> None:
+        """Whoever has deleted the last of the tiles would not look into the catalog again."""
+        publish(store, "a", "b")
+        Catalog(store).update(["a", "b"])
+
+        def dies(*_: object) -> None:
+            raise error
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(type(error)):
+            patch.setattr(Catalog, "update", dies)
+            catalog.delete(store, "images/a")
+        assert listed(store) == {"a": "1", "b": "1"}
+        assert run("delete", f"{target}/images/a", "--yes").code == 0
+        assert listed(store) == {"b": "1"}
+        assert not [key for key in keys(store) if key.startswith("images/a/")]
+
+    def test_delete_of_what_is_remembered_only(self, target: str, store: Store, run: Run) -> None:
+        """Somebody's own files beside the tiles are no pyramid."""
+        store.put("images/a/annotations.json", b"mine")
+        store.put(dzi.private_json_key("a"), b"{}")
+        assert run("delete", "a", "--in", target, "--yes").code == 0
+        assert keys(store) == {"images/a/annotations.json"}
+
     def test_delete_makes_no_catalog(self, target: str, store: Store, run: Run) -> None:
         publish(store, "a", "b")
         assert run("delete", f"{target}/images/a", "--yes").code == 0

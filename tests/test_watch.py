@@ -24,7 +24,7 @@ from tests.conftest import Run
 from tests.support.clock import FakeClock, until
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
-from vsv_pyramid import watch
+from vsv_pyramid import catalog, watch
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.errors import (
@@ -698,6 +698,20 @@ class TestCommand:
         assert (again.code, again.out) == (0, "")
         assert again.err.count("\n") == 1
 
+    def test_what_a_killed_process_has_left_out_of_the_catalog(
+        self, run: Run, clock: FakeClock, small_slide: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "in").mkdir()
+        shutil.copy(small_slide, tmp_path / "in/a.svs")
+        words = ("watch", tmp_path / "in", "--to", "out", "--once")
+        assert run(*words).code == 0
+        index = Path("out/images/index.json")
+        before = index.read_bytes()
+        index.write_bytes(catalog.write([]))
+        outcome = run(*words)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert index.read_bytes() == before
+
     def test_a_rescan_takes_the_place_of_the_first(
         self, run: Run, clock: FakeClock, small_slide: Path, real_slide: Path, tmp_path: Path
     ) -> None:
@@ -849,6 +863,24 @@ def test_a_damaged_catalog_is_done_without(
         watched.look(4)
     assert not watched.handed
     assert "the catalog is damaged" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows wakes nobody by a signal")
+def test_a_signal_stops_what_is_under_way_for_once(watched: Watched) -> None:
+    watched.put("a.svs")
+    stop = threading.Event()
+    stopped: list[bool] = []
+
+    def hand_on(_: Path) -> Handed:
+        os.kill(os.getpid(), signal.SIGINT)
+        stopped.append(stop.wait(PATIENCE))
+        return Handed()
+
+    store = open_store(watched.destination)
+    started = Watch(watched.folder, store, hand_on, lambda *_: None, stop=stop)
+    with pytest.raises(KeyboardInterrupt):
+        started.run(once=True)
+    assert stopped == [True]
 
 
 def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:

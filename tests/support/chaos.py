@@ -61,7 +61,7 @@ OPERATIONS = {
     "viewer": Operation("viewer --to {to}", True, "first", "first"),
 }
 SECONDS = (20, 100, 300)  # the last one is longer than a lease
-MAKING = ("--tile-size", "256", "--workers", "1")
+MAKING = ("--tile-size", "256", "--workers", "1", "--upload-workers", "4")
 IN_THIS_PROCESS = {
     "folder": ("refused", "refused", "full", "slow", "SIGTERM", "SIGINT"),
     "s3": ("refused", "refused", "cut", "hung up", "unanswered", "slow", "SIGTERM", "SIGINT"),
@@ -83,6 +83,7 @@ class Fault:
     at: int = 0
     came: int = 0
     leases: bool = False  # whether it came to a lease's request
+    touched_others: bool = False  # whether a request was to change what is somebody's own
 
     def comes(self, event: int) -> bool:
         is_now = self.at <= event < self.at + self.lasts
@@ -98,11 +99,11 @@ def drawn(seed: int, number: int) -> Fault:
     chance = random.Random(f"{seed}:{number}")
     store = STORES[number % len(STORES)]
     operation = list(OPERATIONS)[number // len(STORES) % len(OPERATIONS)]
-    kind = chance.choice(IN_ANOTHER if chance.random() < 0.15 else IN_THIS_PROCESS[store])
+    kind = chance.choice(IN_ANOTHER if chance.random() < 0.12 else IN_THIS_PROCESS[store])
     lasts = FOR_GOOD if kind == "full" else chance.choice((1, 1, 3, FOR_GOOD))
     if kind.startswith("SIG"):
         lasts = 1
-    return Fault(number, store, operation, kind, chance, chance.sample(SLIDES, 3), lasts)
+    return Fault(number, store, operation, kind, chance, chance.sample(SLIDES, 2), lasts)
 
 
 @contextmanager
@@ -168,6 +169,8 @@ def to_requests(
             count += 1
             comes = fault.comes(count)
         fault.leases |= comes and ".leases/" in request.path
+        if request.method not in ("GET", "HEAD"):
+            fault.touched_others |= b"annotations.json" in request.path.encode() + request.body
         return comes and effects[fault.kind](handler, request)
 
     return come

@@ -6,21 +6,17 @@ Each fault is drawn by the seed and its number alone: `--chaos SEED:NUMBER` repe
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
 from unittest import mock
 
 import pytest
@@ -29,29 +25,21 @@ from tests.conftest import Outcome, Run
 from tests.support import file_events, s3_proxy
 from tests.support.chaos import (
     IN_ANOTHER,
-    MAKING,
     OPERATIONS,
-    SLIDES,
     Fault,
-    Operation,
     drawn,
     on_the_way,
     to_files,
     to_requests,
 )
+from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
-from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, dzi, page, private, record, scans
-from vsv_pyramid.convert import convert
+from vsv_pyramid import catalog, dzi, page, private, record
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
-from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.publish import own_keys
 from vsv_pyramid.signals import EXIT_SIGNALLED
-from vsv_pyramid.store import Store, lease, open_store
-from vsv_pyramid.store.disk import locked
-from vsv_pyramid.verify import verify
+from vsv_pyramid.store import lease
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
 
@@ -59,182 +47,13 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 120  # s, for what must end
 FAULTS, TESTS = 200, 20
 DELETED_ALREADY = "there is no pyramid|awaits its rescan"
-MINE = b"mine"
 STOPPED = [EXIT_SIGNALLED + number for number in (signal.SIGINT, signal.SIGTERM)]
 ENDED = (0, EXIT_FAILED, EXIT_TRY_AGAIN, -9, *STOPPED)
 
 
-class Stock(NamedTuple):
-    """Two scans of each slide, first/ID.svs and second/ID.svs; all first ones, published out of
-    the folder where scans are found; and that folder."""
-
-    scans: Path
-    published: Path
-    inbox: Path
-
-
 @pytest.fixture(scope="module")
 def stock(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Stock:
-    folder = tmp_path_factory.mktemp("chaos")
-    stock = Stock(folder / "scans", folder / "published", folder / "inbox")
-    stock.inbox.mkdir()
-    for which, height in ("first", 200), ("second", 240):
-        (stock.scans / which).mkdir(parents=True)
-        for number, slide in enumerate(SLIDES):
-            path = stock.scans / which / f"{slide}.svs"
-            forge_svs(path, tissue=real_slide, size=(260 + 10 * number, height), levels=(1,))
-            os.utime(path, (height, height))
-    for slide in SLIDES:
-        path = stock.inbox / f"{slide}.svs"
-        shutil.copy2(stock.scans / "first" / path.name, path)
-        convert(path, stock.published, ConvertOptions(tile_size=256, workers=1))
-    return stock
-
-
-@dataclass
-class World:
-    """Where a fault comes: three slides, of which one is at stake, and what is somebody's own."""
-
-    to: str
-    stock: Stock
-    operation: Operation
-    slides: list[str]
-    place: Place | None = None  # where that is in S3
-    before: dict[str, str] = field(default_factory=dict)
-    missing: bool = False
-
-    @property
-    def slide(self) -> str:
-        return self.slides[0]
-
-    @property
-    def mine(self) -> str:
-        return f"images/{self.slide}/annotations.json"
-
-    @cached_property
-    def store(self) -> Store:
-        return open_store(self.to)
-
-    def content(self) -> dict[str, str]:
-        """What is there: MD5s by key."""
-        if self.place:
-            return self.place.objects()
-        root = Path(self.to)
-        return {
-            path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
-            for path in root.rglob("*")
-            if path.is_file()
-        }
-
-    @property
-    def words(self) -> list[str]:
-        words = self.operation.words.split()
-        words = [word.format(inbox=self.stock.inbox, to=self.to, id=self.slide) for word in words]
-        return words + list(MAKING) * (words[0] in ("convert", "watch"))
-
-    def fill(self, local: Path) -> None:
-        """By way of a folder, which is the world itself unless that is in S3."""
-        published = self.slides[not self.operation.published :]
-        for slide in published:
-            for folder in dzi.folder(slide), dzi.private_folder(slide):
-                shutil.copytree(self.stock.published / folder, local / folder)
-        catalog.rebuild(str(local))
-        for slide in self.slides:
-            (local / dzi.folder(slide)).mkdir(exist_ok=True)
-            (local / dzi.folder(slide) / "annotations.json").write_bytes(MINE)
-        if self.place:
-            for path in local.rglob("*"):
-                if path.is_file():
-                    self.store.put(path.relative_to(local).as_posix(), path.read_bytes())
-        self.before = self.content()
-        for path in self.stock.inbox.iterdir():
-            path.unlink()
-        name = f"{self.slide}.svs"
-        shutil.copy2(self.stock.scans / self.operation.scan / name, self.stock.inbox / name)
-
-    @property
-    def is_there(self) -> bool:
-        return self.store.head(dzi.descriptor_key(dzi.folder(self.slide))) is not None
-
-    @property
-    def is_gone(self) -> bool:
-        """With all that was known of it, unless that is to be kept."""
-        return not own_keys(self.store, dzi.folder(self.slide)) and (
-            self.operation is OPERATIONS["slides delete"]
-            or not scans.remembered(self.store, self.slide)
-        )
-
-    def scan(self) -> str:
-        """Which one is published, and whole; none is "", too."""
-        if not self.is_there:
-            return ""
-        report = verify(f"{self.to}/{dzi.folder(self.slide)}", deep=True)
-        assert report.errors == []
-        document = record.parse(self.store.get(dzi.slide_json_key(dzi.folder(self.slide))))
-        return {200: "first", 240: "second"}[document["height"]]
-
-    def watching(self, come: Callable[[int, bool], None]) -> Callable[[int, bool], None]:
-        """At each event of files, looks whether what is somebody's own is there."""
-
-        def watched(event: int, makes: bool) -> None:
-            self.missing |= not os.path.lexists(Path(self.to, self.mine))
-            come(event, makes)
-
-        return watched
-
-    def check_others(self) -> None:
-        """What is not the slide's at stake, and all that is somebody's own, is as it was."""
-        assert not self.missing
-
-        def kept(content: dict[str, str]) -> dict[str, str]:
-            return {
-                key: md5
-                for key, md5 in content.items()
-                if key == self.mine or any(other in key for other in self.slides[1:])
-            }
-
-        assert kept(self.content()) == kept(self.before)
-
-    def left(self) -> list[str]:
-        """What is there for as long as something is under way."""
-        helpers = (".lock", ".partial", ".old", ".new")
-        return [
-            key
-            for key in self.content()
-            if key.startswith(".leases/")
-            or any(part.startswith(".") and part.endswith(helpers) for part in key.split("/"))
-        ]
-
-    def free(self) -> None:
-        """Takes what a dead process held, which has expired, and lets go of it."""
-        for key in self.left():
-            if key.startswith(".leases/"):
-                with open_store(self.to).exclusive(key.removeprefix(".leases/")):
-                    pass
-            elif key.endswith(".lock"):
-                path = Path(self.to, key)
-                with locked(path.with_name(path.name[1:].removesuffix(".lock")), 0):
-                    pass
-
-    def check_end(self) -> None:
-        """All is as the operation says."""
-        assert self.scan() == self.operation.after
-        assert self.left() == []
-        entries = catalog.Catalog(self.store, create=False)
-        listed = entries.slides()
-        assert set(listed) == set(self.slides[not self.operation.after :])
-        if self.operation.after:
-            text = self.store.get(dzi.slide_json_key(dzi.folder(self.slide)))
-            assert entries.has(catalog.entry(record.parse(text)))
-        else:
-            assert self.is_gone
-        is_awaited = self.operation is OPERATIONS["slides delete"]
-        assert (self.slide in private.deleted(self.store)) == is_awaited
-        if self.operation is OPERATIONS["set"]:
-            assert listed[self.slide]["review"]["status"] == "GOOD"
-        if self.operation is OPERATIONS["viewer"]:
-            for name in page.files():
-                assert self.store.get(f"viewer/{name}") == (page.FOLDER / name).read_bytes()
+    return stocked(tmp_path_factory.mktemp("chaos"), real_slide)
 
 
 @dataclass
@@ -247,13 +66,14 @@ class Chaos:
     proxy: Proxy
     place: Place
     folder: Path
-    events: dict[tuple[str, str], int]  # how many each operation has, in each store
+    events: dict[tuple[str, str], int]  # about how many each operation has, in each store
 
     def play(self, fault: Fault) -> None:
         key = fault.store, fault.operation
         if key not in self.events:
             self.events[key] = self._counted(fault)
-        fault.at = fault.chance.randint(1, self.events[key])
+        # Not the very last ones: threads do not always do as much.
+        fault.at = fault.chance.randint(1, max(1, self.events[key] * 29 // 30))
         world = self._world(fault, "world")
         before = set(threading.enumerate())
         kept = self._in_another if fault.kind in IN_ANOTHER else self._in_this
@@ -292,7 +112,8 @@ class Chaos:
             outcome = self._run(world)
         assert outcome.code == 0, outcome
         count = files.count or len(self.proxy.requests)
-        world.check_end()
+        world.look()
+        check_end(world)
         return count
 
     def _in_this(self, world: World, fault: Fault) -> tuple[int, str]:
@@ -337,13 +158,14 @@ class Chaos:
             self.proxy.fault = to_requests(fault, {fault.kind: ended})
         said = process.communicate(timeout=PATIENCE)[1]
         self.proxy.fault = lambda *_: False
-        fault.came += is_here
+        fault.came += process.returncode != 0
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)
         return process.returncode, said
 
     def _check_between(self, world: World, fault: Fault) -> None:
-        world.check_others()
+        world.look()
+        check_others(world, fault)
         is_gone = fault.kind in IN_ANOTHER or fault.lasts > 1
         allowed = {world.operation.after, "first" * world.operation.published}
         if is_gone or fault.store == "s3":
@@ -354,7 +176,7 @@ class Chaos:
 
     def _again(self, world: World, fault: Fault) -> None:
         """Later, when what a dead process held is anybody's."""
-        was_done = not world.operation.after and world.is_gone
+        was_done = world.is_done
         self.clock.sleep(lease.SECONDS + 60)
         if fault.store == "s3":
             self.proxy.fault = s3_proxy.by(self.clock)
@@ -364,11 +186,40 @@ class Chaos:
             assert not outcome.code or re.search(DELETED_ALREADY, outcome.err), outcome
         else:
             assert outcome.code == 0, outcome
-        world.check_others()
+        world.look()
+        check_others(world, fault)
         with self._by_the_proxy():
             world.free()
         self.proxy.fault = lambda *_: False
-        world.check_end()
+        world.look()
+        check_end(world)
+
+
+def check_others(world: World, fault: Fault) -> None:
+    """All that is not at stake is as it was, and was there at every moment."""
+    assert world.others(world.now) == world.others(world.before)
+    assert not (world.missing or fault.touched_others)
+
+
+def check_end(world: World) -> None:
+    """All is as the operation says."""
+    assert world.scan() == world.operation.after
+    assert world.left() == []
+    entries = catalog.Catalog(world.store, create=False)
+    listed = entries.slides()
+    assert set(listed) == set(world.slides[not world.operation.after :])
+    if world.operation.after:
+        document = record.parse(world.store.get(dzi.slide_json_key(world.folder)))
+        assert entries.has(catalog.entry(document))
+    else:
+        assert world.is_done
+    is_awaited = world.operation is OPERATIONS["slides delete"]
+    assert (world.slide in private.deleted(world.store)) == is_awaited
+    if world.operation is OPERATIONS["set"]:
+        assert listed[world.slide]["review"]["status"] == "GOOD"
+    if world.operation is OPERATIONS["viewer"]:
+        for name in page.files():
+            assert world.store.get(f"viewer/{name}") == (page.FOLDER / name).read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,177 @@
+"""What a fault of the chaos run comes upon: slides that are published, and somebody's own files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.chaos import MAKING, OPERATIONS, SLIDES, Operation
+from tests.support.forge import forge_svs
+from tests.support.s3_server import Place
+from vsv_pyramid import catalog, dzi, record
+from vsv_pyramid.convert import convert
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store.disk import locked
+from vsv_pyramid.verify import verify
+
+MINE = "annotations.json"
+_HEIGHTS = {"first": 200, "second": 240}  # px, of the scans
+_HELPERS = (".lock", ".partial", ".old", ".new")
+
+
+class Stock(NamedTuple):
+    """Two scans of each slide, first/ID.svs and second/ID.svs; all first ones, published out of
+    the folder where scans are found; and that folder."""
+
+    scans: Path
+    published: Path
+    inbox: Path
+
+
+def stocked(folder: Path, tissue: Path) -> Stock:
+    """All the slides, of different widths."""
+    stock = Stock(folder / "scans", folder / "published", folder / "inbox")
+    stock.inbox.mkdir()
+    for which, height in _HEIGHTS.items():
+        (stock.scans / which).mkdir(parents=True)
+        for number, slide in enumerate(SLIDES):
+            path = stock.scans / which / f"{slide}.svs"
+            forge_svs(path, tissue=tissue, size=(260 + 10 * number, height), levels=(1,))
+            os.utime(path, (height, height))
+    for slide in SLIDES:
+        path = stock.inbox / f"{slide}.svs"
+        shutil.copy2(stock.scans / "first" / path.name, path)
+        convert(path, stock.published, ConvertOptions(tile_size=256, workers=1))
+    return stock
+
+
+@dataclass
+class World:
+    """A place with two slides, of which the first one is at stake; it is looked at by `look`, and
+    all else tells what was there then."""
+
+    to: str
+    stock: Stock
+    operation: Operation
+    slides: list[str]
+    place: Place | None = None  # where that is in S3
+    before: dict[str, str] = field(default_factory=dict)  # MD5s by key
+    now: dict[str, str] = field(default_factory=dict)
+    missing: bool = False  # whether what is somebody's own was, at any event of files
+
+    @property
+    def slide(self) -> str:
+        return self.slides[0]
+
+    @property
+    def folder(self) -> str:
+        return dzi.folder(self.slide)
+
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.to)
+
+    @property
+    def words(self) -> list[str]:
+        """The command."""
+        words = self.operation.words.split()
+        words = [word.format(inbox=self.stock.inbox, to=self.to, id=self.slide) for word in words]
+        return words + list(MAKING) * (words[0] in ("convert", "watch"))
+
+    def fill(self, local: Path) -> None:
+        """By way of a folder, which is the world itself unless that is in S3."""
+        published = self.slides[not self.operation.published :]
+        for slide in published:
+            for folder in dzi.folder(slide), dzi.private_folder(slide):
+                shutil.copytree(self.stock.published / folder, local / folder)
+        catalog.rebuild(str(local))
+        for slide in self.slides:
+            path = local / dzi.folder(slide) / MINE
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"mine")
+        if self.place:
+            for path in filter(Path.is_file, local.rglob("*")):
+                self.store.put(path.relative_to(local).as_posix(), path.read_bytes())
+        self.look()
+        self.before = self.now
+        for path in self.stock.inbox.iterdir():
+            path.unlink()
+        name = f"{self.slide}.svs"
+        shutil.copy2(self.stock.scans / self.operation.scan / name, self.stock.inbox / name)
+
+    def look(self) -> None:
+        if self.place:
+            self.now = self.place.objects()
+            return
+        root = Path(self.to)
+        self.now = {
+            path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
+            for path in filter(Path.is_file, root.rglob("*"))
+        }
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the slide is deleted, with all that was known of it unless that is kept."""
+        if self.operation.after or self._own(self.now):
+            return False
+        known = [key for key in self.now if key.startswith(dzi.private_folder(self.slide) + "/")]
+        return self.operation is OPERATIONS["slides delete"] or not known
+
+    def scan(self) -> str:
+        """Which one is published, and whole; none is "", too."""
+        if dzi.descriptor_key(self.folder) not in self.now:
+            return ""
+        if self.operation.published and self._own(self.now) == self._own(self.before):
+            return "first"
+        errors = verify(f"{self.to}/{self.folder}", deep=True).errors
+        assert errors == [], errors
+        height = record.parse(self.store.get(dzi.slide_json_key(self.folder)))["height"]
+        return next(which for which, of_it in _HEIGHTS.items() if of_it == height)
+
+    def others(self, content: dict[str, str]) -> dict[str, str]:
+        """What is not of the slide at stake, and what is somebody's own."""
+        return {
+            key: md5
+            for key, md5 in content.items()
+            if key.endswith(MINE) or any(other in key for other in self.slides[1:])
+        }
+
+    def left(self) -> list[str]:
+        """What is there for as long as something is under way."""
+        return [
+            key
+            for key in self.now
+            if key.startswith(".leases/")
+            or any(part.startswith(".") and part.endswith(_HELPERS) for part in key.split("/"))
+        ]
+
+    def free(self) -> None:
+        """Takes what a dead process held, and lets go of it; raises StoreBusy where it is held."""
+        for key in self.left():
+            if key.startswith(".leases/"):
+                with open_store(self.to).exclusive(key.removeprefix(".leases/")):
+                    pass
+            elif key.endswith(".lock"):
+                path = Path(self.to, key)
+                with locked(path.with_name(path.name[1:].removesuffix(".lock")), 0):
+                    pass
+
+    def watching(self, come: Callable[[int, bool], None]) -> Callable[[int, bool], None]:
+        """At each event of files, looks whether what is somebody's own is there."""
+        mine = Path(self.to, self.folder, MINE)
+
+        def watched(event: int, makes: bool) -> None:
+            self.missing |= not os.path.lexists(mine)
+            come(event, makes)
+
+        return watched
+
+    def _own(self, content: dict[str, str]) -> dict[str, str]:
+        return {key: md5 for key, md5 in content.items() if dzi.is_own(self.folder, key)}

@@ -138,7 +138,8 @@ def _doubt(page: Page, image: Image.Image) -> str | None:
     if not (page.may_be_opaque or page.is_wide):
         return None
     bands = [np.asarray(band) for band in image.split()]
-    is_misread = page.planar and page.tile  # whose rows Pillow 12 takes for longer than they are
+    # Rows of tiles that the edge cuts, stored apart, Pillow 12 takes for longer than they are.
+    is_misread = page.planar and page.tile and page.size.width % page.tile.width
     is_transparent = image.mode == "RGBA" and bands[3].min() < 255
     if page.may_be_opaque and (is_misread or is_transparent):
         return (

@@ -36,7 +36,7 @@ from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, dzi, page, private, record
+from vsv_pyramid import aws, catalog, dzi, page, private, record
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
 from vsv_pyramid.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import lease
@@ -46,6 +46,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows n
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120  # s, for what must end
 FAULTS, TESTS = 200, 20
+ACCOUNT = aws.Account
 DELETED_ALREADY = "there is no pyramid|awaits its rescan"
 STOPPED = [EXIT_SIGNALLED + number for number in (signal.SIGINT, signal.SIGTERM)]
 ENDED = (0, EXIT_FAILED, EXIT_TRY_AGAIN, -9, *STOPPED)
@@ -98,7 +99,10 @@ class Chaos:
 
     @contextmanager
     def _by_the_proxy(self) -> Iterator[None]:
-        with mock.patch.dict(os.environ, AWS_ENDPOINT_URL=self.proxy.url):
+        with (
+            mock.patch.dict(os.environ, AWS_ENDPOINT_URL=self.proxy.url),
+            mock.patch.object(aws, "Account", ACCOUNT),
+        ):
             yield
 
     def _run(self, world: World) -> Outcome:
@@ -238,8 +242,12 @@ def chaos(
     events: dict[tuple[str, str], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Chaos:
-    """What only looks goes past the proxy."""
+    """What only looks goes past the proxy, by one account, which takes its time to be made; and no
+    power cut is among the faults."""
+    monkeypatch.setattr(os, "sync", lambda: None)
     monkeypatch.setenv("AWS_ENDPOINT_URL", place.server.url)
+    account = ACCOUNT(aws.parse_url(str(place)))
+    monkeypatch.setattr(aws, "Account", lambda *_, **__: account)
     return Chaos(run, clock, stock, proxy, place, tmp_path, events)
 
 

@@ -76,6 +76,16 @@ class Window:
     host: str
     problems: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+
+    def wants(self, *words: str) -> None:
+        """Problems with these words are the test's own doing, now and later: a browser tells of
+        some after it has shown what they lead to."""
+        self.wanted += words
+
+    def wrong(self) -> list[str]:
+        """What went wrong, but for what was wanted."""
+        return [one for one in self.problems if not any(word in one for word in self.wanted)]
 
     def watch(self) -> None:
         self.page.on("console", self._said)
@@ -117,7 +127,7 @@ class Window:
 @contextlib.contextmanager
 def window(browser: Browser, url: str, **options: Any) -> Iterator[Window]:
     """A new window with the page at the URL; at the end nothing may have gone wrong in it, but what
-    the test took from `problems`."""
+    the test wants."""
     context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
     context.set_default_timeout(_PATIENCE)
     opened = Window(context.new_page(), urlsplit(url).netloc)
@@ -127,7 +137,7 @@ def window(browser: Browser, url: str, **options: Any) -> Iterator[Window]:
         yield opened
     finally:
         context.close()
-    assert not opened.problems, opened.problems
+    assert not opened.wrong(), opened.wrong()
 
 
 def decoded(page: Page, jpegs: list[bytes]) -> list[Pixels]:

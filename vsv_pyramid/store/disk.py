@@ -118,12 +118,12 @@ def locked(target: Path, seconds: float) -> Iterator[None]:
     """Holds the folder's lock, waited for that long; the system releases it when a process dies."""
     lock = Lock(target.with_name(f".{target.name}.lock"))
     end = clock.monotonic() + seconds
-    with naming(target.parent):
-        while not lock.acquired():
-            if clock.monotonic() >= end:
-                raise StoreBusy(target, "another process writes it; wait for its end")
-            clock.sleep(_LOOK_SECONDS)
     try:
+        with naming(target.parent):
+            while not lock.acquired():
+                if clock.monotonic() >= end:
+                    raise StoreBusy(target, "another process writes it; wait for its end")
+                clock.sleep(_LOOK_SECONDS)
         yield
     finally:
         lock.release()

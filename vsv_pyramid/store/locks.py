@@ -46,9 +46,32 @@ class Lock:
                 return False
             raise
         try:
+            if self._is_locked(descriptor):
+                self._descriptor = descriptor
+        finally:
+            if self._descriptor != descriptor:
+                os.close(descriptor)
+        return self._descriptor == descriptor
+
+    def release(self) -> None:
+        """Removes the file and lets go of it, held or not: a signal may come when the file has just
+        been made."""
+        if self._descriptor < 0:
+            with contextlib.suppress(OSError, StoreError):
+                self.acquired()
+        if self._descriptor < 0:
+            return
+        with contextlib.suppress(OSError):  # Windows refuses that while it is open
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError):  # another one holds it already
+                self._path.unlink(missing_ok=True)
+
+    def _is_locked(self, descriptor: int) -> bool:
+        try:
             _lock(descriptor)
         except OSError as exc:
-            os.close(descriptor)
             if exc.errno in _HELD:
                 return False
             raise StoreError(
@@ -56,20 +79,7 @@ class Lock:
                 f"files there cannot be locked ({exc.strerror}); have the file system mounted with "
                 "locks, or choose another folder",
             ) from exc
-        if not self._is_of_path(descriptor):  # it was removed since it was opened
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Removes the file and lets go of it."""
-        with contextlib.suppress(OSError):  # Windows refuses that while it is open
-            self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        if sys.platform == "win32":
-            with contextlib.suppress(OSError):  # another one holds it already
-                self._path.unlink(missing_ok=True)
+        return self._is_of_path(descriptor)  # unless it was removed since it was opened
 
     def _is_of_path(self, descriptor: int) -> bool:
         try:

@@ -250,7 +250,7 @@ def test_what_cannot_be_listed_is_said(
         )
         seen.page.goto(f"{site.url}/viewer/gallery/")
         expect(seen.page.get_by_role("alert")).to_contain_text(sentence)
-        seen.wants(str(status))
+        seen.wants(str(status), "is not valid JSON")
 
 
 class Keys:

@@ -615,7 +615,7 @@ def test_a_tile_that_fails_is_tried_again(webgl: Browser, site: Site) -> None:
             page.wait_for_timeout(100)
         seen.settled()
         assert seen.problems
-        seen.wants("503", "tile")
+        seen.wants("503", "Tile %s failed")
         page.unroute_all()
         undress(page)
         healed = seen.screenshot(stage(page)).astype(int)
@@ -632,7 +632,7 @@ def test_a_tile_that_stays_away_is_said_and_can_be_asked_for(chromium: Browser, 
         message = seen.page.locator(".pane .message")
         expect(message).to_contain_text("One part of the slide could not be loaded.")
         seen.page.unroute_all()
-        seen.wants("net::ERR_FAILED", "tile")
+        seen.wants("net::ERR_FAILED", "Tile %s failed")
         button(seen.page, "Try again").click()
         page = opened(seen)
         undress(page)

@@ -61,12 +61,19 @@ class Lock:
                 self.acquired()
         if self._descriptor < 0:
             return
-        with contextlib.suppress(OSError):  # Windows refuses that while it is open
+        try:
+            self._remove()
+        except BaseException:  # a signal
+            self._remove()
+            raise
+        finally:
+            os.close(self._descriptor)
+            if sys.platform == "win32":  # which does not remove what is open
+                self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):  # another one holds it already
             self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        if sys.platform == "win32":
-            with contextlib.suppress(OSError):  # another one holds it already
-                self._path.unlink(missing_ok=True)
 
     def _is_locked(self, descriptor: int) -> bool:
         try:

@@ -242,9 +242,7 @@ def chaos(
     events: dict[tuple[str, str], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Chaos:
-    """What only looks goes past the proxy, by one account, which takes its time to be made; and no
-    power cut is among the faults."""
-    monkeypatch.setattr(os, "sync", lambda: None)
+    """What only looks goes past the proxy, by one account, which takes its time to be made."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", place.server.url)
     account = ACCOUNT(aws.parse_url(str(place)))
     monkeypatch.setattr(aws, "Account", lambda *_, **__: account)

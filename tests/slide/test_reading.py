@@ -56,7 +56,7 @@ def test_an_end_of_the_file_is_told_from_one_of_the_reading(path: Path) -> None:
 
 
 def test_damaged_is_what_was_read_twice(path: Path) -> None:
-    answers = [ValueError("damaged"), None]
+    answers: list[Exception | None] = [ValueError("damaged"), None]
 
     def attempt() -> str:
         if answer := answers.pop(0):
@@ -67,7 +67,7 @@ def test_damaged_is_what_was_read_twice(path: Path) -> None:
     answers[:] = [ValueError("first"), ValueError("second")]
     with pytest.raises(ValueError, match="second"):
         reading.twice(attempt, ValueError)
-    answers[:] = [SlideAccessError(path, "away"), None]  # type: ignore[list-item]
+    answers[:] = [SlideAccessError(path, "away"), None]
     with pytest.raises(SlideAccessError):
         reading.twice(attempt, SlideError)
 

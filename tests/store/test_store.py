@@ -579,3 +579,32 @@ def test_destinations(tmp_path: Path) -> None:
     for place in ("gopher://hole", "s3://", "s3:///x", "s3://a b"):
         with pytest.raises(OptionError, match=r"is no place|names no bucket"):
             open_store(place)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes nothing that is open")
+def test_a_lock_that_is_released_twice_is_not_anothers(tmp_path: Path) -> None:
+    """A signal amid the release has the file removed once more, which may be the next one's."""
+    mine, others = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert mine.acquired()
+    mine._remove()
+    assert others.acquired()
+    mine.release()
+    assert not Lock(tmp_path / "lock").acquired()
+    others.release()
+    assert not (tmp_path / "lock").exists()
+
+
+def test_a_signal_leaves_no_lock_that_was_just_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_locked, made = Lock._is_locked, tmp_path / ".target.lock"
+
+    def stop_once(lock: Lock, descriptor: int) -> bool:
+        monkeypatch.setattr(Lock, "_is_locked", is_locked)
+        assert made.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lock, "_is_locked", stop_once)
+    with pytest.raises(KeyboardInterrupt), disk.locked(tmp_path / "target", 0):
+        pass
+    assert not made.exists()

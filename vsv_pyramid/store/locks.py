@@ -63,17 +63,20 @@ class Lock:
             return
         try:
             self._remove()
-        except BaseException:  # a signal
+        except BaseException:  # a signal amid it
             self._remove()
             raise
         finally:
             os.close(self._descriptor)
             if sys.platform == "win32":  # which does not remove what is open
-                self._remove()
+                with contextlib.suppress(OSError):  # another one holds it already
+                    self._path.unlink(missing_ok=True)
 
     def _remove(self) -> None:
-        with contextlib.suppress(OSError):  # another one holds it already
-            self._path.unlink(missing_ok=True)
+        """Nothing but the own file: as soon as it is gone, another one may have made the next."""
+        with contextlib.suppress(OSError):  # Windows refuses that while it is open
+            if self._is_of_path(self._descriptor):
+                self._path.unlink(missing_ok=True)
 
     def _is_locked(self, descriptor: int) -> bool:
         try:

@@ -50,6 +50,10 @@ def without_one(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def byte_counts() -> Iterator[Row]:
+    for height, width in (16, 16), (48, 48), (80, 112), (240, 240):  # none is whole KiB
+        yield Row(
+            f"bare tiles of {width} x {height} px", [Stored(PICTURE, {"tile": (height, width)})]
+        )
     for (place, cutting), (order, file) in itertools.product(PLACES.items(), ORDERS.items()):
         name, bare = f"{place} {order}", [Stored(PICTURE, cutting)]
         said = CANNOT if order == "MM big" else ""

@@ -17,7 +17,7 @@ from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
 from vsv_pyramid.slide.pages import JPEG, left_out
 from vsv_pyramid.slide.plain import PlainImage, check_name
-from vsv_pyramid.slide.raw import spare_bytes
+from vsv_pyramid.slide.raw import libtiff_takes, spare_bytes
 from vsv_pyramid.slide.reading import check_readable, twice
 from vsv_pyramid.slide.samples import openslide_decodes, openslide_shows, refusal
 from vsv_pyramid.slide.tiff import TiffBase, tiff_base
@@ -177,32 +177,33 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
             f"its compression is {tiff.compression}, which OpenSlide cannot read here; save it "
             "with JPEG or LZW",
         )
-    spare = spare_bytes(tiff) if page.compression == 1 else None
-    if spare is not None and spare.min() < 0:
+    is_bare = page.compression == 1
+    if is_bare and spare_bytes(tiff).min() < 0:
         raise SlideError(
             path, "a tile or strip of it has fewer bytes than its pixels; save it, or copy it again"
         )
-    # OpenSlide takes the first page with tiles of that size, whatever it is, and libtiff refuses
-    # bare tiles with further bytes behind their pixels.
-    is_shown = (
-        openslide_shows(page)
-        and [one for one in tiff.pages if one.tile and one.size == page.size][:1] == [page]
-        and (spare is None or not spare.any())
-    )
+    # OpenSlide takes the first page with tiles of that size, whatever it is.
+    is_shown = openslide_shows(page) and [
+        one for one in tiff.pages if one.tile and one.size == page.size
+    ][:1] == [page]
     known: Reader | None = None
     if vendor and (by_stream or is_shown):
         known = OpenSlideReader(path, vendor, tiff)
         if known.size != tiff.size:
             known.close()
             known = None
+    pixels: Reader
     if by_stream:
-        tiles: Reader = JpegTiles(path, tiff)
-        return known or tiles, tiles
-    if known is None and 0 in tiff.counts:  # Pillow shows there whatever the file begins with
+        pixels = JpegTiles(path, tiff)
+    elif known and (not is_bare or libtiff_takes(tiff)):
+        pixels = known
+    elif 0 in tiff.counts:  # Pillow shows there whatever the file begins with
         raise SlideError(
             path, "it leaves out some of its tiles or strips; save it with all of them"
         )
-    return _both(known or PlainImage(path, tiff))
+    else:
+        pixels = PlainImage(path, tiff)
+    return known or pixels, pixels
 
 
 def _vendor(path: Path, tiff: TiffBase | None) -> str | None:

@@ -17,6 +17,8 @@ from vsv_pyramid.slide.tiff import TiffBase
 
 MOST_READS = 3  # of a tile whose bytes change
 
+_LIBTIFF_READS = 1024  # bytes at once
+
 
 class RawTiles:
     """Read from several threads: each has a handle of its own."""
@@ -70,6 +72,13 @@ def probes(path: Path, base: TiffBase) -> Iterator[bytes]:
             tile = raw.tile(base.grid.width * quarter // 4, base.grid.height * quarter // 4)
             if tile:
                 yield tile
+
+
+def libtiff_takes(base: TiffBase) -> bool:
+    """Whether libtiff reads the page's bare tiles: it reads whole KiB of one, and refuses what is
+    more than the pixels, be it spare or of what lies behind the tile."""
+    counts = np.frombuffer(base.counts, np.uint64)
+    return not (spare_bytes(base).any() or (counts % _LIBTIFF_READS).any())
 
 
 def spare_bytes(base: TiffBase) -> npt.NDArray[np.int64]:

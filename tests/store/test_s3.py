@@ -1,19 +1,17 @@
-"""Pyramids published to S3, and slides read from there, on a real server."""
+"""Pyramids published to S3, on a real server."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,17 +21,14 @@ from botocore.exceptions import ClientError
 from botocore.loaders import JSONFileLoader
 
 from tests.conftest import Run
+from tests.store.conftest import OPTIONS
 from tests.support import s3_proxy
 from tests.support.clock import FakeClock, until
-from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
 from vsv_pyramid import aws, private, reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.errors import (
-    SlideAccessError,
-    SlideChanged,
-    StoreBusy,
     StoreError,
     StoreUnavailable,
 )
@@ -42,23 +37,10 @@ from vsv_pyramid.publish import _Uploads
 from vsv_pyramid.store import S3Options, lease, open_store, s3
 from vsv_pyramid.verify import verify
 
-OPTIONS = ConvertOptions(tile_size=240, workers=2)
 DESCRIPTOR = "images/small/DeepZoom.dzi"
 SLIDE_JSON = "images/small/slide.json"
 INDEX = "images/index.json"
 PRIVATE_JSON = ".private/images/small/slide.private.json"
-
-
-@pytest.fixture(scope="session")
-def on_disk(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The MD5 of every object of the small slide's pyramid, but for slide.json and the catalog."""
-    root = tmp_path_factory.mktemp("on_disk")
-    convert(small_slide, str(root), OPTIONS)
-    return {
-        path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
-        for path in root.glob("images/**/*")
-        if path.is_file() and path.name not in ("slide.json", "index.json")
-    }
 
 
 def published(place: Place) -> dict[str, str]:
@@ -460,152 +442,6 @@ class TestReplacement:
         assert run("delete", "images/small", "--yes").code == 1
 
 
-class TestLease:
-    def test_the_second_one_leaves(self, run: Run, small_slide: Path, place: Place) -> None:
-        with open_store(str(place)).replacing("images/small"):
-            outcome = run("convert", small_slide, "--to", place)
-        assert outcome.code == 0
-        assert "left to another process" in outcome.out
-        assert "1 busy" in outcome.out
-        assert place.objects() == {}
-
-    def test_or_waits(self, small_slide: Path, place: Place, clock: FakeClock) -> None:
-        options = ConvertOptions(tile_size=240, if_busy="wait")
-        first = contextlib.ExitStack()
-        first.enter_context(open_store(str(place)).replacing("images/small"))
-
-        def meanwhile() -> None:
-            if len(clock.slept) == 3:
-                first.close()
-
-        clock.meanwhile = meanwhile
-        with first:
-            assert convert(small_slide, str(place), options).status == "converted"
-        assert clock.slept[:3] == [1, 1, 1]
-
-    def test_two_at_once_make_one_pyramid(
-        self, small_slide: Path, place: Place, on_disk: dict[str, str]
-    ) -> None:
-        command = [sys.executable, "-m", "vsv_pyramid", "convert", str(small_slide)]
-        command += ["--to", str(place), "--tile-size", "240", "--json"]
-        both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-        answers = [json.loads(process.communicate()[0]) for process in both]
-        assert [process.returncode for process in both] == [0, 0]
-        statuses = sorted(answer["slides"][0]["status"] for answer in answers)
-        assert statuses in (["busy", "converted"], ["converted", "skipped"])
-        assert published(place) == on_disk
-
-    def test_a_dead_workers_lease_is_taken_over(
-        self, small_slide: Path, place: Place, proxy: Proxy, clock: FakeClock
-    ) -> None:
-        """Its age is S3's to tell."""
-        proxy.fault = s3_proxy.by(clock)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(open_store(str(place)).replacing("images/small"))
-            dead = place.get(".leases/images/small")
-        place.put(".leases/images/small", dead["Body"].read(), **dead["Metadata"])
-        clock.advance(lease.SECONDS - 1)
-        assert convert(small_slide, str(place), OPTIONS).status == "busy"
-        clock.advance(60)
-        assert convert(small_slide, str(place), OPTIONS).status == "converted"
-        assert not any(key.startswith(".leases") for key in place.objects())
-
-    def test_a_lease_is_renewed(self, place: Place, proxy: Proxy, clock: FakeClock) -> None:
-        proxy.fault = s3_proxy.by(clock)
-        with open_store(str(place)).replacing("images/small") as staged:
-            until(clock.waiting)
-            before = proxy.count("PUT")
-            clock.advance(5 * lease.SECONDS)
-            assert proxy.count("PUT") - before == 5 * 4
-            with pytest.raises(StoreBusy):
-                open_store(str(place)).replacing("images/small").__enter__()
-            staged.put("images/small/x", b"1")
-
-    @pytest.mark.parametrize("another_came", [True, False])
-    def test_one_that_cannot_be_renewed_stops_its_worker_if_another_came(
-        self, place: Place, proxy: Proxy, clock: FakeClock, another_came: bool
-    ) -> None:
-        with open_store(str(place)).replacing("images/small") as staged:
-            until(clock.waiting)
-            proxy.fault = slow_down
-            clock.advance(lease.SECONDS / 2)
-            proxy.fault = lambda *_: False
-            staged.put("images/small/x", b"1")
-            proxy.fault = slow_down
-            clock.advance(2 * lease.SECONDS)
-            if another_came:
-                place.put(".leases/images/small", b"another", owner="another")
-            proxy.fault = lambda *_: False
-            with pytest.raises(StoreBusy) if another_came else contextlib.nullcontext():
-                staged.put("images/small/y", b"1")
-        last = ".leases/images/small" if another_came else "images/small/y"
-        assert set(place.objects()) == {"images/small/x", last}
-
-    def test_ctrl_c_while_it_is_taken(
-        self, place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        take = lease.Lease._take
-
-        def interrupted(self: lease.Lease) -> None:
-            take(self)
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(lease.Lease, "_take", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            open_store(str(place)).replacing("images/small").__enter__()
-        assert place.objects() == {}
-
-    def test_a_write_whose_answer_was_lost_counts(self, place: Place, proxy: Proxy) -> None:
-        lost: list[str] = []
-
-        def lose(handler: Handler, request: Request) -> bool:
-            if request.method == "PUT" and not lost:
-                lost.append(request.path)
-                handler.forwarded(request)
-                handler.hang_up()
-                return True
-            return False
-
-        proxy.fault = lose
-        with open_store(str(place)).replacing("images/small") as staged:
-            staged.put("images/small/x", b"1")
-        assert lost
-        assert set(place.objects()) == {"images/small/x"}
-
-    def test_a_lost_lease_stops_its_worker(self, place: Place, clock: FakeClock) -> None:
-        with (
-            pytest.raises(StoreBusy, match="taken it over"),
-            open_store(str(place)).replacing("images/small") as staged,
-        ):
-            until(clock.waiting)
-            place.put(".leases/images/small", b"{}")
-            clock.advance(lease.SECONDS / 4)
-            staged.put("images/small/x", b"1")
-        assert set(place.objects()) == {".leases/images/small"}
-
-    @pytest.mark.parametrize("ignores", [False, True])
-    def test_a_server_without_conditional_writes(
-        self, run: Run, small_slide: Path, place: Place, proxy: Proxy, ignores: bool
-    ) -> None:
-        def fault(handler: Handler, request: Request) -> bool:
-            if "if-none-match" not in request.headers:
-                return False
-            if not ignores:
-                handler.refuse(501, "NotImplemented")
-            elif ".leases" in request.path:
-                handler.accept(request)
-            else:  # of the catalog, which is looked at again
-                return False
-            return True
-
-        proxy.fault = fault
-        outcome = run("convert", small_slide, "--to", place)
-        assert outcome.code == 0
-        assert "Warning: " in outcome.err
-        assert "knows no conditional writes" in outcome.err
-        assert DESCRIPTOR in place.objects()
-
-
 def sometimes(fault: Callable[[Handler, Request], bool], share: float = 0.2) -> Fault:
     """The fault at that share of the requests, the same ones for the same order."""
     chance = random.Random(7)
@@ -937,179 +773,6 @@ class TestRefusals:
         convert(small_slide, str(place), ConvertOptions())
         assert set(signed) == {"eu-central-1"}
         assert aws.client("batch", "queue").meta.region_name == "eu-central-1"
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def uploaded(small_slide: Path, place: Place) -> Iterator[str]:
-    """The small slide in S3."""
-    place.put("scans/small.svs", small_slide.read_bytes())
-    yield f"{place}/scans/small.svs"
-    place.delete("scans/small.svs")
-
-
-def to(place: Place) -> str:
-    return f"{place}/to"
-
-
-class TestSlidesInS3:
-    def test_convert(
-        self, uploaded: str, place: Place, scratch: Path, on_disk: dict[str, str], proxy: Proxy
-    ) -> None:
-        options = ConvertOptions(tile_size=240, scratch=scratch)
-        summary = convert(uploaded, to(place), options)
-        assert summary.slide == uploaded
-        found = {key.removeprefix("to/"): etag for key, etag in place.objects().items()}
-        assert {key: found[key] for key in on_disk} == on_disk
-        document = json.loads(place.get(f"to/{SLIDE_JSON}")["Body"].read())
-        etag = place.objects()["scans/small.svs"]
-        source = document["source"]
-        assert (source["name"], source["etag"]) == ("small.svs", etag)
-        assert list(scratch.iterdir()) == []
-        proxy.requests.clear()
-        assert convert(uploaded, to(place), options).status == "skipped"
-        assert proxy.count("GET", "scans") == 0
-        place.put("scans/small.svs", b"another")
-        with pytest.raises(StoreError, match="--overwrite"):
-            convert(uploaded, to(place), options)
-
-    def test_one_that_changes_under_way(self, uploaded: str, place: Place, scratch: Path) -> None:
-        def change(progress: Progress) -> None:
-            place.put("scans/small.svs", b"another")
-
-        options = ConvertOptions(tile_size=240, scratch=scratch)
-        with pytest.raises(SlideChanged, match="changed while it was read"):
-            convert(uploaded, to(place), options, progress=change)
-        assert f"to/{DESCRIPTOR}" not in place.objects()
-        assert list(scratch.iterdir()) == []
-
-    def test_one_that_changes_while_it_is_fetched(
-        self, uploaded: str, place: Place, proxy: Proxy, scratch: Path
-    ) -> None:
-        def change(_: Handler, request: Request) -> bool:
-            if request.method == "GET" and request.path.endswith("small.svs"):
-                place.put("scans/small.svs", b"another")
-            return False
-
-        proxy.fault = change
-        with pytest.raises(SlideChanged):
-            convert(uploaded, to(place), ConvertOptions(scratch=scratch))
-        assert list(scratch.iterdir()) == []
-
-    def test_a_download_that_ends_half_way_is_tried_again(
-        self, uploaded: str, place: Place, proxy: Proxy, scratch: Path
-    ) -> None:
-        turns = itertools.count()
-
-        def cut(handler: Handler, request: Request) -> bool:
-            fetched = request.method == "GET" and request.path.endswith("small.svs")
-            return fetched and next(turns) < 8 and cut_the_answer(handler, request)
-
-        proxy.fault = cut
-        options = ConvertOptions(tile_size=240, scratch=scratch)
-        assert convert(uploaded, to(place), options).status == "converted"
-        assert next(turns) > 8
-
-    def test_what_fails_leaves_no_scratch(self, run: Run, place: Place, scratch: Path) -> None:
-        place.put("scans/bad.svs", b"II*\0 and no more")
-        outcome = run("convert", f"{place}/scans/bad.svs", "--to", to(place), "--scratch", scratch)
-        assert outcome.code == 65
-        assert f"Error: {place}/scans/bad.svs: damaged" in outcome.err
-        assert str(scratch) not in outcome.err
-        assert list(scratch.iterdir()) == []
-        outcome = run("convert", f"{place}/scans/none.svs", "--to", to(place))
-        assert outcome.code == 1
-        assert "there is no such object" in outcome.err
-
-    def test_a_damaged_tile_is_told_by_the_slides_own_name(
-        self, small_slide: Path, place: Place, tmp_path: Path, scratch: Path
-    ) -> None:
-        slide = tmp_path / "small.svs"
-        shutil.copy(small_slide, slide)
-        damage_tile(slide, 0, 3)
-        place.put("scans/small.svs", slide.read_bytes())
-        with pytest.raises(Exception, match=f"{place}/scans/small.svs: tile 11/") as caught:
-            convert(f"{place}/scans/small.svs", to(place), ConvertOptions(scratch=scratch))
-        assert str(scratch) not in str(caught.value)
-
-    def test_ctrl_c_leaves_no_scratch(self, uploaded: str, place: Place, scratch: Path) -> None:
-        options = ConvertOptions(tile_size=240, scratch=scratch)
-        seen: list[int] = []
-
-        def stop(_: Progress) -> None:
-            seen.append(len(list(scratch.iterdir())))
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            convert(uploaded, to(place), options, progress=stop)
-        assert seen == [1]
-        assert list(scratch.iterdir()) == []
-
-    def test_a_scratch_folder_that_is_too_small(
-        self, uploaded: str, place: Place, scratch: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        usage = shutil.disk_usage(scratch)
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-        with pytest.raises(StoreError, match=r"0\.0 GB free, and .* needs 0\.1 GB"):
-            convert(uploaded, to(place), ConvertOptions(scratch=scratch))
-        monkeypatch.undo()
-
-    def test_a_slide_of_more_than_one_file(self, place: Place) -> None:
-        with pytest.raises(SlideAccessError, match="more than one file"):
-            convert(f"{place}/a.mrxs", to(place), ConvertOptions())
-
-
-class TestVerifyAndInfo:
-    @pytest.fixture
-    def target(self, small_slide: Path, place: Place) -> str:
-        convert(small_slide, str(place), OPTIONS)
-        return f"{place}/images/small"
-
-    def test_a_good_one(self, run: Run, target: str, small_slide: Path) -> None:
-        for words in ([], ["--deep"], ["--deep", "--sample", "10"], ["--against", small_slide]):
-            outcome = run("verify", target, *words)
-            assert outcome.code == 0, outcome.out
-            assert f"{target}: good, 60 tiles checked" in outcome.out
-        assert run("verify", f"{target}/DeepZoom.dzi").code == 0
-        assert run("verify", target, "--sample", "10").code == 2
-
-    def test_defects(self, run: Run, target: str, place: Place) -> None:
-        tiles = "images/small/DeepZoom_files"
-        place.delete(f"{tiles}/11/2_1.jpeg")
-        body = place.get(f"{tiles}/11/1_1.jpeg")["Body"].read()
-        place.put(f"{tiles}/11/1_1.jpeg", body[:-600])
-        place.put(f"{tiles}/11/77_1.jpeg", body)
-        outcome = run("verify", target)
-        assert outcome.code == 1
-        assert "tile 11/2_1 is missing" in outcome.out
-        assert f"{tiles.removeprefix('images/')}/11/77_1.jpeg is not part" in outcome.out
-        for words in (["--deep"], ["--deep", "--sample", "1000"]):
-            assert "tile 11/1_1 is damaged" in run("verify", target, *words).out
-        place.put(f"{tiles}/11/1_1.jpeg", body)
-
-    def test_nothing_there(self, run: Run, place: Place) -> None:
-        for command in ("verify", "info"):
-            outcome = run(command, f"{place}/images/none")
-            assert outcome.code == 1
-            assert "Error: " in outcome.err
-        assert run("verify", "s3://only-a-bucket").code == 2
-
-    def test_info(self, run: Run, target: str, place: Place, uploaded: str) -> None:
-        facts = json.loads(run("info", target, "--json").out)
-        assert (facts["state"], facts["tiles"], facts["objects"]) == ("complete", 60, 63)
-        assert (facts["width"], facts["height"], facts["tile_size"]) == (1501, 1103, 240)
-        assert "State:             complete\n" in run("info", target).out
-        place.delete("images/small/DeepZoom_files/11/1_1.jpeg")
-        assert "State:             damaged" in run("info", target).out
-        place.delete(DESCRIPTOR)
-        assert "not complete" in run("info", target).out
-        assert json.loads(run("info", uploaded, "--json").out)["width"] == 1501
 
 
 def test_all_of_fifty_processes_end_well(small_slide: Path, place: Place, thorough: bool) -> None:

@@ -1,4 +1,4 @@
-"""The base level's compressed tiles, as they are in the file."""
+"""The base level's tiles, as they are in the file."""
 
 from __future__ import annotations
 

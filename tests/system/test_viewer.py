@@ -589,9 +589,9 @@ def test_what_cannot_be_shown_is_said(
 def test_what_the_server_refuses_is_said(
     chromium: Browser, site: Site, status: int, sentence: str
 ) -> None:
-    with window(chromium, f"{site.url}/viewer/?id=real") as seen:
+    with window(chromium, f"{site.url}/viewer/") as seen:
         seen.page.route("**/images/**", lambda route: route.fulfill(status=status))
-        seen.page.reload()
+        seen.page.goto(f"{site.url}/viewer/?id=real")
         expect(seen.page.locator(".pane .message")).to_contain_text(sentence)
         seen.wants(str(status))
 

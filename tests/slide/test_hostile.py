@@ -28,7 +28,6 @@ SECONDS, BYTES = 300, 10**9  # for all of them together
 NO_IMAGE = "neither a slide nor an image"
 DIRECTORIES = "its TIFF directories cannot be read; copy it"
 CUT = "cut off at"
-OPENSLIDE = "OpenSlide cannot open it"
 NOT_READ = "of a kind OpenSlide does not read"
 LARGE = "px are too large; save it with smaller ones"
 OTHER_SIZE = "128 x 128 px where the slide's tiles are"
@@ -66,8 +65,8 @@ LIES: list[Lie] = [
         {"ResolutionUnit code": SUBIFDS, "ResolutionUnit type": LONG, "ResolutionUnit": ITSELF},
         USABLE,
     ),
-    ("no-width", {"ImageWidth": 0}, OPENSLIDE),
-    ("no-height", {"ImageLength": 0}, OPENSLIDE),
+    ("no-width", {"ImageWidth": 0}, DIRECTORIES),
+    ("no-height", {"ImageLength": 0}, DIRECTORIES),
     ("width-65535", {"ImageWidth": 65535}, DIRECTORIES),
     ("height-65535", {"ImageLength": 65535}, DIRECTORIES),
     ("width-2147483647", {"ImageWidth": 2**31 - 1}, DIRECTORIES),
@@ -75,7 +74,7 @@ LIES: list[Lie] = [
     ("size-65535", {"ImageWidth": 65535, "ImageLength": 65535}, DIRECTORIES),
     ("size-2147483647", {"ImageWidth": 2**31 - 1, "ImageLength": 2**31 - 1}, DIRECTORIES),
     ("one-pixel", {"ImageWidth": 1, "ImageLength": 1}, USABLE),
-    ("no-tile-width", {"TileWidth": 0}, OPENSLIDE),
+    ("no-tile-width", {"TileWidth": 0}, DIRECTORIES),
     ("no-tile-height", {"TileLength": 0}, DIRECTORIES),
     ("tile-width-1", {"TileWidth": 1}, DIRECTORIES),
     ("tile-width-100", {"TileWidth": 100, "ImageWidth": 400}, OTHER_SIZE),

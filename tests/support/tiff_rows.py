@@ -234,7 +234,6 @@ def numbers() -> Iterator[Row]:
             [Stored(bilevel, settings)],
             truth=gray((bilevel * 255).astype(np.uint8)),
             shown=lambda samples: gray((samples * 255).astype(np.uint8)),
-            said="OpenSlide cannot open" if place == "tiles" else "",
         )
 
 

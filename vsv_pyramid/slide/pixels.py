@@ -10,7 +10,7 @@ from typing import Protocol
 import openslide
 from PIL import Image
 
-from vsv_pyramid.errors import SlideError
+from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import mismatch, published_profile
@@ -188,10 +188,7 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     ][:1] == [page]
     known: Reader | None = None
     if vendor and (by_stream or is_shown):
-        known = OpenSlideReader(path, vendor, tiff)
-        if known.size != tiff.size:
-            known.close()
-            known = None
+        known = _if_openslide_opens(path, vendor, tiff)
     pixels: Reader
     if by_stream:
         pixels = JpegTiles(path, tiff)
@@ -204,6 +201,21 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     else:
         pixels = PlainImage(path, tiff)
     return known or pixels, pixels
+
+
+def _if_openslide_opens(path: Path, vendor: str, tiff: TiffBase) -> OpenSlideReader | None:
+    """OpenSlide's reader of the page, if it has one: it wants tags that the standard does not, and
+    may take another page for the slide."""
+    try:
+        reader = OpenSlideReader(path, vendor, tiff)
+    except SlideError as exc:
+        if vendor not in _ANYBODYS or isinstance(exc, SlideAccessError):
+            raise
+        return None
+    if reader.size == tiff.size:
+        return reader
+    reader.close()
+    return None
 
 
 def _vendor(path: Path, tiff: TiffBase | None) -> str | None:

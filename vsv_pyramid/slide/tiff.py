@@ -144,7 +144,7 @@ def _read_base(path: Path, file: BinaryIO) -> TiffBase | None:
                 beyond_openslide=magic == _MAGIC[1],
             )
             tiles = base.grid.pixels * base.planes
-            if len(base.offsets) != len(base.counts) or len(base.counts) < tiles:
+            if not tiles or len(base.offsets) != len(base.counts) or len(base.counts) < tiles:
                 raise tifffile.TiffFileError("fewer tiles than cover the image")
             needed = [_end(other) for kept, other in found if kept.tile or kept is shown]
             # Its objects refer to each other: 80 bytes a tile would stay until they are collected.
@@ -201,7 +201,7 @@ def _page(page: Any, number: int | None) -> Page:
     return Page(
         number=number,
         size=size,
-        tile=Size(page.tilewidth, page.tilelength) if page.is_tiled else None,
+        tile=Size(page.tilewidth, page.tilelength) if 322 in tags else None,
         compression=int(page.compression),
         compression_name=_name(page.compression),
         photometric=int(photometric),

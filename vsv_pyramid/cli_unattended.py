@@ -29,6 +29,7 @@ from vsv_pyramid.reports import Events, Lines
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive, open_store
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
+from vsv_pyramid.words import counted
 
 
 def _number(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -271,8 +272,8 @@ def submit_command(
         click.echo(f"Warning: {sentence}", err=True)
     if found.archived:
         click.echo(
-            f"Warning: {slides}: {found.archived:,} slides are archived and do not count; restore "
-            "them first (aws s3api restore-object), then submit them",
+            f"Warning: {slides}: {counted(found.archived, 'archived slide')} left out; restore "
+            "what is needed (aws s3api restore-object), then submit again",
             err=True,
         )
     say = Lines(quiet=False, as_json=as_json)

@@ -321,7 +321,7 @@ REFUSED = [
         "archived slides do not wait",
         "submit PLACE/scans --to PLACE --dry-run",
         0,
-        "1 slides are archived and do not count; restore them first",
+        "1 archived slide left out; restore what is needed",
         nothing,
         archived,
         uploaded=True,

@@ -137,7 +137,7 @@ def left_out(base: Page, pages: Sequence[Page], told: Collection[Size]) -> tuple
     if planes > 0:
         found.append(counted(planes, "further plane"))
     if spare := [kind for kind in base.extra if kind == 0]:
-        found.append(f"{len(spare)} of {base.samples} samples that are neither colour nor alpha")
+        found.append(f"{len(spare)} of {base.samples} samples a pixel, neither colour nor alpha")
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vsv_pyramid.slide.pages import JPEG, MASK, REDUCED, RGB, Page, associated_kind, is_level
+from vsv_pyramid.words import counted
 
 WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE, _CMYK, YCBCR = 0, 1, 3, 5, 6
 # What openslide-bin's libtiff decodes: none, fax, LZW, deflate twice, PackBits, Zstandard; and what
@@ -94,6 +95,11 @@ def _is_of_odd_chroma(base: Page, _: Sequence[Page]) -> bool:
     return base.subsampling != (1, 1) if base.tile else base.compression == 1
 
 
+def _depth(base: Page) -> str:
+    numbers = sorted(set(base.bits))
+    return "/".join([*map(str, numbers[:-1]), counted(numbers[-1], "bit")])
+
+
 def _is_of_odd_bits(base: Page, _: Sequence[Page]) -> bool:
     if base.samples == 1 and base.compression != JPEG:
         return base.bits[0] not in (1, 2, 4, 8)
@@ -127,7 +133,9 @@ _REFUSALS: tuple[
     ),
     (
         lambda base, _: base.depth > 1,
-        lambda base: f"a volume of {base.depth} slices; save one of them as a TIFF first",
+        lambda base: (
+            f"a volume of {counted(base.depth, 'slice')}; save one of them as a TIFF first"
+        ),
     ),
     (
         lambda base, _: not set(base.formats) <= set(_INTEGERS),
@@ -150,15 +158,12 @@ _REFUSALS: tuple[
     ),
     (
         _is_of_odd_bits,
-        lambda base: (
-            f"{'/'.join(map(str, sorted(set(base.bits))))} bits a channel; save it with "
-            "8 bits a channel first"
-        ),
+        lambda base: f"{_depth(base)} a channel; save it with 8 bits a channel first",
     ),
     (
         _has_undescribed_samples,
         lambda base: (
-            f"{base.samples} samples a pixel with colours of kind "
+            f"{counted(base.samples, 'sample')} a pixel with colours of kind "
             f"{base.photometric_name}, and no word (ExtraSamples) on what they are; save it as RGB "
             "first"
         ),

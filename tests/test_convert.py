@@ -285,6 +285,36 @@ def test_update_does_not_replace_another_slide_of_the_same_name(
     assert convert(paths[1], str(tmp_path), options).status == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "value", "is_current"),
+    [
+        ("software", "vsv-pyramid", "0.0.1", True),
+        ("software", "openslide", "3.4.1", True),
+        ("pyramid", "algorithm", 1, True),
+        ("pyramid", "algorithm", None, True),  # as it was before there was one
+        ("pyramid", "algorithm", 0, False),
+        ("options", "subsampling", None, True),  # as before there was that option
+        ("options", "subsampling", "444", False),
+        ("options", "sharpened", True, False),
+    ],
+)
+def test_what_decides_on_what_is_current(
+    small_slide: Path, tmp_path: Path, section: str, name: str, value: Any, is_current: bool
+) -> None:
+    summary = convert(small_slide, str(tmp_path), OPTIONS)
+    path = Path(summary.target).with_name("slide.json")
+    document = json.loads(path.read_text())
+    document[section][name] = value
+    if value is None:
+        del document[section][name]
+    path.write_text(json.dumps(document))
+    if is_current:
+        assert convert(small_slide, str(tmp_path), OPTIONS).status == "skipped"
+    else:
+        with pytest.raises(StoreError, match="--overwrite"):
+            convert(small_slide, str(tmp_path), OPTIONS)
+
+
 NO_COUNTS = json.dumps({"source": {}, "origin": {}, "pyramid": {}, "options": {}, "software": {}})
 
 

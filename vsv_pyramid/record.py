@@ -20,6 +20,9 @@ from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.slide import Slide, Source
 from vsv_pyramid.slide.source import is_of
 
+# Another one only where the tiles of some slide would be others than before, whatever the release.
+ALGORITHM = 1
+
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 
 
@@ -100,6 +103,7 @@ def slide_json(
             "fallback_tiles": dict(sorted(pixels.fallbacks.items())),
             "blank_tiles": len(pixels.blanked),
             "version": publication.version,
+            "algorithm": ALGORITHM,
         },
         "options": options.recorded(),
         "software": software(),
@@ -121,12 +125,13 @@ def parse(document: bytes) -> dict[str, Any]:
 
 
 def is_current(document: dict[str, Any], source: Source, options: ConvertOptions) -> bool:
-    """Whether converting the slide again, with these options and programs, would change nothing."""
+    """Whether converting the slide again, with these options, would change nothing: whatever
+    release has made it, and options that it did not have yet are their defaults."""
     return (
         document.get("layout") == dzi.LAYOUT_VERSION
         and is_source(document, source)
-        and document["options"] == options.recorded()
-        and document["software"].get("vsv-pyramid") == __version__
+        and ConvertOptions().recorded() | document["options"] == options.recorded()
+        and document["pyramid"].get("algorithm", 1) == ALGORITHM
     )
 
 

@@ -36,6 +36,10 @@ RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # What a run in the background, or one by nohup, ignores, the processes it starts would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
 

@@ -437,6 +437,19 @@ def test_a_signal_while_an_error_is_told(run: Run, monkeypatch: pytest.MonkeyPat
     assert outcome.err == "Stopped: nothing half-made is published.\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signal")
+def test_a_signal_that_was_ignored_at_the_start_is_ignored(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(cli, "report", lambda _: signal.raise_signal(signal.SIGHUP))
+        assert run("info", "none.svs").code == 1
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_swallowed_signal_is_raised_again(
     run: Run, small_slide: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -566,6 +566,23 @@ def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
+def test_what_is_to_outlive_its_terminal(tmp_path: Path) -> None:
+    publish(str(tmp_path))
+    command = ["nohup", *PROGRAM, "serve", str(tmp_path), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout
+        port = int(process.stdout.readline().rpartition(":")[2].split("/")[0])
+        process.send_signal(signal.SIGHUP)
+        assert Site(port).ask(f"/{TILE}").body == PUBLISHED[TILE]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_signal_ends_what_is_tried_again(tmp_path: Path) -> None:
     stopped = threading.Event()
     server = serve.Server(serve.app(open_store(str(tmp_path))), stopped)

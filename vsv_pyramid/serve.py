@@ -28,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, catalog, clock, dzi, page, serve_desk
+from vsv_pyramid import answers, catalog, clock, dzi, page, serve_desk, signals
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
@@ -287,9 +287,7 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last is Windows'
-        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        before = {number: signal.signal(number, self.handle_exit) for number in signals.heeded()}
         try:
             yield
         finally:

@@ -16,9 +16,8 @@ import threading
 from vsv_pyramid import clock
 
 EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last is Windows'
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 # One press of Ctrl-C comes twice where a program in between passes on what the terminal has sent to
 # both, and a session that ends sends SIGTERM and SIGHUP together. No hand is as fast.
 _ECHO_SECONDS = 0.3
@@ -43,14 +42,20 @@ def begin() -> None:
     global _by, _first
     _by = _first = None
     sys.unraisablehook = _unraisable
-    for number in _SIGNALS:
+    for number in heeded():
         signal.signal(number, _handle)
     signal.set_wakeup_fd(_watched().fileno(), warn_on_full_buffer=False)
 
 
+def heeded() -> list[int]:
+    """The signals that end the process: not those that whoever started it has had ignored, as
+    nohup does with SIGHUP, and a shell with SIGINT for what it runs in the background."""
+    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 def end() -> None:
     """Leaves the signals to the system: there is nothing to unwind any more."""
-    for number in _SIGNALS:
+    for number in heeded():
         signal.signal(number, signal.SIG_DFL)
 
 

@@ -10,7 +10,8 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Runs the command line. Ctrl-C during the imports ends the process at once: nothing is begun
     then, and an exception in the midst of an import can leave its lock held."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # NumPy's threads for linear algebra, of which there is none here, would spin for a while.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from vsv_pyramid.cli import main

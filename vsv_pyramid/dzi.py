@@ -24,19 +24,19 @@ DELETED = f"{PRIVATE}/deleted.json"
 
 _ICC = "icc.icc"
 _TILES = "DeepZoom_files"
-_OWN_NAMES = frozenset(
-    [DESCRIPTOR, SLIDE_JSON, _ICC, _TILES, *(f"{name}.{FORMAT}" for name in ASSOCIATED_IMAGES)]
-)
 
 _SAFE_LETTERS, _SAFE_DIGITS = 100, 10
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
 _NUMBER = r"(?:0|[1-9][0-9]{0,9})"
+_FILE = re.compile(
+    rf"DeepZoom\.dzi|slide\.json|icc\.icc|(?:{'|'.join(ASSOCIATED_IMAGES)})\.{FORMAT}"
+    rf"|{_TILES}/{_NUMBER}/{_NUMBER}_{_NUMBER}\.{FORMAT}"
+)
+_FOLDER = re.compile(rf"{_TILES}(?:/{_NUMBER})?")
 _KEY = re.compile(
-    rf"{IMAGES}/(?:{re.escape(CATALOG)}|{_SHARD.pattern}|{_ID.pattern}/(?:DeepZoom\.dzi|slide\.json"
-    rf"|icc\.icc|(?:{'|'.join(ASSOCIATED_IMAGES)})\.{FORMAT}"
-    rf"|DeepZoom_files/{_NUMBER}/{_NUMBER}_{_NUMBER}\.{FORMAT}))"
+    rf"{IMAGES}/(?:{re.escape(CATALOG)}|{_SHARD.pattern}|{_ID.pattern}/(?:{_FILE.pattern}))"
 )
 
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -204,19 +204,17 @@ def private_image_key(slide_id: str, name: str) -> str:
 
 def is_own(folder: str, key: str) -> bool:
     """Whether the key is one that the layout has for something in the folder."""
-    if not key.startswith(f"{folder}/"):
-        return False
-    name, slash, _ = key.removeprefix(f"{folder}/").partition("/")
-    return is_own_name(name) and (not slash or is_tiles_name(name))
+    return key.startswith(f"{folder}/") and is_file(key[len(folder) + 1 :])
 
 
-def is_own_name(name: str) -> bool:
-    """Whether the layout has a file or a folder of that name in a slide's folder."""
-    return name in _OWN_NAMES
+def is_file(name: str) -> bool:
+    """Whether the layout has a file of that name, with slashes, in a slide's folder."""
+    return _FILE.fullmatch(name) is not None
 
 
-def is_tiles_name(name: str) -> bool:
-    return name == _TILES
+def is_folder(name: str) -> bool:
+    """Whether the layout has a folder of that name in a slide's folder."""
+    return _FOLDER.fullmatch(name) is not None
 
 
 def tile_key(folder: str, address: TileAddress) -> str:

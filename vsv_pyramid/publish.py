@@ -121,7 +121,9 @@ class Publication:
         self._uploads.drain()
         self._store.delete(*(key for key in self._present if dzi.is_own(self._folder, key)))
         prefix = dzi.tiles_prefix(self._folder)
-        sizes = [found.size for found in self._store.keys(prefix)]
+        sizes = [
+            found.size for found in self._store.keys(prefix) if dzi.is_own(self._folder, found.key)
+        ]
         if not len(sizes) == self.tiles == self._pyramid.tile_count or sum(sizes) != self.bytes:
             raise StoreError(
                 f"{self._store}/{prefix}",

@@ -128,8 +128,11 @@ def _check_images(check: Check) -> None:
 
 def _check_keys(check: Check) -> set[TileAddress]:
     """The planned tiles that are there; what lacks, and what is too many, is reported."""
-    prefix = dzi.tiles_prefix(check.folder)
-    stored = {found.key: found.size for found in check.store.keys(prefix)}
+    stored = {
+        found.key: found.size
+        for found in check.store.keys(dzi.tiles_prefix(check.folder))
+        if dzi.is_own(check.folder, found.key)
+    }
     present: set[TileAddress] = set()
     lacking: list[str] = []
     total = 0

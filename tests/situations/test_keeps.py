@@ -35,7 +35,12 @@ from vsv_pyramid.submit import backlog
 ID = "170782"
 DESCRIPTOR = f"images/{ID}/DeepZoom.dzi"
 SLIDE_JSON = f"images/{ID}/slide.json"
-MINE = {f"images/{ID}/annotations.json": b"mine", f"images/{ID}/notes/a.txt": b"mine, too"}
+MINE = {
+    f"images/{ID}/annotations.json": b"mine",
+    f"images/{ID}/notes/a.txt": b"mine, too",
+    f"images/{ID}/DeepZoom_files/vips-properties.xml": b"mine, of another program",
+    f"images/{ID}/DeepZoom_files/8/0_0.jpeg.txt": b"mine, among the tiles",
+}
 NO_LINKS = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
 
 
@@ -238,6 +243,16 @@ class TestInTheWay:
             ("DeepZoom_files", "file", "DeepZoom_files: is a file in the way of a folder"),
             ("DeepZoom.dzi", "link", r"DeepZoom\.dzi: is a link"),
             ("thumbnail.jpeg", "folder", r"thumbnail\.jpeg: is a folder in the way of a file"),
+            ("thumbnail.jpeg", "pipe", r"thumbnail\.jpeg: is a pipe or a device in the way"),
+            ("DeepZoom_files/8", "link", "DeepZoom_files/8: is a link, to .*mine"),
+            ("DeepZoom_files/8", "file", "DeepZoom_files/8: is a file in the way of a folder"),
+            ("DeepZoom_files/8/0_0.jpeg", "folder", r"0_0\.jpeg: is a folder in the way of a file"),
+            ("DeepZoom_files/8/0_0.jpeg", "link", r"0_0\.jpeg: is a link"),
+            *(
+                (f"../.{ID}.{word}", kind, rf"images/\.{ID}\.{word}: is in the way of")
+                for word in ("partial", "old", "new", "lock")
+                for kind in ("link", "dangling", "file", "folder")
+            ),
         ],
     )
     def test_it_is_named(
@@ -245,18 +260,23 @@ class TestInTheWay:
     ) -> None:
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine/file").write_text("mine")
-        way = Path(folder.to, "images", ID, name)
+        way = Path(os.path.normpath(Path(folder.to, "images", ID, name)))
         way.parent.mkdir(parents=True)
         if kind == "file":
             way.write_text("mine")
+        elif kind == "pipe":
+            os.mkfifo(way)
         elif kind == "folder":
             way.mkdir()
+            (way / "mine").write_text("mine")
         else:
             way.symlink_to(tmp_path / "mine" if kind == "link" else "nowhere")
         before = way.lstat().st_ino
         refused(folder.convert(folder.scan(), "--overwrite"), 1, sentence)
         assert way.lstat().st_ino == before
         assert (tmp_path / "mine/file").read_text() == "mine"
+        assert kind != "folder" or (way / "mine").read_text() == "mine"
+        assert not folder.store.head(SLIDE_JSON)
 
     @pytest.mark.root
     @pytest.mark.parametrize(
@@ -267,6 +287,8 @@ class TestInTheWay:
             ("DeepZoom_files", overwrite),
             ("slide.json", overwrite),
             ("", delete),
+            ("DeepZoom_files/8", overwrite),
+            ("DeepZoom_files/8/0_0.jpeg", overwrite),
             ("DeepZoom_files/8/0_0.jpeg", delete),
             ("DeepZoom_files/8/0_0.jpeg", slides_delete),
         ],
@@ -281,6 +303,53 @@ class TestInTheWay:
             assert folder.width() == 300
         finally:
             subprocess.run(["chattr", "-i", protected], check=True)
+
+
+class TestNamesLikeOurs:
+    """Only what the program has left itself is brought to an end."""
+
+    @pytest.mark.parametrize(
+        ("what", "is_in_images"),
+        [
+            (overwrite, True),
+            (delete, True),
+            (slides_delete, True),
+            (slides_set, True),
+            (lambda w: w.convert(w.scan("another.svs")), True),
+            (lambda w: w.run("delete", Path(w.to) / ID, "--yes"), False),
+            (lambda w: w.run("convert", w.scan(), "--to", f"{w.to}/{ID}.zip"), False),
+        ],
+        ids=["overwrite", "delete", "bad", "set", "another", "elsewhere", "archive"],
+    )
+    def test_they_stay(self, folder: World, what: Action, is_in_images: bool) -> None:
+        folder.publish()
+        root = Path(folder.to)
+        if not is_in_images:
+            (root / f"images/{ID}").rename(root / ID)
+        place = root / "images" if is_in_images else root
+        mine = {f".mine.d.{word}/precious": word for word in ("old", "new", "partial")}
+        mine |= {"mine.d/precious": "current", ".mine.lock": "1", ".mine.zip.partial": "2"}
+        for name, text in mine.items():
+            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).write_text(text)
+        (place / ".link.old").symlink_to(folder.scans)
+        outcome = what(folder)
+        assert outcome.code == 0, outcome
+        assert {name: (place / name).read_text() for name in mine} == mine
+        assert (place / ".link.old").is_symlink()
+        assert (folder.scans / f"{ID}.svs").exists()
+
+    @pytest.mark.parametrize("what", [delete, slides_delete, slides_set])
+    @pytest.mark.parametrize("word", ["old", "new", "partial"])
+    def test_nor_are_they_taken_for_the_slides(
+        self, folder: World, what: Action, word: str
+    ) -> None:
+        folder.publish()
+        place = Path(folder.to, "images", f".{ID}.{word}")
+        place.mkdir()
+        (place / "precious").write_text("mine")
+        assert what(folder).code == 0
+        assert (place / "precious").read_text() == "mine"
 
 
 class TestNotTheUsers:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -113,9 +114,9 @@ class TestStore:
     def test_a_replacement_takes_the_place_of_what_was_there(self, any_store: Store) -> None:
         for text in (b"1", b"22"):
             with any_store.replacing(FOLDER) as staged:
-                staged.put(f"{FOLDER}/same", text)
-                assert keys(staged, f"{FOLDER}/") == {f"{FOLDER}/same": len(text)}
-        assert keys(any_store) == {f"{FOLDER}/same": 2}
+                staged.put(f"{FOLDER}/icc.icc", text)
+                assert keys(staged, f"{FOLDER}/") == {f"{FOLDER}/icc.icc": len(text)}
+        assert keys(any_store) == {f"{FOLDER}/icc.icc": 2}
 
     def test_a_failed_first_replacement_shows_nothing(self, any_store: Store) -> None:
         with pytest.raises(KeyboardInterrupt), any_store.replacing(FOLDER):
@@ -124,12 +125,12 @@ class TestStore:
 
     def test_only_one_replaces_at_a_time(self, any_store: Store, clock: FakeClock) -> None:
         with any_store.replacing(FOLDER) as staged:
-            staged.put(f"{FOLDER}/x", b"1")
+            staged.put(f"{FOLDER}/icc.icc", b"1")
             with pytest.raises(StoreBusy, match="another process"):
                 any_store.replacing(FOLDER).__enter__()
         with any_store.replacing(FOLDER) as staged:
-            staged.put(f"{FOLDER}/x", b"12")
-        assert keys(any_store) == {f"{FOLDER}/x": 2}
+            staged.put(f"{FOLDER}/icc.icc", b"12")
+        assert keys(any_store) == {f"{FOLDER}/icc.icc": 2}
 
     def test_puts_and_deletes_of_single_objects(self, any_store: Store) -> None:
         if isinstance(any_store, ArchiveStore):
@@ -316,15 +317,15 @@ def test_leftovers_of_a_killed_process_are_cleared(store: DirectoryStore, tmp_pa
         "from vsv_pyramid.store.directory import DirectoryStore\n"
         "store = DirectoryStore(pathlib.Path(sys.argv[1]))\n"
         f"with store.replacing({FOLDER!r}) as staged:\n"
-        f"    staged.put({FOLDER + '/half'!r}, b'1')\n"
+        f"    staged.put({FOLDER + '/icc.icc'!r}, b'1')\n"
         "    os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
     assert not (store.root / FOLDER).exists()
     assert any((store.root / "images").iterdir())
     with store.replacing(FOLDER) as staged:
-        staged.put(f"{FOLDER}/whole", b"12")
-    assert keys(store) == {f"{FOLDER}/whole": 2}
+        staged.put(f"{FOLDER}/slide.json", b"12")
+    assert keys(store) == {f"{FOLDER}/slide.json": 2}
 
 
 def test_a_crash_between_two_renames_loses_nothing(store: DirectoryStore) -> None:
@@ -347,18 +348,22 @@ class Died(BaseException):
 EXCHANGE = pytest.mark.skipif(sys.platform != "linux", reason="the exchange of folders is Linux's")
 
 
+BESIDE = ("annotations.json", "mine/DeepZoom.dzi")
+AMONG = ("DeepZoom_files/vips-properties.xml", "DeepZoom_files/0/notes/0_0.jpeg")
+
+
 @pytest.mark.parametrize(
-    ("has_others", "old_until", "at"),
+    ("others_names", "old_until", "at"),
     [
-        *((True, 5, at) for at in range(11)),
-        *(pytest.param(False, 1, at, marks=EXCHANGE) for at in range(3)),
+        *((names, 5, at) for names in (BESIDE, AMONG, BESIDE + AMONG) for at in range(11)),
+        *(pytest.param((), 1, at, marks=EXCHANGE) for at in range(3)),
     ],
 )
 @pytest.mark.parametrize("is_killed", [True, False])
 def test_an_end_at_any_rename_leaves_the_old_or_the_new(
     store: DirectoryStore,
     monkeypatch: pytest.MonkeyPatch,
-    has_others: bool,
+    others_names: tuple[str, ...],
     old_until: int,
     at: int,
     is_killed: bool,
@@ -367,9 +372,7 @@ def test_an_end_at_any_rename_leaves_the_old_or_the_new(
     names = ("DeepZoom.dzi", "DeepZoom_files/0/0_0.jpeg", "slide.json")
     old = {f"{FOLDER}/{name}": 1 for name in (*names, "icc.icc")}
     new = {f"{FOLDER}/{name}": 2 for name in (*names, "label.jpeg")}
-    others = (
-        {f"{FOLDER}/annotations.json": 3, f"{FOLDER}/mine/DeepZoom.dzi": 3} if has_others else {}
-    )
+    others = {f"{FOLDER}/{name}": 3 for name in others_names}
 
     def put(into: DirectoryStore, sizes: dict[str, int]) -> None:
         for key, size in sizes.items():
@@ -391,11 +394,15 @@ def test_an_end_at_any_rename_leaves_the_old_or_the_new(
         patch.setattr(Path, "rename", dying)
         if is_killed:
             settle = moves.settle
-            patch.setattr(directory, "settle", lambda target: left >= 0 and settle(target))
+            patch.setattr(
+                directory,
+                "settle",
+                lambda target, **facts: left >= 0 and settle(target, **facts),
+            )
         ends = pytest.raises(Died) if at < 2 * old_until else contextlib.nullcontext()
         with ends, store.replacing(FOLDER) as staged:
             put(staged, new)
-    with store.exclusive("images/another"):
+    with store.exclusive(FOLDER):
         pass
     assert keys(store) == others | (old if at < old_until else new)
     assert sorted(path.name for path in store.path("images").iterdir()) == ["a"]
@@ -405,17 +412,42 @@ def test_an_end_at_any_rename_leaves_the_old_or_the_new(
 def test_what_comes_just_before_the_exchange_stays(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = f"{FOLDER}/late/mine.json"
+    late = {f"{FOLDER}/late/mine.json": 4, f"{FOLDER}/DeepZoom_files/0/mine.json": 4}
 
     def exchanged(one: Path, other: Path) -> bool:
-        store.put(late, b"mine")
+        for key in late:
+            store.put(key, b"mine")
         return disk.exchanged(one, other)
 
     monkeypatch.setattr(moves, "exchanged", exchanged)
     for text in (b"1", b"22"):
         with store.replacing(FOLDER) as staged:
             staged.put(f"{FOLDER}/DeepZoom.dzi", text)
-    assert keys(store) == {late: 4, f"{FOLDER}/DeepZoom.dzi": 2}
+    assert keys(store) == {**late, f"{FOLDER}/DeepZoom.dzi": 2}
+
+
+def test_what_cannot_be_removed_is_not_in_the_way(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a mount point in the old pyramid, or a file that a share still holds."""
+    rmtree = shutil.rmtree
+
+    def refused(folder: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            rmtree(folder)
+
+    store.put(OLD, b"1")
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    with store.replacing(FOLDER) as staged:
+        staged.put(NEW, b"22")
+    (left,) = store.path("images").glob(".a.*")
+    assert caplog.messages == [
+        f"{left}: what is left of an old pyramid cannot be removed; remove it"
+    ]
+    monkeypatch.undo()
+    with store.replacing(FOLDER) as staged:
+        staged.put(NEW, b"333")
+    assert keys(store, f"{FOLDER}/") == {NEW: 3}
 
 
 @EXCHANGE

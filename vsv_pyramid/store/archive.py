@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import UNSUPPORTED, NoSuchObject, StoreError, StoreUnavailable, passing
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
-from vsv_pyramid.store.disk import locked, naming, real
+from vsv_pyramid.store.disk import check_own, locked, naming, real
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.
@@ -105,6 +105,7 @@ class ArchiveStore:
         path = real(self._path)
         partial = path.with_name(f".{path.name}.partial")
         with self.exclusive(folder):
+            check_own(partial)
             for found in self.keys(""):
                 if not found.key.startswith(folder + "/") and found.key != dzi.catalog_key():
                     raise StoreError(

@@ -11,10 +11,20 @@ from pathlib import Path
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
 from vsv_pyramid.store.base import StoredObject, Tagged
-from vsv_pyramid.store.disk import check_changeable, flush, locked, made, naming, real
+from vsv_pyramid.store.disk import (
+    check_changeable,
+    check_own,
+    check_plain,
+    check_readable,
+    flush,
+    locked,
+    made,
+    naming,
+    real,
+)
 from vsv_pyramid.store.moves import beside, check_way, settle, switch
 
-_SWEEP_SECONDS = 2.0  # for which another process, sweeping or putting, may hold a lock
+_HELD_SECONDS = 2.0  # for which another process that only puts may hold a lock
 
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -40,6 +50,7 @@ class DirectoryStore:
         """Where the object is a link, into the file that it leads to."""
         path = real(self.path(key))
         partial = path.with_name(f".{path.name}.partial")
+        check_own(partial)
         with naming(path):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +62,7 @@ class DirectoryStore:
 
     def get(self, key: str, *, first: int | None = None) -> bytes:
         path = self.path(key)
+        check_plain(path)
         with naming(path):
             try:
                 with path.open("rb") as file:
@@ -66,6 +78,7 @@ class DirectoryStore:
                 return None
 
     def tagged(self, key: str) -> Tagged | None:
+        check_plain(self.path(key))
         with naming(self.path(key)):
             try:
                 data = self.path(key).read_bytes()
@@ -78,7 +91,7 @@ class DirectoryStore:
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with locked(path, _SWEEP_SECONDS):
+            with locked(path, _HELD_SECONDS):
                 found = self.tagged(key)
                 if (found and found.tag) != tag:
                     return False
@@ -91,7 +104,7 @@ class DirectoryStore:
         with naming(self.path(folder)):
             try:
                 with os.scandir(self.path(folder)) as entries:
-                    return [entry.name + "/" * entry.is_dir() for entry in entries]
+                    return [entry.name + "/" * _leads_to_folder(entry) for entry in entries]
             except _NOT_THERE:
                 return []
 
@@ -123,18 +136,24 @@ class DirectoryStore:
             raise refused[0]
 
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
-        paths = {self.path(key) for key in (*put, *delete)}
-        folders = {next(filter(Path.exists, path.parents)) for path in paths}
+        """What is put is read before, as all that is changed."""
+        changed = {real(self.path(key)) for key in put}
+        paths = {*changed, *map(self.path, delete)}
+        folders = {
+            next(filter(Path.exists, (parent, *parent.parents)))
+            for parent in {path.parent for path in paths}
+        }
         for path in sorted(folders | paths):
             check_changeable(path)
+        for path in sorted(changed):
+            check_readable(path)
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         target = self.path(folder)
-        with made(target.parent):
-            _sweep(target.parent)
-            with locked(target, _SWEEP_SECONDS):
-                yield
+        with made(target.parent), locked(target, _HELD_SECONDS):
+            settle(target)
+            yield
 
     @contextmanager
     def replacing(self, folder: str) -> Iterator[DirectoryStore]:
@@ -142,9 +161,6 @@ class DirectoryStore:
         staging = beside(target)[0]
         with self.exclusive(folder):
             check_way(target)
-            if staging.exists():
-                what = "is left of an earlier conversion, and cannot be removed; remove it yourself"
-                raise StoreError(staging, what)
             try:
                 with naming(staging):
                     staging.mkdir()
@@ -154,9 +170,9 @@ class DirectoryStore:
                     switch(target)
             finally:
                 try:
-                    settle(target)
+                    settle(target, made_here=True)
                 except BaseException:  # a signal amid the moves
-                    settle(target)
+                    settle(target, made_here=True)
                     raise
 
 
@@ -212,10 +228,8 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
                 yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken).st_size
 
 
-def _sweep(folder: Path) -> None:
-    """Brings to an end what dead processes left beside a target whose lock nobody holds."""
-    kinds = (".lock", ".old", ".new", ".partial")
-    helpers = (path for path in folder.glob(".*") if path.suffix in kinds)
-    for target in {path.with_name(path.stem.removeprefix(".")) for path in helpers}:
-        with contextlib.suppress(StoreError), locked(target, 0):
-            settle(target)
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads round in a circle
+        return False

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from stat import S_ISDIR, S_ISLNK, S_IWUSR
+from stat import S_ISDIR, S_ISLNK, S_ISREG, S_IWUSR
 
 from vsv_pyramid import clock
 from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
@@ -65,6 +65,28 @@ def check_changeable(path: Path) -> None:
     user = os.geteuid() if hasattr(os, "geteuid") else stat.st_uid
     if is_folder or (user == stat.st_uid and stat.st_mode & S_IWUSR):
         raise StoreError(path, _REMEDIES[errno.EACCES])
+
+
+def check_readable(path: Path) -> None:
+    """Raises StoreError for a file that is there, and may not be read."""
+    if path.exists() and not os.access(path, os.R_OK):
+        raise StoreError(path, _REMEDIES[errno.EACCES])
+
+
+def check_plain(path: Path) -> None:
+    """Raises StoreError for a pipe or a device, which would be waited for."""
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        if not (S_ISREG(mode) or S_ISDIR(mode)):
+            raise StoreError(path, "is a pipe or a device, and no file; move it away")
+
+
+def check_own(path: Path) -> None:
+    """Raises StoreError for what is in the place of a file that is ours for a moment, and is none
+    that one of ours has left: a link, a folder, a pipe."""
+    with contextlib.suppress(OSError):
+        if not S_ISREG(path.lstat().st_mode):
+            raise StoreError(path, "is in the way of a file that is to be made; move it away")
 
 
 def flush(folder: Path) -> None:

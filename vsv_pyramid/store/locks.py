@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from stat import S_ISREG
 
 from vsv_pyramid.errors import StoreError
 
@@ -28,8 +29,8 @@ else:
 class Lock:
     """The lock of the file at `path`, which is there as long as somebody holds it.
 
-    Raises OSError where the file cannot be made, and StoreError where the file system knows no
-    locks: only what another one holds is taken for held.
+    Raises OSError where the file cannot be made, and StoreError where something else is in its
+    place, or the file system knows no locks: only what another one holds is taken for held.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,6 +41,7 @@ class Lock:
         """Whether it is held by now; False where another one holds it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self._check_place()
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except PermissionError:
             if sys.platform == "win32":  # of a file that another process is about to remove
@@ -71,6 +73,13 @@ class Lock:
             if sys.platform == "win32":  # which does not remove what is open
                 with contextlib.suppress(OSError):  # another one holds it already
                     self._path.unlink(missing_ok=True)
+
+    def _check_place(self) -> None:
+        """A lock's file is empty: what is not is somebody else's, and so are links and pipes."""
+        with contextlib.suppress(FileNotFoundError):
+            stat = self._path.lstat()
+            if not S_ISREG(stat.st_mode) or stat.st_size:
+                raise StoreError(self._path, "is in the way of a lock; move it away")
 
     def _remove(self) -> None:
         """Nothing but the own file: as soon as it is gone, another one may have made the next."""

@@ -11,12 +11,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
 from tests.support.clock import FakeClock
-from vsv_pyramid import signals
+from vsv_pyramid import cli, signals
 
 
 class Ended(Exception):
@@ -73,6 +74,55 @@ def test_another_one_ends_it(
         with pytest.raises(Ended, match=str(128 + number)):
             insist(pair, number)
     assert (tmp_path / "err").read_text().startswith("Stopped at once")
+
+
+@pytest.fixture
+def full() -> Iterator[io.TextIOWrapper]:
+    """A pipe that takes no more, and that nobody reads until the end."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    with io.TextIOWrapper(os.fdopen(writer, "wb")) as stream:
+        yield stream
+        os.close(reader)  # lets go of the thread that was to tell
+
+
+def test_a_stderr_that_takes_no_more_does_not_hold_it(
+    pair: Pair, clock: FakeClock, full: io.TextIOWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "_TELL_SECONDS", 0)
+    monkeypatch.setattr(sys, "stderr", full)
+    insist(pair, signal.SIGTERM)
+    clock.advance(0.5)
+    with pytest.raises(Ended):
+        insist(pair, signal.SIGTERM)
+
+
+def test_it_is_heeded_as_long_as_something_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told last may go into a pipe that is full."""
+    told: list[str] = []
+
+    class Err(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            told.append(bytes(data).decode())
+            return len(data)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise signals.Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(cli.commands, "main", stopped)
+    monkeypatch.setattr(signals, "begin", lambda: None)
+    monkeypatch.setattr(signals, "unwound", lambda: told.append("deaf"))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(Err())))
+    with pytest.raises(SystemExit, match=str(128 + signal.SIGTERM)):
+        cli.main(["convert"])
+    assert told == ["Stopped: nothing half-made is published.\n", "deaf"]
 
 
 @pytest.mark.parametrize("stderr", [None, io.StringIO()])

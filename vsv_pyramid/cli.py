@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             said = _AFTER_SIGNAL.get(words[0] if words else "", "nothing half-made is published")
             say("stopped", f"Stopped: {said}.", message=said)
             code = signals.EXIT_SIGNALLED + exc.number
-            signals.unwound()
+    if code > signals.EXIT_SIGNALLED:
+        signals.unwound()
     sys.exit(code or (EXIT_FAILED if out.has_lost else 0))
 
 

@@ -22,6 +22,7 @@ _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 # both, and a session that ends sends SIGTERM and SIGHUP together. No hand is as fast.
 _ECHO_SECONDS = 0.3
 _AT_ONCE = b"Stopped at once: what is half-made is cleared by the next conversion.\n"
+_TELL_SECONDS = 0.2  # for which the end may wait for a stderr that takes nothing
 
 
 class Stopped(BaseException):
@@ -61,7 +62,7 @@ def end() -> None:
 
 def unwound() -> None:
     """Keeps what comes late from ending the process without its exit code; not where a thread is
-    left that could hold it up for ever."""
+    left that could hold it up for ever. Nothing is to be told from now on: it could be as well."""
     if all(thread.daemon for thread in threading.enumerate() if thread is not _MAIN):
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -101,9 +102,17 @@ def _insist(reader: socket.socket) -> None:
         if _first is None:
             _first = now
         elif now - _first > _ECHO_SECONDS:
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                os.write(sys.stderr.fileno(), _AT_ONCE)  # past all buffers
+            with contextlib.suppress(RuntimeError):  # there is a limit to threads
+                teller = threading.Thread(target=_tell, daemon=True)
+                teller.start()
+                teller.join(_TELL_SECONDS)
             os._exit(EXIT_SIGNALLED + numbers[0])
+
+
+def _tell() -> None:
+    """A pipe that is full, and that nobody reads, holds it for ever."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.write(sys.stderr.fileno(), _AT_ONCE)  # past all buffers
 
 
 def _unraisable(swallowed: sys.UnraisableHookArgs) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
+from tests.support.clock import until
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
@@ -306,6 +309,32 @@ class TestSignals:
         err = insist(process, number)
         assert process.returncode == EXIT_SIGNALLED + number
         assert err == "Stopped at once: what is half-made is cleared by the next conversion.\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("words", [LOGGED, SMALL], ids=["json", "text"])
+def test_a_pipe_that_is_full_does_not_make_it_deaf(folder: Path, words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    process = subprocess.Popen(
+        [*PROGRAM, *words], cwd=folder, stdout=writer, stderr=writer, text=True
+    )
+    until(lambda: is_caught(process.pid, signal.SIGTERM))
+    insist(process, signal.SIGTERM)
+    assert process.returncode == EXIT_SIGNALLED + signal.SIGTERM
+    os.close(reader)
+    os.close(writer)
+
+
+def is_caught(pid: int, number: int) -> bool:
+    """Whether the process has a handler for the signal by now."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = re.findall(r"SigCgt:\s*([0-9a-f]+)", status)
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def insist(process: subprocess.Popen[str], number: int) -> str:

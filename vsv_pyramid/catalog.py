@@ -24,8 +24,8 @@ from typing import Any, NamedTuple, TypeVar
 import xxhash
 
 from vsv_pyramid import clock, dzi, record
-from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
-from vsv_pyramid.publish import pyramid_keys
+from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.publish import own_keys, pyramid_keys
 from vsv_pyramid.store import S3Options, Store, open_store
 
 VERSION = 1
@@ -117,10 +117,11 @@ def listed(store: Store) -> list[Entry]:
 
 def delete(store: Store, folder: str) -> None:
     """Removes the pyramid: its descriptor, then its entry in the catalog beside its folder, where
-    there is one, then the rest.
+    there is one, then the rest; where the store takes no entry, as a disk that is full, the tiles
+    before it.
 
     Raises StoreBusy while it is written, and StoreError. What has ended it before its end, the same
-    once more goes on with, since the rest is there as long as the entry is; but a catalog that is
+    once more goes on with, since slide.json is there as long as the entry is; but a catalog that is
     damaged is to be made anew whatever is done, and keeps nothing.
     """
     images, _, slide_id = folder.rpartition("/")
@@ -128,12 +129,25 @@ def delete(store: Store, folder: str) -> None:
         keys = pyramid_keys(store, folder)
         store.delete(dzi.descriptor_key(folder))
         try:
-            Catalog(store, images, create=False).update([slide_id])
+            with_room(
+                store, folder, lambda: Catalog(store, images, create=False).update([slide_id])
+            )
         except StoreError as exc:
             if not exc.environment:
                 store.delete(*keys)
             raise
         store.delete(*keys)
+
+
+def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:
+    """Writes what is to be said of a pyramid that is on its way out, and has no descriptor any
+    more: once more without its tiles where the store refuses it, since it may be full."""
+    try:
+        write()
+    except StoreRefused:
+        own = own_keys(store, folder)
+        store.delete(*(key for key in own if key != dzi.slide_json_key(folder)))
+        write()
 
 
 def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:

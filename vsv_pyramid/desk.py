@@ -144,7 +144,8 @@ class Desk:
                 if not document.is_deleted:  # else it is a deletion that was interrupted
                     document = self._withdrawn(document, revision)
                 if slide_id not in private.deleted(self._store):
-                    self._await(document)
+                    awaited = document
+                    catalog.with_room(self._store, folder, lambda: self._await(awaited))
             if own:
                 catalog.delete(self._store, folder)
             if scanned:

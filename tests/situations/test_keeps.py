@@ -6,6 +6,7 @@ stay there whatever is done.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -303,6 +304,41 @@ class TestInTheWay:
             assert folder.width() == 300
         finally:
             subprocess.run(["chattr", "-i", protected], check=True)
+
+    @pytest.mark.root
+    @pytest.mark.parametrize(
+        ("words", "name"),
+        [
+            ("delete {id} --in {to} --yes", "images/index.json"),
+            ("delete {id} --in {to} --yes", ".private/deleted.json"),
+            ("slides delete {id} --in {to} --yes", "images/index.json"),
+            ("slides delete {id} --in {to} --yes", ".private/deleted.json"),
+            ("slides set {id} --in {to} --status good", "images/index.json"),
+            ("convert {scan} --to {to} --overwrite", "images/index.json"),
+            ("convert {scan} --to {to} --overwrite", ".private/deleted.json"),
+        ],
+    )
+    def test_what_another_may_read_alone(self, folder: World, words: str, name: str) -> None:
+        """Its folder would let it be replaced."""
+        folder.publish()
+        others = Path(folder.to, name)
+        if not others.exists():
+            others.write_text('{"version": 1, "slides": []}')
+        os.chown(others, 4242, 4242)
+        others.chmod(0o600)
+        said = words.format(id=ID, to=folder.to, scan=folder.scan(width=340)).split()
+        as_any_other = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        outcome = subprocess.run(
+            [*as_any_other, sys.executable, "-m", "vsv_pyramid", *said],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert outcome.returncode == 1, outcome
+        assert f"{others}: no permission" in outcome.stderr
+        assert folder.state() == SERVED
+        assert folder.width() == 300
 
 
 class TestNamesLikeOurs:
@@ -703,6 +739,38 @@ def refusing(*words: str) -> Callable[[Handler, Request], bool]:
         return False
 
     return fault
+
+
+@pytest.fixture
+def small_disk(folder: World) -> Iterator[World]:
+    """A destination on a disk of its own, of 2 MB."""
+    Path(folder.to).mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder.to], check=True)
+    yield folder
+    subprocess.run(["umount", folder.to], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("what", [delete, slides_delete])
+@pytest.mark.parametrize("document", ["images/index.json", ".private/deleted.json"])
+def test_what_is_deleted_makes_room_on_a_full_disk(
+    small_disk: World, what: Action, document: str
+) -> None:
+    small_disk.publish()
+    others = [{"id": f"other{number}", "slide_id": None} for number in range(500)]
+    found = small_disk.store.tagged(document)
+    present = json.loads(found.data)["slides"] if found else []
+    text = json.dumps({"version": 1, "slides": present + others})
+    small_disk.store.put(document, text.encode())
+    with Path(small_disk.to, "fill").open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            os.write(file.fileno(), bytes(1024))
+    outcome = what(small_disk)
+    assert outcome.code == 0, outcome
+    assert not small_disk.state()["served"]
+    assert not small_disk.state()["listed"]
+    left = [found.key for found in small_disk.store.keys(f"images/{ID}/")]
+    assert sorted(left) == sorted(MINE)
 
 
 class TestRefusedHalfWay:

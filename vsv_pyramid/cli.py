@@ -42,7 +42,7 @@ from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import find_slides, once_each
 from vsv_pyramid.store import S3Options, Store, is_archive, open_pyramid, open_store
 from vsv_pyramid.verify import verify
-from vsv_pyramid.words import counted
+from vsv_pyramid.words import counted, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -201,13 +201,19 @@ def convert_command(
             found += [place] if place.startswith("s3://") else find_slides(Path(place), excluded)
         except (VsvPyramidError, OSError) as exc:
             fail(place, exc)
-    found = once_each(found)
+    doubles = once_each(found, dzi.safe_id if options.ids == "safe" else str)
+    found = list(doubles)
     if options.slide_id and len(found) > 1:
         raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")
     if is_archive(destination) and len(found) > 1:
         raise OptionError(f"{destination} is for one slide, not for {len(found)}; give a folder")
-    for slide in found:
-        say.named(str(slide), options)
+    for slide, other in doubles.items():
+        if other:
+            what = "rename one of them, or convert them one by one with --id"
+            fail(slide, OptionError(f"{slide} and {other} would get the same id; {what}"))
+            found.remove(slide)
+        else:
+            say.named(str(slide), options)
     troubles = 0  # one after the other, which are no slide's own
     for number, slide in enumerate(found):
         if troubles == _MOST_TROUBLES:
@@ -269,12 +275,13 @@ def _planned(
     facts = plan_facts(plan)
     if not as_json:
         width, height = plan.pyramid.size
-        click.echo(
+        planned = (
             f"{slide}: {width:,} x {height:,} px, {counted(len(plan.pyramid.levels), 'level')}, "
             f"{counted(facts['tiles'], 'tile')} of {plan.pyramid.tile_size} px, "
             f"{counted(facts['objects'], 'object')} -> "
             f"{destination}/{dzi.descriptor_key(plan.folder)}"
         )
+        click.echo(one_line(planned))
     return {"slide": str(slide), "status": "planned", **facts}
 
 

@@ -29,7 +29,7 @@ from vsv_pyramid.reports import Events, Lines
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive, open_store
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
-from vsv_pyramid.words import counted
+from vsv_pyramid.words import counted, one_line
 
 
 def _number(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -269,7 +269,7 @@ def submit_command(
     if not (found.slides or found.published or found.archived or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
-        click.echo(f"Warning: {sentence}", err=True)
+        click.echo(one_line(f"Warning: {sentence}"), err=True)
     if found.archived:
         click.echo(
             f"Warning: {slides}: {counted(found.archived, 'archived slide')} left out; restore "

@@ -131,16 +131,17 @@ class Lines:
     def watching(self, folder: Path, options: ConvertOptions) -> None:
         """Tells what is looked for."""
         if not self._quiet:
-            click.echo(f"{folder} is watched, but for {', '.join(_left_out(options))}", err=True)
+            left_out = ", ".join(_left_out(options))
+            click.echo(one_line(f"{folder} is watched, but for {left_out}"), err=True)
 
     def named(self, slide: str, options: ConvertOptions) -> None:
         """Tells of an id that is made of the slide's name, before anything has it."""
         if not self._quiet and (slide_id := _made_id(slide, options)):
-            click.echo(f"{slide}: gets the id {slide_id}", err=True)
+            click.echo(one_line(f"{slide}: gets the id {slide_id}"), err=True)
 
     def submitted(self, slide: str, job: str) -> None:
         if self._results:
-            click.echo(f"{slide}: submitted as job {job}")
+            click.echo(one_line(f"{slide}: submitted as job {job}"))
 
     def done(self, summary: Summary) -> None:
         for note in () if self._quiet else summary.notes:

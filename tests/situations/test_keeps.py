@@ -626,6 +626,40 @@ class TestIds:
         images = [path for path in Path(folder.to, "images").iterdir() if path.is_dir()]
         assert len(images) == len(names)
 
+    @pytest.mark.parametrize("words", [(), ("--overwrite",), ("--update",), ("--dry-run",)])
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ("a.svs", "a.tif"),
+            ("a.svs", "d/a.svs", "e/a.tiff"),
+            pytest.param(
+                ("e\u0301 1.svs", "\u00e9 1.svs"),
+                marks=pytest.mark.skipif(sys.platform == "darwin", reason="one file to a Mac"),
+            ),
+        ],
+        ids=["suffix", "folder", "accent"],
+    )
+    def test_slides_that_would_get_the_same_fail_and_no_other(
+        self, folder: World, names: tuple[str, ...], words: tuple[str, ...]
+    ) -> None:
+        for name in (*names, "b.svs"):
+            folder.scan(name)
+        outcome = folder.convert(folder.scans, "--ids", "safe", *words)
+        assert outcome.code == 2
+        assert outcome.err.count("Error: ") == len(names)
+        for name in names:
+            first = re.escape(f"Error: {folder.scans / name} and {folder.scans}")
+            assert re.search(f"{first}.* would get the same id; rename one of them", outcome.err)
+        assert f"{len(names)} failed" in outcome.out
+        found = [path.parent.name for path in Path(folder.to).rglob("DeepZoom.dzi")]
+        assert found == ([] if "--dry-run" in words else ["b"])
+
+    def test_they_are_told_on_one_line(self, folder: World) -> None:
+        folder.scan("a\nb\x1b[31m.svs")
+        outcome = folder.convert(folder.scans, "--ids", "safe")
+        assert r"/a\nb\x1b[31m.svs: gets the id " in outcome.err
+        assert "\x1b" not in outcome.err
+
     def test_in_a_bucket(self, bucket: World, place: Place) -> None:
         place.put(f"scans/{self.NAME}.svs", b"1")
         words = ("submit", f"{place}/scans", "--to", bucket.to, "--dry-run")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from vsv_pyramid.errors import OptionError, SlideAccessError, passing
+from vsv_pyramid.errors import SlideAccessError, passing
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.reading import unavailable
 from vsv_pyramid.slide.source import normal
@@ -110,20 +110,24 @@ def is_slide_key(key: str, excluded: Excluded = NOTHING_MORE) -> bool:
     return is_slide(key.rpartition("/")[2]) and not excluded(key)
 
 
-def once_each(slides: Iterable[str | Path], id_of: Callable[[str], str] = str) -> list[str | Path]:
-    """The slides, each once, however many ways to it are given; `id_of` makes an id of a file's
-    stem. Raises OptionError where two slides of one call would be published under the same id."""
-    first: dict[str, str | Path] = {}
+def once_each(
+    slides: Iterable[str | Path], id_of: Callable[[str], str]
+) -> dict[str | Path, str | Path | None]:
+    """The slides, each once, however many ways to it are given, with another one that would be
+    published under the same id; `id_of` makes an id of a file's stem."""
+    groups: dict[str, list[str | Path]] = {}
     for slide in slides:
-        other = first.setdefault(id_of(PurePath(slide).stem), slide)
-        if other != slide and not _is_same(other, slide):
-            raise OptionError(
-                f"{other} and {slide} would get the same id; convert them one by one with --id"
-            )
-    return list(first.values())
+        group = groups.setdefault(id_of(PurePath(slide).stem), [])
+        if not any(_is_same(other, slide) for other in group):
+            group.append(slide)
+    return {
+        slide: next((other for other in group if other != slide), None)
+        for group in groups.values()
+        for slide in group
+    }
 
 
 def _is_same(one: str | Path, other: str | Path) -> bool:
     if "s3://" in (str(one)[:5], str(other)[:5]):
-        return False
+        return one == other
     return normal(Path(one)) == normal(Path(other))

@@ -197,7 +197,9 @@ def test_two_slides_of_one_id_are_refused_before_anything_is_made(
         Path(folder, "170782.svs").write_bytes(small_slide.read_bytes())
     outcome = run("convert", "a", "b")
     assert outcome.code == 2
-    assert_one_sentence(outcome.err, "a/170782.svs", "b/170782.svs", "--id")
+    for line in outcome.err.splitlines():
+        assert_one_sentence(line, "a/170782.svs", "b/170782.svs", "--id")
+    assert outcome.err.count("Error: ") == 2
     assert not Path("images").exists()
     assert run("convert", "a", "b", "--id", "x").code == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,34 @@ def test_an_archive_takes_no_page(run: Run) -> None:
     assert outcome.code == 1
     assert_one_sentence(outcome.err)
     assert not Path("a.zip").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "gallery/index.html"])
+@pytest.mark.parametrize("where", ["folder", "bucket"])
+def test_another_page_stays(
+    run: Run, request: pytest.FixtureRequest, tmp_path: Path, name: str, where: str
+) -> None:
+    to = str(tmp_path / "to" if where == "folder" else request.getfixturevalue("place"))
+    open_store(to).put(f"viewer/{name}", b"<!doctype html><title>My site</title>")
+    outcome = run("viewer", "--to", to)
+    assert outcome.code == 1
+    assert f"{to}/viewer/{name}: is another page than this program's" in outcome.err
+    assert list(open_store(to).keys("viewer/"))[1:] == []
+    assert run("viewer", "--to", to, "--overwrite").code == 0
+    assert run("viewer", "--to", to).code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+@pytest.mark.parametrize("name", ["viewer", "viewer/gallery", "viewer/vendor"])
+def test_a_link_in_its_place_is_named(run: Run, tmp_path: Path, name: str) -> None:
+    link = tmp_path / "to" / name
+    link.parent.mkdir(parents=True)
+    (tmp_path / "site").mkdir()
+    link.symlink_to(tmp_path / "site")
+    outcome = run("viewer", "--to", tmp_path / "to")
+    assert outcome.code == 1
+    assert f"{link}: is a link, to {tmp_path / 'site'}; publish elsewhere" in outcome.err
+    assert list((tmp_path / "site").iterdir()) == []
+    assert run("viewer", "--to", tmp_path / "to", "--overwrite").code == 0
+    assert link.is_symlink()
+    assert list((tmp_path / "site").iterdir())

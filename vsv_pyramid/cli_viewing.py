@@ -181,14 +181,17 @@ Examples:
     metavar="DEST",
     help="The folder or s3:// URL that holds images/; the page is put into DEST/viewer.",
 )
+@click.option(
+    "--overwrite", is_flag=True, help="Replace another page, or what a link leads to, in its place."
+)
 @store_options
-def viewer_command(destination: str, s3: S3Options) -> None:
+def viewer_command(destination: str, overwrite: bool, s3: S3Options) -> None:
     """Publish the viewer's page and the gallery as DEST/viewer/index.html and
     DEST/viewer/gallery/index.html: static files, which show what is in DEST/images.
     """
     from vsv_pyramid import page
 
-    count = page.publish(open_store(destination, s3))
+    count = page.publish(open_store(destination, s3), overwrite=overwrite)
     click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 

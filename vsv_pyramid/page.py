@@ -9,6 +9,7 @@ from vsv_pyramid.store import Store
 
 FOLDER = Path(__file__).with_name("viewer")
 _PREFIX = "viewer/"
+_MARK = b"icons.svg"  # each of our pages has it
 
 
 def files(folder: Path = FOLDER) -> list[str]:
@@ -27,9 +28,28 @@ def files(folder: Path = FOLDER) -> list[str]:
     return sorted(names, key=lambda name: (name.endswith(".html"), name))
 
 
-def publish(store: Store, folder: Path = FOLDER) -> int:
-    """Puts the page into the store, and returns how many files it has."""
+def publish(store: Store, folder: Path = FOLDER, *, overwrite: bool = False) -> int:
+    """Puts the page into the store, and returns how many files it has.
+
+    Raises StoreError where another page is in its place, or a link, unless `overwrite`.
+    """
     names = files(folder)
+    if not overwrite:
+        _check_place(store, names)
     for name in names:
         store.put(_PREFIX + name, (folder / name).read_bytes())
     return len(names)
+
+
+def _check_place(store: Store, names: list[str]) -> None:
+    what = "{}; publish elsewhere, or replace what is there with --overwrite"
+    paths = [Path(str(store), _PREFIX, name) for name in names] if not store.remote else []
+    for path in sorted({*paths, *(path.parent for path in paths)}):
+        if path.is_symlink():
+            raise StoreError(path, what.format(f"is a link, to {path.readlink()}"))
+    for name in names:
+        found = store.tagged(_PREFIX + name) if name.endswith(".html") else None
+        if found and _MARK not in found.data:
+            raise StoreError(
+                f"{store}/{_PREFIX}{name}", what.format("is another page than this program's")
+            )

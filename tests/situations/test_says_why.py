@@ -113,6 +113,8 @@ def taken_with(header: str, value: str | None) -> Fault:
     such key."""
 
     def fault(handler: Handler, request: Request) -> bool:
+        if request.method != "PUT":
+            return False
         wanted = request.headers.get(header, "missing") if value is None else value
         if not demanding(header, wanted, "PUT")(handler, request):
             handler.accept(request)

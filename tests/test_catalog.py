@@ -335,6 +335,26 @@ class TestCatalog:
         assert (facts["slides"], facts["documents"], len(facts["warnings"])) == (2, 1, 2)
         assert listed(store) == {"a": "2", "copy": "1"}
 
+    def test_a_rebuild_around_what_cannot_be_looked_at(self, tmp_path: Path, run: Run) -> None:
+        """Links that lead round in a circle are refused to everybody."""
+        store = DirectoryStore(tmp_path)
+        publish(store, "a", "b", "c", "new")
+        Catalog(store).update(["a", "b", "c"])
+        publish(store, "a", version="2")
+        images = tmp_path / "images"
+        for name in ("b/slide.json", "c/DeepZoom.dzi", "new/slide.json", "loop"):
+            (images / name).unlink(missing_ok=True)
+            (images / name).symlink_to(images / name)
+        outcome = run("index", tmp_path)
+        assert (outcome.code, outcome.err) == (0, "")
+        *warnings, last = outcome.out.splitlines()
+        assert [line.split()[1] for line in warnings] == ["b", "c", "new"]
+        assert f"{images / 'b/slide.json'}: Too many levels of symbolic links" in warnings[0]
+        assert last == f"{tmp_path}: 3 slides in 1 document, 1 left out"
+        assert listed(store) == {"a": "2", "b": "1", "c": "1"}
+        (images / "index.json").unlink()
+        assert run("slides", tmp_path).code == 0
+
     def test_a_rebuild_with_shards(self, target: str, store: Store, few: None) -> None:
         ids = named(40)
         publish(store, *ids)

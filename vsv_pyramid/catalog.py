@@ -44,11 +44,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What `rebuild` has made: slides and documents are counted, and what is left out is said."""
+    """What `rebuild` has made: slides and documents are counted, and what is left out is said, or
+    what could not be looked at."""
 
     target: str
     slides: int
     documents: int
+    left_out: int
     warnings: tuple[str, ...]
 
 
@@ -111,7 +113,7 @@ def write(slides: Iterable[Entry]) -> bytes:
 
 def listed(store: Store) -> list[Entry]:
     """The entries of all that is published there now, whatever the catalog says."""
-    found = Catalog(store).published(_ids(store.names(dzi.IMAGES)))
+    found = Catalog(store, mend=True).published(_ids(store.names(dzi.IMAGES)))
     return [slide for slide in found if slide]
 
 
@@ -171,15 +173,18 @@ def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:
     for start in range(0, len(ids), _SLIDES_AT_ONCE):
         catalog.update(ids[start : start + _SLIDES_AT_ONCE])
     documents = 1 + catalog.sweep()
+    slides = catalog.slides()
+    left_out = len(catalog.warnings.keys() - slides)
     warnings = tuple(catalog.warnings[slide_id] for slide_id in sorted(catalog.warnings))
-    return Rebuilt(str(target), len(catalog.slides()), documents, warnings)
+    return Rebuilt(str(target), len(slides), documents, left_out, warnings)
 
 
 class Catalog:
     """The catalog of the slides in the folder `images` of a store.
 
     One that is not there is made with `create` only; one that is damaged raises StoreError, unless
-    `mend` makes it anew. `warnings` says of each id why it was left out.
+    `mend` makes it anew. So does a slide that cannot be looked at, which with `mend` stays as it is
+    listed, unless it is the store that does not answer. `warnings` says of each id why.
     """
 
     def __init__(
@@ -189,6 +194,7 @@ class Catalog:
         self._images = images
         self._create = create
         self._mend = mend
+        self._unseen: set[str] = set()  # ids that cannot be looked at
         self._unnamed: set[str] = set()  # shards of ours that the root may not name
         self.warnings: dict[str, str] = {}
 
@@ -263,7 +269,11 @@ class Catalog:
 
     def _updated(self, name: str, document: _Document, ids: Collection[str]) -> bool:
         published = self.published(ids)
-        slides = {key: slide for key, slide in document.slides.items() if key not in ids}
+        slides = {
+            key: slide
+            for key, slide in document.slides.items()
+            if key not in ids or key in self._unseen
+        }
         slides |= {slide["id"]: slide for slide in published if slide}
         if document.sound and slides == document.slides:
             return False
@@ -295,16 +305,22 @@ class Catalog:
     def _published(self, slide_id: str) -> Entry | None:
         folder = self._key(slide_id)
         self.warnings.pop(slide_id, None)
-        if self._store.head(dzi.descriptor_key(folder)) is None:
-            return None
-        found = self._store.tagged(dzi.slide_json_key(folder))
+        self._unseen.discard(slide_id)
         try:
+            if self._store.head(dzi.descriptor_key(folder)) is None:
+                return None
+            found = self._store.tagged(dzi.slide_json_key(folder))
             if found is None:
                 raise DescriptorError("slide.json is missing")
             return {**entry(record.parse(found.data)), "id": slide_id}
         except DescriptorError as exc:
             self.warnings[slide_id] = f"{slide_id} is left out: {exc}"
-            return None
+        except StoreError as exc:
+            if not self._mend or self._store.remote or isinstance(exc, StoreUnavailable):
+                raise
+            self._unseen.add(slide_id)
+            self.warnings[slide_id] = f"{slide_id} is listed as before, or not: {exc}"
+        return None
 
     def _read(self, name: str) -> _Document:
         """Raises StoreError where the document is damaged, or a shard is lacking."""

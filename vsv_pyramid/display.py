@@ -188,7 +188,7 @@ def rebuilt_lines(rebuilt: Rebuilt) -> list[str]:
     """What is left out of the catalog, and what is in it last."""
     lines = [one_line(f"warning: {sentence}") for sentence in rebuilt.warnings]
     held = f"{counted(rebuilt.slides, 'slide')} in {counted(rebuilt.documents, 'document')}"
-    lines.append(f"{rebuilt.target}: {held}, {len(rebuilt.warnings)} left out")
+    lines.append(f"{rebuilt.target}: {held}, {rebuilt.left_out} left out")
     return lines
 
 

@@ -42,11 +42,11 @@ def publish(store: Store, folder: Path = FOLDER, *, overwrite: bool = False) -> 
 
 
 def _check_place(store: Store, names: list[str]) -> None:
-    what = "{}; publish elsewhere, or replace what is there with --overwrite"
+    what = "is {}; publish elsewhere, or replace what is there with --overwrite"
     paths = [Path(str(store), _PREFIX, name) for name in names] if not store.remote else []
     for path in sorted({*paths, *(path.parent for path in paths)}):
         if path.is_symlink():
-            raise StoreError(path, what.format(f"is a link, to {path.readlink()}"))
+            raise StoreError(path, what.format(f"a link, to {path.readlink()}"))
     for name in names:
         found = store.tagged(_PREFIX + name) if name.endswith(".html") else None
         if found and _MARK not in found.data:

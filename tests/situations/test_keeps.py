@@ -279,6 +279,28 @@ class TestInTheWay:
         assert kind != "folder" or (way / "mine").read_text() == "mine"
         assert not folder.store.head(SLIDE_JSON)
 
+    @pytest.mark.parametrize(
+        ("name", "what"),
+        [
+            ("images/index.json", overwrite),
+            ("images/index.json", delete),
+            ("images/index.json", slides_delete),
+            ("images/index.json", slides_set),
+            (f".private/images/{ID}/slide.private.json", overwrite),
+            (f".private/images/{ID}/slide.private.json", slides_delete),
+            (".private/deleted.json", overwrite),
+            (".private/deleted.json", slides_delete),
+        ],
+    )
+    def test_a_pipe_is_not_waited_for(self, folder: World, name: str, what: Action) -> None:
+        folder.publish()
+        pipe = Path(folder.to, name)
+        pipe.unlink(missing_ok=True)
+        os.mkfifo(pipe)
+        refused(what(folder), 1, f"{pipe}: is a pipe or a device, and no file; move it away")
+        assert pipe.is_fifo()
+        assert folder.width() == 300
+
     @pytest.mark.root
     @pytest.mark.parametrize(
         ("name", "what"),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -566,7 +567,12 @@ def test_what_is_in_the_way_is_named_and_left(
         (errno.ENOSPC, "the disk is full"),
         (errno.EACCES, "no permission"),
         (errno.EROFS, "read-only"),
-        (errno.EIO, "check the disk"),
+        (errno.EIO, "check the disk or share, and try again"),
+        (errno.ENOTEMPTY, "check the disk and try again"),
+        (errno.EXDEV, "is on another file system than its folder"),
+        (errno.EFBIG, "larger than the file system allows"),
+        (errno.ENAMETOOLONG, "choose a shorter one"),
+        (errno.EMFILE, "allow more of them"),
     ],
 )
 def test_what_the_disk_refuses_is_said_with_the_remedy(
@@ -624,6 +630,24 @@ def test_a_lock_that_is_released_twice_is_not_anothers(tmp_path: Path) -> None:
     assert not Lock(tmp_path / "lock").acquired()
     others.release()
     assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_is_not_waited_for(store: DirectoryStore) -> None:
+    store.put("images/a", b"1")
+    pipe = store.path("images/pipe")
+    os.mkfifo(pipe)
+    calls: list[Callable[[str], object]] = [
+        store.get,
+        store.tagged,
+        lambda key: store.put(key, b"1"),
+        lambda key: store.put_if(key, b"1", None),
+    ]
+    for call in calls:
+        with pytest.raises(StoreError, match="images/pipe: is a pipe or a device"):
+            call("images/pipe")
+    assert pipe.is_fifo()
+    assert sorted(keys(store)) == ["images/a", "images/pipe"]
 
 
 def test_a_signal_leaves_no_lock_that_was_just_made(

@@ -65,6 +65,8 @@ def open_pyramid(target: str | Path, options: S3Options | None = None) -> tuple[
     store = open_store(str(path))
     if isinstance(store, DirectoryStore):
         own = (path.parent if path.name == "DeepZoom.dzi" else path).absolute()
+        if not own.name:
+            raise OptionError(f"{target!r} is no pyramid; give the folder that is named by the id")
         if own.parent.name == "images":
             return DirectoryStore(own.parent.parent), f"images/{own.name}"
         return DirectoryStore(own.parent), own.name

@@ -50,6 +50,7 @@ class DirectoryStore:
         """Where the object is a link, into the file that it leads to."""
         path = real(self.path(key))
         partial = path.with_name(f".{path.name}.partial")
+        check_plain(path)
         check_own(partial)
         with naming(path):
             try:

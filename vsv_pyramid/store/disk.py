@@ -29,6 +29,12 @@ _REMEDIES = {
     errno.EEXIST: "a file is in the way of a folder; choose another folder",
     errno.ENOENT: "there is no such object; check the path",
     errno.EISDIR: "a folder is in the way of a file; choose another folder",
+    errno.EXDEV: "is on another file system than its folder; choose a folder without mount points",
+    errno.ELOOP: "is a link that leads round in a circle; remove it",
+    errno.EFBIG: "the file is larger than the file system allows; choose another folder",
+    errno.ENAMETOOLONG: "the name is longer than the file system allows; choose a shorter one",
+    errno.EMFILE: "too many files are open; allow more of them (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine; end other programs",
 }
 _CLOSED = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # to all that is to be written
 
@@ -40,10 +46,11 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
+        what = _REMEDIES.get(exc.errno or 0)
         if passing(exc):
-            what = f"{exc.strerror or exc}; check the disk or share, and try again"
-            raise StoreUnavailable(path, what) from exc
-        what = _REMEDIES.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk and try again")
+            said = what or f"{exc.strerror or exc}; check the disk or share, and try again"
+            raise StoreUnavailable(path, said) from exc
+        what = what or f"{exc.strerror or exc}; check the disk and try again"
         raise (StoreRefused if exc.errno in _CLOSED else StoreError)(path, what) from exc
 
 
@@ -68,7 +75,8 @@ def check_changeable(path: Path) -> None:
 
 
 def check_readable(path: Path) -> None:
-    """Raises StoreError for a file that is there, and may not be read."""
+    """Raises StoreError for a file that is there, and may not be read, or is none."""
+    check_plain(path)
     if path.exists() and not os.access(path, os.R_OK):
         raise StoreError(path, _REMEDIES[errno.EACCES])
 

@@ -91,7 +91,7 @@ def test_another_page_stays(
     open_store(to).put(f"viewer/{name}", b"<!doctype html><title>My site</title>")
     outcome = run("viewer", "--to", to)
     assert outcome.code == 1
-    assert f"{to}/viewer/{name}: is another page than this program's" in outcome.err
+    assert f"{to}/viewer/{name}: is another page than this program's; publish" in outcome.err
     assert list(open_store(to).keys("viewer/"))[1:] == []
     assert run("viewer", "--to", to, "--overwrite").code == 0
     assert run("viewer", "--to", to).code == 0

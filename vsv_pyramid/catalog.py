@@ -319,7 +319,9 @@ class Catalog:
             if not self._mend or self._store.remote or isinstance(exc, StoreUnavailable):
                 raise
             self._unseen.add(slide_id)
-            self.warnings[slide_id] = f"{slide_id} is listed as before, or not: {exc}"
+            self.warnings[slide_id] = (
+                f"{slide_id} cannot be looked at, and its entry stays as it was: {exc}"
+            )
         return None
 
     def _read(self, name: str) -> _Document:

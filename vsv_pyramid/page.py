@@ -51,5 +51,5 @@ def _check_place(store: Store, names: list[str]) -> None:
         found = store.tagged(_PREFIX + name) if name.endswith(".html") else None
         if found and _MARK not in found.data:
             raise StoreError(
-                f"{store}/{_PREFIX}{name}", what.format("is another page than this program's")
+                f"{store}/{_PREFIX}{name}", what.format("another page than this program's")
             )

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.disk import locked
 from vsv_pyramid.verify import verify
 
-MINE = "annotations.json"
+MINE = ("annotations.json", "DeepZoom_files/0/annotations.json")
 _HEIGHTS = {"first": 200, "second": 240}  # px, of the scans
 _HELPERS = (".lock", ".partial", ".old", ".new")
 
@@ -92,9 +93,9 @@ class World:
             for folder in dzi.folder(slide), dzi.private_folder(slide):
                 shutil.copytree(self.stock.published / folder, local / folder)
         catalog.rebuild(str(local))
-        for slide in self.slides:
-            path = local / dzi.folder(slide) / MINE
-            path.parent.mkdir(exist_ok=True)
+        for slide, name in product(self.slides, MINE):
+            path = local / dzi.folder(slide) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"mine")
         if self.place:
             for path in filter(Path.is_file, local.rglob("*")):
@@ -165,10 +166,10 @@ class World:
 
     def watching(self, come: Callable[[int, bool], None]) -> Callable[[int, bool], None]:
         """At each event of files, looks whether what is somebody's own is there."""
-        mine = Path(self.to, self.folder, MINE)
+        mine = [Path(self.to, self.folder, name) for name in MINE]
 
         def watched(event: int, makes: bool) -> None:
-            self.missing |= not os.path.lexists(mine)
+            self.missing |= not all(map(os.path.lexists, mine))
             come(event, makes)
 
         return watched

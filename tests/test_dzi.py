@@ -126,6 +126,30 @@ def test_what_is_no_key(key: str) -> None:
     assert not dzi.is_key(key)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_own"),
+    [
+        ("DeepZoom.dzi", True),
+        ("slide.json", True),
+        ("label.jpeg", True),
+        ("DeepZoom_files/12/3_4.jpeg", True),
+        ("annotations.json", False),
+        ("DeepZoom_files/vips-properties.xml", False),
+        ("DeepZoom_files/9/notes.txt", False),
+        ("DeepZoom_files/9/0_0.jpeg/notes.txt", False),
+        ("DeepZoom_files/9/0_0.jpg", False),
+        ("DeepZoom_files/09/0_0.jpeg", False),
+        ("DeepZoom_files/0_0.jpeg", False),
+        ("DeepZoom_files", False),
+        ("DeepZoom.dzi/mine", False),
+        ("mine/DeepZoom.dzi", False),
+    ],
+)
+def test_what_is_the_programs_in_a_slides_folder(name: str, is_own: bool) -> None:
+    assert dzi.is_own("images/a", f"images/a/{name}") is is_own
+    assert not dzi.is_own("images/a", f"images/ab/{name}")
+
+
 def test_tiles_are_kept_for_ever_and_descriptors_are_not() -> None:
     assert dzi.http_headers("images/a/DeepZoom_files/0/0_0.jpeg") == {
         "Content-Type": "image/jpeg",

@@ -1,7 +1,7 @@
 """The signals that end a process: the first one unwinds it, so that it tidies up, and a second one
 ends it at once, whatever it is at.
 
-What a process that ended at once has left is cleared by the next conversion.
+What a process that ended at once has left is cleared by the next conversion of that slide.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 # One press of Ctrl-C comes twice where a program in between passes on what the terminal has sent to
 # both, and a session that ends sends SIGTERM and SIGHUP together. No hand is as fast.
 _ECHO_SECONDS = 0.3
-_AT_ONCE = b"Stopped at once: what is half-made is cleared by the next conversion.\n"
+_AT_ONCE = b"Stopped at once: what is half-made is cleared by the slide's next conversion.\n"
 _TELL_SECONDS = 0.2  # for which the end may wait for a stderr that takes nothing
 
 

@@ -308,7 +308,9 @@ class TestSignals:
         process.send_signal(number)
         err = insist(process, number)
         assert process.returncode == EXIT_SIGNALLED + number
-        assert err == "Stopped at once: what is half-made is cleared by the next conversion.\n"
+        assert err == (
+            "Stopped at once: what is half-made is cleared by the slide's next conversion.\n"
+        )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 from PIL import Image
 
 from vsv_pyramid import compare, record
+from vsv_pyramid.compare import Picture
 from vsv_pyramid.errors import DescriptorError, OptionError, TileError
 from vsv_pyramid.findings import Check
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.lanes import pixel_leaves
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.slide import Slide, find_source
-from vsv_pyramid.slide.reference import by_openslide, reference
+from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference
 from vsv_pyramid.words import counted
 
-_Way: TypeAlias = Callable[[TileAddress], Image.Image]
+
+class _Way(NamedTuple):
+    """A reader's name, and how it comes to a base tile's pixels; that raises TileError."""
+
+    name: str
+    image: Callable[[TileAddress], Image.Image]
 
 
 def hold_against(
@@ -49,22 +55,23 @@ def hold_against(
         if not record.is_source(check.document, source):
             check.report.warnings.append("the slide's file is not the one that was converted")
         leaves = replace(pixel_leaves(slide, check.pyramid, origin, options), blank_damaged=True)
-        with _ways(slide, leaves) as (reader, ways):
-            check.report.reader = reader
+        with _ways(slide, leaves) as ways:
             for address in compare.sample(check.pyramid, present):
                 _compare(check, address, ways)
     report = check.report
+    report.reader = next((way.name for way in ways if way.name in report.compared_by), None)
     if report.unread:
-        tiles = counted(report.unread, "tile")
-        report.warnings.append(
-            f"{tiles} not compared, since the slide is damaged there, or {reader} does not read it"
-        )
+        why = f"since {ways[-1].name} cannot decode the slide there"
+        if report.compared:
+            report.warnings.append(f"{counted(report.unread, 'tile')} not compared, {why}")
+        else:
+            report.errors.append(f"no tile could be compared with the slide, {why}")
 
 
 @contextmanager
-def _ways(slide: Slide, leaves: PixelLeaves) -> Iterator[tuple[str, list[_Way]]]:
-    """The name of the slide's second reader, or of its first one where there is no second; and the
-    ways to a base tile's pixels, the one to judge by first. They raise TileError."""
+def _ways(slide: Slide, leaves: PixelLeaves) -> Iterator[list[_Way]]:
+    """The ways to the slide's pixels, the one to judge by first, and last the one by which they are
+    published, which reads most."""
 
     def first(address: TileAddress) -> Image.Image:
         image = leaves.image(address)
@@ -73,39 +80,53 @@ def _ways(slide: Slide, leaves: PixelLeaves) -> Iterator[tuple[str, list[_Way]]]
             raise TileError(slide.path, f"tile {address} cannot be decoded")
         return image
 
-    second = reference(slide) or by_openslide(slide)
-    if second is None:
-        yield slide.reader, [first]
-        return
+    def by(second: Reference | ByOpenSlide) -> _Way:
+        def image(address: TileAddress) -> Image.Image:
+            x, y = leaves.pyramid.location(address)
+            size = leaves.pyramid.dimensions(address)
+            return leaves.shown(second.read(leaves.origin[0] + x, leaves.origin[1] + y, size))
 
-    def other(address: TileAddress) -> Image.Image:
-        x, y = leaves.pyramid.location(address)
-        size = leaves.pyramid.dimensions(address)
-        return leaves.shown(second.read(leaves.origin[0] + x, leaves.origin[1] + y, size))
+        return _Way(second.name, image)
 
-    with closing(second):
-        yield second.name, [other, first]
+    with ExitStack() as stack:
+        others = [second for second in (reference(slide), by_openslide(slide)) if second]
+        yield [
+            *(by(stack.enter_context(closing(second))) for second in others),
+            _Way(slide.reader, first),
+        ]
+
+
+def _expected(
+    check: Check, address: TileAddress, ways: Sequence[_Way]
+) -> tuple[str, Picture] | None:
+    """The first reader that reads the slide at the tile's place, and what the tile should be; None
+    where there is none."""
+    for way in ways:
+        with suppress(TileError):
+            return way.name, compare.expected(check.pyramid, way.image, address)
+    return None
 
 
 def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
     report = check.report
     found = compare.picture(check.tile(address))
-    try:
-        expected = compare.expected(check.pyramid, ways[0], address)
-    except TileError:
+    read = _expected(check, address, ways)
+    if read is None:
         report.unread += 1
         return
+    name, expected = read
     psnr = compare.psnr(found.planes.y, expected.planes.y) if found else 0.0
     chroma = compare.chroma_psnr(found, expected) if found else 0.0
-    fault = None
+    fault: str | None
     if found is None or not compare.same_place(found.planes.y, expected.planes.y):
         fault = f"does not show the slide at its place ({psnr:.1f} dB)"
-    elif not compare.same_colours(found, expected):
-        fault = f"has other colours than the slide has at its place ({chroma:.1f} dB)"
+    else:
+        fault = compare.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)")
     if fault and _is_blank(check, address, ways):
         report.unread += 1
         return
     report.compared += 1
+    report.compared_by[name] = report.compared_by.get(name, 0) + 1
     report.lowest_psnr = min(psnr, report.lowest_psnr or psnr)
     report.lowest_chroma_psnr = min(chroma, report.lowest_chroma_psnr or chroma)
     if fault:
@@ -113,11 +134,7 @@ def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
 
 
 def _is_blank(check: Check, address: TileAddress, ways: Sequence[_Way]) -> bool:
-    """Whether the tile can have been left blank: a damaged one, which the second way decodes."""
+    """Whether the tile can have been left blank: a damaged one, which another way decodes."""
     if not (check.document and check.document["pyramid"].get("blank_tiles")):
         return False
-    try:
-        compare.expected(check.pyramid, ways[-1], address)
-    except TileError:
-        return True
-    return False
+    return _expected(check, address, ways[-1:]) is None

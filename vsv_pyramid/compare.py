@@ -1,6 +1,7 @@
 """Compares the pixels of a pyramid's tiles: with the level below them, and with the slide.
 
-Luma tells the place, chroma, at half its size, the colours. Planes are uint8 (rows, columns).
+Luma tells the place and the light, chroma, at half its size, the colours. Planes are uint8 (rows,
+columns).
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ _CELL = 8
 _COLOUR_LEVELS, _COLOUR_LOSSES = 3.0, 1.5
 _COLOURED = 1.5  # times as far from gray
 _LEAST_SIDE = 16  # px: rounding adds up in the lowest levels, and a sliver is no colour
+
+# Light is compared as means of 8x8 luma samples. Good tiles of the tissue above differ by 0.4 of
+# this at the most, of quality 5 to 95; pages full of black print on white, where coarse coding
+# overshoots what can be shown, by 0.81. At quality 80 it is 4.3 gray levels.
+_LIGHT_LEVELS, _LIGHT_LOSSES = 3.0, 3.0
 
 _MIDDLE_LEVEL = 2  # levels below the base: one tile is made of 16 base tiles at the most
 _LEAST_SAMPLE = 16
@@ -93,6 +99,16 @@ def same_place(one: Plane, other: Plane) -> bool:
     return float(np.sum(centred[0] * centred[1])) >= _LEAST_CORRELATION * energy
 
 
+def other_tint(one: Picture, other: Picture, than: str, measured: str = "") -> str | None:
+    """How colours or light of the one differ from the other's, in words; None where both can be of
+    one place. `measured` comes after the colours."""
+    light = other_light(one, other)
+    if not same_colours(one, other):
+        also = f", and is {light}" if light else ""
+        return f"has other colours {than} has at its place{measured}{also}"
+    return f"is {light} {than} is at its place" if light else None
+
+
 def same_colours(one: Picture, other: Picture) -> bool:
     """Whether both can be of one place's colours, as far as their coding leaves any."""
     pairs = [(one.planes.cb, other.planes.cb), (one.planes.cr, other.planes.cr)]
@@ -109,9 +125,25 @@ def same_colours(one: Picture, other: Picture) -> bool:
     return not difference.size or math.sqrt(float(np.mean(difference**2))) <= visible
 
 
+def other_light(one: Picture, other: Picture) -> str | None:
+    """How the one's light differs from the other's by more than their coding accounts for, in
+    words that "than" follows; None where it does not."""
+    luma, luma_other = one.planes.y, other.planes.y
+    if luma.shape != luma_other.shape or min(luma.shape) < _LEAST_SIDE:
+        return None
+    difference = _cells(luma) - _cells(luma_other)
+    visible = _LIGHT_LEVELS + _LIGHT_LOSSES * (one.loss + other.loss)
+    if math.sqrt(float(np.mean(difference**2))) <= visible:
+        return None
+    mean = float(np.mean(difference))
+    if abs(mean) <= visible / 2:
+        return "of other contrast"
+    return "darker" if mean < 0 else "lighter"
+
+
 def _cells(plane: Plane) -> npt.NDArray[np.float32]:
-    """The means of the plane's cells, as their distance from gray; a cell that the plane's edge
-    cuts is the mean of too few samples."""
+    """The means of the plane's cells, as their distance from 128, which is gray; a cell that the
+    plane's edge cuts is the mean of too few samples."""
     height, width = (side // _CELL * _CELL for side in plane.shape)
     return np.asarray(Image.fromarray(plane[:height, :width]).reduce(_CELL), np.float32) - 128
 
@@ -137,8 +169,8 @@ def misplaced(
             part = _cut(whole, x, y, half)
             if not same_place(part.planes.y, half.planes.y):
                 yield f"tile {child} does not show what tile {address} shows at its place"
-            elif not same_colours(part, half):
-                yield f"tile {child} has other colours than tile {address} has at its place"
+            elif tint := other_tint(half, part, f"than tile {address}"):
+                yield f"tile {child} {tint}"
 
 
 def _cut(whole: Picture, x: int, y: int, like: Picture) -> Picture:

@@ -199,8 +199,12 @@ def report_lines(report: Report) -> list[str]:
     verdict = counted(len(report.errors), "error") if report.errors else "good"
     lines.append(f"{report.target}: {verdict}, {counted(report.tiles, 'tile')} checked")
     if report.reader and report.lowest_psnr is not None:
+        others = [
+            f"{name} ({n:,})" for name, n in report.compared_by.items() if name != report.reader
+        ]
+        readers = ", or by ".join([report.reader, *others])
         lines[-1] += (
-            f", {report.compared:,} compared with the slide as read by {report.reader} "
+            f", {report.compared:,} compared with the slide as read by {readers} "
             f"(lowest PSNR {report.lowest_psnr:.1f} dB, of chroma "
             f"{report.lowest_chroma_psnr:.1f} dB)"
         )

@@ -14,9 +14,13 @@ _ERRORS_A_KIND = 20
 
 @dataclass
 class Report:
-    """What verify found: sentences, each naming its tile. `compared` tiles were held against the
-    slide as `reader` reads it, and `unread` ones not, since that cannot read the slide there.
-    `lowest_psnr` is in dB of luma, `lowest_chroma_psnr` of Cb or Cr at half size."""
+    """What verify found: sentences, each naming its tile.
+
+    `compared` tiles were held against the slide, `compared_by` says how many as each reader reads
+    it, and `unread` ones were not, since no reader can decode the slide there. `reader` is the one
+    whose word counts most: first those that have no part in the pyramid. `lowest_psnr` is in dB of
+    luma, `lowest_chroma_psnr` of Cb or Cr at half size.
+    """
 
     target: str
     tiles: int = 0
@@ -24,6 +28,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     reader: str | None = None
     compared: int = 0
+    compared_by: dict[str, int] = field(default_factory=dict)
     unread: int = 0
     lowest_psnr: float | None = None
     lowest_chroma_psnr: float | None = None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import OPEN_INFO
 
 from tests.support.forge_tiffs import (
     ALPHA,
@@ -38,6 +39,8 @@ from tests.support.tiff_counts import byte_counts
 from tests.support.tiff_pages import cut_off, pages
 from tests.support.tiff_streams import colours, other_streams
 
+# Gray that is multiplied by its alpha, as Pillow knows it from 13 on.
+GRAY_ALPHA = (b"II", 1, (1,), 1, (8, 8), (1,))
 OTHER = "which OpenSlide cannot read here; save it"
 
 
@@ -164,6 +167,17 @@ def samples() -> Iterator[Row]:
                 truth=blended(gray(GRAY), ALPHA),
                 said=said,
                 shown=lambda samples: blended(gray(samples[..., 0]), samples[..., 1:]),
+            )
+            yield row(
+                "associated alpha of gray",
+                np.dstack([np.round(GRAY[..., None] * (ALPHA / 255.0)).astype(np.uint8), ALPHA]),
+                photometric="minisblack",
+                extrasamples=["assocalpha"],
+                truth=blended(gray(GRAY), ALPHA),
+                said=said if GRAY_ALPHA in OPEN_INFO else CANNOT,
+                shown=lambda samples: gray(
+                    (samples[..., 0] + (255 - samples[..., 1])).astype(np.uint8)
+                ),
             )
             if not compression:
                 for what, fourth, words in (

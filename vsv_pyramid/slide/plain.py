@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import openslide
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features  # noqa: F401 - see below
+from PIL import (
+    Image,
+    ImageFile,  # noqa: F401 - see below
+    ImageOps,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    features,
+)
 
 from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide.containers import HEAD, bits, is_jpeg_2000, why_unread
 from vsv_pyramid.slide.pages import Page
 from vsv_pyramid.slide.reading import Watched, naming, unavailable
 from vsv_pyramid.slide.samples import BARE_YCBCR, WHITE_IS_ZERO, YCBCR
@@ -88,12 +97,17 @@ class PlainImage:
         # By its path, Pillow 12 maps single strips into memory, and turns them wrongly.
         with naming(path), Watched(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            head = b"" if tiff else file.read(HEAD)
+            depth = bits(head)
+            if is_jpeg_2000(head) and depth > 8:  # Pillow 13 rounds white up to black
+                raise SlideError(path, _deep(depth))
+            file.seek(0)
             try:
                 with Image.open(file) as opened:
                     frames = 1 if tiff else getattr(opened, "n_frames", 1)
                     if page:
                         opened.seek(page)
-                    image = ImageOps.exif_transpose(opened)
+                    image = ImageOps.exif_transpose(opened) if tiff else _upright(opened)
             except Image.DecompressionBombError as exc:
                 raise SlideError(
                     path,
@@ -103,13 +117,17 @@ class PlainImage:
             except (OSError, SyntaxError, ValueError, EOFError) as exc:
                 if cause := file.trouble or passing(exc):
                     raise unavailable(path, cause) from exc
-                raise SlideError(path, _unreadable(tiff, exc)) from exc
+                raise SlideError(path, _unread(tiff, exc) if tiff else why_unread(head)) from exc
+        if image.mode == "La":  # gray, multiplied by its alpha
+            image = image.convert("LA")
         if image.mode not in _MODES:
-            raise SlideError(
-                path, f"pixels of kind {image.mode}; save it with 8 bits a channel first"
-            )
-        if tiff and (sentence := _doubt(tiff.page, image)):
-            raise SlideError(path, sentence)
+            is_deep = image.mode.startswith(("I", "F"))
+            odd = f"its pixels are of the kind {image.mode}; save it as RGB first"
+            raise SlideError(path, _deep(depth) if is_deep else odd)
+        is_wide = tiff.page.is_wide if tiff else depth > 8
+        doubt = (tiff and _doubt(tiff.page, image)) or (is_wide and _unused_bits(image))
+        if doubt:
+            raise SlideError(path, doubt)
         self.left_out = (counted(frames - 1, "further frame"),) if frames > 1 else ()
         self._image = openslide.ImageSlide(image)
         self.size = Size(*image.size)
@@ -129,44 +147,78 @@ class PlainImage:
         self._image.close()
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """As the image's EXIF has it. Pillow looks into its XMP, too, unlike any other reader."""
+    image.load()
+    for key in "xmp", "XML:com.adobe.xmp":
+        image.info.pop(key, None)
+    if exif := image.info.get("exif"):
+        known = image.getexif()
+        known.load(b"")  # or it takes the same bytes for loaded
+        known.load(exif)
+    return ImageOps.exif_transpose(image)
+
+
+def _deep(depth: int) -> str:
+    stated = f"{depth} bits" if depth > 8 else "more than 8 bits"
+    return f"{stated} a channel; save it with 8 bits a channel first"
+
+
 def _doubt(page: Page, image: Image.Image) -> str | None:
     """Why the pixels may not be what they seem, where tags alone do not tell."""
     if page.photometric == YCBCR and page.compression == 1:  # tiled, Pillow 12 takes it for RGB
         return BARE_YCBCR
     if page.photometric == WHITE_IS_ZERO and page.planar:  # which Pillow 12 shows as a negative
         return "zero is white in samples stored apart (PlanarConfiguration 2); save it as RGB first"
-    if not (page.may_be_opaque or page.is_wide):
+    if not page.may_be_opaque:
         return None
-    bands = [np.asarray(band) for band in image.split()]
     # Rows of tiles that the edge cuts, stored apart, Pillow 12 takes for longer than they are.
     is_misread = page.planar and page.tile and page.size.width % page.tile.width
-    is_transparent = image.mode == "RGBA" and bands[3].min() < 255
-    if page.may_be_opaque and (is_misread or is_transparent):
+    is_transparent = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
+    if is_misread or is_transparent:
         return (
             "4 samples a pixel, and no word (ExtraSamples) on what the fourth is; save it as RGB "
             "first"
         )
-    # Where the uppermost bit is never used, a camera's 10, 12 or 14 bits are more likely.
-    if page.is_wide and max(band.max() for band in bands[:3]) < _UPPERMOST:
-        return "16 bits a channel, of which not all are used; save it with 8 bits a channel first"
     return None
 
 
-def _unreadable(tiff: TiffBase | None, exc: Exception) -> str:
-    if tiff is None:
-        return "neither a slide nor an image, or cut off; check it, or copy it again"
-    if tiff.page.compression not in _ORDINARY:
+def _unused_bits(image: Image.Image) -> str | None:
+    """Why the upper 8 of 16 bits, which Pillow shows, may be too dark: where the uppermost bit is
+    never used, a camera's 10, 12 or 14 bits are more likely."""
+    names = image.getbands()
+    bands = [band for name, band in zip(names, image.split(), strict=True) if name != "A"]
+    if max(int(np.asarray(band).max()) for band in bands) >= _UPPERMOST:
+        return None
+    return "16 bits a channel, of which not all are used; save it with 8 bits a channel first"
+
+
+def _unread(tiff: TiffBase, exc: Exception) -> str:
+    """Why Pillow does not read the TIFF, with what to do."""
+    page = tiff.page
+    if page.compression not in _ORDINARY and not _has_codec(page.compression):
         return (
             f"its compression is {tiff.compression}, which Pillow cannot read here; save it with "
             "JPEG, LZW or no compression"
         )
-    is_opened = not isinstance(exc, UnidentifiedImageError)
-    if is_opened and tiff.page.compression != 1 and not features.check("libtiff"):
+    if isinstance(exc, UnidentifiedImageError):
+        return (
+            f"its samples ({tiff.photometric}, {page.samples} a pixel) lie in a way that Pillow "
+            "cannot read; save it as RGB, little-endian, with 8 bits a channel"
+        )
+    if page.compression != 1 and not features.check("libtiff"):
         return (
             f"its compression is {tiff.compression}, for which this Pillow has no libtiff; install "
-            "pillow from PyPI, or save it as a tiled TIFF"
+            "pillow from PyPI, or save it without compression"
         )
-    return (
-        f"its samples ({tiff.photometric}, {tiff.page.samples} a pixel) lie in a way that Pillow "
-        "cannot read, or are cut off; save it as RGB, or copy it again"
-    )
+    return f"its {tiff.compression} data are damaged or cut off; copy it again"
+
+
+def _has_codec(compression: int) -> bool:
+    """Whether Pillow's libtiff has it."""
+    name = TiffImagePlugin.COMPRESSION_INFO.get(compression)
+    try:
+        Image.new("L", (1, 1)).save(io.BytesIO(), "TIFF", compression=name)
+    except (OSError, ValueError, KeyError):
+        return False
+    return name is not None

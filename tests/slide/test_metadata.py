@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tifffile import imwrite
 
+from tests.support.forge_tiffs import JFIF, Row, jpeg, tiles
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide import open_slide
 from vsv_pyramid.slide.metadata import metadata, native_tile
@@ -18,6 +20,29 @@ DATE = {"aperio.Date": "12/29/09", "aperio.Time": "09:59:15"}
 
 def mpp(x: str, y: str | None = None) -> dict[str, str]:
     return {"openslide.mpp-x": x, "openslide.mpp-y": y or x}
+
+
+def described(text: str, length: str = "0.25") -> dict[str, str]:
+    return {**mpp(length), **PLAIN, "tiff.ImageDescription": text}
+
+
+VIPS = (
+    '<?xml version="1.0"?>\n<image xmlns="http://www.vips.ecs.soton.ac.uk/" version="8.18.0">\n'
+    "  <properties><property><name>{}</name></property></properties>\n</image>"
+)
+
+
+def ome(*images: dict[str, str], **attributes: str) -> str:
+    pixels = ""
+    for image in images or [attributes]:
+        said = " ".join(f'{key}="{value}"' for key, value in image.items())
+        pixels += f"<Image><Pixels {said}></Pixels></Image>"
+    return f'<?xml version="1.0"?><!-- OME-XML, -- see -->\n<OME xmlns="http://x">{pixels}</OME>'
+
+
+def sized(length: str, unit: str, **more: str) -> str:
+    stated = {"PhysicalSizeX": length, "PhysicalSizeXUnit": unit}
+    return ome(**stated, PhysicalSizeY=length, PhysicalSizeYUnit=unit, **more)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +107,57 @@ def test_scan_date(properties: dict[str, str], scanned: str | None) -> None:
         ({**mpp("0.25"), **PLAIN, "tiff.Software": "QuPath 0.5.1"}, (0.25, 0.25)),
         ({**mpp("0.25"), **PLAIN, "tiff.Model": "NanoZoomer S360"}, (0.25, 0.25)),
         ({**mpp("352.8"), **PLAIN, "tiff.Software": "QuPath 0.5.1"}, (None, None)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Software": "Emotica scanner"}, (None, None)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Software": "Home 3"}, (None, None)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Software": "Motic DSA 2"}, (0.25, 0.25)),
+        ({**mpp("0.25"), **PLAIN, "tiff.Make": "KFBIO_400"}, (0.25, 0.25)),
+        (described("scan of an Aperio slide"), (None, None)),
+        (described("liver, by QuPath"), (None, None)),
+        (described("Aperio Image Library v10.2"), (0.25, 0.25)),
+        (described("QuPath 0.4.3\nliver"), (0.25, 0.25)),
+        (described(VIPS.format("openslide.mpp-x")), (0.25, 0.25)),
+        (described(VIPS.format("exif-data")), (None, None)),
+        *(
+            ({**mpp(f"{25400 / dpi:.6g}"), **PLAIN, "tiff.Software": "QuPath 0.5.1"}, (None, None))
+            for dpi in (600, 1200, 2400, 4800)
+        ),
+        ({**mpp("21.186"), **PLAIN, "tiff.Software": "QuPath"}, (None, None)),  # 472/cm: 1200 dpi
+        ({**mpp("10"), **PLAIN, "tiff.Software": "QuPath"}, (10, 10)),  # 2540 dpi
+        ({**mpp("0.5", "21.166667"), **PLAIN, "tiff.Software": "QuPath"}, (None, None)),
+        (described(ome(PhysicalSizeX="0.5", PhysicalSizeY="0.5"), "42.333333"), (0.5, 0.5)),
+        (described(ome(PhysicalSizeX="0.5", PhysicalSizeY="0.4")), (0.5, 0.4)),
+        (described(ome(PhysicalSizeX="0.5")), (0.25, 0.25)),
+        (described(ome(PhysicalSizeX="0.5"), "42.333333"), (None, None)),
+        (described(sized("250", "nm"), "21.166667"), (0.25, 0.25)),
+        (described(sized("0.00025", "mm")), (0.25, 0.25)),
+        (described(sized("0.3", "&#181;m")), (0.3, 0.3)),
+        (described(sized("0.3", "&#x3bc;m")), (0.3, 0.3)),
+        (described(sized("0.3", "\u03bcm")), (0.3, 0.3)),
+        (described(sized("1", "pixel")), (None, None)),
+        (described(sized("0.25", "reference frame")), (None, None)),
+        (described(sized("600", "µm")), (None, None)),
+        (described(ome(PhysicalSizeX="", PhysicalSizeY="0.5")), (None, None)),
+        (described(ome(PhysicalSizeX="0", PhysicalSizeY="0")), (None, None)),
+        (described(sized("0.3", "µm").replace('"', "'")), (0.3, 0.3)),
+        (described(sized("0.3", "µm").replace("<", "<ome:")), (0.3, 0.3)),
+        (described("ImageJ=1.53t\nunit=pixel\n"), (None, None)),
+        (described("ImageJ=1.53t\n"), (None, None)),
+        (described("ImageJ=1.53t\nunit=inch\n"), (None, None)),
+        (described("ImageJ=1.53t\nunit=micron\n"), (0.25, 0.25)),
+        (described("ImageJ=1.53t\nunit=micron\n", "42.333333"), (None, None)),
+        ({**described("ImageJ=1.53t\nunit=pixel"), "tiff.Software": "QuPath"}, (None, None)),
+        *(
+            (
+                {
+                    **PLAIN,
+                    "tiff.ImageDescription": f"ImageJ=1.53t\nimages=1\nunit={unit}\nloop=false\n",
+                    "tiff.XResolution": "4",
+                    "tiff.YResolution": "2.5",
+                },
+                (0.25, 0.4),
+            )
+            for unit in ("micron", "um", "µm", "\u03bcm", "\\u00B5m", "microns")
+        ),
     ],
 )
 def test_microns_per_pixel(
@@ -101,6 +177,8 @@ def test_microns_per_pixel(
         (600, "INCH", None, None),
         (40000, "CENTIMETER", None, None),
         (40000, "CENTIMETER", "QuPath 0.5.1", 0.25),
+        (2400, "INCH", "QuPath 0.4.3", None),
+        (472, "CENTIMETER", "QuPath 0.4.3", None),
     ],
 )
 def test_the_resolution_of_a_tiff(
@@ -119,6 +197,48 @@ def test_the_resolution_of_a_tiff(
     )
     with open_slide(path) as slide:
         assert slide.metadata.mpp_x == slide.metadata.mpp_y == stated
+
+
+def image(size: tuple[int, int], length: str) -> dict[str, str]:
+    stated = {"PhysicalSizeX": length, "PhysicalSizeY": length}
+    return {"SizeX": str(size[0]), "SizeY": str(size[1]), **stated}
+
+
+@pytest.mark.parametrize(
+    ("images", "stated"),
+    [
+        ([((200, 150), "0.25")], 0.25),
+        ([((120, 80), "30"), ((200, 150), "0.25")], 0.25),
+        ([((120, 80), "0.5"), ((99, 99), "0.25")], None),
+        ([((120, 80), "0.5"), ((99, 99), "0.5")], 0.5),
+        ([((200, 150), "0.5"), ((200, 150), "0.25")], None),
+    ],
+)
+def test_ome_xml_of_several_images(
+    images: list[tuple[tuple[int, int], str]], stated: float | None
+) -> None:
+    text = ome(*(image(size, length) for size, length in images))
+    said = metadata(described(text, "42.333333"), Size(200, 150))
+    assert (said.mpp_x, said.mpp_y) == (stated, stated)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("text", ["resolution", "OME-XML"])
+def test_a_slide_that_is_shown_turned(tmp_path: Path, orientation: int, text: str) -> None:
+    path = tmp_path / "a.tif"
+    said: dict[str, Any] = {
+        "software": "QuPath 0.5.1",
+        "resolution": (40000, 20000),
+        "resolutionunit": 3,
+    }
+    if text == "OME-XML":
+        pixels = image((200, 150), "0.25") | {"PhysicalSizeY": "0.5"}
+        said = {"description": ome(pixels), "resolution": (600, 600), "resolutionunit": 2}
+    stored = jpeg(tiles(marker=JFIF), "ycbcr", extratags=[(274, "H", 1, orientation, True)], **said)
+    Row("", [stored]).write(path)
+    with open_slide(path) as slide:
+        found = slide.metadata.mpp_x, slide.metadata.mpp_y
+    assert found == ((0.25, 0.5) if orientation < 5 else (0.5, 0.25))
 
 
 def test_what_is_stated() -> None:

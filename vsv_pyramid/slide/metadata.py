@@ -6,13 +6,14 @@ Patient, Accession, Barcode, Filename...) are on no list here and so stay behind
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide import scale
+from vsv_pyramid.slide.scale import number
 
 # Aperio keys that hold a number; a value that is none is withheld, whatever it says.
 _NUMERIC_KEYS = (
@@ -47,15 +48,6 @@ _SCANNERS = ("aperio.ScanScope ID", "leica.device-model", "tiff.Model")
 
 # um/px: the limits of light, and of what is called a microscope; and how oblong a pixel can be.
 _LEAST_MPP, _MOST_MPP, _MOST_OBLONG = 0.02, 50.0, 2.0
-# A plain TIFF's resolution is its printer's, its camera's or nobody's (72 dpi, 1/cm), unless it
-# says where it comes from. Makers of cameras, too, are here by their scanners' names.
-_MICROSCOPE = re.compile(
-    r"<OME\b|openmicroscopy|Bio-Formats|QuPath|ImageJ|Micro-?Manager|openslide\.|Aperio|Hamamatsu"
-    r"|NanoZoomer|Leica Biosystems|SCN400|IntelliSite|Ventana|iScan|3DHISTECH|MIRAX|Pannoramic"
-    r"|Axio ?Scan|OlyVIA|cellSens|NIS-Elements|Motic|Grundium|TissueScope|Sakura|PreciPoint|KFBIO",
-    re.IGNORECASE,
-)
-_ORIGINS = ("tiff.ImageDescription", "tiff.Software", "tiff.Make", "tiff.Model")
 
 # "GMT-0500", "GMT-05:00"; and "GMT+429496728800": -8 hours, printed by the scanner as unsigned
 _ZONE = re.compile(r"GMT([+-])(\d{1,2}|42949672\d\d):?(\d\d)")
@@ -90,9 +82,15 @@ class Metadata:
     properties: Mapping[str, str]
 
 
-def metadata(properties: Mapping[str, str]) -> Metadata:
-    """The metadata that OpenSlide's properties state."""
-    mpp_x, mpp_y = _mpp(properties)
+def metadata(
+    properties: Mapping[str, str], stored: Size | None = None, *, swapped: bool = False
+) -> Metadata:
+    """The metadata that OpenSlide's properties state.
+
+    `stored` is the picture's size as a TIFF holds it, whose sides are `swapped` where it is shown
+    turned by a right angle.
+    """
+    mpp_x, mpp_y = _mpp(properties, stored, swapped=swapped)
     power = properties.get("openslide.objective-power", properties.get("aperio.AppMag"))
     return Metadata(
         vendor=properties.get("openslide.vendor"),
@@ -100,7 +98,7 @@ def metadata(properties: Mapping[str, str]) -> Metadata:
             filter(None, (_matching(properties.get(key), _SCANNER) for key in _SCANNERS)), None
         ),
         image_id=_matching(properties.get("aperio.ImageID"), _IMAGE_ID),
-        objective_power=_positive(_number(power)),
+        objective_power=_positive(number(power)),
         mpp_x=mpp_x,
         mpp_y=mpp_y,
         scanned=_scanned(properties),
@@ -108,43 +106,35 @@ def metadata(properties: Mapping[str, str]) -> Metadata:
         properties={
             key: properties[f"aperio.{key}"]
             for key in _NUMERIC_KEYS
-            if _number(properties.get(f"aperio.{key}")) is not None
+            if number(properties.get(f"aperio.{key}")) is not None
         },
     )
 
 
 def native_tile(properties: Mapping[str, str]) -> Size | None:
     """The tile size of the slide's level 0 in px, None where it is not tiled."""
-    width = _number(properties.get("openslide.level[0].tile-width"))
-    height = _number(properties.get("openslide.level[0].tile-height"))
+    width = number(properties.get("openslide.level[0].tile-width"))
+    height = number(properties.get("openslide.level[0].tile-height"))
     return Size(int(width), int(height)) if width and height else None
 
 
-def _mpp(properties: Mapping[str, str]) -> tuple[float, float] | tuple[None, None]:
+def _mpp(
+    properties: Mapping[str, str], stored: Size | None, *, swapped: bool
+) -> tuple[float, float] | tuple[None, None]:
     """Microns per pixel across and down, as far as a microscope's scanner has stated them."""
-    stated = [("openslide.mpp-x", "openslide.mpp-y"), ("aperio.MPP", "aperio.MPP")]
-    if properties.get("openslide.vendor") == "generic-tiff" and not any(
-        _MICROSCOPE.search(properties.get(key, "")) for key in _ORIGINS
-    ):
-        del stated[0]
-    for keys in stated:
-        x, y = (_number(properties.get(key)) for key in keys)
+    if properties.get("openslide.vendor") == "generic-tiff":
+        said = scale.stated(properties, stored)
+    else:
+        keys = ("openslide.mpp-x", "openslide.mpp-y"), ("aperio.MPP", "aperio.MPP")
+        said = ((number(properties.get(x)), number(properties.get(y))) for x, y in keys)
+    for x, y in said:
         if x and y and _is_plausible(*sorted((x, y))):
-            return x, y
+            return (y, x) if swapped else (x, y)
     return None, None
 
 
 def _is_plausible(least: float, most: float) -> bool:
     return least >= _LEAST_MPP and most <= min(_MOST_MPP, _MOST_OBLONG * least)
-
-
-def _number(text: str | None) -> float | None:
-    """The finite number that the text is, with a decimal point or comma."""
-    try:
-        value = float((text or "").strip().replace(",", "."))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _positive(value: float | None) -> float | None:
@@ -157,8 +147,7 @@ def _matching(text: str | None, pattern: re.Pattern[str]) -> str | None:
 
 def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
     x, y, width, height = (
-        _number(properties.get(f"openslide.bounds-{side}"))
-        for side in ("x", "y", "width", "height")
+        number(properties.get(f"openslide.bounds-{side}")) for side in ("x", "y", "width", "height")
     )
     if x is None or y is None or not width or not height:
         return None

@@ -28,6 +28,7 @@ from vsv_pyramid.slide.tiles import JpegTiles, false_colours, unreadable
 _ANYBODYS = (None, "generic-tiff")
 # These drivers have the tiles decoded as the TIFF's tags say, and place them themselves.
 _TAGGED = ("leica", "philips", "trestle", "ventana")
+_SWAPPING = (5, 6, 7, 8)  # Orientation tags by which rows are shown as columns
 
 
 class Reader(Protocol):
@@ -77,7 +78,10 @@ class Slide:
 
     @cached_property
     def metadata(self) -> Metadata:
-        return metadata(self.properties)
+        if self.tiff is None:
+            return metadata(self.properties)
+        is_turned = isinstance(self._pixels, JpegTiles) and self.tiff.page.orientation in _SWAPPING
+        return metadata(self.properties, self.tiff.size, swapped=is_turned)
 
     @property
     def native_tile(self) -> Size | None:

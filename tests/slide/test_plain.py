@@ -168,7 +168,6 @@ UNREAD: list[tuple[bytes, str, str]] = [
     (b"\0\0\0\x18ftypheic" + bytes(200), "a HEIC image", NEVER),
     (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC image", NEVER),
     (bytes(imagecodecs.jpegls_encode(PICTURE)), "a JPEG-LS image", NEVER),
-    (bytes(imagecodecs.ljpeg_encode(GRAY)), "a lossless JPEG image", NEVER),
     (
         bytes(imagecodecs.jpeg8_encode(WIDE * 16, bitspersample=12)),
         "a JPEG image of 12 bits a channel",
@@ -206,6 +205,18 @@ def test_what_pillow_does_not_read_is_named(
     else:
         assert said.endswith("that is damaged or cut off; check it, or copy it again")
     assert asked == ([library] if library and " " not in library else [])
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("2.1.5", f", {NEVER}"), (None, f", {NEVER}"), ("3.0", " that is"), ("10.1.2", " that is")],
+)
+def test_lossless_jpeg_is_for_newer_libraries(
+    version: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "version", lambda _: version)
+    data = bytes(imagecodecs.ljpeg_encode(GRAY))
+    assert containers.why_unread(data).startswith(f"a lossless JPEG image{said}")
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.jxl"])

@@ -90,9 +90,15 @@ def _jpeg(head: bytes) -> _Kind:
             if code == _JPEG_LS:
                 return _Kind("a JPEG-LS image", None)
             if code in _LOSSLESS:
-                return _Kind("a lossless JPEG image", None)
+                return _Kind("a lossless JPEG image", "" if _reads_lossless() else None)
             if is_frame(code) and body[:1] > b"\x08":
                 return _Kind(f"a JPEG image of {body[0]} bits a channel", None)
     except StreamError:
         pass
     return _JPEG
+
+
+def _reads_lossless() -> bool:
+    """Whether Pillow's libjpeg-turbo is one that does."""
+    version = features.version("libjpeg_turbo") or ""
+    return int(version.partition(".")[0] or 0) >= 3

@@ -11,12 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 from tifffile import TiffFile, imwrite
 
 from tests.support.forge import Encoding, forge_svs
-from tests.support.forge_tiffs import GRAY, JFIF, PICTURE, SIZE, Row, jpeg, tiles
+from tests.support.forge_tiffs import (
+    ALPHA,
+    GRAY,
+    JFIF,
+    PICTURE,
+    SIZE,
+    Row,
+    jpeg,
+    tiles,
+    with_places,
+)
 from tests.support.tiles import Pixels, tissue
+from tests.test_convert import linear_profile
 from vsv_pyramid import against, compare
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.display import report_lines
@@ -287,6 +298,38 @@ def test_whatever_its_coding_a_good_pyramid_is_good(
         assert (report.lowest_psnr or 0) > 25
 
 
+def leave_out(offsets: list[int], counts: list[int]) -> None:
+    offsets[5] = counts[5] = 0
+
+
+@pytest.mark.parametrize("lane", ["auto", "pixels"])
+@pytest.mark.parametrize("quality", [30, 80])
+@pytest.mark.parametrize("background", ["white", "black", "#808080"])
+def test_backgrounds_and_profiles_are_no_other_light(
+    tmp_path: Path, lane: str, quality: int, background: str
+) -> None:
+    """Tiles that are left out, what is transparent, and colours that a profile changes."""
+    sparse = Row(
+        "",
+        [jpeg(tiles(PICTURE), "ycbcr", iccprofile=linear_profile())],
+        patch=with_places(leave_out),
+    ).write(tmp_path / "sparse.tif")
+    Image.fromarray(np.dstack([PICTURE, ALPHA])).save(tmp_path / "clear.png")
+    for slide in (sparse, tmp_path / "clear.png"):
+        for color in ("none", "srgb") if features.check("littlecms2") else ("none",):
+            options = ConvertOptions(
+                lane=lane,
+                quality=quality,
+                background=background,
+                color=color,
+                tile_size=64,
+                slide_id=f"{slide.stem}-{color}",
+                workers=1,
+            )
+            report = verify(convert(slide, str(tmp_path), options).target, deep=True, against=slide)
+            assert (report.errors, report.unread) == ([], 0)
+
+
 @pytest.mark.parametrize(
     ("name", "reader"), [("a.png", "Pillow"), ("jp2.tif", "tifffile and imagecodecs")]
 )
@@ -379,7 +422,8 @@ def test_where_nothing_can_be_compared_nothing_is_good(tmp_path: Path) -> None:
     assert report.compared == 0
     assert report.reader is None
     assert report.errors == [
-        "no tile could be compared with the slide, since simplejpeg cannot decode the slide there"
+        "no tile could be compared with the slide, since the slide is damaged there, or simplejpeg "
+        "cannot decode it"
     ]
 
 

@@ -61,7 +61,7 @@ def hold_against(
     report = check.report
     report.reader = next((way.name for way in ways if way.name in report.compared_by), None)
     if report.unread:
-        why = f"since {ways[-1].name} cannot decode the slide there"
+        why = f"since the slide is damaged there, or {ways[-1].name} cannot decode it"
         if report.compared:
             report.warnings.append(f"{counted(report.unread, 'tile')} not compared, {why}")
         else:

@@ -38,7 +38,7 @@ _COLOUR_LEVELS, _COLOUR_LOSSES = 3.0, 1.5
 _COLOURED = 1.5  # times as far from gray
 _LEAST_SIDE = 16  # px: rounding adds up in the lowest levels, and a sliver is no colour
 
-# Light is compared as means of 8x8 luma samples. Good tiles of the tissue above differ by 0.4 of
+# Light is compared as means of 8x8 luma samples. Good tiles of the tissue above differ by 0.3 of
 # this at the most, of quality 5 to 95; pages full of black print on white, where coarse coding
 # overshoots what can be shown, by 0.81. At quality 80 it is 4.3 gray levels.
 _LIGHT_LEVELS, _LIGHT_LOSSES = 3.0, 3.0

@@ -20,14 +20,17 @@ from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
 from vsv_pyramid.pyramid.planes import Planes
 from vsv_pyramid.slide.raw import MOST_READS, RawTiles
 
+_WHITE = (255, 255, 255)
+
 
 @dataclass
 class LosslessLeaves:
     """Base tiles copied out of the slide. Implements LeafSource.
 
     A base tile whose native tiles cannot be joined comes from `pixels` instead, which counts it.
-    Native tiles that the slide has left out are white, and so are damaged ones, which no library
-    decodes, where `pixels` is to blank them. With `reencode` the joined tile is decoded and encoded
+    Native tiles that the slide has left out are white, or come from `pixels` where its background
+    is another, and damaged ones, which no library decodes, are white where `pixels` is to blank
+    them. With `reencode` the joined tile is decoded and encoded
     anew, small rather than exact.
     """
 
@@ -58,6 +61,8 @@ class LosslessLeaves:
         top = (self.pixels.origin[1] + y) // native.height
         columns, rows = -(-size.width // native.width), -(-size.height // native.height)
         tiles = self.raw.read(range(left, left + columns), range(top, top + rows))
+        if not all(tiles) and self.pixels.background != _WHITE:
+            raise Unspliceable("the slide leaves out tiles, and the background is not white")
         reads = Counter[int]()
         while any(tiles):
             try:

@@ -56,6 +56,14 @@ class _Outline(NamedTuple):
         return is_rgb(self.frame[6::3], self.frame[7::3], self.jfif, self.adobe, stated)
 
 
+def has_header(start: bytes) -> bool:
+    """Whether the first bytes of a stream reach as far as its scan, and are sound so far."""
+    try:
+        return SOS in (code for code, _, _ in segments(start))
+    except StreamError:
+        return False
+
+
 def contradicts(tile: bytes, stated: bool) -> bool:
     """Whether the stream has three colours of another kind than the container states. Raises as
     `standalone` does."""

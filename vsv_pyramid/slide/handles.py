@@ -19,6 +19,11 @@ from vsv_pyramid.slide.tiff import TiffBase
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
 _ASSOCIATED_PIXELS = 1 << 26
+# What OpenSlide says of a slide in several files, of which some lack.
+_INCOMPLETE = {
+    "No pyramid levels found": "a DICOM file of a slide's label, overview or thumbnail, and the "
+    "slide is not beside it; copy all files of the series into one folder"
+}
 
 
 class OpenSlideReader:
@@ -138,9 +143,8 @@ class OpenSlideReader:
             try:
                 handle = self._twice(self._opened, self._check_readable)
             except openslide.OpenSlideError as exc:
-                raise SlideError(
-                    self._path, f"OpenSlide cannot open it ({exc}); check it, or copy it again"
-                ) from exc
+                what = f"OpenSlide cannot open it ({exc}); check it, or copy it again"
+                raise SlideError(self._path, _INCOMPLETE.get(str(exc), what)) from exc
             self._local.handle = handle
             self._handles.append(handle)
         return handle

@@ -12,6 +12,7 @@ from PIL import Image
 
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.geometry import Size
+from vsv_pyramid.slide import dicom
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
@@ -155,6 +156,12 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     vendor = _vendor(path, tiff)
     if vendor in _ANYBODYS:
         check_name(path, tiled=tiff is not None and tiff.tiled)
+    if vendor == "dicom":
+        reader = OpenSlideReader(path, vendor, tiff)
+        if sentence := dicom.refusal(path, reader.properties):
+            reader.close()
+            raise SlideError(path, sentence)
+        return _both(reader)
     if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
         return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
     page = tiff.page

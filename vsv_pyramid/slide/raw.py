@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +18,7 @@ from vsv_pyramid.slide.tiff import TiffBase
 MOST_READS = 3  # of a tile whose bytes change
 
 _LIBTIFF_READS = 1024  # bytes at once
+_HEADER = 1024  # bytes, within which a JPEG's header mostly ends
 
 
 class RawTiles:
@@ -55,6 +56,18 @@ class RawTiles:
         """As `read`, of a single tile."""
         return self.read(range(column, column + 1), range(row, row + 1), plane)[0]
 
+    def headers(self, is_whole: Callable[[bytes], bool]) -> Iterator[bytes]:
+        """Of every tile that is there, its first bytes, or all of them where `is_whole` finds that
+        these are not enough. Raises SlideError."""
+        with opened(self._path) as file, naming(self._path):
+            for offset, count in zip(self.base.offsets, self.base.counts, strict=True):
+                if not count:
+                    continue
+                header = read_exactly(file, self._path, offset, min(count, _HEADER))
+                if count > _HEADER and not is_whole(header):
+                    header = read_exactly(file, self._path, offset, count)
+                yield header
+
     def unsteady(self, column: int, row: int) -> SlideUnavailable:
         """What is to be raised where the tile was read MOST_READS times."""
         what = f"its tile at column {column}, row {row} is another one at each reading"
@@ -66,11 +79,14 @@ class RawTiles:
 
 
 def probes(path: Path, base: TiffBase) -> Iterator[bytes]:
-    """Up to three tiles, from the middle first. Raises SlideError."""
+    """Up to three tiles of those that are there, from the middle first. Raises SlideError."""
+    grid = base.grid
+    there = np.flatnonzero(np.frombuffer(base.counts, np.uint64)[: grid.pixels])
+    wanted = [grid.width * (grid.height * part // 4) + grid.width * part // 4 for part in (2, 1, 3)]
     with closing(RawTiles(path, base)) as raw:
-        for quarter in (2, 1, 3):
-            tile = raw.tile(base.grid.width * quarter // 4, base.grid.height * quarter // 4)
-            if tile:
+        for place in dict.fromkeys(np.searchsorted(there, wanted).tolist() if len(there) else ()):
+            row, column = divmod(int(there[min(place, len(there) - 1)]), grid.width)
+            if tile := raw.tile(column, row):
                 yield tile
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,6 +39,8 @@ _TILE_PIXELS = 1 << 27
 _DESCRIPTION = 1 << 16  # characters of it that are looked at
 _WORDS = (270, 271, 272, 305, 306, 315, 316, 33432)  # tags that hold text about the picture
 _UNITS = {2: 25400.0, 3: 10000.0}  # ResolutionUnit, in um
+
+_Choice = Callable[[Sequence[Page]], Page]
 
 
 @dataclass(frozen=True)
@@ -100,24 +102,25 @@ class TiffBase:
         return columns, rows
 
 
-def tiff_base(path: Path) -> TiffBase | None:
-    """How the base level is stored; None where the file is not a TIFF.
+def tiff_base(path: Path, choose: _Choice = base_page) -> TiffBase | None:
+    """How the base level is stored, or another page of those that there are; None where the file is
+    not a TIFF.
 
-    Raises SlideError where the TIFF is damaged, or ends before data that the base level or another
-    tiled page points to.
+    Raises SlideError where the TIFF is damaged, or ends before data that the page or another tiled
+    one points to.
     """
-    return twice(lambda: _tiff_base(path), SlideError)
+    return twice(lambda: _tiff_base(path, choose), SlideError)
 
 
-def _tiff_base(path: Path) -> TiffBase | None:
+def _tiff_base(path: Path, choose: _Choice) -> TiffBase | None:
     with naming(path), Watched(path) as file:
-        base = _read_base(path, file)
+        base = _read_base(path, file, choose)
         if file.trouble:  # tifffile goes on without the page
             raise unavailable(path, file.trouble)
         return base
 
 
-def _read_base(path: Path, file: BinaryIO) -> TiffBase | None:
+def _read_base(path: Path, file: BinaryIO, choose: _Choice) -> TiffBase | None:
     magic = file.read(4)
     if magic not in _MAGIC:
         return None
@@ -128,7 +131,7 @@ def _read_base(path: Path, file: BinaryIO) -> TiffBase | None:
             chain = [page.aspage() for page in list(tiff.pages)]  # list ends where a chain has none
             found = [(_page(page, number), page) for number, page in enumerate(chain)]
             found += [(_page(page, None), page) for page in _sub_pages(chain)]
-            shown = base_page([page for page, _ in found])
+            shown = choose([page for page, _ in found])
             page = next(page for kept, page in found if kept is shown)
             base = TiffBase(
                 page=shown,

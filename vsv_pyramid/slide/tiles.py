@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from contextlib import closing
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +22,12 @@ import simplejpeg
 from PIL import Image
 
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.jpeg.colour import contradicts, standalone
+from vsv_pyramid.jpeg.colour import contradicts, has_header, standalone
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
-from vsv_pyramid.slide.pages import RGB, is_level
+from vsv_pyramid.slide.pages import JPEG, RGB, is_level
 from vsv_pyramid.slide.raw import MOST_READS, RawTiles, probes
 from vsv_pyramid.slide.samples import WHITE_IS_ZERO
-from vsv_pyramid.slide.tiff import TiffBase
+from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 
 _CACHE_BYTES = 1 << 25
 _CACHED = range(4, 1024)  # tiles
@@ -194,13 +196,32 @@ def unreadable(path: Path, base: TiffBase) -> str | None:
 
 
 def false_colours(path: Path, base: TiffBase) -> str | None:
-    """Why a reader that takes the TIFF's word for the JPEG data's colours errs; None where none of
-    three tiles is of other ones."""
-    for tile in probes(path, base):
-        with contextlib.suppress(StreamError):
-            if contradicts(tile, base.page.photometric == RGB):
-                return (
-                    f"its JPEG data are not of the colours that its tags state ({base.photometric}"
-                    "), and OpenSlide would show them in false ones; export it anew"
-                )
+    """Why a reader that takes the TIFF's word for the JPEG data's colours errs; None where no tile
+    is of other ones. Raises SlideError.
+
+    Looked at are all tiles of the base, and of the pages that are no smaller level of it: a slide
+    may be of several areas, a page each.
+    """
+    areas = [
+        number
+        for number, page in enumerate(base.pages)
+        if page.tile and page.compression == JPEG and not is_level(page, base.page)
+    ]
+    for number in areas:
+        area = tiff_base(path, itemgetter(number))
+        if area and _has_false_colours(path, area):
+            return (
+                "its JPEG data, or some of them, are not of the colours that its tags state "
+                f"({area.photometric}), and OpenSlide would show them in false ones; export it anew"
+            )
     return None
+
+
+def _has_false_colours(path: Path, area: TiffBase) -> bool:
+    stated = area.page.photometric == RGB
+    with closing(RawTiles(path, area)) as raw:
+        for header in raw.headers(has_header):
+            with contextlib.suppress(StreamError):  # OpenSlide does not decode it, either
+                if contradicts(header, stated):
+                    return True
+    return False

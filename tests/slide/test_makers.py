@@ -1,0 +1,161 @@
+"""Slides whose makers' containers say what the JPEG data's colours are, and OpenSlide takes them at
+their word: right, or refused by a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.slide.test_every_picture import ENCODED, apart, options, published
+from tests.support.forge_makers import dicom, philips
+from tests.support.forge_tiffs import (
+    JFIF,
+    LABEL,
+    PICTURE,
+    SIZE,
+    TILE,
+    Row,
+    adobe,
+    jpeg,
+    reduced,
+    tiles,
+    with_places,
+)
+from vsv_pyramid.convert import convert
+from vsv_pyramid.errors import SlideError
+from vsv_pyramid.info import info
+from vsv_pyramid.jpeg.markers import segment
+from vsv_pyramid.verify import verify
+
+Make = Callable[[Path, list[bytes], str], Path]
+SERIES = "copy all files of the series into one folder"
+RESAMPLED = "DERIVED\\PRIMARY\\VOLUME\\RESAMPLED"
+
+
+def as_philips(folder: Path, streams: list[bytes], tag: str) -> Path:
+    return philips(folder / "a.tiff", streams, tag, PICTURE.shape, TILE)
+
+
+def as_dicom(folder: Path, streams: list[bytes], tag: str) -> Path:
+    photometric = {"rgb": "RGB", "ycbcr": "YBR_FULL_422"}[tag]
+    return dicom(folder / "a.dcm", streams, SIZE, TILE, photometric=photometric)
+
+
+STREAMS = {
+    "rgb": tiles(rgb=True, marker=adobe(0)),
+    "ycbcr": tiles(marker=JFIF),
+    "ids RGB": tiles(rgb=True, ids=b"RGB"),
+    "silent rgb": tiles(rgb=True),
+    "silent ycbcr": tiles(),
+    "silent 4:2:2": tiles(subsampling="4:2:2"),
+    "ycbcr behind a large header": tiles(marker=segment(0xE2, bytes(5000)) + JFIF),
+}
+COUNT = len(STREAMS["rgb"])
+
+
+@pytest.mark.parametrize("make", [as_philips, as_dicom])
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("rgb", "rgb"),
+        ("rgb", "ids RGB"),
+        ("rgb", "silent rgb"),
+        ("ycbcr", "ycbcr"),
+        ("ycbcr", "silent ycbcr"),
+        ("ycbcr", "silent 4:2:2"),
+        ("ycbcr", "ycbcr behind a large header"),
+    ],
+)
+def test_colours_that_are_as_stated_are_right(
+    make: Make, tag: str, name: str, tmp_path: Path
+) -> None:
+    streams = STREAMS[name]
+    twin = Row("", [jpeg(streams, tag)], streams=(tag == "rgb",))
+    judged = twin.judged(twin.write(tmp_path / "twin.tif"))
+    assert apart(judged, PICTURE) < 5
+    slide = make(tmp_path, streams, tag)
+    summary = convert(slide, str(tmp_path), options("auto"))
+    assert apart(published(summary), judged) < ENCODED
+    assert verify(summary.target, against=slide).errors == []
+
+
+@pytest.mark.parametrize("make", [as_philips, as_dicom])
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("rgb", "ycbcr"),
+        ("rgb", "silent 4:2:2"),
+        ("rgb", "ycbcr behind a large header"),
+        ("ycbcr", "rgb"),
+        ("ycbcr", "ids RGB"),
+    ],
+)
+@pytest.mark.parametrize("odd", [None, 0, COUNT // 2 + 1, COUNT - 1])
+def test_a_single_tile_of_other_colours_is_refused(
+    make: Make, tag: str, name: str, odd: int | None, tmp_path: Path
+) -> None:
+    streams = [STREAMS[name if odd in (None, i) else tag][i] for i in range(COUNT)]
+    slide = make(tmp_path, streams, tag)
+    with pytest.raises(SlideError) as refused:
+        convert(slide, str(tmp_path), options("auto"))
+    assert "would show them in false ones" in str(refused.value)
+    with pytest.raises(SlideError) as planned:
+        info(slide, options("auto"))
+    assert str(planned.value) == str(refused.value)
+    assert not list(tmp_path.rglob("*.dzi"))
+
+
+def test_tiles_that_are_left_out_say_nothing(tmp_path: Path) -> None:
+    def only_the_last(_: list[int], counts: list[int]) -> None:
+        counts[:-1] = [0] * (COUNT - 1)
+
+    streams = STREAMS["ycbcr"]
+    slide = philips(
+        tmp_path / "a.tiff", streams, "rgb", PICTURE.shape, TILE, with_places(only_the_last)
+    )
+    with pytest.raises(SlideError, match="in false ones"):
+        info(slide, options("auto"))
+
+
+def test_a_dicom_series_is_read_by_any_of_its_files(tmp_path: Path) -> None:
+    """What is looked at are the frames of its base level, and not those of an icon beside them."""
+    small, label = tiles(reduced(2), rgb=True), tiles(LABEL, marker=JFIF)
+    level = dicom(
+        tmp_path / "1.dcm", small, (100, 75), TILE, photometric="RGB", kind=RESAMPLED, instance=2
+    )
+    kind = "ORIGINAL\\PRIMARY\\LABEL\\NONE"
+    beside = dicom(
+        tmp_path / "2.dcm", label, (120, 80), TILE, photometric="RGB", kind=kind, instance=3
+    )
+    (tmp_path / "notes.txt").write_text("not of the series")
+    (tmp_path / "folder").mkdir()
+    for streams, is_right in (STREAMS["rgb"], True), (STREAMS["ycbcr"], False):
+        base = dicom(tmp_path / "9.dcm", streams, SIZE, TILE, photometric="RGB", icon=label[0])
+        for slide in base, level, beside:
+            if is_right:
+                facts = info(slide, options("auto"))
+                assert (facts["width"], facts["height"]) == SIZE
+                continue
+            with pytest.raises(SlideError, match="in false ones"):
+                info(slide, options("auto"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (RESAMPLED, "ImageType RESAMPLED"),
+        ("ORIGINAL\\PRIMARY\\LABEL\\NONE", "a DICOM file of a slide's label"),
+        ("ORIGINAL\\PRIMARY\\OVERVIEW\\NONE", "a DICOM file of a slide's label"),
+        ("DERIVED\\PRIMARY\\THUMBNAIL\\RESAMPLED", "a DICOM file of a slide's label"),
+    ],
+)
+def test_a_part_of_a_dicom_series_is_refused(kind: str, said: str, tmp_path: Path) -> None:
+    slide = dicom(
+        tmp_path / "a.dcm", STREAMS["ycbcr"], SIZE, TILE, photometric="YBR_FULL_422", kind=kind
+    )
+    with pytest.raises(SlideError) as refused:
+        convert(slide, str(tmp_path), options("auto"))
+    assert said in str(refused.value)
+    assert str(refused.value).endswith(SERIES)

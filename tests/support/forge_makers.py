@@ -1,0 +1,150 @@
+"""Slides of makers whose containers have a word of their own on the colours of JPEG data."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tifffile import TiffWriter
+
+_BASELINE = "1.2.840.10008.1.2.4.50"
+_MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_ROOT = "1.2.826.0.1.3680043.8.498."  # below which anybody may make identifiers
+_UNDEFINED = 0xFFFFFFFF
+
+_ATTRIBUTE = '<Attribute Name="{}" Group="0x{}" Element="0x{}" PMSVR="{}">{}</Attribute>'
+
+
+def _objects(name: str, group: str, element: str, kind: str, *attributes: str) -> str:
+    inner = f'<Array><DataObject ObjectType="{kind}">{"".join(attributes)}</DataObject></Array>'
+    return _ATTRIBUTE.format(name, group, element, "IDataObjectArray", inner)
+
+
+# What OpenSlide asks of Philips' description.
+_PHILIPS = (
+    '<?xml version="1.0" encoding="UTF-8" ?><DataObject ObjectType="DPUfsImport">'
+    + _ATTRIBUTE.format("DICOM_MANUFACTURER", "0008", "0070", "IString", "PHILIPS")
+    + _objects(
+        "PIM_DP_SCANNED_IMAGES",
+        "301D",
+        "1003",
+        "DPScannedImage",
+        _ATTRIBUTE.format("PIM_DP_IMAGE_TYPE", "301D", "1004", "IString", "WSI"),
+        _objects(
+            "PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE",
+            "1001",
+            "8B01",
+            "PixelDataRepresentation",
+            _ATTRIBUTE.format(
+                "DICOM_PIXEL_SPACING", "0028", "0030", "IDoubleArray", '"0.00025" "0.00025"'
+            ),
+        ),
+    )
+    + "</DataObject>"
+)
+
+
+def philips(
+    path: Path,
+    tiles: Sequence[bytes],
+    tag: str,
+    shape: tuple[int, ...],
+    tile: int,
+    patch: Callable[[Path], None] = lambda path: None,
+) -> Path:
+    """A Philips TIFF of these JPEG tiles."""
+    with TiffWriter(path) as tiff:
+        tiff.write(
+            iter(tiles),
+            shape=shape,
+            dtype=np.uint8,
+            photometric=tag,
+            tile=(tile, tile),
+            compression="jpeg",
+            compressionargs={"outcolorspace": tag},
+            metadata=None,
+            software="Philips DP v1.0",
+            description=_PHILIPS,
+        )
+    patch(path)
+    return path
+
+
+def dicom(
+    path: Path,
+    frames: Sequence[bytes],
+    size: tuple[int, int],
+    tile: int,
+    *,
+    photometric: str,
+    kind: str = "ORIGINAL\\PRIMARY\\VOLUME\\NONE",
+    instance: int = 1,
+    icon: bytes = b"",
+) -> Path:
+    """An instance of a DICOM series: JPEG frames of `size` px in tiles; `icon` is a JPEG in its
+    IconImageSequence."""
+    uid = f"{_ROOT}1.{instance}"
+    meta = _element(2, 2, "UI", _MICROSCOPY) + _element(2, 3, "UI", uid)
+    meta += _element(2, 0x10, "UI", _BASELINE)
+    width, height = size
+    spacing = _element(0x28, 0x30, "DS", "0.0005\\0.0005") + _element(0x18, 0x50, "DS", "0.001")
+    groups = _sequence(0x28, 0x9110, spacing)
+    data = [
+        _element(8, 8, "CS", kind),
+        _element(8, 0x16, "UI", _MICROSCOPY),
+        _element(8, 0x18, "UI", uid),
+        _element(8, 0x60, "CS", "SM"),
+        _element(0x20, 0xD, "UI", _ROOT + "2"),
+        _element(0x20, 0xE, "UI", _ROOT + "3"),
+        _element(0x20, 0x52, "UI", _ROOT + "4"),
+        _element(0x20, 0x9311, "CS", "TILED_FULL"),
+        _element(0x28, 2, "US", 3),
+        _element(0x28, 4, "CS", photometric),
+        _element(0x28, 6, "US", 0),
+        _element(0x28, 8, "IS", str(len(frames))),
+        _element(0x28, 0x10, "US", tile),
+        _element(0x28, 0x11, "US", tile),
+        _element(0x28, 0x100, "US", 8),
+        _element(0x28, 0x101, "US", 8),
+        _element(0x28, 0x102, "US", 7),
+        _element(0x28, 0x103, "US", 0),
+        _element(0x48, 6, "UL", width),
+        _element(0x48, 7, "UL", height),
+        _element(0x48, 0x302, "UL", 1),
+        _element(0x48, 0x303, "UL", 1),
+        _sequence(0x5200, 0x9229, groups),
+        _encapsulated(frames),
+    ]
+    if icon:
+        data.insert(-8, _sequence(0x88, 0x200, _encapsulated([icon])))
+    head = bytes(128) + b"DICM" + _element(2, 0, "UL", len(meta)) + meta
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(head + b"".join(data))
+    return path
+
+
+def _element(group: int, element: int, kind: str, value: str | int) -> bytes:
+    if isinstance(value, int):
+        body = struct.pack("<H" if kind == "US" else "<I", value)
+    else:
+        body = value.encode()
+        body += (b"\0" if kind == "UI" else b" ") * (len(body) % 2)
+    return struct.pack("<HH2sH", group, element, kind.encode(), len(body)) + body
+
+
+def _item(body: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<HHI", 0xFFFE, 0xE000, len(body) if length is None else length) + body
+
+
+def _sequence(group: int, element: int, item: bytes) -> bytes:
+    end = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+    whole = _item(item, _UNDEFINED) + end + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    return struct.pack("<HH2sHI", group, element, b"SQ", 0, _UNDEFINED) + whole
+
+
+def _encapsulated(frames: Sequence[bytes]) -> bytes:
+    items = b"".join(_item(frame + bytes(len(frame) % 2)) for frame in frames)
+    head = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, _UNDEFINED)
+    return head + _item(b"") + items + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 
-from tests.support.forge_tiffs import LIBTIFF, PICTURE, SIZE, Row
+from tests.support.forge_tiffs import (
+    JFIF,
+    LIBTIFF,
+    PICTURE,
+    SIZE,
+    TILE,
+    Row,
+    jpeg,
+    stream,
+    tiles,
+)
 from tests.support.tiff_rows import ROWS
 from tests.support.tiles import tissue
 from vsv_pyramid import against
@@ -105,3 +117,93 @@ def test_another_picture_is_told_from_it(row: Row, tmp_path: Path, others: list[
         report = verify(other, against=slide)
         assert report.errors
         assert not report.unread
+
+
+@pytest.mark.parametrize("lane", ["auto", "pixels"])
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (imagecodecs.jpeg8_encode(np.zeros((TILE, TILE, 4), np.uint8)), "4 components"),
+        (
+            imagecodecs.jpeg8_encode(np.zeros((TILE, TILE, 3), np.uint16), bitspersample=12),
+            "12 bits a sample",
+        ),
+    ],
+)
+def test_a_tile_of_a_kind_that_is_not_read_is_no_damage(
+    odd: bytes, reason: str, lane: str, tmp_path: Path
+) -> None:
+    streams = [*tiles(marker=JFIF)[:-1], bytes(odd)]
+    slide = Row("", [jpeg(streams, "ycbcr")]).write(tmp_path / "a.tif")
+    with pytest.raises(SlideError) as refused:
+        convert(slide, str(tmp_path), options(lane))
+    assert f"a kind that is not read ({reason}); save the slide as RGB" in str(refused.value)
+    assert "copy" not in str(refused.value)
+    blank = dataclasses.replace(options(lane), on_error="blank")
+    notes = convert(slide, str(tmp_path), blank).notes
+    assert notes == ("1 damaged tile was left blank, the first is 8/0_0",)
+
+
+@pytest.mark.parametrize(
+    ("place", "width", "height", "is_right"),
+    [
+        (0, 63, 64, False),
+        (3, 8, 64, True),
+        (3, 20, 64, True),
+        (3, 7, 64, False),
+        (3, 8, 40, False),
+        (3, 72, 64, False),
+        (8, 64, 22, True),
+        (8, 64, 21, False),
+        (11, 8, 22, True),
+        (11, 64, 22, True),
+        (11, 64, 72, False),
+    ],
+)
+def test_a_tile_at_the_edge_may_end_with_the_picture(
+    place: int, width: int, height: int, is_right: bool, tmp_path: Path
+) -> None:
+    row, column = divmod(place, -(-SIZE[0] // TILE))
+    padded = np.pad(PICTURE, ((0, TILE), (0, TILE), (0, 0)), "edge")
+    part = padded[row * TILE :, column * TILE :][:height, :width]
+    streams = tiles(marker=JFIF)
+    streams[place] = stream(np.ascontiguousarray(part), marker=JFIF)
+    slide = Row("", [jpeg(streams, "ycbcr")]).write(tmp_path / "a.tif")
+    judged = np.zeros_like(padded)
+    for i, data in enumerate(streams):
+        y, x = (TILE * at for at in divmod(i, -(-SIZE[0] // TILE)))
+        inside = np.asarray(imagecodecs.jpeg8_decode(data))[: SIZE[1] - y, : SIZE[0] - x]
+        judged[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    judged = judged[: SIZE[1], : SIZE[0]]
+    for lane in "auto", "pixels":
+        if not is_right:
+            with pytest.raises(SlideError, match=f"{width} x {height} px where the slide's tiles"):
+                convert(slide, str(tmp_path / lane), options(lane))
+            continue
+        summary = convert(slide, str(tmp_path / lane), options(lane))
+        assert apart(published(summary), judged) < ENCODED
+        assert verify(summary.target, against=slide).errors == []
+        document = json.loads(Path(summary.target).with_name("slide.json").read_text())
+        assert sum(document["pyramid"]["fallback_tiles"].values()) == (lane == "auto")
+
+
+def test_a_turn_that_only_xmp_states_is_nobodys(tmp_path: Path) -> None:
+    """Pillow alone turns by it."""
+    said = b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    image, text = Image.fromarray(PICTURE), PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", said.decode())
+    image.save(tmp_path / "a.png", pnginfo=text)
+    image.save(tmp_path / "a.jpg", quality=95, xmp=said)
+    data = (tmp_path / "a.png").read_bytes()
+    chunk = data.index(b"iTXt") - 4
+    length = int.from_bytes(data[chunk : chunk + 4], "big") + 12
+    end = data.index(b"IEND") - 4
+    moved = data[:chunk] + data[chunk + length : end] + data[chunk : chunk + length] + data[end:]
+    (tmp_path / "b.png").write_bytes(moved)
+    for name in "a.png", "a.jpg", "b.png":
+        with Image.open(tmp_path / name) as turned:
+            turned.load()
+            assert "Orientation" in str(turned.info)
+        folder = str(tmp_path / name.replace(".", "-"))
+        summary = convert(tmp_path / name, folder, options("auto"))
+        assert apart(published(summary), PICTURE) < 5

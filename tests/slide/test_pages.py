@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.forge_tiffs import LABEL, PICTURE, PLACES, Row, Stored, beyond_the_end
-from vsv_pyramid.slide.pages import stated_planes, stated_shape
+from vsv_pyramid.errors import SlideError
+from vsv_pyramid.info import info
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.slide.pages import OmeImage, ome_images, stated_planes, stated_shape
 from vsv_pyramid.slide.tiff import tiff_base
 
 OME = '<OME><Image><Pixels SizeC="{}" SizeT="{}" SizeZ="{}" Type="uint8"/></Image></OME>'
@@ -43,6 +46,66 @@ def test_planes_that_a_description_states(description: str, samples: int, planes
 )
 def test_samples_that_a_description_states(description: str, count: int) -> None:
     assert stated_shape(description) == count
+
+
+ONE, TWO = OmeImage(0, "a > b"), OmeImage(1, "")
+UUID = '<UUID FileName="x">urn:uuid:{}</UUID></TiffData>'
+
+
+@pytest.mark.parametrize(
+    ("data", "images"),
+    [
+        ('<TiffData IFD="0" PlaneCount="2"/>|<TiffData IFD="2"/>', {0: ONE, 1: ONE, 2: TWO}),
+        ('<TiffData FirstC="0" IFD="1"></TiffData>|', {1: ONE}),
+        ('<TiffData IFD="3" PlaneCount="999999999"/>|<TiffData IFD="3"/>', {3: ONE}),
+        ('<TiffData IFD="9"/>|<TiffData/>', {}),
+        ('<TiffData IFD="-1"/>|<TiffData IFD="first" PlaneCount=""/>', {}),
+        (f'<TiffData IFD="0">{UUID.format("b")}|<TiffData IFD="0"/>', {0: TWO}),
+        (f'<TiffData IFD="0">{UUID.format("a")}|', {0: ONE}),
+        ('|<TiffData IFD="0', {}),
+    ],
+)
+def test_images_of_ome_xml(data: str, images: dict[int, OmeImage]) -> None:
+    one, two = data.split("|")
+    ome = f'<ome:OME UUID="urn:uuid:a"><ome:Image Name="a > b">{one}</ome:Image><Image>{two}'
+    assert ome_images(ome, 4) == images
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.mrxs", "the preview of a MIRAX slide"),
+        ("a.vsi", "data are in .ets files"),
+        ("a.zvi", "a format of one scanner's maker"),
+        ("a.LSM", "a format of one scanner's maker"),
+        ("a.ndpi", "named as a Hamamatsu slide"),
+        ("a.scn", "named as a Leica slide"),
+        ("a.czi", "a Zeiss file"),
+        ("a.svs", None),
+        ("a.qptiff", None),
+    ],
+)
+def test_a_tiled_tiff_named_as_a_scanners_file(
+    name: str, said: str | None, order: str, tmp_path: Path
+) -> None:
+    row = Row("", [Stored(PICTURE, PLACES["tiles"])], file={"byteorder": order})
+    slide = row.write(tmp_path / name)
+    if said is None:
+        assert info(slide, ConvertOptions())["width"] == PICTURE.shape[1]
+        return
+    with pytest.raises(SlideError, match=said):
+        info(slide, ConvertOptions())
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_directory_that_cannot_be_read_is_told_by_any_name(
+    is_first: bool, tmp_path: Path
+) -> None:
+    slide = Row("", [Stored(PICTURE, PLACES["tiles"])]).write(tmp_path / "a.ndpi")
+    slide.write_bytes(slide.read_bytes()[: 100 if is_first else 5])
+    with pytest.raises(SlideError, match="its TIFF directories cannot be read"):
+        tiff_base(slide)
 
 
 @pytest.mark.parametrize(("cut", "patch"), [(False, lambda path: None), (True, beyond_the_end(1))])

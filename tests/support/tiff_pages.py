@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,137 @@ def pages() -> Iterator[Row]:
     yield Row("OME focus planes in other files", [planes], left="6 further planes")
     user = Stored(PICTURE, {**tiled, "description": "scan of 2026|Title = label 3|Macro = none"})
     yield Row("a title that speaks of a label", [user])
+
+
+# What a page says of itself that is no slide, and what of the slide only seems to say so.
+NAMES = {
+    "label": "label",
+    "Label_Image": "label",
+    "barcode": "label",
+    "170782 label": "label",
+    "a.svs [macro image]": "macro",
+    "slide overview": "macro",
+    "Overview": "macro",
+    "SlidePreview": "thumbnail",
+}
+TEXTS = (
+    "Label-free imaging of liver, 20x",
+    "GFP label",
+    "Stitched with Fiji macro 2.1",
+    "slide 4, see thumbnail",
+    "Overview of the liver",
+    "ImageJ=1.53t\nloop=false\n# label study\n",
+)
+AKOYA = (
+    '<?xml version="1.0"?><PerkinElmer-QPI-ImageDescription><ImageType>{}</ImageType>'
+    "</PerkinElmer-QPI-ImageDescription>"
+)
+
+
+def ome(*images: tuple[str, str], own: str = "") -> str:
+    """OME-XML of Images, each a name and what is in it."""
+    inner = "".join(
+        f'<Image ID="Image:{i}" Name="{name}"><Pixels SizeC="3" SizeT="1" SizeZ="1" Type="uint8">'
+        f"{data}</Pixels></Image>"
+        for i, (name, data) in enumerate(images)
+    )
+    return f'<?xml version="1.0" encoding="UTF-8"?><OME UUID="{own}">{inner}</OME>'
+
+
+def named(name: str) -> dict[str, Any]:
+    return {"extratags": [(285, "s", 0, name, True)]}
+
+
+def associated() -> Iterator[Row]:
+    """Larger pages that are not the slide, and the slide that is told from them."""
+    tiled, striped = PLACES["tiles"], PLACES["strips"]
+    big = np.full((220, 200, 3), (30, 30, 200), np.uint8)
+    told = "200 x 220 px)"
+    for place, where in PLACES.items():
+        slide = Stored(PICTURE, where)
+        for name, kind in NAMES.items():
+            page = Stored(big, {**where, **named(name)})
+            left = f"page 1 ({kind}, {told}"
+            yield Row(f"a larger page named {name!r}, {place}", [page, slide], index=1, left=left)
+            yield Row(f"a page named {name!r}, {place}", [page], said=f"holds a {kind} image")
+        for text in TEXTS:
+            page = Stored(PICTURE, {**where, "description": text})
+            yield Row(f"a text {text[:20]!r}, {place}", [page])
+        study = Stored(PICTURE, {**where, **named("H&E label study 7")})
+        yield Row(f"a name with a word in it, {place}", [study])
+        for kind, said in ("Label", "label"), ("Overview", "macro"), ("Thumbnail", "thumbnail"):
+            page = Stored(big, {**where, "description": AKOYA.format(kind)})
+            full = Stored(PICTURE, {**where, "description": AKOYA.format("FullResolution")})
+            left = f"page 1 ({said}, {told}"
+            yield Row(f"Akoya's {kind} and slide, {place}", [page, full], index=1, left=left)
+            yield Row(f"Akoya's {kind}, {place}", [page], said=f"holds a {said} image")
+        levels = [Stored(reduced(times), where) for times in (2, 4)]
+        yield Row(
+            f"a larger page beside a pyramid, {place}",
+            [Stored(big, where), slide, *levels],
+            index=1,
+            left=f"page 1 ({told}",
+        )
+        large = Stored(np.full((500, 400, 3), 99, np.uint8), where)
+        words = "page 1 (400 x 500 px) or page 2 (200 x 150 px) could be the slide"
+        yield Row(
+            f"a far larger page beside a pyramid, {place}", [large, slide, *levels], said=words
+        )
+    slide, level = Stored(PICTURE, tiled), Stored(reduced(2), tiled)
+    yield Row(
+        "a larger page beside two levels, tiles",
+        [Stored(big, tiled), slide, level],
+        index=1,
+        left=f"page 1 ({told}",
+    )
+    yield Row(
+        "a larger page beside two levels, strips",
+        [Stored(big, striped), Stored(PICTURE, striped), Stored(reduced(2), striped)],
+        said="could be the slide",
+    )
+    yield Row(
+        "the slide beside a label of two sizes in strips",
+        [slide, Stored(LABEL, striped), Stored(LABEL[::2, ::2], striped)],
+        left="page 2 (120 x 80 px), page 3 (60 x 40 px)",
+    )
+
+
+def series() -> Iterator[Row]:
+    """OME's Images, each with levels of its own."""
+    tiled = PLACES["tiles"]
+    first, second = '<TiffData IFD="0" PlaneCount="1"/>', '<TiffData IFD="1" PlaneCount="1"/>'
+    half = Stored(np.ascontiguousarray(reduced(2)[::-1]), tiled)
+
+    def described(pixels: Any, description: str, **more: Any) -> Stored:
+        return Stored(pixels, {**tiled, "description": description, **more})
+
+    scans = ome(("scan 1", first), ("scan 2", second))
+    left = "page 2 (100 x 75 px)"
+    yield Row("OME's second scan of half the size", [described(PICTURE, scans), half], left=left)
+    yield Row(
+        "OME's two scans with levels",
+        [
+            described(PICTURE, scans, subifds=1),
+            Stored(reduced(2), {**tiled, "subfiletype": 1}),
+            Stored(half.data, {**tiled, "subifds": 1}),
+            Stored(reduced(4), {**tiled, "subfiletype": 1}),
+        ],
+        left="page 2 (100 x 75 px), a page in a SubIFD (50 x 38 px)",
+    )
+    one = ome(("scan 1", first + second))
+    yield Row("OME's level as a plane", [described(PICTURE, one), half])
+    big = np.full((220, 200, 3), (30, 30, 200), np.uint8)
+    for name, kind in ("label image", "label"), ("a.svs - macro", "macro"):
+        text = ome((name, first), ("scan", second))
+        yield Row(
+            f"OME's {name} and scan",
+            [described(big, text), Stored(PICTURE, tiled)],
+            index=1,
+            left=f"page 1 ({kind}, 200 x 220 px)",
+        )
+    elsewhere = first.replace("/>", '><UUID FileName="b.ome.tif">urn:uuid:b</UUID></TiffData>')
+    text = ome(("label", elsewhere), ("scan", first), own="urn:uuid:a")
+    yield Row("OME's label in another file", [described(PICTURE, text)])
 
 
 def cut_off() -> Iterator[Row]:

@@ -36,7 +36,7 @@ from tests.support.forge_tiffs import (
     without_tag,
 )
 from tests.support.tiff_counts import byte_counts
-from tests.support.tiff_pages import cut_off, pages
+from tests.support.tiff_pages import associated, cut_off, pages, series
 from tests.support.tiff_streams import colours, other_streams
 
 # Gray that is multiplied by its alpha, as Pillow knows it from 13 on.
@@ -92,6 +92,15 @@ def orientations() -> Iterator[Row]:
         yield Row(f"{name}jpeg tiles", [stored], truth, shown=shown, streams=(False,))
         data = jpeg(strips(marker=JFIF), "ycbcr", tile=None, rowsperstrip=48, **tag)
         yield Row(f"{name}jpeg strips", [data], truth, shown=shown)
+
+
+def turned_by_xmp() -> Iterator[Row]:
+    """A turn of which only XMP speaks is nobody's."""
+    said = b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    tag: dict[str, Any] = {"extratags": [(700, "B", len(said), said, True)]}
+    for (place, cutting), order in itertools.product(PLACES.items(), ("II", "MM")):
+        stored = Stored(PICTURE, {**cutting, **tag})
+        yield Row(f"orientation in XMP, {place} {order}", [stored], file=ORDERS[order])
 
 
 def samples() -> Iterator[Row]:
@@ -343,11 +352,14 @@ ROWS = [
         colours,
         other_streams,
         orientations,
+        turned_by_xmp,
         samples,
         numbers,
         photometrics,
         compressions,
         pages,
+        associated,
+        series,
         cut_off,
         byte_counts,
     )

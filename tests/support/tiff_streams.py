@@ -139,6 +139,26 @@ def other_streams() -> Iterator[Row]:
             shown=lambda samples: samples[..., :3],
             said="" if place == "tiles" else LIBTIFF,
         )
+    table = (320, "H", 768, tuple(range(768)), True)
+    for name, tags in ("", [table]), (", without the table", []):
+        stored = jpeg(tiles(GRAY), "minisblack", shape=GRAY.shape, extratags=tags)
+        yield Row(
+            f"palette in jpeg{name}",
+            [stored],
+            patch=with_tag(262, 3),
+            said="a colour table on JPEG data",
+        )
+    for tag in "rgb", "ycbcr":
+        stored = jpeg(tiles(marker=JFIF), tag)
+        yield Row(
+            f"old-style jpeg, {tag}", [stored], patch=with_tag(259, 6), said="data of the old style"
+        )
+    cropped = [
+        stream(PICTURE[y : y + TILE, x : x + TILE], marker=JFIF)
+        for y in range(0, PICTURE.shape[0], TILE)
+        for x in range(0, PICTURE.shape[1], TILE)
+    ]
+    yield Row("jpeg tiles that end with the picture", [jpeg(cropped, "ycbcr")])
     yield Row(
         "gray streams",
         [jpeg(tiles(GRAY), "minisblack", shape=GRAY.shape)],

@@ -17,6 +17,7 @@ from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.planes import Planes, Subsampling
 from vsv_pyramid.slide import Slide
+from vsv_pyramid.slide.tiles import UnreadKind
 
 
 @dataclass
@@ -53,11 +54,7 @@ class PixelLeaves:
             rgba = self.slide.read(self.origin[0] + x, self.origin[1] + y, size)
         except openslide.OpenSlideError as exc:
             if not self.blank_damaged:
-                raise TileError(
-                    self.slide.path,
-                    f"tile {address} cannot be decoded ({exc}); scan or copy the slide again, "
-                    "or leave the tile blank with --on-error blank",
-                ) from exc
+                raise TileError(self.slide.path, _undecoded(address, exc)) from exc
             self.blanked.append(address)
             return Image.new("RGB", size, self.background)
         return self.shown(rgba)
@@ -68,6 +65,16 @@ class PixelLeaves:
         if self.to_srgb:
             ImageCms.applyTransform(rgb, self.to_srgb, inPlace=True)
         return rgb
+
+
+def _undecoded(address: TileAddress, exc: openslide.OpenSlideError) -> str:
+    if isinstance(exc, UnreadKind):
+        what = (
+            f"holds JPEG data of a kind that is not read ({exc}); save the slide as RGB with 8 bits"
+        )
+    else:
+        what = f"cannot be decoded ({exc}); scan or copy the slide again"
+    return f"tile {address} {what}, or leave the tile blank with --on-error blank"
 
 
 def opaque(rgba: Image.Image, background: tuple[int, int, int]) -> Image.Image:

@@ -9,27 +9,52 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.words import counted
 
 JPEG, RGB = 7, 2  # Compression, PhotometricInterpretation
 REDUCED, MASK, _MACRO = 1, 4, 9  # NewSubfileType; 9 is Aperio's own
-# A page of that name is a picture of the glass, not of what is on it.
-_ASSOCIATED = re.compile(
-    r"(?<![a-z])(?:slide[ _]?)?(label|macro|thumbnail)(?:[ _]?image)?(?![a-z]|\s*[=:])",
+# Pictures of the glass and of what is on it at a glance, by the words of scanners and programs.
+_KINDS = {
+    "label": "label",
+    "barcode": "label",
+    "macro": "macro",
+    "overview": "macro",
+    "thumbnail": "thumbnail",
+    "preview": "thumbnail",
+}
+# "label", "Macro", "ThumbnailImage", "label 387x463" and "slide overview" say it. In a page's name
+# anything may be before these words ("a.svs [label image]"), in a text nothing ("GFP label").
+_NAMED = re.compile(
+    rf"(?P<before>(?:.*?[\W_])??)(?:slide[\s_-]*)?(?P<kind>{'|'.join(_KINDS)})"
+    r"(?:[\s_-]*(?:image|picture))?(?:\s*\d+\s*x\s*\d+)?\W*",
     re.IGNORECASE,
 )
 _LONGEST_NAME = 80
+_LARGER = 4
+_LINES = 2  # of a description: Aperio's second one says what is on the page
+_IMAGE_TYPE = re.compile(r"<ImageType>\s*(\w+)\s*</ImageType>")  # PerkinElmer's and Akoya's
+_OME_PARTS = re.compile(r'<(?:\w+:)?(OME|Image|TiffData|UUID)\b((?:[^<>"]|"[^<"]*")*)>\s*([^<\s]*)')
+_OME_PAGES = re.compile(r'\b(IFD|PlaneCount)="(\d{1,9})"')
 _IMAGEJ_PLANES = re.compile(r"^images=(\d+)", re.MULTILINE)
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+
+
+class OmeImage(NamedTuple):
+    """One of the pictures, each with levels of its own, that OME-XML says there are."""
+
+    number: int
+    name: str
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
     """One page. `tile` is None where it is in strips; `number` counts from 0 along the chain of
     directories, and is None in a SubIFD; `samples`, `bits` and `formats` are what the tags of
-    these names say, `planes` how many pictures its own metadata says there are.
+    these names say, `planes` how many pictures its own metadata says there are, `image` of which
+    one of OME's it is.
     """
 
     number: int | None
@@ -53,6 +78,7 @@ class Page:
     description: str
     name: str
     planes: int
+    image: OmeImage | None
 
     @property
     def may_be_opaque(self) -> bool:
@@ -93,35 +119,100 @@ def stated_shape(description: str) -> int:
         return 0
 
 
+def ome_images(description: str, pages: int) -> dict[int, OmeImage]:
+    """Of which picture each page along the chain is, as far as OME-XML tells."""
+    own, image = "", OmeImage(-1, "")
+    found: dict[int, OmeImage] = {}
+    added: list[int] = []
+    for part, said, text in _OME_PARTS.findall(description):
+        if part == "OME":
+            own = _attribute(said, "UUID")
+        elif part == "Image":
+            image = OmeImage(image.number + 1, _attribute(said, "Name"))
+        elif part == "TiffData":
+            places = {name: int(value) for name, value in _OME_PAGES.findall(said)}
+            first = places.get("IFD", pages)
+            last = min(first + places.get("PlaneCount", 1), pages)
+            added = [page for page in range(first, last) if page not in found]
+            found |= dict.fromkeys(added, image)
+        elif own and text != own:  # these pages are of another file
+            for page in added:
+                del found[page]
+            added = []
+    return found
+
+
+def _attribute(said: str, name: str) -> str:
+    found = re.search(rf'\b{name}="([^"]*)"', said)
+    return found[1] if found else ""
+
+
 def associated_kind(page: Page) -> str | None:
-    """What a page shows by what it says of itself, where that is not the slide."""
+    """What a page shows by what it says of itself, where that is not the slide: first by its
+    maker's own facts, then by its subfile type, and by its name."""
+    is_xml = page.description.startswith("<")
+    if is_xml and (stated := _IMAGE_TYPE.search(page.description)):
+        return _KINDS.get(stated[1].lower())
+    if page.image and (kind := _kind_named(page.image.name)):
+        return kind
     if page.subfile == _MACRO:
         return "macro"
     if page.subfile & MASK:
         return "mask"
-    header = "" if page.description.startswith("<") else page.description.partition("|")[0]
-    for line in (page.name, *header.splitlines()):
-        if len(line) <= _LONGEST_NAME and (found := _ASSOCIATED.search(line)):
-            return found[1].lower()
-    return None
+    lines = "" if is_xml else page.description.partition("|")[0]
+    kinds = (_kind_named(line, alone=True) for line in lines.splitlines()[:_LINES])
+    return _kind_named(page.name) or next(filter(None, kinds), None)
+
+
+def _kind_named(text: str, alone: bool = False) -> str | None:
+    found = _NAMED.fullmatch(text.strip()) if len(text) <= _LONGEST_NAME else None
+    return _KINDS[found["kind"].lower()] if found and not (alone and found["before"]) else None
 
 
 def is_level(page: Page, base: Page) -> bool:
-    """Whether it may be the base at a smaller size: its sides are in the same ratio, rounded."""
+    """Whether it may be the base at a smaller size: its sides are in the same ratio, rounded, and
+    OME does not say that they are two pictures."""
     (width, height), (w, h) = base.size, page.size
+    if page.image and base.image and page.image != base.image:
+        return False
     return page.size.pixels < base.size.pixels and abs(w * height - h * width) <= width + height
 
 
 def base_page(pages: Sequence[Page]) -> Page:
-    """The slide at its full size: the largest page that is not something else by its subfile type,
-    its description or its shape. `samples.refusal` tells where none is."""
+    """The slide at its full size: the largest page that is not something else by what it says of
+    itself or by its shape. `samples.refusal` tells where none is, or which one is in doubt."""
     shown = [page for page in pages if not associated_kind(page)] or list(pages)
     if any(page.tile for page in shown):  # a GT450's label says no more than that it is reduced
         shown = [page for page in shown if page.tile or not page.subfile & REDUCED]
     largest = max(shown, key=_area)
     tiled = max((page for page in shown if page.tile), key=_area, default=largest)
     # Scanners tile the slide, and keep pictures of the glass in strips.
-    return largest if _is_one_picture(largest, tiled) else tiled
+    found = largest if _is_one_picture(largest, tiled) else tiled
+    other = rival(found, pages)
+    return other if other and _is_likelier(other, found, pages) else found
+
+
+def rival(base: Page, pages: Sequence[Page]) -> Page | None:
+    """Where the base stands alone, the page that has smaller levels, and so could be the slide."""
+    others = [page for page in pages if page is not base and not associated_kind(page)]
+    if any(_is_one_picture(base, page) for page in others):
+        return None
+    able = (
+        page
+        for page in others
+        if (page.tile or not base.tile)
+        and not page.subfile & REDUCED
+        and any(is_level(level, page) for level in others)
+    )
+    return max(able, key=_area, default=None)
+
+
+def _is_likelier(page: Page, alone: Page, pages: Sequence[Page]) -> bool:
+    """Whether a page with smaller levels is the slide rather than the larger one that has none: a
+    label may be larger, but not by much. In strips, as plain images are, a single level may be
+    chance."""
+    levels = sum(is_level(level, page) for level in pages)
+    return alone.size.pixels <= _LARGER * page.size.pixels and bool(page.tile or levels > 1)
 
 
 def left_out(base: Page, pages: Sequence[Page], told: Collection[Size]) -> tuple[str, ...]:

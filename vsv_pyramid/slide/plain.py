@@ -67,15 +67,15 @@ _SCANNERS |= dict.fromkeys(
     _NOT_READ,
 )
 _SCANNERS |= dict.fromkeys((".sdpc", ".sws", ".tmap", ".tron", ".xdce", ".zvi"), _NOT_READ)
-# Tiles in these may overlap or lie elsewhere: not even a tiled TIFF of that name is what it seems.
-_PLACED_TILES = {".bif", ".ndpi", ".scn", ".vms", ".vmu"}
+# What is named so may be a tiled TIFF of anybody's; of the others, not even that is what it seems.
+_TILED_TIFFS = {".qptiff", ".svs"}
 
 
 def check_name(path: Path, *, tiled: bool) -> None:
     """Raises SlideError where a file of that name, which no driver of OpenSlide for its maker
     knows, is not to be taken for a plain image, or for a TIFF that is `tiled`."""
     suffix = path.suffix.lower()
-    if suffix in _SCANNERS and (suffix in _PLACED_TILES or not tiled):
+    if suffix in _SCANNERS and not (tiled and suffix in _TILED_TIFFS):
         raise SlideError(path, _SCANNERS[suffix])
 
 
@@ -107,7 +107,7 @@ class PlainImage:
                     frames = 1 if tiff else getattr(opened, "n_frames", 1)
                     if page:
                         opened.seek(page)
-                    image = ImageOps.exif_transpose(opened) if tiff else _upright(opened)
+                    image = _upright(opened, is_tiff=tiff is not None)
             except Image.DecompressionBombError as exc:
                 raise SlideError(
                     path,
@@ -147,16 +147,22 @@ class PlainImage:
         self._image.close()
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """As the image's EXIF has it. Pillow looks into its XMP, too, unlike any other reader."""
+def _upright(image: Image.Image, *, is_tiff: bool) -> Image.Image:
+    """As its tag or its EXIF has it. Pillow looks into its XMP, too, unlike any other reader: a
+    TIFF's as it loads it."""
+    _forget_xmp(image)
     image.load()
-    for key in "xmp", "XML:com.adobe.xmp":
-        image.info.pop(key, None)
-    if exif := image.info.get("exif"):
+    _forget_xmp(image)
+    if not is_tiff and (exif := image.info.get("exif")):
         known = image.getexif()
         known.load(b"")  # or it takes the same bytes for loaded
         known.load(exif)
     return ImageOps.exif_transpose(image)
+
+
+def _forget_xmp(image: Image.Image) -> None:
+    for key in "xmp", "XML:com.adobe.xmp":
+        image.info.pop(key, None)
 
 
 def _deep(depth: int) -> str:

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vsv_pyramid.slide.pages import JPEG, MASK, REDUCED, RGB, Page, associated_kind, is_level
+from vsv_pyramid.slide.pages import (
+    JPEG,
+    MASK,
+    REDUCED,
+    RGB,
+    Page,
+    associated_kind,
+    is_level,
+    rival,
+)
 from vsv_pyramid.words import counted
 
 WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE, _CMYK, YCBCR = 0, 1, 3, 5, 6
+_OLD_JPEG = 6  # Compression
 # What openslide-bin's libtiff decodes: none, fax, LZW, deflate twice, PackBits, Zstandard; and what
 # OpenSlide itself does in Aperio's slides, JPEG 2000.
 _OPENSLIDE_DECODES = {1, 2, 3, 4, 5, 8, 32946, 32773, 50000}
@@ -59,6 +69,8 @@ def refusal(base: Page, pages: Sequence[Page]) -> str | None:
     for is_so, sentence in _REFUSALS:
         if is_so(base, others):
             return sentence(base)
+    if other := rival(base, pages):
+        return f"{base} or {other} could be the slide; save the one that is as a TIFF of its own"
     return None
 
 
@@ -186,6 +198,19 @@ _REFUSALS: tuple[
         lambda base: (
             "JPEG data whose Y, Cb and Cr are stored apart (PlanarConfiguration 2); save "
             "it with interleaved samples first"
+        ),
+    ),
+    (
+        lambda base, _: base.photometric == _PALETTE and base.compression == JPEG,
+        lambda base: (
+            "a colour table on JPEG data, which readers show as gray; save it as RGB first"
+        ),
+    ),
+    (
+        lambda base, _: base.compression == _OLD_JPEG and base.tile is not None,
+        lambda base: (
+            "JPEG data of the old style (compression 6), which no two readers show alike; save it "
+            "with JPEG (compression 7) or LZW"
         ),
     ),
     (

@@ -13,9 +13,16 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 
-from vsv_pyramid.errors import SlideError, passing
+from vsv_pyramid.errors import SlideError, SlideUnavailable, passing
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.slide.pages import Page, base_page, stated_planes, stated_shape
+from vsv_pyramid.slide.pages import (
+    OmeImage,
+    Page,
+    base_page,
+    ome_images,
+    stated_planes,
+    stated_shape,
+)
 from vsv_pyramid.slide.reading import Watched, naming, twice, unavailable
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -114,23 +121,31 @@ def tiff_base(path: Path, choose: _Choice = base_page) -> TiffBase | None:
 
 def _tiff_base(path: Path, choose: _Choice) -> TiffBase | None:
     with naming(path), Watched(path) as file:
-        base = _read_base(path, file, choose)
+        try:
+            base = _read_base(path, file, choose)
+        except SlideError as exc:
+            # By this name, tifffile takes the file for Hamamatsu's, of numbers of 64 bits.
+            if path.suffix.lower() != ".ndpi" or isinstance(exc, SlideUnavailable):
+                raise
+            base = _read_base(path, file, choose, is_ndpi=False)
         if file.trouble:  # tifffile goes on without the page
             raise unavailable(path, file.trouble)
         return base
 
 
-def _read_base(path: Path, file: BinaryIO, choose: _Choice) -> TiffBase | None:
+def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> TiffBase | None:
+    file.seek(0)
     magic = file.read(4)
     if magic not in _MAGIC:
         return None
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:
-        with tifffile.TiffFile(file) as tiff:
+        with tifffile.TiffFile(file, **flags) as tiff:
             chain = [page.aspage() for page in list(tiff.pages)]  # list ends where a chain has none
-            found = [(_page(page, number), page) for number, page in enumerate(chain)]
-            found += [(_page(page, None), page) for page in _sub_pages(chain)]
+            images = ome_images(_description(chain[0]), len(chain)) if chain else {}
+            found = [(_page(page, n, images.get(n)), page) for n, page in enumerate(chain)]
+            found += [(_page(page, None, images.get(n)), page) for n, page in _sub_pages(chain)]
             shown = choose([page for page, _ in found])
             page = next(page for kept, page in found if kept is shown)
             base = TiffBase(
@@ -187,12 +202,12 @@ def base_pixels(file: BinaryIO) -> int | None:
         return None
 
 
-def _page(page: Any, number: int | None) -> Page:
+def _page(page: Any, number: int | None, image: OmeImage | None) -> Page:
     """The page as its tags describe it; those that lack have the standard's defaults."""
     tags = page.tags
     samples = int(tags.valueof(277, 1))
     size = Size(page.imagewidth, page.imagelength)
-    description = page.description[:_DESCRIPTION] if isinstance(page.description, str) else ""
+    description = _description(page)
     shaped = stated_shape(description)
     planes = [stated_planes(description, samples), shaped // max(1, size.pixels * samples)]
     if page.is_stk:
@@ -223,23 +238,29 @@ def _page(page: Any, number: int | None) -> Page:
         description=description,
         name=str(tags.valueof(285, "")),
         planes=max(planes),
+        image=image,
     )
 
 
-def _sub_pages(chain: Sequence[tifffile.TiffPage]) -> list[tifffile.TiffPage]:
-    """The pages one step off the chain of directories, as far as they can be read."""
+def _sub_pages(chain: Sequence[tifffile.TiffPage]) -> list[tuple[int, tifffile.TiffPage]]:
+    """The pages one step off the chain of directories, as far as they can be read, each with the
+    number of the page it is under."""
     found = []
     places = {page.offset for page in chain}
-    for page in chain:
+    for number, page in enumerate(chain):
         if not page.subifds:
             continue
         try:
             sub = [other.aspage() for other in page.aspage().pages or ()]
         except _DAMAGED:
             continue
-        found += [other for other in sub if other.offset not in places]
+        found += [(number, other) for other in sub if other.offset not in places]
         places.update(other.offset for other in sub)
     return found
+
+
+def _description(page: Any) -> str:
+    return page.description[:_DESCRIPTION] if isinstance(page.description, str) else ""
 
 
 def _rows_per_strip(page: Any) -> int:

@@ -55,6 +55,10 @@ _TURNS = {
 }
 
 
+class UnreadKind(openslide.OpenSlideError):
+    """Of a tile that may be sound, but whose kind of JPEG is not read."""
+
+
 class JpegTiles:
     """The base level's pixels. `read` is safe from several threads."""
 
@@ -158,6 +162,8 @@ class JpegTiles:
         try:
             stream = standalone(data, self._base.tables, page.photometric == RGB)
             pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(stream, "RGB", False, False)
+        except Unspliceable as exc:
+            raise UnreadKind(exc.reason) from exc
         except StreamError as exc:
             raise openslide.OpenSlideError(exc.reason) from exc
         except ValueError as exc:
@@ -167,9 +173,8 @@ class JpegTiles:
             min(tile.height, size.height - row * tile.height),
         )
         height, width = pixels.shape[:2]
-        whole = (width, height) == tile
-        # The last strip may be as short as the picture is.
-        if not (whole or (page.tile is None and width == tile.width and height == inside.height)):
+        # At the edge, it may end with the picture, or anywhere between that and the tile's size.
+        if not (inside.width <= width <= tile.width and inside.height <= height <= tile.height):
             raise openslide.OpenSlideError(
                 f"{width} x {height} px where the slide's tiles are {tile.width} x {tile.height}"
             )

@@ -13,18 +13,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, features
+from tifffile import TiffFile
 
 from tests.support.forge_tiffs import (
     JFIF,
     LIBTIFF,
     PICTURE,
+    PLACES,
     SIZE,
     TILE,
     Row,
+    Stored,
     jpeg,
     stream,
     tiles,
 )
+from tests.support.raw_tiff import LONG, SHORT, write
 from tests.support.tiff_rows import ROWS
 from tests.support.tiles import tissue
 from vsv_pyramid import against
@@ -207,3 +211,32 @@ def test_a_turn_that_only_xmp_states_is_nobodys(tmp_path: Path) -> None:
         folder = str(tmp_path / name.replace(".", "-"))
         summary = convert(tmp_path / name, folder, options("auto"))
         assert apart(published(summary), PICTURE) < 5
+
+
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "packbits"])
+def test_strips_that_cannot_be_decoded_are_damaged(compression: str, tmp_path: Path) -> None:
+    settings = {**PLACES["strips"], "compression": compression}
+    slide = Row("", [Stored(PICTURE, settings)]).write(tmp_path / "a.tif")
+    with TiffFile(slide) as tiff:
+        offset, count = tiff.pages[0].dataoffsets[1], tiff.pages[0].databytecounts[1]
+    data = slide.read_bytes()
+    slide.write_bytes(data[:offset] + b"\x55" * count + data[offset + count :])
+    with pytest.raises(SlideError) as refused:
+        info(slide, options("auto"))
+    assert ("damaged or cut off" if features.check("libtiff") else NO_LIBTIFF) in str(refused.value)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bits_in_reverse_are_named(order: str, tmp_path: Path) -> None:
+    tags = {
+        256: (LONG, [SIZE[0]]),
+        257: (LONG, [SIZE[1]]),
+        258: (SHORT, [8]),
+        259: (SHORT, [1]),
+        262: (SHORT, [0]),
+        266: (SHORT, [2]),
+        278: (LONG, [SIZE[1]]),
+    }
+    slide = write(tmp_path / "a.tif", [(tags, [bytes(SIZE[0] * SIZE[1])])], order)
+    with pytest.raises(SlideError, match="stored in reverse"):
+        info(slide, options("auto"))

@@ -39,7 +39,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "II big": {"byteorder": "<", "bigtiff": True},
     "MM big": {"byteorder": ">", "bigtiff": True},
 }
-CANNOT = "lie in a way that Pillow cannot read"
+CANNOT = "a BigTIFF of big-endian order in strips, which Pillow cannot read"
 LIBTIFF = "no libtiff"  # right where Pillow has it, else said
 
 

@@ -188,6 +188,20 @@ def samples() -> Iterator[Row]:
                     (samples[..., 0] + (255 - samples[..., 1])).astype(np.uint8)
                 ),
             )
+            odd = "samples a pixel, stored together"
+            yield row(
+                "alpha behind another sample",
+                np.dstack([PICTURE, NOISE, ALPHA]),
+                extrasamples=["unspecified", "unassalpha"],
+                said=odd,
+            )
+            yield row(
+                "alpha where white is zero",
+                np.dstack([GRAY[..., None], ALPHA]),
+                photometric="miniswhite",
+                extrasamples=["unassalpha"],
+                said=odd,
+            )
             if not compression:
                 for what, fourth, words in (
                     ("noise", NOISE, "no word (ExtraSamples)"),

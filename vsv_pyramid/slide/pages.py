@@ -70,6 +70,7 @@ class Page:
     extra: tuple[int, ...]
     planar: bool
     subsampling: tuple[int, ...]
+    reversed_bits: bool
     orientation: int
     depth: int
     inks: int

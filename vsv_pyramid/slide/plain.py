@@ -24,7 +24,7 @@ from vsv_pyramid.slide.containers import HEAD, bits, is_jpeg_2000, why_unread
 from vsv_pyramid.slide.pages import Page
 from vsv_pyramid.slide.reading import Watched, naming, unavailable
 from vsv_pyramid.slide.samples import BARE_YCBCR, WHITE_IS_ZERO, YCBCR
-from vsv_pyramid.slide.tiff import TiffBase
+from vsv_pyramid.slide.tiff import BIG_ENDIAN_BIGTIFF, TiffBase
 from vsv_pyramid.words import counted
 
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.
@@ -202,22 +202,27 @@ def _unused_bits(image: Image.Image) -> str | None:
 def _unread(tiff: TiffBase, exc: Exception) -> str:
     """Why Pillow does not read the TIFF, with what to do."""
     page = tiff.page
+    is_opened = not isinstance(exc, UnidentifiedImageError)
     if page.compression not in _ORDINARY and not _has_codec(page.compression):
         return (
             f"its compression is {tiff.compression}, which Pillow cannot read here; save it with "
             "JPEG, LZW or no compression"
         )
-    if isinstance(exc, UnidentifiedImageError):
-        return (
-            f"its samples ({tiff.photometric}, {page.samples} a pixel) lie in a way that Pillow "
-            "cannot read; save it as RGB, little-endian, with 8 bits a channel"
-        )
-    if page.compression != 1 and not features.check("libtiff"):
+    if is_opened and page.compression != 1 and not features.check("libtiff"):
         return (
             f"its compression is {tiff.compression}, for which this Pillow has no libtiff; install "
             "pillow from PyPI, or save it without compression"
         )
-    return f"its {tiff.compression} data are damaged or cut off; copy it again"
+    if page.reversed_bits:
+        return "its bits are stored in reverse (FillOrder 2); save it as a tiled TIFF without that"
+    if tiff.magic == BIG_ENDIAN_BIGTIFF and not is_opened:
+        return "a BigTIFF of big-endian order in strips, which Pillow cannot read; save it tiled"
+    if is_opened and not page.extra and not page.planar:
+        return f"its {tiff.compression} data are damaged or cut off; copy it again"
+    return (
+        f"its samples ({tiff.photometric}, {page.samples} a pixel) lie in a way that Pillow "
+        "cannot read; save it as RGB with 3 samples a pixel, stored together"
+    )
 
 
 def _has_codec(compression: int) -> bool:

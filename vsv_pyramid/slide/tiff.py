@@ -25,7 +25,8 @@ from vsv_pyramid.slide.pages import (
 )
 from vsv_pyramid.slide.reading import Watched, naming, twice, unavailable
 
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BIG_ENDIAN, BIG_ENDIAN_BIGTIFF = b"MM\0*", b"MM\0+"
+_MAGIC = (b"II*\0", BIG_ENDIAN, b"II+\0", BIG_ENDIAN_BIGTIFF)
 
 
 # What tifffile raises on bytes that are no TIFF, or only the beginning of one.
@@ -56,9 +57,8 @@ class TiffBase:
 
     A strip counts as a tile of the whole width. `tables` is the JPEGTables tag; `offsets` and
     `counts` place each tile's bytes in the file, row by row, one plane after the other. `pages`
-    are all of the file's, `tags` those of the base that say what it is of; `cut` tells that the
-    file ends before data of a page that the base does without, `beyond_openslide` that it is of
-    the kind which OpenSlide 4.0.1 does not take for a TIFF: classic, with big-endian numbers.
+    are all of the file's, `tags` those of the base that say what it is of; `magic` is what the file
+    begins with, and `cut` tells that it ends before data of a page that the base does without.
     """
 
     page: Page
@@ -70,7 +70,12 @@ class TiffBase:
     icc_profile: bytes | None
     tags: Mapping[str, str]
     cut: bool
-    beyond_openslide: bool
+    magic: bytes
+
+    @property
+    def beyond_openslide(self) -> bool:
+        """Whether OpenSlide 4.0.1 does not take it for a TIFF: a classic one, big-endian."""
+        return self.magic == BIG_ENDIAN
 
     @property
     def size(self) -> Size:
@@ -159,7 +164,7 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
                 icc_profile=_profile(page),
                 tags=_said(page),
                 cut=any(_end(other) > size for _, other in found),
-                beyond_openslide=magic == _MAGIC[1],
+                magic=magic,
             )
             tiles = base.grid.pixels * base.planes
             if not tiles or len(base.offsets) != len(base.counts) or len(base.counts) < tiles:
@@ -230,6 +235,7 @@ def _page(page: Any, number: int | None, image: OmeImage | None) -> Page:
         extra=_numbers(tags.valueof(338, ())),
         planar=tags.valueof(284, 1) == 2,
         subsampling=_numbers(tags.valueof(530, (2, 2))),
+        reversed_bits=tags.valueof(266, 1) == 2,
         orientation=-1 if isinstance(orientation, bytes) else int(orientation),
         depth=int(tags.valueof(32997, 1)),
         inks=int(tags.valueof(332, 1)),

@@ -101,6 +101,7 @@ NAMES = {
     "barcode": "label",
     "170782 label": "label",
     "a.svs [macro image]": "macro",
+    "macro.tif": "macro",
     "slide overview": "macro",
     "Overview": "macro",
     "SlidePreview": "thumbnail",
@@ -180,6 +181,17 @@ def associated() -> Iterator[Row]:
         [Stored(big, striped), Stored(PICTURE, striped), Stored(reduced(2), striped)],
         said="could be the slide",
     )
+    whole = np.pad(PICTURE, ((0, 42), (0, 56), (0, 0)), "edge")  # whole tiles
+    filled = [np.pad(whole[::n, ::n], ((0, 32 // (n // 2)), (0, 0), (0, 0))) for n in (2, 4)]
+    assert [level.shape[:2] for level in filled] == [(128, 128), (64, 64)]
+    yield Row(
+        "levels of whole tiles",
+        [Stored(np.ascontiguousarray(data), tiled) for data in (whole, *filled)],
+        truth=whole,
+        left="page 2 (128 x 128 px), page 3 (64 x 64 px)",
+    )
+    tiny = [Stored(np.full((side, side, 3), 9, np.uint8), tiled) for side in (20, 10)]
+    yield Row("the slide beside two far smaller pages", [slide, *tiny], left="page 2 (20 x 20 px)")
     yield Row(
         "the slide beside a label of two sizes in strips",
         [slide, Stored(LABEL, striped), Stored(LABEL[::2, ::2], striped)],

@@ -29,11 +29,12 @@ _KINDS = {
 # anything may be before these words ("a.svs [label image]"), in a text nothing ("GFP label").
 _NAMED = re.compile(
     rf"(?P<before>(?:.*?[\W_])??)(?:slide[\s_-]*)?(?P<kind>{'|'.join(_KINDS)})"
-    r"(?:[\s_-]*(?:image|picture))?(?:\s*\d+\s*x\s*\d+)?\W*",
+    r"(?:[\s_-]*(?:image|picture))?(?:\s*\d+\s*x\s*\d+)?\W*(?:\.[a-z]{3,4})?",
     re.IGNORECASE,
 )
 _LONGEST_NAME = 80
-_LARGER = 4
+# How many times larger than the slide a label may be, and how many times what could be the slide.
+_LARGER, _FAR_LARGER = 4, 64
 _LINES = 2  # of a description: Aperio's second one says what is on the page
 _IMAGE_TYPE = re.compile(r"<ImageType>\s*(\w+)\s*</ImageType>")  # PerkinElmer's and Akoya's
 _OME_PARTS = re.compile(r'<(?:\w+:)?(OME|Image|TiffData|UUID)\b((?:[^<>"]|"[^<"]*")*)>\s*([^<\s]*)')
@@ -196,13 +197,14 @@ def base_page(pages: Sequence[Page]) -> Page:
 def rival(base: Page, pages: Sequence[Page]) -> Page | None:
     """Where the base stands alone, the page that has smaller levels, and so could be the slide."""
     others = [page for page in pages if page is not base and not associated_kind(page)]
-    if any(_is_one_picture(base, page) for page in others):
+    if any(_is_one_picture(base, page) or _is_filled_level(page, base) for page in others):
         return None
     able = (
         page
         for page in others
         if (page.tile or not base.tile)
         and not page.subfile & REDUCED
+        and base.size.pixels <= _FAR_LARGER * page.size.pixels
         and any(is_level(level, page) for level in others)
     )
     return max(able, key=_area, default=None)
@@ -214,6 +216,18 @@ def _is_likelier(page: Page, alone: Page, pages: Sequence[Page]) -> bool:
     chance."""
     levels = sum(is_level(level, page) for level in pages)
     return alone.size.pixels <= _LARGER * page.size.pixels and bool(page.tile or levels > 1)
+
+
+def _is_filled_level(page: Page, base: Page) -> bool:
+    """Whether it may be a level whose last tiles count as whole, as Philips' do."""
+    if (
+        page.tile is None
+        or page.size.width % page.tile.width
+        or page.size.height % page.tile.height
+    ):
+        return False
+    (width, height), (w, h) = base.size, page.size
+    return abs(w * height - h * width) <= max(page.tile.width * height, page.tile.height * width)
 
 
 def left_out(base: Page, pages: Sequence[Page], told: Collection[Size]) -> tuple[str, ...]:

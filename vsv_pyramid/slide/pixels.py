@@ -16,7 +16,7 @@ from vsv_pyramid.slide import dicom
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
-from vsv_pyramid.slide.pages import JPEG, left_out
+from vsv_pyramid.slide.pages import JPEG, left_out, rival
 from vsv_pyramid.slide.plain import PlainImage, check_name
 from vsv_pyramid.slide.raw import libtiff_takes, spare_bytes
 from vsv_pyramid.slide.reading import check_readable, twice
@@ -167,6 +167,10 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     page = tiff.page
     if sentence := refusal(page, tiff.pages):
         raise SlideError(path, sentence)
+    if vendor in _ANYBODYS and (other := rival(page, tiff.pages)):
+        raise SlideError(
+            path, f"{page} or {other} could be the slide; save the one that is as a TIFF of its own"
+        )
     by_stream = page.compression == JPEG and not page.extra
     if by_stream and (sentence := (false_colours if vendor in _TAGGED else unreadable)(path, tiff)):
         raise SlideError(path, sentence)

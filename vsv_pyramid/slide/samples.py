@@ -15,7 +15,6 @@ from vsv_pyramid.slide.pages import (
     Page,
     associated_kind,
     is_level,
-    rival,
 )
 from vsv_pyramid.words import counted
 
@@ -69,8 +68,6 @@ def refusal(base: Page, pages: Sequence[Page]) -> str | None:
     for is_so, sentence in _REFUSALS:
         if is_so(base, others):
             return sentence(base)
-    if other := rival(base, pages):
-        return f"{base} or {other} could be the slide; save the one that is as a TIFF of its own"
     return None
 
 

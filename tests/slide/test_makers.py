@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.slide.test_every_picture import ENCODED, apart, options, published
-from tests.support.forge_makers import dicom, philips
+from tests.support.forge_makers import dicom, leica, philips
 from tests.support.forge_tiffs import (
     JFIF,
     LABEL,
@@ -25,8 +26,10 @@ from tests.support.forge_tiffs import (
 )
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError
+from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.jpeg.markers import segment
+from vsv_pyramid.slide import open_slide
 from vsv_pyramid.verify import verify
 
 Make = Callable[[Path, list[bytes], str], Path]
@@ -115,6 +118,20 @@ def test_tiles_that_are_left_out_say_nothing(tmp_path: Path) -> None:
     slide = philips(
         tmp_path / "a.tiff", streams, "rgb", PICTURE.shape, TILE, with_places(only_the_last)
     )
+    with pytest.raises(SlideError, match="in false ones"):
+        info(slide, options("auto"))
+
+
+@pytest.mark.parametrize(("tag", "other"), [("rgb", "ycbcr"), ("ycbcr", "rgb")])
+def test_all_areas_of_a_slide_are_looked_at(tag: str, other: str, tmp_path: Path) -> None:
+    right, wrong = STREAMS[tag], STREAMS[other]
+    slide = leica(tmp_path / "a.scn", [right, right], tag, SIZE, TILE)
+    with open_slide(slide) as opened:
+        assert opened.metadata.vendor == "leica"
+        for x in 0, 2 * SIZE[0]:
+            shown = np.asarray(opened.read(x, 0, Size(*SIZE)).convert("RGB"))
+            assert apart(shown, PICTURE) < 5
+    leica(slide, [right, [*right[:-1], wrong[-1]]], tag, SIZE, TILE)
     with pytest.raises(SlideError, match="in false ones"):
         info(slide, options("auto"))
 

@@ -72,6 +72,53 @@ def philips(
     return path
 
 
+_LEICA = (
+    '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+    '<collection sizeX="{0}" sizeY="{1}">{2}</collection></scn>'
+)
+_AREA = (
+    '<image><device model="Leica SCN400" version="1"/><pixels sizeX="{0}" sizeY="{1}">'
+    '<dimension sizeX="{0}" sizeY="{1}" r="0" ifd="{2}"/></pixels>'
+    '<view sizeX="{3}" sizeY="{4}" offsetX="{5}" offsetY="{6}" spacingZ="0"/><scanSettings>'
+    "<objectiveSettings><objective>20</objective></objectiveSettings><illuminationSettings>"
+    "<illuminationSource>brightfield</illuminationSource></illuminationSettings></scanSettings>"
+    "</image>"
+)
+_NM = 500  # a pixel
+
+
+def leica(
+    path: Path, areas: Sequence[Sequence[bytes]], tag: str, size: tuple[int, int], tile: int
+) -> Path:
+    """A Leica slide of areas of `size`, side by side with as much between them, and a macro; each
+    is a page of its own."""
+    width, height = size
+    across, down = 2 * width * len(areas) * _NM, height * _NM
+    nm = (width * _NM, height * _NM)
+    images = [
+        _AREA.format(width, height, i, *nm, 2 * i * width * _NM, 0) for i in range(len(areas))
+    ]
+    images.append(_AREA.format(tile, tile, len(areas), across, down, 0, 0))
+    description = _LEICA.format(across, down, "".join(images))
+    with TiffWriter(path, bigtiff=True) as tiff:
+        for number, tiles in enumerate(areas):
+            tiff.write(
+                iter(tiles),
+                shape=(height, width, 3),
+                dtype=np.uint8,
+                photometric=tag,
+                tile=(tile, tile),
+                compression="jpeg",
+                compressionargs={"outcolorspace": tag},
+                metadata=None,
+                software=False,
+                description=None if number else description,
+            )
+        macro = np.zeros((tile, tile, 3), np.uint8)
+        tiff.write(macro, photometric="rgb", tile=(tile, tile), metadata=None, software=False)
+    return path
+
+
 def dicom(
     path: Path,
     frames: Sequence[bytes],

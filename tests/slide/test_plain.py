@@ -259,3 +259,18 @@ def test_a_tiled_tiff_is_not_to_be_saved_as_one(tmp_path: Path) -> None:
     path = tiff(tmp_path / "b.tif", WIDE * 257, tile=(64, 64))
     with open_slide(path) as slide:
         assert apart(np.asarray(slide.read(0, 0, Size(*SIZE)))[..., :3], PICTURE) < 1
+
+
+def test_cmyk_without_a_word_on_its_zero_is_refused(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.fromarray(PICTURE).convert("CMYK").save(file, "JPEG")
+    data = file.getvalue()
+    at = data.index(b"\xff\xee")
+    length = int.from_bytes(data[at + 2 : at + 4], "big")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    with open_slide(path) as slide:
+        assert slide.size == SIZE
+    path.write_bytes(data[:at] + data[at + 2 + length :])
+    with pytest.raises(SlideError, match="CMYK, and no word"), open_slide(path):
+        pass

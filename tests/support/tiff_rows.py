@@ -183,7 +183,7 @@ def samples() -> Iterator[Row]:
                 photometric="minisblack",
                 extrasamples=["assocalpha"],
                 truth=blended(gray(GRAY), ALPHA),
-                said=said if GRAY_ALPHA in OPEN_INFO else CANNOT,
+                said=said if GRAY_ALPHA in OPEN_INFO else "lie in a way that Pillow cannot read",
                 shown=lambda samples: gray(
                     (samples[..., 0] + (255 - samples[..., 1])).astype(np.uint8)
                 ),

@@ -107,6 +107,7 @@ class PlainImage:
                     frames = 1 if tiff else getattr(opened, "n_frames", 1)
                     if page:
                         opened.seek(page)
+                    is_unsaid = opened.format == "JPEG" and "adobe" not in opened.info
                     image = _upright(opened, is_tiff=tiff is not None)
             except Image.DecompressionBombError as exc:
                 raise SlideError(
@@ -120,6 +121,10 @@ class PlainImage:
                 raise SlideError(path, _unread(tiff, exc) if tiff else why_unread(head)) from exc
         if image.mode == "La":  # gray, multiplied by its alpha
             image = image.convert("LA")
+        if image.mode == "CMYK" and is_unsaid:
+            raise SlideError(
+                path, "CMYK, and no word (an Adobe marker) on what zero is; save it as RGB first"
+            )
         if image.mode not in _MODES:
             is_deep = image.mode.startswith(("I", "F"))
             odd = f"its pixels are of the kind {image.mode}; save it as RGB first"

@@ -22,6 +22,7 @@ from s3_events import Event, arrived
 from vsv_pyramid import aws, clock, costs, submit
 from vsv_pyramid.cli import options_of
 from vsv_pyramid.convert import Progress, convert
+from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     HOPELESS,
     JobFailed,
@@ -33,7 +34,6 @@ from vsv_pyramid.jobs import Queue
 from vsv_pyramid.reports import Events
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.source import SPARE_BYTES, extent
-from vsv_pyramid.store import open_store
 from vsv_pyramid.watch import Handed, Stopped, Watch
 
 _MEGABYTES_A_VCPU = 1769  # of a function's memory
@@ -121,7 +121,7 @@ class _Function:
 
         watch = Watch(
             Path(self._slides),
-            open_store(self._destination, self._options.s3),
+            open_destination(self._destination, self._options.private_to, self._options.s3),
             hand_on,
             failed,
             interval=_LOOK_SECONDS,

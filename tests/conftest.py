@@ -42,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, lambda *_: None)
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
+    os.environ["VSV_PYRAMID_STATE"] = str(config.stash[RUN_FOLDER] / "state")
+    os.environ.pop("VSV_PYRAMID_PRIVATE", None)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

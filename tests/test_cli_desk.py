@@ -13,6 +13,7 @@ from tests.conftest import Run
 from tests.support import cdr_stub
 from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
+from tests.support.destinations import private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
@@ -33,9 +34,22 @@ def scans(real_slide: Path, tmp_path: Path) -> Path:
     return tmp_path / "scans"
 
 
+@pytest.fixture(autouse=True)
+def private(run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of the folder that commands run in."""
+    private = private_of(Path.cwd())
+    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", private)
+    return Path(private)
+
+
 @pytest.fixture(params=["here", "s3"])
-def target(request: pytest.FixtureRequest, run: Run, scans: Path) -> str:
-    place = str(request.getfixturevalue("place")) if request.param == "s3" else "."
+def target(
+    request: pytest.FixtureRequest, run: Run, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    place = "."
+    if request.param == "s3":
+        place = str(request.getfixturevalue("place"))
+        monkeypatch.setenv("VSV_PYRAMID_PRIVATE", private_of(place))
     assert run("convert", scans, "--to", place).code == 0
     return place
 
@@ -158,12 +172,12 @@ def test_a_place_without_images_is_told(run: Run, tmp_path: Path) -> None:
     assert awaiting.out.splitlines()[-1] == "0 slides awaiting a rescan"
 
 
-def test_a_rescan_is_given_up_by_deleting_for_good(run: Run, scans: Path) -> None:
+def test_a_rescan_is_given_up_by_deleting_for_good(run: Run, scans: Path, private: Path) -> None:
     run("convert", scans / "170782.svs")
     run("slides", "delete", "170782", "--yes")
-    assert Path(".private/images/170782").is_dir()
+    assert (private / "private/images/170782").is_dir()
     assert run("delete", "images/170782", "--yes").out.endswith("170782: 0 objects removed\n")
-    assert not Path(".private/images/170782").exists()
+    assert not (private / "private/images/170782").exists()
     assert ids(run, ".", "--status", "awaiting") == []
     assert_one_sentence(run("delete", "images/170782", "--yes").err, "there is no pyramid")
 

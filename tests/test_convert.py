@@ -87,11 +87,6 @@ def test_the_real_slide(real_slide: Path, tmp_path: Path) -> None:
         for name in ("DeepZoom.dzi", "slide.json", "thumbnail.jpeg")
     }
     assert set(objects(tmp_path)) == set(tiles) | others | {dzi.catalog_key()}
-    assert {path.name for path in (tmp_path / ".private").rglob("*.*")} == {
-        "slide.private.json",
-        "label.jpeg",
-        "macro.jpeg",
-    }
     for key, size in tiles.items():
         height, width, _, subsampling = simplejpeg.decode_jpeg_header((tmp_path / key).read_bytes())
         assert (width, height) == size

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from tests.support import cdr_stub
 from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
+from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from vsv_pyramid import catalog, cdr, dzi, private, scans
 from vsv_pyramid import desk as desk_module
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.desk import Desk, found
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     CdrError,
     OptionError,
@@ -32,7 +33,7 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review import Document
 from vsv_pyramid.slide.barcodes import Barcode
-from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore
 
 OPTIONS = ConvertOptions(workers=1)
@@ -47,17 +48,17 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(target: str) -> Store:
-    return open_store(target)
+    return opened(target)
 
 
 @pytest.fixture
-def anna(store: Store) -> Desk:
+def anna(store: Destination) -> Desk:
     return Desk(store, "anna")
 
 
 @pytest.fixture
 def ben(target: str) -> Desk:
-    return Desk(open_store(target), "ben")
+    return Desk(opened(target), "ben")
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def slide(real_slide: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def published(slide: Path, target: str) -> Summary:
-    return convert(slide, target, OPTIONS)
+    return convert(slide, target, keeping(OPTIONS, target))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def scan(tissue: Path, path: Path, width: int = 300, **options: Any) -> Path:
     return path
 
 
-def public(store: Store, slide_id: str) -> list[dict[str, Any]]:
+def public(store: Destination, slide_id: str) -> list[dict[str, Any]]:
     """The slide's review as it is published: in slide.json, and in the catalog."""
     document = json.loads(store.get(dzi.slide_json_key(dzi.folder(slide_id))))
     entry = catalog.Catalog(store).slides()[slide_id]
@@ -98,7 +99,7 @@ def error(outcomes: list[desk_module.Outcome]) -> VsvPyramidError:
 
 
 def test_a_converted_slide_is_new(
-    published: Summary, slide: Path, store: Store, anna: Desk
+    published: Summary, slide: Path, store: Destination, anna: Desk
 ) -> None:
     document = anna.document("170782")
     assert document.properties["aperio.AppMag"] == "20"
@@ -109,7 +110,7 @@ def test_a_converted_slide_is_new(
 
 
 def test_what_is_set_is_published_without_who_and_notes(
-    published: Summary, store: Store, anna: Desk
+    published: Summary, store: Destination, anna: Desk
 ) -> None:
     changes = {"slide_id": "S26-1-A1", "case_id": "S26-1", "status": "GOOD"}
     (outcome,) = anna.set({"170782": 1}, changes, "Jane Roe asked for it")
@@ -127,7 +128,7 @@ def test_what_is_set_is_published_without_who_and_notes(
 
 
 def test_the_second_is_told_what_changed(
-    published: Summary, store: Store, anna: Desk, ben: Desk
+    published: Summary, store: Destination, anna: Desk, ben: Desk
 ) -> None:
     anna.set({"170782": 1}, {"slide_id": "A1"})
     conflict = error(ben.set({"170782": 1}, {"slide_id": "B1"}))
@@ -147,7 +148,7 @@ def test_who_gives_no_revision_is_told_of_what_comes_between(
     put_if = type(store).put_if
     between = iter([True])
 
-    def put(self: Store, key: str, data: bytes, tag: str | None) -> bool:
+    def put(self: Destination, key: str, data: bytes, tag: str | None) -> bool:
         if self is store and next(between, False):
             ben.set({"170782": None}, {"status": "BAD"})
         return put_if(self, key, data, tag)
@@ -164,7 +165,7 @@ def test_a_put_that_was_denied_and_went_well_is_no_conflict(
     store = anna._store
     put_if = type(store).put_if
 
-    def put(self: Store, key: str, data: bytes, tag: str | None) -> bool:
+    def put(self: Destination, key: str, data: bytes, tag: str | None) -> bool:
         return put_if(self, key, data, tag) and not key.endswith(".private.json")
 
     monkeypatch.setattr(type(store), "put_if", put)
@@ -181,11 +182,13 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_twenty_technicians_lose_nothing(published: Summary, target: str, store: Store) -> None:
+def test_twenty_technicians_lose_nothing(
+    published: Summary, target: str, store: Destination
+) -> None:
     """Each notes something five times, and looks again where told that somebody else did."""
 
     def work(number: int) -> int:
-        mine = Desk(open_store(target), f"t{number}")
+        mine = Desk(opened(target), f"t{number}")
         told = 0
         for note in range(5):
             while True:
@@ -209,7 +212,7 @@ def test_twenty_technicians_lose_nothing(published: Summary, target: str, store:
 
 @pytest.mark.usefixtures("unhurried")
 def test_edits_during_a_conversion_are_published(
-    slide: Path, published: Summary, target: str, store: Store, anna: Desk
+    slide: Path, published: Summary, target: str, store: Destination, anna: Desk
 ) -> None:
     """Whenever they come: before, amid and after the replacement of the folder."""
     done = threading.Event()
@@ -224,7 +227,11 @@ def test_edits_during_a_conversion_are_published(
     thread.start()
     try:
         for quality in range(70, 80):
-            convert(slide, target, ConvertOptions(workers=1, quality=quality, overwrite=True))
+            convert(
+                slide,
+                target,
+                keeping(ConvertOptions(workers=1, quality=quality, overwrite=True), target),
+            )
     finally:
         done.set()
         thread.join()
@@ -240,7 +247,7 @@ def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
 ) -> None:
     """Or the old folder's slide.json would be in the new one."""
     target = str(tmp_path / "to")
-    convert(slide, target, OPTIONS)
+    convert(slide, target, keeping(OPTIONS, target))
     put = DirectoryStore.put
     statuses: list[str] = []
 
@@ -248,21 +255,23 @@ def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
         if key.endswith("/slide.json") and not statuses:
             statuses.append("")
             options = ConvertOptions(workers=1, quality=70, overwrite=True)
-            statuses[0] = convert(slide, target, options).status
+            statuses[0] = convert(slide, target, keeping(options, target)).status
         put(self, key, data)
 
     monkeypatch.setattr(DirectoryStore, "put", late)
-    Desk(open_store(target), "anna").set({"170782": 1}, {"status": "GOOD"})
+    Desk(opened(target), "anna").set({"170782": 1}, {"status": "GOOD"})
     assert statuses == ["busy"]
 
 
 @pytest.mark.usefixtures("unhurried")
 def test_many_at_once(
-    real_slide: Path, tmp_path: Path, target: str, store: Store, anna: Desk
+    real_slide: Path, tmp_path: Path, target: str, store: Destination, anna: Desk
 ) -> None:
     ids = [f"s{number}" for number in range(12)]
     for slide_id in ids:
-        convert(scan(real_slide, tmp_path / f"scans/{slide_id}.svs"), target, OPTIONS)
+        convert(
+            scan(real_slide, tmp_path / f"scans/{slide_id}.svs"), target, keeping(OPTIONS, target)
+        )
     anna.set({"s3": 1}, {"status": "BAD"})
     outcomes = anna.set({**dict.fromkeys(ids, 1), "nobody": 1, "../s1": 1}, {"status": "GOOD"})
     failed = {outcome.id: str(outcome.error) for outcome in outcomes if outcome.error}
@@ -281,7 +290,7 @@ class TestRescan:
         slide: Path,
         published: Summary,
         target: str,
-        store: Store,
+        store: Destination,
         anna: Desk,
     ) -> None:
         anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
@@ -293,14 +302,14 @@ class TestRescan:
         assert (awaited["id"], awaited["slide_id"], awaited["who"]) == ("170782", "A1", "anna")
         assert slide.exists()
 
-        again = convert(slide, target, OPTIONS)
+        again = convert(slide, target, keeping(OPTIONS, target))
         assert (again.status, again.target) == ("skipped", "")
         assert again.notes == (
             "it was deleted as a bad scan; --overwrite converts it all the same",
         )
 
         scan(real_slide, slide, width=400)
-        assert convert(slide, target, OPTIONS).status == "converted"
+        assert convert(slide, target, keeping(OPTIONS, target)).status == "converted"
         document = anna.document("170782")
         assert document.ids == {"slide_id": "A1", "case_id": "C1"}
         assert [event.action for event in document.history] == [
@@ -325,7 +334,7 @@ class TestRescan:
         monkeypatch.setattr(
             scans, "read_barcode", lambda label: Barcode("read", "S26-1", "QR Code")
         )
-        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, OPTIONS)
+        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, keeping(OPTIONS, target))
         document = anna.document("170790")
         assert document.ids == {"slide_id": "S26-1", "case_id": "C1"}
         assert str(document.history[-1]) == (
@@ -335,7 +344,7 @@ class TestRescan:
         assert str(former.history[-1]) == "replaced by vsv-pyramid: by the rescan 170790"
         assert anna.awaited() == []
         # The bad scan does not come back, and does not count as waiting.
-        again = convert(tmp_path / "scans/170782.svs", target, OPTIONS)
+        again = convert(tmp_path / "scans/170782.svs", target, keeping(OPTIONS, target))
         assert (again.status, again.target) == ("skipped", "")
         assert private.deleted(anna._store)["170782"]["rescanned_as"] == "170790"
 
@@ -351,7 +360,7 @@ class TestRescan:
         """What is typed can be wrong: it counts when it is sent."""
         anna.set({"170782": 1}, {"slide_id": "S26-1", "case_id": "C1"})
         anna.delete({"170782": 2})
-        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, OPTIONS)
+        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, keeping(OPTIONS, target))
         anna.set({"170790": 1}, {"slide_id": "S26-1", "case_id": "C2"})
         assert len(anna.awaited()) == 1
         anna.send({"170790": 2}, repository.url)
@@ -373,14 +382,14 @@ class TestRescan:
             else:
                 other.symlink_to(slide.parent)
             slide = other / slide.name
-        assert convert(slide, target, OPTIONS).status == "skipped"
+        assert convert(slide, target, keeping(OPTIONS, target)).status == "skipped"
 
     def test_another_scan_without_a_deletion(
         self, real_slide: Path, slide: Path, published: Summary, target: str, anna: Desk
     ) -> None:
         anna.set({"170782": 1}, {"slide_id": "A1", "status": "GOOD"})
         scan(real_slide, slide, width=400)
-        convert(slide, target, ConvertOptions(workers=1, update=True))
+        convert(slide, target, keeping(ConvertOptions(workers=1, update=True), target))
         document = anna.document("170782")
         assert document.value("status") == "NEW"
         assert document.value("slide_id") == "A1"
@@ -390,7 +399,9 @@ class TestRescan:
         self, slide: Path, published: Summary, target: str, anna: Desk
     ) -> None:
         anna.set({"170782": 1}, {"status": "GOOD"})
-        convert(slide, target, ConvertOptions(workers=1, quality=70, overwrite=True))
+        convert(
+            slide, target, keeping(ConvertOptions(workers=1, quality=70, overwrite=True), target)
+        )
         assert anna.document("170782").revision == 2
         assert anna.slides()[0]["review"]["status"] == "GOOD"
 
@@ -398,7 +409,7 @@ class TestRescan:
         self, slide: Path, published: Summary, target: str, anna: Desk
     ) -> None:
         anna.delete({"170782": 1})
-        convert(slide, target, ConvertOptions(workers=1, overwrite=True))
+        convert(slide, target, keeping(ConvertOptions(workers=1, overwrite=True), target))
         assert anna.awaited() == []
         assert anna.slides()[0]["review"]["status"] == "NEW"
         assert anna.document("170782").history[-1].action == "converted"
@@ -411,10 +422,10 @@ class TestDelete:
         assert anna.slides() == []
 
     def test_with_a_scanned_object(
-        self, slide: Path, place: Any, store: Store, target: str, anna: Desk
+        self, slide: Path, place: Any, store: Destination, target: str, anna: Desk
     ) -> None:
         place.put("scans/170782.svs", slide.read_bytes())
-        convert(f"{place}/scans/170782.svs", target, OPTIONS)
+        convert(f"{place}/scans/170782.svs", target, keeping(OPTIONS, target))
         anna.delete({"170782": 1}, source=True)
         assert "scans/170782.svs" not in place.objects()
         assert anna.slides() == []
@@ -440,7 +451,7 @@ class TestDelete:
     def test_one_that_was_interrupted_goes_on(
         self,
         published: Summary,
-        store: Store,
+        store: Destination,
         anna: Desk,
         monkeypatch: pytest.MonkeyPatch,
         module: Any,
@@ -467,16 +478,16 @@ class TestDelete:
         slide: Path,
         published: Summary,
         target: str,
-        store: Store,
+        store: Destination,
         anna: Desk,
     ) -> None:
         tile = next(found.key for found in store.keys("images/170782/DeepZoom_files/"))
         data = store.get(tile)
         anna.delete({"170782": 1})
         store.put(tile, data)
-        assert convert(slide, target, OPTIONS).target == ""
+        assert convert(slide, target, keeping(OPTIONS, target)).target == ""
         scan(real_slide, slide, width=400)
-        assert convert(slide, target, OPTIONS).status == "converted"
+        assert convert(slide, target, keeping(OPTIONS, target)).status == "converted"
 
     def test_the_scanned_file_of_one_that_is_deleted_already(
         self, slide: Path, published: Summary, anna: Desk
@@ -537,7 +548,7 @@ class TestSend:
         assert repository.requests == 0
 
     def test_a_slide_is_sent_once(
-        self, published: Summary, store: Store, anna: Desk, repository: Cdr
+        self, published: Summary, store: Destination, anna: Desk, repository: Cdr
     ) -> None:
         anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1", "status": "GOOD"})
         for _ in range(2):
@@ -609,7 +620,7 @@ class TestSend:
 
 
 def test_slides_that_were_published_before_have_no_document(
-    slide: Path, published: Summary, target: str, store: Store, anna: Desk
+    slide: Path, published: Summary, target: str, store: Destination, anna: Desk
 ) -> None:
     """As an older version of this program left them."""
     store.delete(dzi.private_json_key("170782"))
@@ -623,19 +634,21 @@ def test_slides_that_were_published_before_have_no_document(
     assert "its scanned file is not known" in str(error(anna.delete({"170782": 0}, source=True)))
     anna.set({"170782": 0}, {"status": "GOOD"})
     assert anna.slides()[0]["review"]["status"] == "GOOD"
-    convert(slide, target, ConvertOptions(workers=1, overwrite=True))
+    convert(slide, target, keeping(ConvertOptions(workers=1, overwrite=True), target))
     assert anna.slides()[0]["review"]["status"] == "GOOD"
     assert anna.document("170782").source["location"] == str(slide)
 
 
-def test_a_store_without_a_catalog_gets_none(published: Summary, store: Store, anna: Desk) -> None:
+def test_a_store_without_a_catalog_gets_none(
+    published: Summary, store: Destination, anna: Desk
+) -> None:
     store.delete(dzi.catalog_key())
     anna.set({"170782": 1}, {"status": "GOOD"})
     assert store.head(dzi.catalog_key()) is None
     assert anna.slides()[0]["review"]["status"] == "GOOD"
 
 
-def test_a_damaged_document_is_told_of(published: Summary, store: Store, anna: Desk) -> None:
+def test_a_damaged_document_is_told_of(published: Summary, store: Destination, anna: Desk) -> None:
     store.put(dzi.private_json_key("170782"), b"{}")
     with pytest.raises(StoreError, match=r"slide.private.json: is damaged .* bring a former"):
         anna.document("170782")
@@ -651,28 +664,13 @@ def test_others_that_write_all_the_time(
     assert "others have been writing it" in str(error(anna.set({"170782": 1}, {"status": "GOOD"})))
 
 
-def test_a_slide_json_that_is_not_there(published: Summary, store: Store, anna: Desk) -> None:
+def test_a_slide_json_that_is_not_there(published: Summary, store: Destination, anna: Desk) -> None:
     store.delete(dzi.slide_json_key("images/170782"))
     assert isinstance(error(anna.delete({"170782": 1})), ReviewError)
 
 
-def test_no_private_keeps_the_log_only(
-    real_slide: Path, tmp_path: Path, target: str, store: Store, anna: Desk
-) -> None:
-    pictures = dict.fromkeys(("thumbnail", "label"), Image.new("RGB", (300, 200)))
-    slide = scan(real_slide, tmp_path / "scans/170782.svs", associated=pictures)
-    convert(slide, target, OPTIONS)
-    assert store.head(dzi.private_image_key("170782", "label"))
-    convert(slide, target, ConvertOptions(workers=1, private=False, overwrite=True))
-    document = anna.document("170782")
-    assert (document.properties, document.images) == ({}, ())
-    assert [found.key for found in store.keys(dzi.private_folder("170782"))] == [
-        dzi.private_json_key("170782")
-    ]
-
-
 def test_nothing_is_remembered_of_what_is_forgotten(
-    published: Summary, store: Store, anna: Desk
+    published: Summary, store: Destination, anna: Desk
 ) -> None:
     anna.delete({"170782": 1})
     scans.forget(store, "170782")
@@ -718,7 +716,7 @@ def test_what_is_saved_and_not_published_is_told(
     store = anna._store
     put_if = type(store).put_if
 
-    def put(self: Store, key: str, data: bytes, tag: str | None) -> bool:
+    def put(self: Destination, key: str, data: bytes, tag: str | None) -> bool:
         if key.endswith("/slide.json"):
             raise StoreError(key, "no permission")
         return put_if(self, key, data, tag)
@@ -734,9 +732,14 @@ def test_what_is_saved_and_not_published_is_told(
 
 
 def test_a_damaged_slide_json_does_not_keep_others(
-    real_slide: Path, tmp_path: Path, published: Summary, target: str, store: Store, anna: Desk
+    real_slide: Path,
+    tmp_path: Path,
+    published: Summary,
+    target: str,
+    store: Destination,
+    anna: Desk,
 ) -> None:
-    convert(scan(real_slide, tmp_path / "scans/other.svs"), target, OPTIONS)
+    convert(scan(real_slide, tmp_path / "scans/other.svs"), target, keeping(OPTIONS, target))
     store.put(dzi.slide_json_key("images/170782"), b"{")
     outcomes = anna.set({"170782": 1, "other": 1}, {"status": "GOOD"})
     assert [outcome.error for outcome in outcomes] == [None, None]
@@ -747,7 +750,7 @@ def test_a_damaged_slide_json_does_not_keep_others(
 def test_slide_ids_that_two_have(
     real_slide: Path, tmp_path: Path, published: Summary, target: str, anna: Desk
 ) -> None:
-    convert(scan(real_slide, tmp_path / "scans/other.svs"), target, OPTIONS)
+    convert(scan(real_slide, tmp_path / "scans/other.svs"), target, keeping(OPTIONS, target))
     assert anna.doubles(["170782", "other"]) == {}
     anna.set({"170782": 1, "other": 1}, {"slide_id": "A1"})
     assert anna.doubles(["170782"]) == {"170782": "other"}
@@ -755,15 +758,15 @@ def test_slide_ids_that_two_have(
 
 def test_an_archive_stays_as_it_is(slide: Path, tmp_path: Path) -> None:
     place = str(tmp_path / "a.zip")
-    convert(slide, place, OPTIONS)
-    desk = Desk(open_store(place), "anna")
+    convert(slide, place, keeping(OPTIONS, place))
+    desk = Desk(opened(place), "anna")
     assert [entry["id"] for entry in desk.slides()] == ["170782"]
     with pytest.raises(StoreError, match="is an archive, and stays as it is"):
         desk.set({"170782": 0}, {"status": "GOOD"})
 
 
 def test_a_document_that_cannot_be_read_is_not_said_to_be_saved(
-    published: Summary, store: Store, anna: Desk
+    published: Summary, store: Destination, anna: Desk
 ) -> None:
     store.put(dzi.private_json_key("170782"), b"{")
     told = error(anna.set({"170782": None}, {"status": "GOOD"}))

@@ -68,9 +68,11 @@ def test_what_is_no_id_is_refused_with_the_remedy(slide_id: str) -> None:
     assert not dzi.is_id(slide_id)
 
 
-@pytest.mark.parametrize("slide_id", ["index.json", "INDEX.json", "index-a.json", "Index-1.Json"])
+@pytest.mark.parametrize(
+    "slide_id", ["index.json", "INDEX.json", "index-a.json", "Index-1.Json", "Root.json"]
+)
 def test_the_names_of_the_catalogs_files_are_no_ids(slide_id: str) -> None:
-    with pytest.raises(OptionError, match=r"the catalog's files have such names.*--id"):
+    with pytest.raises(OptionError, match=r"files beside the slides have such names.*--id"):
         dzi.check_id(slide_id)
 
 

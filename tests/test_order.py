@@ -19,10 +19,12 @@ from unittest import mock
 import pytest
 from PIL import Image
 
+from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from vsv_pyramid import catalog, dzi, private, scans
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.slide.barcodes import Barcode
@@ -92,8 +94,8 @@ class Case:
     slide_id: str | None = None
 
     @property
-    def store(self) -> DirectoryStore:
-        return DirectoryStore(self.to)
+    def store(self) -> Destination:
+        return opened(self.to)
 
     @property
     def id(self) -> str:
@@ -102,12 +104,13 @@ class Case:
     def convert(self) -> str:
         barcode = Barcode("read" if self.slide_id else "unreadable", self.slide_id)
         with mock.patch.object(scans, "read_barcode", lambda _: barcode):
-            return convert(self.slide, str(self.to), OPTIONS).status
+            return convert(self.slide, str(self.to), keeping(OPTIONS, self.to)).status
 
     def copied(self, to: Path) -> Case:
         """The same, with a destination of its own."""
         if self.to.exists():
             shutil.copytree(self.to, to)
+            shutil.copytree(private_of(self.to), private_of(to))
         return Case(to, self.slide, self.slide_id)
 
     def published(self) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from watchdog.observers.api import BaseObserver
 from tests.support.clock import FakeClock, until
 from tests.test_watch import Failing, Watched, away, bad, full, in_the_way, watched
 from vsv_pyramid import cli_unattended
+from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     EXIT_TRY_AGAIN,
     QueueError,
@@ -172,7 +173,8 @@ class TestAtTheStart:
 
     def test_but_not_for_once(self, watched: Watched) -> None:
         away = StoreUnavailable("s3://bucket", "does not answer")
-        watch = Watch(watched.folder, DirectoryStore(Path(watched.destination)), *[mock.Mock()] * 2)
+        destination = open_destination(watched.destination)
+        watch = Watch(watched.folder, destination, *[mock.Mock()] * 2)
         with (
             mock.patch.object(DirectoryStore, "tagged", side_effect=away),
             pytest.raises(StoreUnavailable),

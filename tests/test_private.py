@@ -14,15 +14,17 @@ import zxingcpp
 from PIL import Image, ImageDraw
 
 from tests.slide.test_icc import MATRIX, described, mluc, profile
+from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.test_convert import WITHHELD
 from vsv_pyramid import dzi, page, serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.root import open_root
-from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store import open_store
 
 NAME = "Zebulon"
 SPELLINGS = [
@@ -70,21 +72,22 @@ def root(
         associated={"label": label, "macro": label},
         icc=profile({**MATRIX, b"desc": described(NAME), b"cprt": mluc(NAME)}, pcs=b"XYZ "),
     )
-    with openslide.OpenSlide(slide) as opened:
+    with openslide.OpenSlide(slide) as known:
         assert {f"aperio.{key}" for key in keys} <= {
-            key for key, value in opened.properties.items() if value == NAME
+            key for key, value in known.properties.items() if value == NAME
         }
-    convert(slide, str(folder / "to"), ConvertOptions(base=request.param))
-    page.publish(open_store(str(folder / "to")))
-    Desk(open_store(str(folder / "to")), NAME).set(
+    to = folder / "to"
+    convert(slide, str(to), keeping(ConvertOptions(base=request.param), to))
+    page.publish(open_store(str(to)))
+    Desk(opened(to), NAME).set(
         {"170782": None}, {"slide_id": "A1", "status": "BAD"}, f"{NAME} moved"
     )
     return folder / "to"
 
 
 @pytest.fixture
-def store(root: Path) -> Store:
-    return open_store(str(root))
+def store(root: Path) -> Destination:
+    return opened(root)
 
 
 @pytest.fixture
@@ -97,7 +100,7 @@ def holds_name(data: bytes) -> bool:
     return any(spelling in data for spelling in SPELLINGS)
 
 
-def test_the_name_is_there_where_nobody_serves_it(store: Store, label: Image.Image) -> None:
+def test_the_name_is_there_where_nobody_serves_it(store: Destination, label: Image.Image) -> None:
     document = json.loads(store.get(dzi.private_json_key("170782")))
     assert document["properties"]["aperio.User"] == NAME
     assert document["history"][1]["who"] == NAME
@@ -114,7 +117,7 @@ def is_label(picture: Image.Image) -> bool:
     return bool((np.abs(pixels - COLOUR).max(axis=2) < 40).any())
 
 
-def test_no_published_byte_has_the_name(store: Store) -> None:
+def test_no_published_byte_has_the_name(store: Destination) -> None:
     published = [found.key for found in store.keys("") if not found.key.startswith(dzi.PRIVATE)]
     assert {key.split("/")[0] for key in published} == {"images", "viewer"}
     assert dzi.icc_key("images/170782") in published
@@ -125,11 +128,11 @@ def test_no_published_byte_has_the_name(store: Store) -> None:
             assert not is_label(Image.open(io.BytesIO(data))), key
 
 
-def test_the_barcode_that_is_a_name_is_none(store: Store) -> None:
+def test_the_barcode_that_is_a_name_is_none(store: Destination) -> None:
     assert Desk(store, "anna").document("170782").barcode == "unreadable"
 
 
-def test_nothing_private_is_served(store: Store, site: Site) -> None:
+def test_nothing_private_is_served(store: Destination, site: Site) -> None:
     for found in store.keys(dzi.PRIVATE):
         for path in (f"/{found.key}", f"/images/../{found.key}", f"/images/%2e%2e/{found.key}"):
             answer = site.ask(path)

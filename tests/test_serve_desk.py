@@ -15,30 +15,31 @@ import pytest
 from tests.conftest import Run
 from tests.support import cdr_stub
 from tests.support.clock import FakeClock
+from tests.support.destinations import keeping, opened
 from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
 from vsv_pyramid import dzi, serve, serve_desk
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.serve_desk import Entrance
-from vsv_pyramid.store import Store, open_store
 
 PASSWORD = "correct-horse"
 IDS = ("170782", "170783")
 
 
 @pytest.fixture(params=["directory", "s3"])
-def store(request: pytest.FixtureRequest, real_slide: Path, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, real_slide: Path, tmp_path: Path) -> Destination:
     place = str(tmp_path / "to")
     if request.param == "s3":
         place = str(request.getfixturevalue("place"))
     for slide_id in IDS:
         path = tmp_path / f"scans/{slide_id}.svs"
-        convert(scan(real_slide, path), place, ConvertOptions(workers=1))
-    return open_store(place)
+        convert(scan(real_slide, path), place, keeping(ConvertOptions(workers=1), place))
+    return opened(place)
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def repository(clock: FakeClock) -> Iterator[cdr_stub.Cdr]:
 
 
 @pytest.fixture
-def desk(store: Store, repository: cdr_stub.Cdr) -> Iterator[Site]:
+def desk(store: Destination, repository: cdr_stub.Cdr) -> Iterator[Site]:
     entrance = Entrance("anna", cdr=repository.url)
     with serving(serve.app(store, entrance=entrance, hosts=serve.LOOPBACK_NAMES)) as site:
         yield site
@@ -80,7 +81,7 @@ def call(site: Site, name: str, content: object, **headers: str) -> Answer:
         connection.close()
 
 
-def test_the_list(desk: Site, store: Store) -> None:
+def test_the_list(desk: Site, store: Destination) -> None:
     answer = desk.ask("/desk/api/slides")
     listed = document(answer)
     assert [slide["id"] for slide in listed["slides"]] == list(IDS)
@@ -92,7 +93,7 @@ def test_the_list(desk: Site, store: Store) -> None:
     assert desk.ask("/desk/api/slides").headers["ETag"] != answer.headers["ETag"]
 
 
-def test_one_slide(desk: Site, store: Store) -> None:
+def test_one_slide(desk: Site, store: Destination) -> None:
     Desk(store, "ben").set({"170782": 1}, {"status": "GOOD"}, "fine")
     shown = document(desk.ask("/desk/api/slides/170782"))
     assert (shown["id"], shown["review"]["status"]) == ("170782", "GOOD")
@@ -107,7 +108,7 @@ def test_one_slide(desk: Site, store: Store) -> None:
     assert desk.ask("/desk/api/slides/.x").status == 400
 
 
-def test_pictures(desk: Site, store: Store) -> None:
+def test_pictures(desk: Site, store: Destination) -> None:
     store.put(dzi.private_image_key("170782", "label"), b"a label")
     answer = desk.ask("/desk/images/170782/label.jpeg")
     assert (answer.status, answer.body) == (200, b"a label")
@@ -118,7 +119,7 @@ def test_pictures(desk: Site, store: Store) -> None:
         assert desk.ask(f"/desk/images/{path}.jpeg").status in (400, 404), path
 
 
-def test_calls_are_the_library_s(desk: Site, store: Store, repository: cdr_stub.Cdr) -> None:
+def test_calls_are_the_library_s(desk: Site, store: Destination, repository: cdr_stub.Cdr) -> None:
     slides = [{"id": slide_id, "revision": 1} for slide_id in IDS]
     changes = {"slide_id": "A1", "case_id": "C1", "status": "GOOD"}
     results = document(call(desk, "set", {"slides": slides, "changes": changes, "note": "x"}))
@@ -158,7 +159,7 @@ def test_calls_are_the_library_s(desk: Site, store: Store, repository: cdr_stub.
 )
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
 def test_other_pages_may_not_call(
-    desk: Site, store: Store, headers: dict[str, str], status: int
+    desk: Site, store: Destination, headers: dict[str, str], status: int
 ) -> None:
     wanted = {"slides": [{"id": "170782", "revision": 1}], "changes": {"status": "BAD"}}
     assert call(desk, "set", wanted, **headers).status == status
@@ -195,7 +196,9 @@ def test_other_pages_may_not_read(desk: Site) -> None:
     ],
 )
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
-def test_calls_that_make_no_sense(desk: Site, store: Store, content: object, status: int) -> None:
+def test_calls_that_make_no_sense(
+    desk: Site, store: Destination, content: object, status: int
+) -> None:
     answer = call(desk, "set", content)
     assert answer.status == status
     assert re.fullmatch(rb".+\n", answer.body)
@@ -211,7 +214,7 @@ def test_methods(desk: Site) -> None:
 
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
-def test_nothing_is_sent_without_a_repository(store: Store) -> None:
+def test_nothing_is_sent_without_a_repository(store: Destination) -> None:
     with serving(serve.app(store, entrance=Entrance("anna"))) as site:
         answer = call(site, "send", {"slides": [{"id": "170782", "revision": 1}]})
         assert (answer.status, answer.body) == (
@@ -222,7 +225,7 @@ def test_nothing_is_sent_without_a_repository(store: Store) -> None:
 
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
-def test_a_store_that_fails_is_told_of(store: Store, desk: Site) -> None:
+def test_a_store_that_fails_is_told_of(store: Destination, desk: Site) -> None:
     store.put(dzi.DELETED, b"{")
     answer = desk.ask("/desk/api/slides")
     assert answer.status == 502
@@ -234,7 +237,7 @@ def basic(name: str, password: str) -> str:
 
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
-def test_other_machines_need_the_token(store: Store) -> None:
+def test_other_machines_need_the_token(store: Destination) -> None:
     with serving(serve.app(store, entrance=Entrance("anna", PASSWORD))) as site:
         paths = ("/desk/", "/desk/desk.css", "/desk/api/session", "/desk/api/slides",
                  "/desk/images/170782/label.jpeg")  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import aws, catalog, costs, jobs, submit
@@ -90,12 +91,13 @@ def test_what_was_deleted_does_not_wait_until_it_is_scanned_anew(
     scans: str, place: Place, real_slide: Path
 ) -> None:
     to = f"{place}/to"
-    convert(f"{scans}/b/c.SVS", to, OPTIONS)
-    Desk(open_store(to), "anna").delete({"c": None})
-    found = backlog(scans, to)
+    convert(f"{scans}/b/c.SVS", to, keeping(OPTIONS, to))
+    Desk(opened(to), "anna").delete({"c": None})
+    options = keeping(OPTIONS, to)
+    found = backlog(scans, to, options)
     assert (keys(found), found.published) == (["a.svs", "b/d.tif"], 1)
     place.put("scans/b/c.SVS", real_slide.read_bytes())
-    assert keys(backlog(scans, to)) == ["a.svs", "b/c.SVS", "b/d.tif"]
+    assert keys(backlog(scans, to, options)) == ["a.svs", "b/c.SVS", "b/d.tif"]
 
 
 def test_another_slide_of_a_published_ones_name_is_refused(
@@ -152,7 +154,7 @@ def waiting(number: int) -> list[Waiting]:
 )
 def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -> None:
     queue = Submitted()
-    names = submit.submit(waiting(slides), str(place), queue)
+    names = submit.submit(waiting(slides), str(place), queue, options=keeping(OPTIONS, place))
     assert len(names) == len(children)
     assert [count for _, count in queue.jobs] == children
     listed: list[str] = []
@@ -161,8 +163,8 @@ def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -
             listed.append(url)
         else:
             lines = [submit.manifest_line(url, number) for number in (0, count - 1)]
-            key = url.removeprefix(f"{place}/")
-            listed += (text := place.get(key)["Body"].read().decode().splitlines())
+            key = url.removeprefix(f"{place.private}/")
+            listed += (text := place.private.get(key)["Body"].read().decode().splitlines())
             assert [text[0], text[-1]] == lines
             with pytest.raises(OptionError, match="no slide in line"):
                 submit.manifest_line(url, count)
@@ -225,8 +227,13 @@ class TestCommand:
         assert outcome.code == 0
         assert outcome.out.endswith("submitted: job-1\n")
         ((url, children),) = queue.jobs
-        assert url.startswith(f"{place}/to/.manifests/")
+        assert url.startswith("s3://images/.vsv-pyramid/manifests/")
         assert children == 3
+        private = private_of(f"{place}/to")
+        assert (
+            run("submit", scans, "--to", f"{place}/to", "--private-to", private, *words).code == 0
+        )
+        assert queue.jobs[1][0].startswith(f"{private}/manifests/")
 
     @pytest.mark.parametrize("as_json", [False, True])
     def test_jobs_that_are_there_are_told_of_where_the_next_one_is_refused(

@@ -22,6 +22,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.support.clock import FakeClock, until
+from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog, watch
@@ -86,7 +87,7 @@ class Watched:
         stop = threading.Event()
         started = Watch(
             self.folder,
-            open_store(self.destination),
+            opened(self.destination),
             hand_on or self.hand_on,
             lambda path, _, code, __: self.failures.append((path.name, code)),
             stop=stop,
@@ -136,7 +137,8 @@ class Watched:
 
     def notes(self) -> list[dict[str, Any]]:
         return [
-            json.loads(path.read_text()) for path in Path(self.destination, ".watch").glob("[!.]*")
+            json.loads(path.read_text())
+            for path in Path(private_of(self.destination), "watch").glob("[!.]*")
         ]
 
 
@@ -440,7 +442,7 @@ class TestSetAside:
         assert watched.notes()
 
     def test_a_damaged_note_counts_as_none(self, watched: Watched) -> None:
-        for path in Path(watched.destination, ".watch").iterdir():
+        for path in Path(private_of(watched.destination), "watch").iterdir():
             path.write_text("{}")
         with watched.running():
             watched.look()
@@ -501,7 +503,7 @@ def test_one_that_is_renamed_is_a_new_one(watched: Watched) -> None:
         assert watched.handed == ["a.svs", "b.svs"]
         path.with_name("b.svs").unlink()
         watched.look(4)
-    folders = Path(watched.destination, "images").iterdir()
+    folders = filter(Path.is_dir, Path(watched.destination, "images").iterdir())
     assert sorted(folder.name for folder in folders) == ["a", "b"]
 
 
@@ -753,11 +755,11 @@ class TestCommand:
         folder.mkdir()
         shutil.copy(small_slide, folder / "a.svs")
         (folder / "b.svs").write_text("hello")
-        words = ("watch", folder, "--to", place, "--once", "--quiet")
+        to_private = ("--private-to", private_of(place))
+        words = ("watch", folder, "--to", place, *to_private, "--once", "--quiet")
         assert run(*words).code == 1
-        keys = place.objects().keys()
-        assert "images/a/DeepZoom.dzi" in keys
-        assert len([key for key in keys if key.startswith(".watch/")]) == 1
+        assert "images/a/DeepZoom.dzi" in place.objects()
+        assert len(opened(place).names("watch")) == 1
         assert run(*words).code == 0
         assert run(*words, "--retry").code == 1
 
@@ -828,7 +830,7 @@ def test_what_was_converted_by_hand_is_not_converted_again(
     watched: Watched, small_slide: Path
 ) -> None:
     path = watched.put("a.svs", small_slide.read_bytes())
-    convert(path, watched.destination, OPTIONS)
+    convert(path, watched.destination, keeping(OPTIONS, watched.destination))
     with watched.running():
         watched.look(4)
     assert not watched.handed
@@ -843,8 +845,8 @@ def test_what_was_deleted_is_handed_on_when_it_is_scanned_anew(
     watched: Watched, small_slide: Path, real_slide: Path
 ) -> None:
     path = watched.put("a.svs", small_slide.read_bytes())
-    convert(path, watched.destination, OPTIONS)
-    Desk(open_store(watched.destination), "anna").delete({"a": None})
+    convert(path, watched.destination, keeping(OPTIONS, watched.destination))
+    Desk(opened(watched.destination), "anna").delete({"a": None})
     with watched.running() as started:
         watched.look(4)
         assert (watched.handed, started.waiting()) == ([], [])
@@ -857,7 +859,7 @@ def test_a_damaged_catalog_is_done_without(
     watched: Watched, small_slide: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = watched.put("a.svs", small_slide.read_bytes())
-    convert(path, watched.destination, OPTIONS)
+    convert(path, watched.destination, keeping(OPTIONS, watched.destination))
     (Path(watched.destination) / "images/index.json").write_text("{")
     with watched.running():
         watched.look(4)
@@ -876,7 +878,7 @@ def test_a_signal_stops_what_is_under_way_for_once(watched: Watched) -> None:
         stopped.append(stop.wait(PATIENCE))
         return Handed()
 
-    store = open_store(watched.destination)
+    store = opened(watched.destination)
     started = Watch(watched.folder, store, hand_on, lambda *_: None, stop=stop)
     with pytest.raises(KeyboardInterrupt):
         started.run(once=True)
@@ -888,7 +890,7 @@ def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:
     path = watched.put("a b.svs")
     started = Watch(
         watched.folder,
-        open_store(watched.destination),
+        opened(watched.destination),
         watched.hand_on,
         lambda _, exc, __, ___: errors.append(exc),
     )

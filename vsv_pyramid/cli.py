@@ -23,25 +23,30 @@ from vsv_pyramid.cli_options import (
     log_format,
     plan_options,
     print_json,
+    private_to,
     s3_options,
     search_options,
     slide_id,
     store_options,
     workers,
 )
+from vsv_pyramid.cli_private import private_command
 from vsv_pyramid.cli_unattended import submit_command, watch_command
 from vsv_pyramid.cli_viewing import serve_command, share_command, viewer_command
 from vsv_pyramid.convert import Progress, convert, id_of
+from vsv_pyramid.destination import Destination, check_private, open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
+from vsv_pyramid.findings import Report
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.publish import own_keys, pyramid_keys
 from vsv_pyramid.reports import Events, Lines, Voice, only_our_own, report, say, speak
+from vsv_pyramid.root import is_root
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import find_slides, once_each
-from vsv_pyramid.store import S3Options, Store, is_archive, open_pyramid, open_store
-from vsv_pyramid.verify import verify
+from vsv_pyramid.store import S3Options, is_archive, open_pyramid
+from vsv_pyramid.verify import verify, verify_root
 from vsv_pyramid.words import counted, one_line
 
 _log = logging.getLogger(__name__)
@@ -184,7 +189,7 @@ def convert_command(
     workers = usable_cpus() if workers is None else workers
     options = ConvertOptions(workers=workers, **values)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json)
-    open_store(destination, options.s3)  # refuses what cannot be one before anything is read
+    check_private(destination, options.private_to)  # refused before anything is read
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
 
@@ -321,7 +326,8 @@ def info_command(place: str, as_json: bool, s3: S3Options, **values: Any) -> Non
 Examples:
   vsv-pyramid verify images/170782
   vsv-pyramid verify images/170782 --deep --against 170782.svs
-  vsv-pyramid verify s3://bucket/images/170782 --deep --sample 200""",
+  vsv-pyramid verify s3://bucket/images/170782 --deep --sample 200
+  vsv-pyramid verify /srv/www""",
 )
 @click.argument("target", type=PlaceType())
 @click.option(
@@ -359,9 +365,17 @@ def verify_command(
     """Check the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or
     .szi file): descriptor, slide.json, every planned tile and no other, the size that each tile's
     JPEG header states. In S3, tiles are listed only, and looked into with --deep.
+
+    If TARGET is the folder or s3://bucket/prefix that images/ is in: check that nothing private is
+    in reach of those who may read it.
     """
     if sample is not None and not deep:
         raise OptionError("--sample needs --deep")
+    if is_root(target, s3):
+        if deep or against:
+            raise OptionError(f"{target} is no pyramid; give {target}/images/ID")
+        _tell(context, verify_root(target, s3), as_json)
+        return
     threads = ConvertOptions(workers=usable_cpus() if workers is None else workers).workers
     with display.ProgressDisplay(PurePath(target).name) as show:
         report = verify(
@@ -373,6 +387,10 @@ def verify_command(
             progress=show,
             s3=s3,
         )
+    _tell(context, report, as_json)
+
+
+def _tell(context: click.Context, report: Report, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(report))
     else:
@@ -401,14 +419,17 @@ Examples:
     help="For an ID: the folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@private_to
 @store_options
-def delete_command(target: str, root: str | None, yes: bool, s3: S3Options) -> None:
+def delete_command(
+    target: str, root: str | None, yes: bool, private_to: str | None, s3: S3Options
+) -> None:
     """Remove the pyramid of the slide ID, or TARGET (a pyramid's folder or its DeepZoom.dzi, by
     path or s3:// URL), the descriptor first, then its entry in the catalog, and what is remembered
     of the slide, even if only that is left. For a slide that is to be scanned anew there is `slides
     delete`.
     """
-    store, folder = _named(target, root, s3)
+    store, folder = _named(target, root, private_to, s3)
     slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
     private = scans.remembered(store, slide_id) if slide_id != folder else []
     found = (own_keys if private else pyramid_keys)(store, folder)
@@ -423,13 +444,16 @@ def delete_command(target: str, root: str | None, yes: bool, s3: S3Options) -> N
     click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
 
 
-def _named(target: str, root: str | None, s3: S3Options) -> tuple[Store, str]:
+def _named(
+    target: str, root: str | None, private_to: str | None, s3: S3Options
+) -> tuple[Destination, str]:
     """The store and the pyramid's folder in it. Raises OptionError and StoreError."""
     if root is None and (not dzi.is_id(target) or os.path.lexists(target)):
-        return open_pyramid(target, s3)
+        store, folder = open_pyramid(target, s3)
+        return open_destination(str(store), private_to, s3), folder
     if not dzi.is_id(target):
         raise OptionError(f"{target!r} cannot be an id; vsv-pyramid slides lists those there are")
-    return open_store(root or ".", s3), dzi.folder(target)
+    return open_destination(root or ".", private_to, s3), dzi.folder(target)
 
 
 @commands.command(
@@ -457,7 +481,7 @@ def index_command(target: str, as_json: bool, s3: S3Options) -> None:
 
 
 for command in (
-    *(serve_command, share_command, slides_command, submit_command, viewer_command),
-    watch_command,
+    *(private_command, serve_command, share_command, slides_command, submit_command),
+    *(viewer_command, watch_command),
 ):
     commands.add_command(command)

@@ -14,13 +14,14 @@ from vsv_pyramid.cli_options import (
     as_json,
     confirm_removal,
     print_json,
+    private_to,
     store_options,
 )
 from vsv_pyramid.desk import Desk, Outcome, account, found
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
 from vsv_pyramid.reports import report
 from vsv_pyramid.review import GIVEN, STATUSES
-from vsv_pyramid.root import open_root
+from vsv_pyramid.root import open_edited
 from vsv_pyramid.store import S3Options
 
 AWAITING = "AWAITING"
@@ -100,6 +101,7 @@ def slides_command() -> None:
     help="Only slides scanned (or, where they do not say, published) since then: 2026-11-23; of "
     "those that await a rescan, deleted.",
 )
+@private_to
 @store_options
 @as_json
 def list_command(
@@ -108,10 +110,11 @@ def list_command(
     search: str,
     since: datetime | None,
     as_json: bool,
+    private_to: str | None,
     s3: S3Options,
 ) -> None:
     """List the slides in TARGET, the folder or s3://bucket/prefix that images/ is in."""
-    desk = Desk(open_root(target, s3), account())
+    desk = Desk(open_edited(target, private_to, s3), account())
     listed, wanted = (desk.awaited(), None) if status == AWAITING else (desk.slides(), status)
     date = since.date().isoformat() if since else ""
     slides = found(listed, status=wanted, search=search, since=date)
@@ -126,13 +129,16 @@ def list_command(
 @slides_command.command("show", short_help="Show a slide's IDs, status and log.")
 @click.argument("slide_id", metavar="ID")
 @_in
+@private_to
 @store_options
 @as_json
-def show_command(slide_id: str, target: str, as_json: bool, s3: S3Options) -> None:
+def show_command(
+    slide_id: str, target: str, private_to: str | None, as_json: bool, s3: S3Options
+) -> None:
     """Show what is known of the slide ID: status, IDs, barcode, scanned file, and the log of who
     changed what and when. This is private: no such thing is published.
     """
-    document = Desk(open_root(target, s3), account()).document(slide_id)
+    document = Desk(open_edited(target, private_to, s3), account()).document(slide_id)
     if as_json:
         print_json(display.document_facts(document))
     else:
@@ -149,6 +155,7 @@ def show_command(slide_id: str, target: str, as_json: bool, s3: S3Options) -> No
 @_revision
 @_in
 @_by
+@private_to
 @store_options
 @as_json
 @click.pass_context
@@ -161,6 +168,7 @@ def set_command(
     target: str,
     who: str,
     as_json: bool,
+    private_to: str | None,
     s3: S3Options,
     **values: str | None,
 ) -> None:
@@ -170,7 +178,7 @@ def set_command(
     changes = {name: value for name, value in values.items() if value is not None}
     if not changes and not note:
         raise OptionError("there is nothing to set; give --slide-id, --case-id, --status or --note")
-    desk = Desk(open_root(target, s3), who, s3)
+    desk = Desk(open_edited(target, private_to, s3), who, s3)
     outcomes = desk.set(dict.fromkeys(ids, revision), changes, note)
     if changes.get("slide_id"):
         for slide_id, other in desk.doubles(ids).items():
@@ -185,6 +193,7 @@ def set_command(
 @_revision
 @_in
 @_by
+@private_to
 @store_options
 @as_json
 @click.pass_context
@@ -198,6 +207,7 @@ def delete_command(
     target: str,
     who: str,
     as_json: bool,
+    private_to: str | None,
     s3: S3Options,
 ) -> None:
     """Delete the pyramid of each slide ID, the descriptor first. The slide is remembered as
@@ -205,7 +215,7 @@ def delete_command(
     or whose barcode is the same slide ID, is tied to it and takes over its IDs. To give up a
     rescan: vsv-pyramid delete TARGET/images/ID.
     """
-    desk = Desk(open_root(target, s3), who, s3)
+    desk = Desk(open_edited(target, private_to, s3), who, s3)
     if not yes:
         for slide_id in ids:
             file = desk.document(slide_id).source.get("location", "unknown")
@@ -229,6 +239,7 @@ def delete_command(
 @_revision
 @_in
 @_by
+@private_to
 @store_options
 @as_json
 @click.pass_context
@@ -241,12 +252,14 @@ def send_command(
     target: str,
     who: str,
     as_json: bool,
+    private_to: str | None,
     s3: S3Options,
 ) -> None:
     """Send the metadata record of each slide ID, be it GOOD or NEW. One that was sent there as it
     is, is left out; one without slide ID or case ID, or that is BAD, is not sent.
     """
-    outcomes = Desk(open_root(target, s3), who, s3).send(dict.fromkeys(ids, revision), cdr)
+    desk = Desk(open_edited(target, private_to, s3), who, s3)
+    outcomes = desk.send(dict.fromkeys(ids, revision), cdr)
     _tell(context, outcomes, as_json, display.review_line)
 
 

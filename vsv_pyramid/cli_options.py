@@ -149,6 +149,16 @@ log_format = click.option(
 )
 
 
+private_to = click.option(
+    "--private-to",
+    envvar="VSV_PYRAMID_PRIVATE",
+    type=PlaceType(),
+    metavar="PLACE",
+    help="The private place of DEST, a folder or s3://bucket/prefix that nobody serves: label and "
+    "macro images, all properties and the desk's log are kept there, and nowhere without one.",
+)
+
+
 def search_options(command: Command) -> Command:
     """How slides are looked for, and named."""
     for option in (
@@ -185,13 +195,7 @@ def conversion_options(command: Command) -> Command:
             help="What to do about a tile that cannot be decoded: fail, or paint it in the "
             "background colour and count it in slide.json.",
         ),
-        click.option(
-            "--private/--no-private",
-            default=True,
-            show_default=True,
-            help="Keep the label and macro images and all the slide's properties for the desk, in "
-            "DEST/.private, which must not be served: they can show a patient's name.",
-        ),
+        private_to,
         workers,
     ):
         command = option(command)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from platformdirs import user_state_path
 
 from vsv_pyramid.cli_options import (
     PathType,
@@ -19,15 +20,17 @@ from vsv_pyramid.cli_options import (
     log_format,
     plan_options,
     print_json,
+    private_to,
     search_options,
     store_options,
 )
 from vsv_pyramid.convert import Progress, convert
+from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.reports import Events, Lines
 from vsv_pyramid.slide.source import normal
-from vsv_pyramid.store import is_archive, open_store
+from vsv_pyramid.store import is_archive
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
 from vsv_pyramid.words import counted, one_line
 
@@ -120,6 +123,14 @@ Examples:
     metavar="PLACE",
     help="With --submit: what FOLDER is to the jobs, a path or an s3:// URL; default: FOLDER.",
 )
+@click.option(
+    "--state",
+    type=PathType(),
+    envvar="VSV_PYRAMID_STATE",
+    metavar="FOLDER",
+    help="Without --private-to: where it is kept what failed and why; default: a folder of your "
+    "account's own.",
+)
 @search_options
 @plan_options
 @conversion_options
@@ -139,6 +150,7 @@ def watch_command(
     queue: str | None,
     job_definition: str | None,
     seen_as: str | None,
+    state: Path | None,
     workers: int | None,
     log_format: str,
     quiet: bool,
@@ -150,7 +162,8 @@ def watch_command(
     is there, or nothing has come for 15 minutes. One that fails is tried again after 1, 5, 30 and
     120 minutes and then set aside until it changes; a bad one at once, as one whose job failed,
     which Batch has tried again itself; and one that a passing trouble stops never. What failed and
-    why is kept in DEST/.watch, so that another watch goes on from there.
+    why is kept in the private place, or else in the folder of --state, so that another watch goes
+    on from there.
 
     A slide that is replaced under its name takes the place of its former pyramid. One that is
     renamed is a new slide; the pyramid under its old name stays, as it does of a slide that is
@@ -173,6 +186,7 @@ def watch_command(
     options = ConvertOptions(workers=workers, update=True, **values)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
     stop = _Stop()
+    state = state or user_state_path("vsv-pyramid", appauthor=False)
 
     def converted(path: Path) -> Handed:
         say.named(str(path), options)
@@ -205,7 +219,7 @@ def watch_command(
         hand_on = submitted
     watch = Watch(
         folder,
-        open_store(destination, options.s3, stop),
+        open_destination(destination, options.private_to, options.s3, stop, state=state),
         hand_on,
         lambda path, exc, code, _: say.failed(str(path), exc, code),
         jobs=jobs,
@@ -241,6 +255,7 @@ Examples:
 @_job_definition
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and submit nothing.")
 @search_options
+@private_to
 @store_options
 @as_json
 def submit_command(
@@ -253,9 +268,10 @@ def submit_command(
     **values: Any,
 ) -> None:
     """Submit the slides at S3-URL and below that are not published yet, or have been replaced
-    since, to AWS Batch: as array jobs of up to 10,000, whose lists of slides are put into
-    DEST/.manifests. Jobs that are on their way are not looked for; a slide that another job has
-    published in the meantime is skipped there. --ids is to be what the job definition has.
+    since, to AWS Batch: as array jobs of up to 10,000, whose lists of slides are put into the
+    private place, or, without one, into the slides' bucket. Jobs that are on their way are not
+    looked for; a slide that another job has published in the meantime is skipped there. --ids is to
+    be what the job definition has.
     """
     if not dry_run and not (queue and job_definition):
         raise OptionError("--queue and --job-definition are needed, or --dry-run")
@@ -297,7 +313,7 @@ def submit_command(
     try:
         if queue and job_definition and not dry_run:
             batch = Queue(queue, job_definition)
-            submit.submit(found.slides, destination, batch, told, options.s3)
+            submit.submit(found.slides, destination, batch, told, options)
     finally:  # where one job is refused, others are under way
         if as_json:
             facts = {

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsv_pyramid import clock
-from vsv_pyramid.cli_options import PathType, PlaceType, store_options
+from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.root import open_root
+from vsv_pyramid.root import open_edited, open_root
 from vsv_pyramid.store import S3Options, is_archive, open_store
 from vsv_pyramid.words import counted
 
@@ -78,6 +78,7 @@ Examples:
     help="Let pages of another site (https://host) read slides and show the viewer in a frame; can "
     "be given several times.",
 )
+@private_to
 @store_options
 def serve_command(
     root: str,
@@ -89,6 +90,7 @@ def serve_command(
     key_id: str | None,
     edit: bool,
     origins: tuple[str, ...],
+    private_to: str | None,
     s3: S3Options,
     **desk: Any,
 ) -> None:
@@ -121,7 +123,7 @@ def serve_command(
         verifier = share.Verifier(share.read_public_key(public_key), key_id)
     stopped = threading.Event()
     page.files()  # refuses where the viewer is not there
-    store = open_root(root, s3, stopped)
+    store = open_edited(root, private_to, s3, stopped) if edit else open_root(root, s3, stopped)
     with serve.listener(host, port) as listening:
         hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
         if entrance and not entrance.password and hosts == ("*",):

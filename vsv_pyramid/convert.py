@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vsv_pyramid import catalog, clock, dzi, private, record, scans
+from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -23,7 +24,7 @@ from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
 from vsv_pyramid.scans import Scan
 from vsv_pyramid.slide import Slide, Source, find_source
-from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store import Store
 from vsv_pyramid.words import counted
 
 _THUMBNAIL_SIDE = 1024
@@ -78,19 +79,20 @@ def convert(
     the same call goes on where it ended.
     """
     stop = stop or threading.Event()
-    store = open_store(destination, options.s3, stop)
+    store = open_destination(destination, options.private_to, options.s3, stop)
     source = find_source(slide, options.scratch, options.s3.request_payer)
     slide_id = id_of(source, options)
     options = dataclasses.replace(options, slide_id=slide_id)
     folder = dzi.folder(slide_id)
     waiting = False
+    scan: Scan | None = None
     while True:
         document = _published(store, folder, source, options)
         if document:
             summary = _skipped(store, folder, source, options, document)
-            if not (store.sealed or record.is_finished(document)):
+            if store.private and not record.is_finished(document):
                 with source.opened() as opened:
-                    scan = scans.scan(source, opened, private=options.private)
+                    scan = scans.scan(source, opened)
                 _record(store, source, summary, scan)
             else:
                 _enter(store, summary, document)
@@ -130,12 +132,12 @@ class _PublishedMeanwhile(Exception):
 
 def _converted(
     source: Source,
-    store: Store,
+    store: Destination,
     staged: Store,
     options: ConvertOptions,
     stop: threading.Event,
     progress: Callable[[Progress], None] | None,
-) -> tuple[Summary, Scan]:
+) -> tuple[Summary, Scan | None]:
     start = clock.monotonic()
     with contextlib.ExitStack() as stack:
         slide = stack.enter_context(source.opened())
@@ -177,7 +179,7 @@ def _converted(
         document = record.slide_json(
             source, slide, plan, options, publication, pixels, seconds=seconds
         )
-        scan = scans.scan(source, slide, private=options.private)
+        scan = scans.scan(source, slide) if store.private else None
         publication.complete(document)
         if store.sealed:
             staged.put(dzi.catalog_key(), catalog.write([catalog.entry(document)]))
@@ -206,24 +208,28 @@ def id_of(source: Source, options: ConvertOptions) -> str:
         raise OptionError(f"{source}: {exc}") from exc
 
 
-def _record(store: Store, source: Source, summary: Summary, scan: Scan) -> None:
-    """Remembers the scan that is published, then publishes its review. Whatever ends this, the
+def _record(store: Destination, source: Source, summary: Summary, scan: Scan | None) -> None:
+    """Remembers the scan that is published, then publishes its review, or enters it in the catalog
+    only where nothing is remembered. Whatever ends this, the
     pyramid is there without a review, and the same conversion once more goes on with it."""
     folder = dzi.folder(summary.id)
     with (
         _after_publishing(summary, "not recorded, which converting it once more does"),
         # Another process that is at it has published its own scan, or goes on with this one.
         contextlib.suppress(StoreBusy),
-        store.exclusive(folder),
+        store.exclusive(folder) if scan else contextlib.nullcontext(),
     ):
-        document = record.parse(store.get(dzi.slide_json_key(folder)))
-        if record.is_source(document, source):
+        if scan and record.is_source(_document(store, folder), source):
             scans.remember(store, summary.id, source, scan)
     with _after_publishing(summary, "not in the catalog"):
         private.publish(store, [summary.id], create=True)
 
 
-def _enter(store: Store, summary: Summary, document: dict[str, Any]) -> None:
+def _document(store: Destination, folder: str) -> dict[str, Any]:
+    return record.parse(store.get(dzi.slide_json_key(folder)))
+
+
+def _enter(store: Destination, summary: Summary, document: dict[str, Any]) -> None:
     """Enters in the catalog what is published, unless it has an entry out of this slide.json."""
     if store.sealed:
         return
@@ -241,7 +247,7 @@ def _after_publishing(summary: Summary, but: str) -> Iterator[None]:
 
 
 def _published(
-    store: Store, folder: str, source: Source, options: ConvertOptions
+    store: Destination, folder: str, source: Source, options: ConvertOptions
 ) -> dict[str, Any] | None:
     """The slide.json in the folder where that is of this very slide, None where nothing is, or what
     is there is to be replaced.
@@ -255,7 +261,7 @@ def _published(
             return None  # in a remote store, what lies there is an interrupted publication
     else:
         try:
-            document = record.parse(store.get(dzi.slide_json_key(folder)))
+            document = _document(store, folder)
         except (DescriptorError, StoreError):
             document = None
         if document and (
@@ -286,7 +292,11 @@ def _check_place(target: str, document: dict[str, Any] | None, source: Source) -
 
 
 def _skipped(
-    store: Store, folder: str, source: Source, options: ConvertOptions, document: dict[str, Any]
+    store: Destination,
+    folder: str,
+    source: Source,
+    options: ConvertOptions,
+    document: dict[str, Any],
 ) -> Summary:
     pyramid = document["pyramid"]
     return Summary(

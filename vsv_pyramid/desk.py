@@ -16,6 +16,7 @@ from typing import Any
 
 from vsv_pyramid import catalog, dzi, private, record, review, scans
 from vsv_pyramid.catalog import Catalog, Entry
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     DescriptorError,
     NoSuchObject,
@@ -31,7 +32,7 @@ from vsv_pyramid.publish import own_keys
 from vsv_pyramid.review import Changes, Document
 from vsv_pyramid.slide import Source, find_source
 from vsv_pyramid.slide.source import is_of
-from vsv_pyramid.store import S3Options, Store
+from vsv_pyramid.store import S3Options
 
 _THREADS = 16
 _GONE = "is deleted, and awaits its rescan; convert that first"
@@ -69,7 +70,7 @@ class Desk:
     than the one given is left as it is, with a ReviewConflict that says what was changed.
     """
 
-    def __init__(self, store: Store, who: str, s3: S3Options | None = None) -> None:
+    def __init__(self, store: Destination, who: str, s3: S3Options | None = None) -> None:
         self._store = store
         self.who = who
         self._s3 = s3 or S3Options()
@@ -265,6 +266,7 @@ class Desk:
         if self._store.sealed:
             what = "is an archive, and stays as it is; convert into a folder or a bucket"
             raise StoreError(self._store, what)
+        self._store.check_keeps()
         self._store.check_rights(put=[dzi.catalog_key()])
 
         def outcome(slide_id: str, revision: int | None) -> Outcome:

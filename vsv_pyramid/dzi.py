@@ -19,7 +19,10 @@ IMAGES = "images"
 CATALOG = "index.json"
 DESCRIPTOR = "DeepZoom.dzi"
 SLIDE_JSON = "slide.json"
-PRIVATE = ".private"
+ROOT = "root.json"
+# The parts of a destination that nobody serves: what is known of slides, what `watch` remembers of
+# those that failed, and the lists of slides that jobs take.
+PRIVATE, WATCHED, MANIFESTS = PRIVATE_PARTS = ("private", "watch", "manifests")
 DELETED = f"{PRIVATE}/deleted.json"
 
 _ICC = "icc.icc"
@@ -125,8 +128,8 @@ def check_id(slide_id: str) -> str:
         )
     if _is_reserved(slide_id):
         raise OptionError(
-            f"{slide_id!r} cannot be an id: the catalog's files have such names; give another with "
-            "--id"
+            f"{slide_id!r} cannot be an id: files beside the slides have such names; give another "
+            "with --id"
         )
     return slide_id
 
@@ -147,7 +150,7 @@ def is_id(name: str) -> bool:
 
 
 def _is_reserved(name: str) -> bool:
-    return name.lower() == CATALOG or is_shard(name.lower())
+    return name.lower() in (CATALOG, ROOT) or is_shard(name.lower())
 
 
 def folder(slide_id: str) -> str:
@@ -157,6 +160,16 @@ def folder(slide_id: str) -> str:
 
 def catalog_key() -> str:
     return f"{IMAGES}/{CATALOG}"
+
+
+def root_key() -> str:
+    """Of the id by which a destination and its private place know each other: it is in both."""
+    return f"{IMAGES}/{ROOT}"
+
+
+def is_private(key: str) -> bool:
+    """Whether the key is of a part that nobody serves."""
+    return key.partition("/")[0] in PRIVATE_PARTS
 
 
 def shard_name(generation: str, number: int) -> str:
@@ -190,7 +203,7 @@ def tiles_prefix(folder: str) -> str:
 
 
 def private_folder(slide_id: str) -> str:
-    """Where what is known of a slide, and nobody serves, lies: not below images/."""
+    """Where what is known of a slide, and nobody serves, lies."""
     return f"{PRIVATE}/{folder(slide_id)}"
 
 
@@ -229,6 +242,6 @@ def is_key(key: str) -> bool:
 def http_headers(key: str) -> dict[str, str]:
     """What a server says about the object: its type, and how long it may be kept."""
     headers = dict(_HTTP_HEADERS.get(key[key.rfind(".") :], {}))
-    if key.startswith(f"{PRIVATE}/"):
+    if is_private(key):
         headers["Cache-Control"] = _NEVER
     return headers

@@ -1,5 +1,5 @@
 """What the destination remembers of slides that are not published: attempts that failed, and jobs
-that have them. Each is a file, .watch/<hash of the slide's path>.json."""
+that have them. Each is a file, watch/<hash of the slide's path>.json, which nobody serves."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import xxhash
 
+from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import Store
 
-_FOLDER = ".watch"
+_FOLDER = dzi.WATCHED
 _THREADS = 16
 
 _log = logging.getLogger(__name__)

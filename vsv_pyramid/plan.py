@@ -40,8 +40,9 @@ class ConvertOptions:
     or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what
     the lossless lane copies); `subsampling` is that of the levels above the base; `overwrite`
     replaces what is published under the id, `update` only what is of another file; `if_busy` is
-    "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into; `private` keeps
-    label, macro and all properties where the desk finds them, and nobody serves them; `ids` is
+    "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into; `private_to`
+    is the private place of the destination, where label, macro, all properties and the desk's log
+    are kept, and nothing of it is without one; `ids` is
     "strict" or "safe" (an id is made of a name that cannot be one); `exclude` are patterns of what
     is left out where slides are looked for.
     """
@@ -64,7 +65,7 @@ class ConvertOptions:
     update: bool = False
     if_busy: str = "skip"
     scratch: Path | None = None
-    private: bool = True
+    private_to: str | None = None
     s3: S3Options = field(default_factory=S3Options)
 
     def __post_init__(self) -> None:

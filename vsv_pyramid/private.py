@@ -1,8 +1,8 @@
 """What is known of slides and nobody serves: their private documents, and a list of the deleted.
 
-All of it lies in .private/, beside images/, and is changed on condition that nobody else has since
-it was read. What may be known of it is published in slide.json and in the catalog, each made what
-the private document says, whoever else is at it.
+All of it lies in the destination's private place, and is changed on condition that nobody else has
+since it was read. What may be known of it is published in slide.json and in the catalog, each made
+what the private document says, whoever else is at it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 from vsv_pyramid import clock, dzi, record, review
 from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError, StoreUnavailable
 from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Document
-from vsv_pyramid.store import Store
 
 _GIVE_UP_SECONDS = 30.0
 _LONGEST_PAUSE = 0.2
@@ -28,13 +28,13 @@ _THREADS = 16
 Deleted = dict[str, dict[str, Any]]
 
 
-def document(store: Store, slide_id: str) -> Document:
+def document(store: Destination, slide_id: str) -> Document:
     """The slide's private document, an empty one where there is none. Raises StoreError."""
     found = store.tagged(dzi.private_json_key(slide_id))
     return _parsed(store, slide_id, found and found.data)
 
 
-def changed(store: Store, slide_id: str, change: Callable[[Document], Document]) -> Document:
+def changed(store: Destination, slide_id: str, change: Callable[[Document], Document]) -> Document:
     """The private document after the change, which is made anew where others come between, and may
     raise. Its last event counts as made once it is found in the log."""
     made = [Document(slide_id)]
@@ -54,7 +54,7 @@ def changed(store: Store, slide_id: str, change: Callable[[Document], Document])
     return made[-1]
 
 
-def deleted(store: Store) -> Deleted:
+def deleted(store: Destination) -> Deleted:
     """The slides that were deleted to be scanned anew, by id. Each has its id, slide_id, case_id,
     who deleted it and when, the identity of the file it was made of, its `source`, and which slide
     it was `rescanned_as`, once that is so."""
@@ -62,7 +62,7 @@ def deleted(store: Store) -> Deleted:
     return _deleted(store, found and found.data)
 
 
-def change_deleted(store: Store, change: Callable[[Deleted], Deleted]) -> None:
+def change_deleted(store: Destination, change: Callable[[Deleted], Deleted]) -> None:
     """Writes what the change, which is made anew where others come between, makes of them."""
 
     def edit(data: bytes | None) -> bytes | None:
@@ -74,7 +74,7 @@ def change_deleted(store: Store, change: Callable[[Deleted], Deleted]) -> None:
     _edit(store, dzi.DELETED, edit)
 
 
-def publish(store: Store, ids: Iterable[str], *, create: bool = False) -> None:
+def publish(store: Destination, ids: Iterable[str], *, create: bool = False) -> None:
     """Makes the reviews in the slides' slide.json, and their entries in the catalog, what their
     private documents say; `create` makes a catalog where there is none. Raises StoreError."""
     ids = list(ids)
@@ -83,7 +83,7 @@ def publish(store: Store, ids: Iterable[str], *, create: bool = False) -> None:
     Catalog(store, create=create).update(ids)
 
 
-def _publish_review(store: Store, slide_id: str) -> None:
+def _publish_review(store: Destination, slide_id: str) -> None:
     folder = dzi.folder(slide_id)
     key = dzi.slide_json_key(folder)
     while True:
@@ -114,29 +114,29 @@ def _is_of(published: Mapping[str, Any], present: Document) -> bool:
     )
 
 
-def _parsed(store: Store, slide_id: str, data: bytes | None) -> Document:
+def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Document:
     try:
         return review.parse(data) if data is not None else Document(slide_id)
     except ValueError as exc:
         raise StoreError(
-            f"{store}/{dzi.private_json_key(slide_id)}",
+            store.place(dzi.private_json_key(slide_id)),
             f"is damaged ({exc}); bring a former version back, or remove it, and with it the log",
         ) from exc
 
 
-def _deleted(store: Store, data: bytes | None) -> Deleted:
+def _deleted(store: Destination, data: bytes | None) -> Deleted:
     if data is None:
         return {}
     try:
         return {slide["id"]: slide for slide in json.loads(data)["slides"]}
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreError(
-            f"{store}/{dzi.DELETED}",
+            store.place(dzi.DELETED),
             "is damaged; remove it, and delete anew what still waits for its rescan",
         ) from exc
 
 
-def _edit(store: Store, key: str, edit: Callable[[bytes | None], bytes | None]) -> None:
+def _edit(store: Destination, key: str, edit: Callable[[bytes | None], bytes | None]) -> None:
     """Puts what `edit` makes of the object, of None where there is none; again where another
     process came between."""
     end = clock.monotonic() + _GIVE_UP_SECONDS
@@ -149,5 +149,5 @@ def _edit(store: Store, key: str, edit: Callable[[bytes | None], bytes | None]) 
             return
         if clock.monotonic() > end:
             what = f"others have been writing it for {_GIVE_UP_SECONDS:.0f} s; try again"
-            raise StoreUnavailable(f"{store}/{key}", what)
+            raise StoreUnavailable(store.place(key), what)
         clock.sleep(random.uniform(0, _LONGEST_PAUSE))

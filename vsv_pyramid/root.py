@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from vsv_pyramid import dzi
+from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.store.directory import DirectoryStore
@@ -32,6 +33,25 @@ def open_root(
             raise StoreError(store, "there is no such file; check the path")
         raise StoreError(store, f"holds no images/; {_WHAT_IT_IS}")
     return store
+
+
+def is_root(place: str | Path, options: S3Options | None = None) -> bool:
+    """Whether the path or URL is of what holds images/, and no pyramid itself."""
+    if is_archive(place):
+        return False
+    store = open_store(place, options)
+    return store.head(dzi.DESCRIPTOR) is None and bool(store.names(dzi.IMAGES))
+
+
+def open_edited(
+    root: str | Path,
+    private_to: str | None,
+    options: S3Options | None = None,
+    stopped: threading.Event | None = None,
+) -> Destination:
+    """The same, with its private place. Raises OptionError where that is not its own, too."""
+    open_root(root, options, stopped)
+    return open_destination(root, private_to, options, stopped)
 
 
 def _check_folder(root: Path) -> None:

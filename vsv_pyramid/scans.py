@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from vsv_pyramid import dzi, review
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.private import Deleted, change_deleted, changed, deleted, document
 from vsv_pyramid.pyramid.leaves import encoded, opaque
@@ -20,7 +21,6 @@ from vsv_pyramid.review import Document, Event
 from vsv_pyramid.slide import Slide, Source
 from vsv_pyramid.slide.barcodes import Barcode, read_barcode
 from vsv_pyramid.slide.source import is_of
-from vsv_pyramid.store import Store
 
 PICTURES = ("label", "macro")
 _PICTURE_QUALITY = 85
@@ -41,22 +41,21 @@ class Scan:
     barcode: Barcode
 
 
-def scan(source: Source, slide: Slide, *, private: bool) -> Scan:
-    """The open slide's; the properties and the pictures only where they are to be `private`."""
+def scan(source: Source, slide: Slide) -> Scan:
+    """The open slide's."""
     pictures = {name: picture for name in PICTURES if (picture := _picture(slide, name))}
     return Scan(
         source={"location": source.location, "name": source.name, **source.fingerprint},
-        properties=dict(slide.properties) if private else {},
+        properties=dict(slide.properties),
         pictures={
             name: encoded(np.asarray(picture), _PICTURE_QUALITY, "420")
             for name, picture in pictures.items()
-            if private
         },
         barcode=read_barcode(pictures.get("label")),
     )
 
 
-def remember(store: Store, slide_id: str, source: Source, scan: Scan) -> None:
+def remember(store: Destination, slide_id: str, source: Source, scan: Scan) -> None:
     """Remembers the scan that is published under the id. Raises StoreError; done again, it goes on
     where it ended.
 
@@ -88,7 +87,7 @@ def remember(store: Store, slide_id: str, source: Source, scan: Scan) -> None:
     link(store, changed(store, slide_id, change))
 
 
-def link(store: Store, document: Document) -> Document:
+def link(store: Destination, document: Document) -> Document:
     """Ties the slide to the deleted one that it is the rescan of, by its id or its slide ID, and
     whose IDs it takes over where it has none; returns its document. Done again, it goes on where it
     ended."""
@@ -135,23 +134,21 @@ def _is_said(document: Document, facts: Mapping[str, Any]) -> bool:
     return any(event.facts == facts for event in since)
 
 
-def is_set_aside(store: Store, slide_id: str, source: Source) -> bool:
+def is_set_aside(store: Destination, slide_id: str, source: Source) -> bool:
     """Whether the slide was deleted as a bad scan, and this is still that scan: its data are."""
-    if store.sealed:
-        return False
     present = document(store, slide_id)
     data = {name: value for name, value in source.fingerprint.items() if name != "mtime_ns"}
     return present.is_deleted and data.items() <= present.source.items()
 
 
-def is_cleared(store: Store, folder: str) -> bool:
+def is_cleared(store: Destination, folder: str) -> bool:
     """Whether no pyramid is in the slide's folder, but for what an interrupted deletion has left;
     what somebody else has put there is not in the way."""
     own = any(dzi.is_own(folder, found.key) for found in store.keys(f"{folder}/"))
     return not own or document(store, folder.rpartition("/")[2]).is_deleted
 
 
-def check_rights(store: Store, slide_id: str) -> None:
+def check_rights(store: Destination, slide_id: str) -> None:
     """Raises StoreError where a pyramid that is published could not be replaced to the end."""
     folder = dzi.folder(slide_id)
     if not store.sealed and store.head(dzi.descriptor_key(folder)) is not None:
@@ -161,13 +158,13 @@ def check_rights(store: Store, slide_id: str) -> None:
         )
 
 
-def forget(store: Store, slide_id: str) -> None:
+def forget(store: Destination, slide_id: str) -> None:
     """Removes what is known of a slide that is deleted for good."""
     change_deleted(store, lambda slides: _without(slides, slide_id))
     store.delete(*remembered(store, slide_id))
 
 
-def remembered(store: Store, slide_id: str) -> list[str]:
+def remembered(store: Destination, slide_id: str) -> list[str]:
     """The keys of what is known of a slide."""
     return [found.key for found in store.keys(f"{dzi.private_folder(slide_id)}/")]
 

@@ -29,6 +29,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vsv_pyramid import answers, catalog, clock, dzi, page, serve_desk, signals
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
@@ -59,7 +60,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def app(
-    store: Store,
+    store: Store | Destination,
     *,
     viewer: Path = page.FOLDER,
     verifier: Verifier | None = None,
@@ -74,7 +75,8 @@ def app(
     are the names it answers to: any name may be made to lead here, for another page to read slides.
     `origins` are those whose pages may read slides, and have the viewer in a frame.
     """
-    site = _Site(store, viewer, verifier, " ".join(["'self'", *origins]))
+    destination = store if isinstance(store, Destination) else Destination(store)
+    site = _Site(destination.published, viewer, verifier, " ".join(["'self'", *origins]))
     routes = {
         "/": _moved("desk/" if entrance else "viewer/gallery/"),
         "/viewer": _moved("viewer/"),
@@ -84,7 +86,7 @@ def app(
     }
     if entrance:
         routes["/desk"] = _moved("desk/")
-    desk = serve_desk.Site(store, entrance, site.page).routes() if entrance else []
+    desk = serve_desk.Site(destination, entrance, site.page).routes() if entrance else []
     starlette = Starlette(
         routes=[
             *(Route(path, to, methods=answers.METHODS) for path, to in routes.items()),

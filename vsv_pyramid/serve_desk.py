@@ -28,6 +28,7 @@ from starlette.routing import Route
 
 from vsv_pyramid import answers, dzi, scans
 from vsv_pyramid.desk import Desk, Outcome, Slides
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     EXIT_WRONG_USE,
     NoSuchObject,
@@ -36,7 +37,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.review import Changes
-from vsv_pyramid.store import S3Options, Store
+from vsv_pyramid.store import S3Options
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ _Call = Callable[[Desk, _Wanted], list[Outcome]]
 class Site:
     """The desk's part of a site: all below /desk/. `page` serves a file of the page."""
 
-    def __init__(self, store: Store, entrance: Entrance, page: Endpoint) -> None:
+    def __init__(self, store: Destination, entrance: Entrance, page: Endpoint) -> None:
         self._store = store
         self._entrance = entrance
         self._page = page

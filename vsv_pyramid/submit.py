@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import aws, clock
+from vsv_pyramid import aws, clock, dzi
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
+from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.jobs import MOST_CHILDREN, Queue
 from vsv_pyramid.plan import ConvertOptions
@@ -25,7 +26,6 @@ from vsv_pyramid.slide.tiff import base_pixels
 from vsv_pyramid.store import S3Options, open_store
 
 DEFAULTS = ConvertOptions()
-MANIFESTS = ".manifests"
 _SAMPLED = 20
 _BLOCK = 1 << 16
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # Glacier Instant Retrieval is read like any other class
@@ -67,7 +67,7 @@ def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -
     scanned anew, counts as such. Raises StoreError and OptionError.
     """
     url = aws.object_url(slides)
-    store = open_store(destination, options.s3)
+    store = open_destination(destination, options.private_to, options.s3)
     entries = {**deleted(store), **Catalog(store).slides()}
     waiting = []
     refused = []
@@ -110,11 +110,12 @@ def submit(
     destination: str,
     queue: Queue,
     told: Callable[[str], object] = lambda job: None,
-    s3: S3Options | None = None,
+    options: ConvertOptions = DEFAULTS,
 ) -> list[str]:
     """The ids of the jobs that the slides are handed to, as many as fit one array job each, each
-    told once there is the job; their manifests lie at the destination, in .manifests/."""
-    store = open_store(destination, s3)
+    told once there is the job; their manifests lie in the destination's private place, or, where it
+    has none, in the slides' own bucket."""
+    store = open_destination(destination, options.private_to, options.s3).private
     jobs = []
     for start in range(0, len(slides), MOST_CHILDREN):
         some = slides[start : start + MOST_CHILDREN]
@@ -122,7 +123,8 @@ def submit(
             jobs.append(queue.submit(str(some[0].url)))
         else:
             manifest = "".join(f"{slide.url}\n" for slide in some).encode()
-            key = f"{MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
+            store = store or open_store(f"s3://{some[0].url.bucket}/.vsv-pyramid", options.s3)
+            key = f"{dzi.MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
             store.put(key, manifest)
             jobs.append(queue.submit(f"{store}/{key}", len(some)))
         told(jobs[-1])

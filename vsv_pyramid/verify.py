@@ -8,7 +8,7 @@ from typing import Any
 
 import simplejpeg
 
-from vsv_pyramid import compare, dzi, record
+from vsv_pyramid import compare, dzi, former, record
 from vsv_pyramid.against import hold_against
 from vsv_pyramid.compare import Picture
 from vsv_pyramid.convert import Progress
@@ -17,6 +17,8 @@ from vsv_pyramid.findings import Check, Report
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.publish import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
+from vsv_pyramid.root import open_root
+from vsv_pyramid.slide.search import is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 
 _HEADER_BYTES = 4096
@@ -67,6 +69,25 @@ def verify(
         _check_deep(check, present, workers, progress)
     if against:
         hold_against(check, present, against, s3.request_payer if s3 else None)
+    return report
+
+
+def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
+    """A report on what is in reach beside the pyramids in the root. Raises StoreError."""
+    store = open_root(root, s3)
+    report = Report(str(root))
+    if found := former.parts(store):
+        report.errors.append(former.sentence(store, found))
+    for name in sorted(store.names("")):
+        if dzi.is_private(name):
+            report.errors.append(
+                f"{store}/{name} is private; move it to a place that nobody serves"
+            )
+        elif is_slide(name):
+            report.warnings.append(
+                f"{store}/{name} is a slide's own file, with its label; whoever may read the "
+                "pyramids may read it, too"
+            )
     return report
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vsv_pyramid import clock, dzi, record
 from vsv_pyramid.catalog import Catalog, entry
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     EXIT_BAD_SLIDE,
     EXIT_TRY_AGAIN,
@@ -43,7 +44,6 @@ from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent, normal
 from vsv_pyramid.slide.tiff import tiff_base
-from vsv_pyramid.store import Store
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Watch:
     def __init__(
         self,
         folder: Path,
-        store: Store,
+        store: Destination,
         hand_on: Callable[[Path], Handed],
         failed: Callable[[Path, Failure, int, bool], None],
         *,
@@ -337,7 +337,8 @@ class Watch:
         # What was published from S3 has no mtime.
         stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
         is_this = stated == (path.name, look.size, look.mtime_ns)
-        return is_this and record.is_finished(document) and self._is_listed(document)
+        is_finished = record.is_finished(document) or not self._store.private
+        return is_this and is_finished and self._is_listed(document)
 
     def _is_listed(self, document: dict[str, Any]) -> bool:
         """Whether the catalog has it, too: what was killed before may have left it out."""

@@ -12,6 +12,7 @@ from shutil import copytree
 
 import pytest
 
+from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
@@ -72,16 +73,16 @@ def slide(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def published(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that has the slide."""
     root = tmp_path_factory.mktemp("published")
-    convert(slide, str(root), OPTIONS)
+    converts(slide, str(root))
     return root
 
 
 def converts(slide: Path, root: str) -> None:
-    convert(slide, root, OPTIONS)
+    convert(slide, root, keeping(OPTIONS, root))
 
 
 def replaces(slide: Path, root: str) -> None:
-    convert(slide, root, replace(OPTIONS, overwrite=True))
+    convert(slide, root, keeping(replace(OPTIONS, overwrite=True), root))
 
 
 def removes(_: Path, root: str) -> None:
@@ -89,11 +90,11 @@ def removes(_: Path, root: str) -> None:
 
 
 def sets(_: Path, root: str) -> None:
-    told(Desk(open_store(root), "anna").set({"a": None}, {"status": "GOOD", "slide_id": "S1"}))
+    told(Desk(opened(root), "anna").set({"a": None}, {"status": "GOOD", "slide_id": "S1"}))
 
 
 def awaits(_: Path, root: str) -> None:
-    told(Desk(open_store(root), "anna").delete({"a": None}))
+    told(Desk(opened(root), "anna").delete({"a": None}))
 
 
 def rebuilds(_: Path, root: str) -> None:
@@ -102,13 +103,13 @@ def rebuilds(_: Path, root: str) -> None:
 
 def watches(slide: Path, root: str) -> None:
     def hand_on(path: Path) -> Handed:
-        convert(path, root, replace(OPTIONS, update=True))
+        convert(path, root, keeping(replace(OPTIONS, update=True), root))
         return Handed()
 
     failures: list[Exception] = []
     watch = Watch(
         slide.parent,
-        open_store(root),
+        opened(root),
         hand_on,
         lambda _, exc, __, ___: failures.append(exc),
         interval=0.0,
@@ -172,6 +173,7 @@ def test_in_a_folder(
         root = tmp_path / str(number)
         if operation in ON_PUBLISHED:
             copytree(published, root)
+            copytree(private_of(published), private_of(root))
         faults.at, faults.calls, faults.raised = number, 0, False
         raised = ended(lambda: operation(slide, str(root)))  # noqa: B023
         if not faults.raised:
@@ -190,11 +192,12 @@ def test_in_a_folder(
 
 @pytest.fixture
 def emptied(place: Place) -> Iterator[Callable[[], None]]:
-    """Empties the place."""
+    """Empties the place, and its private one."""
 
     def emptied() -> None:
-        for key in place.objects():
-            place.delete(key)
+        for part in (place, place.private):
+            for key in part.objects():
+                part.delete(key)
 
     yield emptied
     emptied()

@@ -23,14 +23,16 @@ import s3_events
 
 from tests.conftest import Outcome, Run
 from tests.support.clock import FakeClock, fake
+from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid import aws, catalog, private, scans
 from vsv_pyramid.desk import Desk
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy
 from vsv_pyramid.slide.source import digest, normal
-from vsv_pyramid.store import Store, lease, open_store
+from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.submit import backlog
 
 ID = "170782"
@@ -57,8 +59,8 @@ class World:
     others: dict[str, bytes] = field(default_factory=lambda: dict(MINE))
 
     @property
-    def store(self) -> Store:
-        return open_store(self.to)
+    def store(self) -> Destination:
+        return opened(self.to)
 
     def scan(self, name: str = f"{ID}.svs", width: int = 300) -> Path:
         path = self.scans / name
@@ -68,11 +70,15 @@ class World:
         return path
 
     def convert(self, *words: object) -> Outcome:
-        return self.run("convert", *(words or [self.scans]), "--to", self.to, "--workers", 1)
+        return self.run("convert", *(words or [self.scans]), *self.at("--to"), "--workers", 1)
+
+    def at(self, option: str) -> tuple[str, ...]:
+        """The destination for a command, and its private place."""
+        return (option, self.to, "--private-to", private_of(self.to))
 
     def watch(self, *words: object) -> Outcome:
         with fake():  # so it looks a second time at once
-            return self.run("watch", self.scans, "--to", self.to, "--once", *words)
+            return self.run("watch", self.scans, *self.at("--to"), "--once", *words)
 
     def publish(self) -> None:
         """The slide, and what somebody keeps beside its tiles."""
@@ -111,15 +117,15 @@ def overwrite(world: World) -> Outcome:
 
 
 def delete(world: World) -> Outcome:
-    return world.run("delete", f"{world.to}/images/{ID}", "--yes")
+    return world.run("delete", ID, *world.at("--in"), "--yes")
 
 
 def slides_delete(world: World) -> Outcome:
-    return world.run("slides", "delete", ID, "--in", world.to, "--yes")
+    return world.run("slides", "delete", ID, *world.at("--in"), "--yes")
 
 
 def slides_set(world: World) -> Outcome:
-    return world.run("slides", "set", ID, "--in", world.to, "--status", "good")
+    return world.run("slides", "set", ID, *world.at("--in"), "--status", "good")
 
 
 def rescanned(world: World) -> Outcome:
@@ -190,7 +196,7 @@ class TestOthersFiles:
 
     def test_they_are_not_in_the_way_of_what_comes_next(self, world: World) -> None:
         world.publish()
-        world.run("delete", f"{world.to}/images/{ID}", "--yes")
+        world.run("delete", ID, *world.at("--in"), "--yes")
         assert world.convert().code == 0
         assert world.width() == 300
         assert all(world.store.head(key) for key in MINE)
@@ -838,14 +844,14 @@ class TestRefusedHalfWay:
             (slides_delete, ("delete", "images/170782")),
             (slides_delete, ("delete", "DeepZoom.dzi")),
             (slides_delete, ("delete", "DeepZoom_files")),
-            (slides_delete, ("put", ".private/")),
+            (slides_delete, ("put", "slide.private.json")),
             (slides_delete, ("put", "images/index.json")),
-            (delete, ("delete", ".private")),
+            (delete, ("delete", "slide.private.json")),
             (delete, ("put", "images/index.json")),
             (slides_set, ("put", "images/170782/slide.json")),
             (slides_set, ("put", "images/index.json")),
             (overwrite, ("put", "/images/170782/")),
-            (overwrite, ("put", ".private")),
+            (overwrite, ("put", "slide.private.json")),
         ],
     )
     def test_in_a_bucket(
@@ -867,7 +873,7 @@ class TestRefusedHalfWay:
         place.put(f"scans/{ID}.svs", bucket.scan().read_bytes())
         assert bucket.convert(f"{place}/scans/{ID}.svs").code == 0
         bucket.proxy.fault = refusing("delete", "/scans/")
-        words = ("slides", "delete", ID, "--in", bucket.to, "--yes", "--source")
+        words = ("slides", "delete", ID, *bucket.at("--in"), "--yes", "--source")
         refused(bucket.run(*words), 1, "its scanned file cannot be deleted")
         assert bucket.state() == SERVED
         bucket.proxy.fault = lambda *_: False

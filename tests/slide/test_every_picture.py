@@ -44,7 +44,7 @@ NO_LIBTIFF = "this Pillow has no libtiff"
 
 
 def options(lane: str) -> ConvertOptions:
-    return ConvertOptions(lane=lane, quality=100, subsampling="444", workers=1, private=False)
+    return ConvertOptions(lane=lane, quality=100, subsampling="444", workers=1)
 
 
 def said_of(row: Row) -> str:

@@ -24,10 +24,12 @@ from tests.conftest import Run
 from tests.store.conftest import OPTIONS
 from tests.support import s3_proxy
 from tests.support.clock import FakeClock, until
+from tests.support.destinations import opened
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
 from vsv_pyramid import aws, private, reports
 from vsv_pyramid.convert import Progress, convert
+from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     StoreError,
     StoreUnavailable,
@@ -40,7 +42,7 @@ from vsv_pyramid.verify import verify
 DESCRIPTOR = "images/small/DeepZoom.dzi"
 SLIDE_JSON = "images/small/slide.json"
 INDEX = "images/index.json"
-PRIVATE_JSON = ".private/images/small/slide.private.json"
+PRIVATE_JSON = "private/images/small/slide.private.json"
 
 
 def published(place: Place) -> dict[str, str]:
@@ -63,7 +65,7 @@ class TestConvert:
         assert summary.status == "converted"
         assert summary.target == f"{place}/{DESCRIPTOR}"
         assert published(place) == on_disk
-        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX, PRIVATE_JSON}
+        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX}
         local = convert(small_slide, str(tmp_path), OPTIONS)
         document = json.loads(place.get(SLIDE_JSON)["Body"].read())
         on_file = json.loads(Path(local.target).with_name("slide.json").read_text())
@@ -78,9 +80,7 @@ class TestConvert:
         json_type = "application/json"
         changing = {DESCRIPTOR: "application/xml", SLIDE_JSON: json_type, INDEX: json_type}
         for key, headers in seen.items():
-            if key == PRIVATE_JSON:
-                assert headers == (json_type, "no-store")
-            elif key in changing:
+            if key in changing:
                 assert headers == (changing[key], "no-cache")
             else:
                 assert headers == ("image/jpeg", "public, max-age=31536000, immutable")
@@ -143,7 +143,7 @@ class TestConvert:
         options = S3Options(storage_class="STANDARD_IA", sse="aws:kms", kms_key="a-key")
         with pytest.raises(StoreError, match="0 of"):  # since nothing was put
             convert(small_slide, str(place), ConvertOptions(tile_size=240, s3=options))
-        store = open_store(str(place), options)
+        store = open_destination(str(place), str(place.private), options)
         private.changed(store, "small", lambda known: known.logged("set", "a", {"status": "GOOD"}))
         assert len(seen) > 40
         assert set(seen) == {("STANDARD_IA", "aws:kms", "a-key")}
@@ -234,7 +234,7 @@ class TestResume:
             assert published(place) == on_disk
             assert review_of(place) == known_of(place)
         assert seen == {True, False}  # too early, and in its midst
-        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX, PRIVATE_JSON}
+        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX}
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGKILL")
     def test_a_killed_conversion_into_a_folder(
@@ -335,7 +335,7 @@ def review_of(to: object) -> dict[str, Any] | None:
 
 def known_of(to: object) -> dict[str, Any]:
     """What the private record says."""
-    return private.document(open_store(str(to)), "small").review()
+    return private.document(opened(to), "small").review()
 
 
 class TestReplacement:

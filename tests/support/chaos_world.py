@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.chaos import MAKING, OPERATIONS, SLIDES, Operation
+from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog, dzi, record
 from vsv_pyramid.convert import convert
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store import open_store
 from vsv_pyramid.store.disk import locked
 from vsv_pyramid.verify import verify
 
@@ -35,6 +37,10 @@ class Stock(NamedTuple):
     published: Path
     inbox: Path
 
+    @property
+    def private(self) -> Path:
+        return Path(private_of(self.published))
+
 
 def stocked(folder: Path, tissue: Path) -> Stock:
     """All the slides, of different widths."""
@@ -49,7 +55,8 @@ def stocked(folder: Path, tissue: Path) -> Stock:
     for slide in SLIDES:
         path = stock.inbox / f"{slide}.svs"
         shutil.copy2(stock.scans / "first" / path.name, path)
-        convert(path, stock.published, ConvertOptions(tile_size=256, workers=1))
+        options = keeping(ConvertOptions(tile_size=256, workers=1), stock.published)
+        convert(path, stock.published, options)
     return stock
 
 
@@ -76,30 +83,34 @@ class World:
         return dzi.folder(self.slide)
 
     @cached_property
-    def store(self) -> Store:
-        return open_store(self.to)
+    def store(self) -> Destination:
+        return opened(self.to)
 
     @property
     def words(self) -> list[str]:
         """The command."""
         words = self.operation.words.split()
         words = [word.format(inbox=self.stock.inbox, to=self.to, id=self.slide) for word in words]
+        if words[0] in ("convert", "watch", "delete", "slides"):
+            words += ["--private-to", private_of(self.to)]
         return words + list(MAKING) * (words[0] in ("convert", "watch"))
 
     def fill(self, local: Path) -> None:
         """By way of a folder, which is the world itself unless that is in S3."""
-        published = self.slides[not self.operation.published :]
-        for slide in published:
-            for folder in dzi.folder(slide), dzi.private_folder(slide):
-                shutil.copytree(self.stock.published / folder, local / folder)
+        private = Path(private_of(local))
+        for slide in self.slides[not self.operation.published :]:
+            shutil.copytree(self.stock.published / dzi.folder(slide), local / dzi.folder(slide))
+            folder = dzi.private_folder(slide)
+            shutil.copytree(self.stock.private / folder, private / folder)
         catalog.rebuild(str(local))
         for slide, name in product(self.slides, MINE):
             path = local / dzi.folder(slide) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"mine")
         if self.place:
-            for path in filter(Path.is_file, local.rglob("*")):
-                self.store.put(path.relative_to(local).as_posix(), path.read_bytes())
+            for root in local, private:
+                for path in filter(Path.is_file, root.rglob("*")):
+                    self.store.put(path.relative_to(root).as_posix(), path.read_bytes())
         self.look()
         self.before = self.now
         for path in self.stock.inbox.iterdir():
@@ -109,11 +120,11 @@ class World:
 
     def look(self) -> None:
         if self.place:
-            self.now = self.place.objects()
+            self.now = self.place.objects() | self.place.private.objects()
             return
-        root = Path(self.to)
         self.now = {
             path.relative_to(root).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
+            for root in (Path(self.to), Path(private_of(self.to)))
             for path in filter(Path.is_file, root.rglob("*"))
         }
 

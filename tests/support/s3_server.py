@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from botocore.handlers import add_expect_header
 
 HOST = "127.0.0.1"
 BUCKET = "images"
+PRIVATE_BUCKET = "private"  # for what nobody serves
 # Two identities, so that one can take the other's place; a third may only read, a fourth nothing.
 IDENTITIES = {
     "first": ("FIRSTACCESSKEY", "first-secret-of-the-tests", ["Admin", "Read", "Write", "List"]),
@@ -78,35 +79,41 @@ class Server:
 
 @dataclass(frozen=True)
 class Place:
-    """A prefix in the server's one bucket."""
+    """A prefix in one of the server's buckets."""
 
     server: Server
     prefix: str
+    bucket: str = BUCKET
 
     def __str__(self) -> str:
-        return f"s3://{BUCKET}/{self.prefix}"
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @property
+    def private(self) -> Place:
+        """What nobody serves of it, in a bucket of its own."""
+        return replace(self, bucket=PRIVATE_BUCKET)
 
     def objects(self) -> dict[str, str]:
         """ETags by key below the place."""
         pages = self.server.client().get_paginator("list_objects_v2")
         return {
             found["Key"].removeprefix(self.prefix + "/"): found["ETag"].strip('"')
-            for page in pages.paginate(Bucket=BUCKET, Prefix=self.prefix + "/")
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + "/")
             for found in page.get("Contents", ())
         }
 
     def get(self, key: str) -> Any:
         """The answer to a get: headers, and a file of the bytes as Body, which are all here."""
-        answer = self.server.client().get_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")
+        answer = self.server.client().get_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
         return {**answer, "Body": io.BytesIO(answer["Body"].read())}
 
     def put(self, key: str, body: bytes, **metadata: str) -> None:
         self.server.client().put_object(
-            Bucket=BUCKET, Key=f"{self.prefix}/{key}", Body=body, Metadata=metadata
+            Bucket=self.bucket, Key=f"{self.prefix}/{key}", Body=body, Metadata=metadata
         )
 
     def delete(self, key: str) -> None:
-        self.server.client().delete_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")
+        self.server.client().delete_object(Bucket=self.bucket, Key=f"{self.prefix}/{key}")
 
 
 def free_ports(count: int) -> list[int]:
@@ -225,6 +232,7 @@ def _is_up(server: Server, process: subprocess.Popen[bytes]) -> bool:
         try:
             with contextlib.suppress(client.exceptions.BucketAlreadyExists):
                 client.create_bucket(Bucket=BUCKET)
+                client.create_bucket(Bucket=PRIVATE_BUCKET)
             client.put_object(Bucket=BUCKET, Key="probe", Body=b"1")
             return True
         except (BotoCoreError, ClientError):

@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from tests.support import cdr_stub
 from tests.support.browser import window
 from tests.support.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
+from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import serving
 from tests.system.test_viewer import ROOT, SCREENSHOTS, button
@@ -84,10 +85,11 @@ class Lab:
             associated={"label": pictured, "macro": pictured.resize((630, 200))},
             description={"AppMag": "40", "Date": "11/22/26", "Time": "22:15:00"},
         )
-        convert(path, self.target, ConvertOptions(workers=2, update=True))
+        options = keeping(ConvertOptions(workers=2, update=True), self.target)
+        convert(path, self.target, options)
 
     def reviews(self) -> dict[str, dict[str, Any]]:
-        slides = Desk(open_store(self.target), "x").slides()
+        slides = Desk(opened(self.target), "x").slides()
         return {slide["id"]: slide["review"] for slide in slides}
 
 
@@ -96,7 +98,7 @@ def working(target: str, folder: Path, tissue: Path) -> Iterator[Lab]:
     (folder / "scans").mkdir()
     with cdr_stub.running() as repository:
         entrance = Entrance("anna", cdr=repository.url)
-        store = open_store(target)
+        store = opened(target)
         with serving(serve.app(store, entrance=entrance, hosts=serve.LOOPBACK_NAMES)) as site:
             lab = Lab(tissue, folder / "scans", target, site.url, repository)
             for slide_id in IDS:
@@ -175,7 +177,7 @@ def check(lab: Lab) -> None:
         assert record["Filename"] == f"{slide_id}.svs"
         assert record["Status"] == "GOOD"
         assert record["width"] == (1700 if slide_id in BAD else 1500)
-    desk = Desk(open_store(lab.target), "x")
+    desk = Desk(opened(lab.target), "x")
     assert desk.awaited() == []
     for slide_id, review in lab.reviews().items():
         assert (review["status"], review["slide_id"]) == ("SENT", right_id(slide_id))
@@ -414,7 +416,7 @@ def few(real_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @contextlib.contextmanager
 def second_desk(lab: Lab) -> Iterator[str]:
-    store = open_store(lab.target)
+    store = opened(lab.target)
     with serving(serve.app(store, entrance=Entrance("ben"))) as site:
         yield f"{site.url}/desk/"
 
@@ -483,7 +485,7 @@ def test_a_server_that_is_away(chromium: Browser, few: Lab) -> None:
         )
         expect(status(page, IDS[0])).to_have_text("NEW")
         # Who tries again is asked where somebody else was at it in the meantime.
-        Desk(open_store(few.target), "ben").set({IDS[0]: None}, {"status": "BAD"})
+        Desk(opened(few.target), "ben").set({IDS[0]: None}, {"status": "BAD"})
         refresh(page)
         expect(status(page, IDS[0])).to_have_text("BAD")
         page.unroute("**/desk/api/set")
@@ -506,7 +508,7 @@ def test_a_note_is_kept_without_another_change(chromium: Browser, few: Lab) -> N
         expect(page.get_by_role("heading", level=1)).to_have_text(IDS[1])
         button(page, "Back").click()
         expect(page.locator("#history q")).to_have_text("a fold")
-    assert Desk(open_store(few.target), "x").document(IDS[0]).history[-1].note == "a fold"
+    assert Desk(opened(few.target), "x").document(IDS[0]).history[-1].note == "a fold"
 
 
 def test_what_was_not_saved_is_not_left_behind(chromium: Browser, few: Lab) -> None:
@@ -539,7 +541,7 @@ def test_a_slide_id_that_another_slide_has_is_told(chromium: Browser, few: Lab) 
 
 def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:
     """What is not seen is not in the page, however many there are."""
-    desk = Desk(open_store(few.target), "x")
+    desk = Desk(opened(few.target), "x")
     entry = desk.slides()[0]
     entry["review"]["label"] = False
     document = {

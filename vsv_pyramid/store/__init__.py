@@ -8,10 +8,17 @@ from urllib.parse import urlsplit
 
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.store.base import Store
-from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.store.options import S3Options
 
-__all__ = ["S3Options", "Store", "is_archive", "open_pyramid", "open_store"]
+__all__ = [
+    "S3Options",
+    "Store",
+    "is_archive",
+    "open_private_store",
+    "open_pyramid",
+    "open_store",
+]
 
 _ARCHIVES = (".zip", ".szi")
 
@@ -40,6 +47,19 @@ def open_store(
 
         return ArchiveStore(path)
     return DirectoryStore(path)
+
+
+def open_private_store(
+    place: str | Path,
+    options: S3Options | None = None,
+    stop: threading.Event | None = None,
+) -> Store:
+    """The store for what nobody serves that a path or a URL names; as open_store, but no archive,
+    and in a folder for this account only."""
+    if is_archive(place):
+        raise OptionError(f"{place} is no private place; give a folder, or s3://bucket/prefix")
+    store = open_store(place, options, stop)
+    return PrivateStore(store.root) if isinstance(store, DirectoryStore) else store
 
 
 def is_archive(destination: str | Path) -> bool:

@@ -54,8 +54,8 @@ class DirectoryStore:
         check_own(partial)
         with naming(path):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                partial.write_bytes(data)
+                self._make_folder(path.parent)
+                self._write(partial, data)
                 partial.replace(path)
             except BaseException:
                 partial.unlink(missing_ok=True)
@@ -90,7 +90,7 @@ class DirectoryStore:
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         path = self.path(key)
         with naming(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
         try:
             with locked(path, _HELD_SECONDS):
                 found = self.tagged(key)
@@ -175,6 +175,27 @@ class DirectoryStore:
                 except BaseException:  # a signal amid the moves
                     settle(target, made_here=True)
                     raise
+
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+
+
+class PrivateStore(DirectoryStore):
+    """A store for this account only: what it makes are folders of mode 0700 and files of 0600,
+    where the system knows modes."""
+
+    def _make_folder(self, folder: Path) -> None:
+        for path in reversed((folder, *folder.parents)):
+            if not path.exists():
+                path.mkdir(mode=0o700, exist_ok=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.unlink(missing_ok=True)  # or it kept its mode
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
 
 
 class EnclosedStore(DirectoryStore):

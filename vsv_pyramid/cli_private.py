@@ -1,0 +1,48 @@
+"""The commands about the place of what nobody serves."""
+
+from __future__ import annotations
+
+import click
+
+from vsv_pyramid import former, tie
+from vsv_pyramid.cli_options import PlaceType, private_to, store_options
+from vsv_pyramid.destination import open_destination
+from vsv_pyramid.errors import OptionError
+from vsv_pyramid.store import S3Options
+from vsv_pyramid.words import counted
+
+
+@click.group("private", short_help="Care for the private place of a destination.")
+def private_command() -> None:
+    """The private place of a destination: where label and macro images, all properties and the
+    desk's log are kept, and nobody serves them."""
+
+
+@private_command.command(
+    "move",
+    short_help="Move what is private out of the published folder or bucket.",
+    epilog="""\b
+Examples:
+  vsv-pyramid private move /srv/www --private-to /srv/private
+  vsv-pyramid private move s3://bucket/prefix --private-to s3://private-bucket/prefix""",
+)
+@click.argument("destination", type=PlaceType(), metavar="DEST")
+@private_to
+@store_options
+def move_command(destination: str, private_to: str | None, s3: S3Options) -> None:
+    """Move what earlier releases have left in DEST/.private, .watch and .manifests into the private
+    place. What is interrupted goes on when it is done once more. Do it when no jobs of `submit` are
+    on their way: they look for their lists of slides where these were.
+    """
+    place = open_destination(destination, private_to, s3)
+    if place.private is None:
+        raise OptionError(f"{destination}: where to is not said; give a place as {tie.HOW}")
+    place.know()
+    count = 0
+
+    def moved(_: str) -> None:
+        nonlocal count
+        count += 1
+
+    former.move(place.published, place.private, moved)
+    click.echo(f"{counted(count, 'object')} moved to {place.private}")

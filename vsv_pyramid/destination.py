@@ -1,0 +1,215 @@
+"""A destination: what is published there, and the private place beside it, which nobody serves.
+
+Keys of the private parts (dzi.PRIVATE_PARTS) lead to the private place, all others to what is
+published.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+from itertools import chain
+from pathlib import Path
+
+from vsv_pyramid import dzi, former, tie
+from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
+from vsv_pyramid.slide.source import normal
+from vsv_pyramid.store import S3Options, Store, open_private_store, open_store
+from vsv_pyramid.store.base import StoredObject, Tagged
+from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
+
+
+class Destination:
+    """Implements Store. Without a `private` store nothing is under the keys of private parts, and
+    nothing can be put there, but for what `watch` remembers, which `state` takes then.
+
+    At the first call of a method it is seen to that the two stores know each other, which raises
+    OptionError where they do not; and whether private parts were left in the published root: they
+    are read where the private place lacks the object.
+    """
+
+    def __init__(
+        self, published: Store, private: Store | None = None, *, state: Store | None = None
+    ) -> None:
+        self.published = published
+        self.private = private
+        self._state = state
+        self._former: list[str] | None = [] if published.sealed else None
+        self._is_tied = False
+        self._turn = threading.RLock()
+        self.parallel_puts = published.parallel_puts
+        self.remote = published.remote
+        self.sealed = published.sealed
+
+    def __str__(self) -> str:
+        return str(self.published)
+
+    def place(self, key: str) -> str:
+        """The object's place, for sentences."""
+        return f"{self._store(key) or self.published}/{key}"
+
+    def put(self, key: str, data: bytes) -> None:
+        self._needed(key).put(key, data)
+
+    def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
+        return self._needed(key).put_if(key, data, tag or None)
+
+    def get(self, key: str, *, first: int | None = None) -> bytes:
+        for store, stored in self._found(key):
+            with suppress(NoSuchObject):
+                return store.get(stored, first=first)
+        raise NoSuchObject(self.place(key))
+
+    def head(self, key: str) -> int | None:
+        sizes = (store.head(stored) for store, stored in self._found(key))
+        return next((size for size in sizes if size is not None), None)
+
+    def tagged(self, key: str) -> Tagged | None:
+        """Of what lies in a former place only, the tag is empty: a put makes it anew."""
+        for store, stored in self._found(key):
+            if found := store.tagged(stored):
+                return found if stored == key else found._replace(tag="")
+        return None
+
+    def names(self, folder: str) -> list[str]:
+        listed = (store.names(stored) for store, stored in self._found(folder))
+        return list(dict.fromkeys(chain.from_iterable(listed)))
+
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        seen = set()
+        for store, stored in self._found(prefix):
+            for found in store.keys(stored):
+                key = found.key.removeprefix(stored[: len(stored) - len(prefix)])
+                if key not in seen:
+                    seen.add(key)
+                    yield found._replace(key=key)
+
+    def delete(self, *keys: str) -> None:
+        by_store: dict[int, tuple[Store, list[str]]] = {}
+        for key in keys:
+            for store, stored in self._found(key):
+                by_store.setdefault(id(store), (store, []))[1].append(stored)
+        for store, stored_keys in by_store.values():
+            store.delete(*stored_keys)
+
+    def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
+        put, delete = list(put), list(delete)
+        self._look()
+        for store in filter(None, (self.published, self.private)):
+            store.check_rights(
+                put=[key for key in put if self._store(key) is store],
+                delete=[key for key in delete if self._store(key) is store],
+            )
+
+    def exclusive(self, folder: str) -> AbstractContextManager[None]:
+        self._look()
+        return self.published.exclusive(folder)
+
+    def replacing(self, folder: str) -> AbstractContextManager[Store]:
+        self._look()
+        return self.published.replacing(folder)
+
+    def check_keeps(self) -> None:
+        """Raises StoreError where there is no private place."""
+        if self.private is None:
+            raise StoreError(
+                self,
+                "has no private place, where it is kept who found what of a slide; give "
+                f"a folder or bucket that nobody serves as {tie.HOW}",
+            )
+
+    def know(self) -> None:
+        """Makes the two stores know each other, which all puts into the private one do, too."""
+        self._look()
+        with self._turn:
+            if self.private and not self._is_tied:
+                tie.tie(self.published, self.private)
+            self._is_tied = True
+
+    def _look(self) -> None:
+        """Once, at the two stores together."""
+        with self._turn:
+            if self._former is None:
+                self._is_tied = tie.is_tied(self.published, self.private)
+                self._former = former.parts(self.published)
+                former.warn(self.published, self._former)
+
+    def _store(self, key: str) -> Store | None:
+        if not dzi.is_private(key):
+            return self.published
+        is_state = key.partition("/")[0] == dzi.WATCHED
+        return self.private or (self._state if is_state else None)
+
+    def _needed(self, key: str) -> Store:
+        """Where the object may be put."""
+        self._look()
+        store = self._store(key)
+        if store is None:
+            self.check_keeps()
+        assert store
+        if store is self.private:
+            self.know()
+        return store
+
+    def _found(self, key: str) -> Iterator[tuple[Store, str]]:
+        """Where the object may be, and under which key there."""
+        self._look()
+        if store := self._store(key):
+            yield store, key
+        if self._former and dzi.is_private(key):
+            yield self.published, former.key(key)
+
+
+def open_destination(
+    place: str | Path,
+    private_to: str | None = None,
+    options: S3Options | None = None,
+    stop: threading.Event | None = None,
+    *,
+    state: Path | None = None,
+) -> Destination:
+    """The destination at a path or URL, with the private place that was given for it; `state` is
+    the folder for what `watch` remembers where there is none.
+
+    Raises OptionError for a private place that cannot be this destination's. An archive has none.
+    """
+    published = open_store(place, options, stop)
+    if published.sealed:
+        return Destination(published)
+    private = None
+    if private_to:
+        private = open_private_store(private_to, options, stop)
+        _check_apart(published, private)
+    kept = PrivateStore(state / _digest(published)) if state and private is None else None
+    return Destination(published, private, state=kept)
+
+
+def check_private(place: str | Path, private_to: str | None) -> None:
+    """Raises OptionError where the private place lies where the destination does."""
+    if private_to and not (published := open_store(place)).sealed:
+        _check_apart(published, open_private_store(private_to))
+
+
+def _check_apart(published: Store, private: Store) -> None:
+    what = f"{private}: what is private cannot lie there, since it is"
+    if isinstance(published, DirectoryStore) and isinstance(private, DirectoryStore):
+        root, place = normal(published.root), normal(private.root)
+        if place.is_relative_to(root):
+            raise OptionError(f"{what} in {published}, which is published; give another folder")
+        if root.is_relative_to(place):
+            raise OptionError(f"{what} around {published}; give a folder beside it")
+    elif _bucket(published) and _bucket(published) == _bucket(private):
+        raise OptionError(f"{what} in the bucket that is published; give another bucket")
+
+
+def _bucket(store: Store) -> str:
+    scheme, slashes, rest = str(store).partition("://")
+    return rest.partition("/")[0] if slashes and scheme == "s3" else ""
+
+
+def _digest(store: Store) -> str:
+    from vsv_pyramid.slide.source import digest
+
+    place = str(normal(store.root)) if isinstance(store, DirectoryStore) else str(store)
+    return digest(place)

@@ -1,0 +1,54 @@
+"""Private parts that were kept in the published root before there were private places: under the
+same keys with a dot before them, in reach of whoever may read the slides."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from vsv_pyramid import dzi
+from vsv_pyramid.errors import StoreRefused
+from vsv_pyramid.store import Store
+
+_log = logging.getLogger(__name__)
+_told: set[str] = set()  # places, for as long as this process runs
+
+
+def key(private: str) -> str:
+    """Where the object with that key in a private place was before."""
+    return f".{private}"
+
+
+def parts(published: Store) -> list[str]:
+    """Those that are there, by their names."""
+    try:
+        names = set(published.names(""))
+    except StoreRefused:
+        return []
+    return [key(part) for part in dzi.PRIVATE_PARTS if f"{key(part)}/" in names]
+
+
+def warn(published: Store, found: list[str]) -> None:
+    """Once for each place."""
+    if found and str(published) not in _told:
+        _told.add(str(published))
+        _log.warning("%s", sentence(published, found))
+
+
+def sentence(published: Store, found: list[str]) -> str:
+    return (
+        f"{published}: {' and '.join(found)} can be read by whoever may read the slides; move "
+        f"what is there: vsv-pyramid private move {published} --private-to PLACE"
+    )
+
+
+def move(published: Store, private: Store, moved: Callable[[str], object]) -> None:
+    """Moves the parts into the private place, object by object, and tells of each key: what is
+    interrupted can be gone on with. What the private place has by now is newer, and stays."""
+    for part in parts(published):
+        for found in list(published.keys(f"{part}/")):
+            to = found.key.removeprefix(".")
+            if private.head(to) is None:
+                private.put(to, published.get(found.key))
+            published.delete(found.key)
+            moved(to)

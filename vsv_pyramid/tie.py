@@ -1,0 +1,79 @@
+"""How a destination and its private place know each other: by a random id in the root.json of both.
+
+With another private place, or with none, a deleted scan would come back, and a review be lost.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import NamedTuple
+
+from vsv_pyramid import dzi
+from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.publish import to_json
+from vsv_pyramid.store import Store
+
+VERSION = 1
+HOW = "--private-to (or VSV_PYRAMID_PRIVATE)"
+
+
+class _Id(NamedTuple):
+    """The id in a root.json; one that `is_new` the destination may not have yet."""
+
+    id: str
+    is_new: bool
+    tag: str
+
+
+def is_tied(published: Store, private: Store | None) -> bool:
+    """Whether the two know each other; False where neither has anything yet.
+
+    Raises OptionError where either belongs to another one, and StoreError.
+    """
+    there = _read(published, dzi.root_key())
+    if private is None:
+        if there:
+            raise OptionError(
+                f"{published} has a private place, which was not given; give it as {HOW}"
+            )
+        return False
+    own = _read(private, dzi.ROOT)
+    if there is None and (own is None or own.is_new):
+        return False
+    if there is None or own is None or there.id != own.id:
+        raise OptionError(
+            f"{private} is not the private place of {published} (their root.json differ); give the "
+            f"right one as {HOW} or, if these two belong together, remove root.json in both"
+        )
+    return not own.is_new
+
+
+def tie(published: Store, private: Store) -> None:
+    """Makes the two know each other. The private place gets an id first, marked as new, then the
+    destination does, and then the mark is removed: what is interrupted can be gone on with.
+
+    Raises OptionError where another process was faster with others, and StoreError.
+    """
+    private.put_if(dzi.ROOT, _written(uuid.uuid4().hex, is_new=True), None)
+    if own := _read(private, dzi.ROOT):
+        published.put_if(dzi.root_key(), _written(own.id), None)
+        if not is_tied(published, private):
+            private.put_if(dzi.ROOT, _written(own.id), own.tag)
+
+
+def _read(store: Store, key: str) -> _Id | None:
+    found = store.tagged(key)
+    if found is None:
+        return None
+    try:
+        said = json.loads(found.data)
+        return _Id(str(said["private"]), bool(said.get("new")), found.tag)
+    except (ValueError, TypeError, KeyError) as exc:
+        raise StoreError(
+            f"{store}/{key}", f"is damaged ({exc}); bring a former version back"
+        ) from exc
+
+
+def _written(private: str, *, is_new: bool = False) -> bytes:
+    return to_json({"version": VERSION, "private": private, **({"new": True} if is_new else {})})

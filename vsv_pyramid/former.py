@@ -20,12 +20,17 @@ def key(private: str) -> str:
 
 
 def parts(published: Store) -> list[str]:
-    """Those that are there, by their names."""
+    """Those that are there, by their names; some servers keep those that are empty by now."""
     try:
         names = set(published.names(""))
     except StoreRefused:
         return []
     return [key(part) for part in dzi.PRIVATE_PARTS if f"{key(part)}/" in names]
+
+
+def not_empty(published: Store) -> list[str]:
+    """Those that something is in, which takes a list of all."""
+    return [part for part in parts(published) if any(True for _ in published.keys(f"{part}/"))]
 
 
 def warn(published: Store, found: list[str]) -> None:

@@ -76,7 +76,7 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     """A report on what is in reach beside the pyramids in the root. Raises StoreError."""
     store = open_root(root, s3)
     report = Report(str(root))
-    if found := former.parts(store):
+    if found := former.not_empty(store):
         report.errors.append(former.sentence(store, found))
     for name in sorted(store.names("")):
         if dzi.is_private(name):

@@ -1,0 +1,320 @@
+"""What is private lies in a place of its own, which the destination knows, or is not kept."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from tests.conftest import Run
+from tests.support.destinations import keeping, opened, private_of
+from tests.support.forge import forge_svs
+from tests.support.s3_server import Place
+from vsv_pyramid import dzi, private, tie
+from vsv_pyramid.convert import convert
+from vsv_pyramid.desk import Desk
+from vsv_pyramid.destination import open_destination
+from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.store import Store
+from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
+
+OPTIONS = ConvertOptions(workers=1)
+DOCUMENT = dzi.private_json_key("a")
+NEITHER_MODES = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no modes")
+
+
+@pytest.fixture
+def slide(real_slide: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "scans/a.svs"
+    path.parent.mkdir()
+    forge_svs(path, tissue=real_slide, size=(300, 200), levels=(1,))
+    return path
+
+
+@pytest.fixture(params=["folder", "s3"])
+def to(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return str(request.getfixturevalue("place"))
+    return str(tmp_path / "to")
+
+
+def files(folder: Path) -> set[str]:
+    found = filter(Path.is_file, folder.rglob("*"))
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
+def at_top(store: Store) -> set[str]:
+    """What is in the root, but for folders that are empty, which some servers keep."""
+    return {found.key.partition("/")[0] for found in store.keys("")}
+
+
+class TestWithoutAPrivatePlace:
+    def test_nothing_is_kept(self, slide: Path, to: str) -> None:
+        assert convert(slide, to, OPTIONS).status == "converted"
+        place = open_destination(to)
+        assert at_top(place) == {"images"}
+        assert list(place.keys(dzi.PRIVATE)) == []
+        document = json.loads(place.get(dzi.slide_json_key("images/a")))
+        assert "review" not in document
+
+    def test_the_same_again_is_skipped_without_opening_the_slide(
+        self, slide: Path, to: str
+    ) -> None:
+        convert(slide, to, OPTIONS)
+        with mock.patch("vsv_pyramid.slide.source.open_slide", side_effect=AssertionError):
+            assert convert(slide, to, OPTIONS).status == "skipped"
+
+    def test_the_desk_lists_and_changes_nothing(self, slide: Path, to: str) -> None:
+        convert(slide, to, OPTIONS)
+        desk = Desk(open_destination(to), "anna")
+        assert [entry["id"] for entry in desk.slides()] == ["a"]
+        assert desk.awaited() == []
+        with pytest.raises(StoreError, match=r"has no private place.*--private-to"):
+            desk.set({"a": None}, {"status": "GOOD"})
+
+    def test_nothing_private_can_be_put(self, to: str) -> None:
+        place = open_destination(to)
+        for put in (
+            lambda: place.put(DOCUMENT, b""),
+            lambda: place.put_if(DOCUMENT, b"", None),
+        ):
+            with pytest.raises(StoreError, match="has no private place"):
+                put()
+        with pytest.raises(NoSuchObject):
+            place.get(DOCUMENT)
+        assert (place.head(DOCUMENT), place.tagged(DOCUMENT)) == (None, None)
+
+    def test_what_watch_remembers_goes_into_the_folder_of_state(
+        self, to: str, tmp_path: Path
+    ) -> None:
+        for place in (to, str(tmp_path / "another")):
+            open_destination(place, state=tmp_path / "state").put("watch/1.json", place.encode())
+        assert open_destination(to, state=tmp_path / "state").get("watch/1.json") == to.encode()
+        assert open_destination(to).names("") == []
+        assert len(files(tmp_path / "state")) == 2
+
+
+class TestAPlaceOfItsOwn:
+    def test_it_is_kept_there(self, slide: Path, to: str) -> None:
+        convert(slide, to, keeping(OPTIONS, to))
+        place = opened(to)
+        assert at_top(place.published) == {"images"}
+        assert place.private
+        assert {found.key for found in place.private.keys("")} == {"root.json", DOCUMENT}
+        assert private.document(place, "a").source["location"] == str(slide)
+
+    def test_it_can_be_given_later(self, slide: Path, to: str) -> None:
+        convert(slide, to, OPTIONS)
+        assert convert(slide, to, keeping(OPTIONS, to)).status == "skipped"
+        assert private.document(opened(to), "a").value("status") == "NEW"
+
+    def test_once_it_is_there_nothing_is_done_without_it(self, slide: Path, to: str) -> None:
+        convert(slide, to, keeping(OPTIONS, to))
+        other = keeping(OPTIONS, f"{to}-other")
+        for options, sentence in (
+            (OPTIONS, "has a private place, which was not given; give it as --private-to"),
+            (other, "is not the private place of"),
+        ):
+            with pytest.raises(OptionError, match=sentence):
+                convert(slide, to, options)
+        with pytest.raises(OptionError, match="is not the private place of"):
+            convert(slide, f"{to}-other", keeping(OPTIONS, to))
+        assert convert(slide, to, keeping(OPTIONS, to)).status == "skipped"
+
+    def test_a_look_ties_nothing(self, to: str) -> None:
+        place = opened(to)
+        assert place.names("images") == []
+        assert place.tagged(DOCUMENT) is None
+        assert place.private
+        assert place.private.names("") == []
+
+    @pytest.mark.parametrize("step", [1, 2, 3])
+    def test_tying_that_was_interrupted_goes_on(self, to: str, step: int) -> None:
+        place = opened(to)
+        puts = 0
+
+        def counted(put_if: Callable[..., bool]) -> Callable[..., bool]:
+            def counting(*words: object) -> bool:
+                nonlocal puts
+                puts += 1
+                if puts == step:
+                    raise KeyboardInterrupt
+                return put_if(*words)
+
+            return counting
+
+        assert place.private
+        with (
+            mock.patch.object(place.private, "put_if", counted(place.private.put_if)),
+            mock.patch.object(place.published, "put_if", counted(place.published.put_if)),
+            pytest.raises(KeyboardInterrupt),
+        ):
+            place.know()
+        again = opened(to)
+        again.put(DOCUMENT, b"1")
+        assert again.private
+        assert tie.is_tied(again.published, again.private)
+
+    def test_a_damaged_root_json_is_told(self, to: str) -> None:
+        opened(to).know()
+        open_destination(to).published.put(dzi.root_key(), b"{")
+        with pytest.raises(StoreError, match=r"root.json: is damaged"):
+            opened(to).names("images")
+
+    @pytest.mark.parametrize(
+        ("destination", "place", "sentence"),
+        [
+            ("to", "to", "in to, which is published"),
+            ("to", "to/private", "in to, which is published"),
+            ("to", "other/../to/private", "in to, which is published"),
+            ("to/www", "to", "around to/www"),
+            ("to", ".", "around to"),
+            ("s3://images/a", "s3://images/b", "in the bucket that is published"),
+            ("to", "private.zip", "is no private place"),
+            ("to", "", "an empty path"),
+        ],
+    )
+    def test_a_place_in_reach_is_refused(
+        self, run: Run, slide: Path, destination: str, place: str, sentence: str
+    ) -> None:
+        outcome = run("convert", slide, "--to", destination, "--private-to", place)
+        assert outcome.code == 2, outcome
+        assert sentence in outcome.err
+        assert files(Path.cwd()) == set()
+
+    def test_an_archive_has_none(self, run: Run, slide: Path) -> None:
+        outcome = run("convert", slide, "--to", "a.zip", "--private-to", "private")
+        assert outcome.code == 0, outcome
+        assert files(Path.cwd()) == {"a.zip"}
+
+
+@NEITHER_MODES
+def test_nobody_else_reads_it(slide: Path, tmp_path: Path) -> None:
+    to, kept = tmp_path / "to", tmp_path / "deep/er/private"
+    kept.mkdir(parents=True, mode=0o755)
+    convert(slide, to, replace(OPTIONS, private_to=str(kept)))
+    modes = {path.stat().st_mode & 0o777 for path in kept.rglob("*") if path.is_dir()}
+    assert modes == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in kept.rglob("*") if path.is_file()} == {0o600}
+    new = PrivateStore(tmp_path / "new/place")
+    new.put("a", b"1")
+    assert new.root.stat().st_mode & 0o777 == 0o700
+
+
+class TestFormerParts:
+    """What lies in .private and its like, from before there were private places."""
+
+    @pytest.fixture
+    def former(self, slide: Path, to: str) -> str:
+        """A destination whose slide was deleted as a bad scan by then."""
+        convert(slide, to, keeping(OPTIONS, to))
+        place = opened(to)
+        Desk(place, "anna").delete({"a": None})
+        place.put("watch/1.json", b"{}")
+        place.put("manifests/1.txt", b"s3://scans/a.svs")
+        assert place.private
+        for found in list(place.private.keys("")):
+            if found.key != "root.json":
+                place.published.put(f".{found.key}", place.private.get(found.key))
+            place.private.delete(found.key)
+        place.published.delete(dzi.root_key())
+        return to
+
+    def test_no_deleted_scan_comes_back(
+        self, former: str, slide: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with mock.patch("vsv_pyramid.former._told", set()):
+            for options in (OPTIONS, keeping(OPTIONS, former), OPTIONS):
+                assert convert(slide, former, options).status == "skipped"
+        (sentence,) = [entry.message for entry in caplog.records]
+        assert sentence.startswith(
+            f"{former}: .private and .watch and .manifests can be read by whoever may read the "
+            f"slides; move what is there: vsv-pyramid private move {former} --private-to PLACE"
+        )
+
+    def test_what_is_changed_goes_into_the_private_place(self, former: str, slide: Path) -> None:
+        options = replace(keeping(OPTIONS, former), overwrite=True)
+        assert convert(slide, former, options).status == "converted"
+        document = private.document(opened(former), "a")
+        assert [event.action for event in document.history] == ["converted", "deleted", "converted"]
+        place = opened(former)
+        assert place.private
+        assert place.private.head(DOCUMENT)
+        assert private.deleted(place) == {}
+
+    def test_it_is_moved(self, former: str, run: Run) -> None:
+        before = opened(former)
+        names = ("private", "watch", "manifests")
+        known = {found.key: before.get(found.key) for name in names for found in before.keys(name)}
+        assert run("verify", former).code == 1
+        outcome = run("private", "move", former, "--private-to", private_of(former))
+        assert (outcome.code, outcome.out) == (
+            0,
+            f"{len(known)} objects moved to {private_of(former)}\n",
+        )
+        after = opened(former)
+        assert after.private
+        assert {key: after.private.get(key) for key in known} == known
+        assert at_top(after.published) == {"images"}
+        outcome = run("verify", former)
+        assert (outcome.code, outcome.err) == (0, "")
+
+    @pytest.mark.parametrize("step", range(1, 6))
+    def test_moving_that_was_interrupted_goes_on(self, former: str, run: Run, step: int) -> None:
+        known = [found.key for found in opened(former).keys("private")]
+        deletes = 0
+        delete = type(opened(former).published).delete
+
+        def dies(store: DirectoryStore, *keys: str) -> None:
+            nonlocal deletes
+            deletes += 1
+            if deletes == step:
+                raise StoreError(keys[0], "planted")
+            delete(store, *keys)
+
+        words = ("private", "move", former, "--private-to", private_of(former))
+        with mock.patch.object(type(opened(former).published), "delete", dies):
+            run(*words)
+        assert [found.key for found in opened(former).keys("private")] == known
+        assert run(*words).code == 0
+        assert at_top(opened(former).published) == {"images"}
+
+    def test_where_to_must_be_said(self, run: Run) -> None:
+        outcome = run("private", "move", "to")
+        assert outcome.code == 2
+        assert "where to is not said" in outcome.err
+
+
+class TestVerifyingARoot:
+    def test_a_slide_beside_the_pyramids_is_told(self, run: Run, slide: Path) -> None:
+        (Path.cwd() / "a.svs").write_bytes(slide.read_bytes())
+        assert run("convert", "a.svs").code == 0
+        outcome = run("verify", ".")
+        assert outcome.code == 0
+        assert "warning: ./a.svs is a slide's own file, with its label" in outcome.out
+
+    def test_what_is_private_is_an_error(self, run: Run, slide: Path) -> None:
+        assert run("convert", slide).code == 0
+        Path("private").mkdir()
+        outcome = run("verify", ".")
+        assert outcome.code == 1
+        assert "error: ./private/ is private" in outcome.out
+
+    @pytest.mark.parametrize("option", ["--deep", "--against"])
+    def test_it_is_no_pyramid(self, run: Run, slide: Path, option: str) -> None:
+        assert run("convert", slide).code == 0
+        outcome = run("verify", ".", option, *[slide] * (option == "--against"))
+        assert outcome.code == 2
+        assert "is no pyramid" in outcome.err
+
+    def test_a_bucket(self, run: Run, slide: Path, place: Place) -> None:
+        assert run("convert", slide, "--to", place).code == 0
+        assert run("verify", place).code == 0
+        place.put(".private/images/a/label.jpeg", b"1")
+        assert run("verify", place).code == 1

@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.support.clock import FakeClock
+from tests.support.destinations import opened, private_of
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog, dzi
@@ -498,8 +499,12 @@ class TestCatalog:
     def test_delete_of_what_is_remembered_only(self, target: str, store: Store, run: Run) -> None:
         """Somebody's own files beside the tiles are no pyramid."""
         store.put("images/a/annotations.json", b"mine")
-        store.put(dzi.private_json_key("a"), b"{}")
-        assert run("delete", "a", "--in", target, "--yes").code == 0
+        place = opened(target)
+        place.put(dzi.private_json_key("a"), b"{}")
+        words = ("--in", target, "--private-to", private_of(target), "--yes")
+        assert run("delete", "a", *words).code == 0
+        assert list(place.keys(dzi.PRIVATE)) == []
+        store.delete(dzi.root_key())
         assert keys(store) == {"images/a/annotations.json"}
 
     def test_delete_makes_no_catalog(self, target: str, store: Store, run: Run) -> None:
@@ -621,9 +626,11 @@ def test_an_archive(run: Run, small_slide: Path, suffix: str) -> None:
 
 
 WHEN_ALL_IS_WELL = [
-    ("HEAD", "small/DeepZoom.dzi"),
-    ("GET", "small/slide.json"),
-    ("GET", "index.json"),
+    ("GET", "images/root.json"),  # whether there is a private place
+    ("GET", ""),  # and what is beside images/: something private, of before there was one
+    ("HEAD", "images/small/DeepZoom.dzi"),
+    ("GET", "images/small/slide.json"),
+    ("GET", "images/index.json"),
 ]
 
 
@@ -631,8 +638,9 @@ def test_a_finished_slide_costs_one_read(small_slide: Path, place: Place, proxy:
     convert(small_slide, str(place), OPTIONS)
     proxy.requests.clear()
     assert convert(small_slide, str(place), OPTIONS).status == "skipped"
-    assert [(method, path.partition("/images/")[2]) for method, path in proxy.requests] == [
-        (method, f"{place.prefix}/images/{key}") for method, key in WHEN_ALL_IS_WELL
+    seen = [(method, path.partition("/images/")[2]) for method, path in proxy.requests]
+    assert seen == [
+        (method, f"{place.prefix}/{key}" if key else "") for method, key in WHEN_ALL_IS_WELL
     ]
 
 

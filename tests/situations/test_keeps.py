@@ -232,7 +232,7 @@ class TestOthersFiles:
         link = Path(folder.to, "images", ID, "mine")
         link.symlink_to("nowhere")
         assert folder.convert(folder.scan(width=340), "--overwrite").code == 0
-        assert folder.run("delete", f"{folder.to}/images/{ID}", "--yes").code == 0
+        assert folder.run("delete", ID, *folder.at("--in"), "--yes").code == 0
         assert link.is_symlink()
 
 
@@ -846,7 +846,7 @@ class TestRefusedHalfWay:
             (slides_delete, ("delete", "DeepZoom_files")),
             (slides_delete, ("put", "slide.private.json")),
             (slides_delete, ("put", "images/index.json")),
-            (delete, ("delete", "slide.private.json")),
+            (delete, ("delete", "private/images")),
             (delete, ("put", "images/index.json")),
             (slides_set, ("put", "images/170782/slide.json")),
             (slides_set, ("put", "images/index.json")),

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import Run
 from tests.support import s3_server
-from tests.support.s3_server import BUCKET, Place, Server
+from tests.support.s3_server import BUCKET, PRIVATE_BUCKET, Place, Server
 
 DOCUMENT = Path(__file__).parents[2] / "docs/s3.md"
 CLERK = "arn:aws:iam::000000000000:user/clerk"
@@ -32,7 +32,10 @@ def server() -> Iterator[Server]:
     for statement in policy["Statement"]:  # of the bucket, and not of the clerk
         statement["Principal"] = {"AWS": CLERK}
     with s3_server.running() as server:
-        server.client().put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
+        text = json.dumps(policy)
+        for bucket in BUCKET, PRIVATE_BUCKET:
+            of_it = text.replace(f":::{BUCKET}", f":::{bucket}")
+            server.client().put_bucket_policy(Bucket=bucket, Policy=of_it)
         yield server
 
 
@@ -42,7 +45,9 @@ def clerk(server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
         monkeypatch.delenv(name, raising=False)
     for name, value in server.environment("clerk").items():
         monkeypatch.setenv(name, value)
-    return Place(server, PREFIX)
+    place = Place(server, PREFIX)
+    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", str(place.private))
+    return place
 
 
 def test_it_is_enough(run: Run, small_slide: Path, clerk: Place) -> None:

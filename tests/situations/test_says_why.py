@@ -747,6 +747,7 @@ def test_options_of_the_store_are_for_all_commands(
     monkeypatch: pytest.MonkeyPatch,
     clock: FakeClock,
 ) -> None:
+    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", str(scene.place.private))
     if OVERWRITE in row.words or not row.words.startswith((CONVERT, "viewer")):
         assert run("convert", small_slide, "--to", scene.place, "--tile-size", 240).code == 0
         ids = ("--status", "good", "--slide-id", "S-1", "--case-id", "S")

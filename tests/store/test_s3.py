@@ -24,7 +24,7 @@ from tests.conftest import Run
 from tests.store.conftest import OPTIONS
 from tests.support import s3_proxy
 from tests.support.clock import FakeClock, until
-from tests.support.destinations import opened
+from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
 from vsv_pyramid import aws, private, reports
@@ -42,13 +42,14 @@ from vsv_pyramid.verify import verify
 DESCRIPTOR = "images/small/DeepZoom.dzi"
 SLIDE_JSON = "images/small/slide.json"
 INDEX = "images/index.json"
+ROOT = "images/root.json"
 PRIVATE_JSON = "private/images/small/slide.private.json"
 
 
 def published(place: Place) -> dict[str, str]:
     """What is published at the place, but for slide.json and the catalog, whose times differ."""
     found = place.objects()
-    others = (SLIDE_JSON, INDEX)
+    others = (SLIDE_JSON, INDEX, ROOT)
     return {key: found[key] for key in found if key.startswith("images/") and key not in others}
 
 
@@ -143,6 +144,9 @@ class TestConvert:
         options = S3Options(storage_class="STANDARD_IA", sse="aws:kms", kms_key="a-key")
         with pytest.raises(StoreError, match="0 of"):  # since nothing was put
             convert(small_slide, str(place), ConvertOptions(tile_size=240, s3=options))
+        proxy.fault = lambda *_: False
+        opened(place).know()
+        proxy.fault = record
         store = open_destination(str(place), str(place.private), options)
         private.changed(store, "small", lambda known: known.logged("set", "a", {"status": "GOOD"}))
         assert len(seen) > 40
@@ -191,7 +195,7 @@ class TestResume:
         assert DESCRIPTOR not in left
         proxy.fault = slow(0)
         proxy.requests.clear()
-        summary = convert(small_slide, str(place), OPTIONS)
+        summary = convert(small_slide, str(place), keeping(OPTIONS, place))
         assert published(place) == on_disk
         assert summary.kept == len(left)
         puts = proxy.count("PUT", f"{place.prefix}/images/small/")
@@ -216,7 +220,8 @@ class TestResume:
         """`kill -9` at a request, a look at what is there, and the same command once more."""
         clock = FakeClock()  # S3's
         proxy.fault = s3_proxy.by(clock)
-        command = [*CONVERT, str(small_slide), "--to", str(place), *ANEW]
+        to = ("--to", str(place), "--private-to", str(place.private))
+        command = [*CONVERT, str(small_slide), *to, *ANEW]
         subprocess.run(command, check=True)
         proxy.requests.clear()
         subprocess.run(command, check=True)
@@ -234,7 +239,7 @@ class TestResume:
             assert published(place) == on_disk
             assert review_of(place) == known_of(place)
         assert seen == {True, False}  # too early, and in its midst
-        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX}
+        assert set(place.objects()) == {*on_disk, SLIDE_JSON, INDEX, ROOT}
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGKILL")
     def test_a_killed_conversion_into_a_folder(
@@ -250,7 +255,8 @@ class TestResume:
                 if path.is_file() and path.name != "slide.json"
             }
 
-        command = [*CONVERT, str(small_slide), "--to", str(root), *ANEW]
+        to = ("--to", str(root), "--private-to", private_of(root))
+        command = [*CONVERT, str(small_slide), *to, *ANEW]
         subprocess.run(command, check=True)
         audited = [sys.executable, "-c", KILLED, str(root), "{moment}", *command[3:]]
         ended = subprocess.run(
@@ -716,7 +722,7 @@ class TestRefusals:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         outcome = run("convert", small_slide, "--to", place)
         assert outcome.code == 75
-        assert f"Warning: {place}/{DESCRIPTOR}: does not answer; trying again" in outcome.err
+        assert f"Warning: {place}/images/root.json: does not answer; trying again" in outcome.err
         assert "does not answer; check the network and try again" in outcome.err
 
     def test_credentials_that_expire_are_renewed(

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Locator, Route, expect
 
 from tests.conftest import Run
 from tests.support.browser import Window, window
+from tests.support.destinations import keeping
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.system.test_viewer import SCREENSHOTS, button, opened
@@ -43,9 +44,9 @@ def root(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         stated = {"AppMag": power, "Date": f"03/0{number % 10}/24"}
         size = (900 + 100 * number, 700)
         forge_svs(path, tissue=real_slide, size=size, levels=(1,), description=stated)
-        convert(path, str(folder), ConvertOptions())
+        convert(path, str(folder), keeping(ConvertOptions(), folder))
     for slide_id in ("real", "real-again"):
-        convert(real_slide, str(folder), ConvertOptions(slide_id=slide_id))
+        convert(real_slide, str(folder), keeping(ConvertOptions(slide_id=slide_id), folder))
     return folder
 
 

@@ -119,14 +119,15 @@ def test_a_watched_folder(
     deep = tmp_path / "in/deep"
     deep.mkdir(parents=True)
     shutil.copy(small_slide, deep / "a.svs")
-    words = ("watch", tmp_path / "in", "--to", "out", "--once", "--interval", "0.2")
+    to = ("--to", "out", "--private-to", "kept")
+    words = ("watch", tmp_path / "in", *to, "--once", "--interval", "0.2")
     submitting = ("--submit", "slides", "--job-definition", "convert", "--seen-as", "/mnt/slides/")
     outcome = run(*words, *submitting)
     assert (outcome.code, outcome.err) == (0, "")
     job = outcome.out.split()[-1]
     (made,) = batch.client("batch").describe_jobs(jobs=[job])["jobs"]
     assert made["parameters"] == {"place": "/mnt/slides/deep/a.svs"}
-    (note,) = Path("out/.watch").iterdir()
+    (note,) = Path("kept/watch").iterdir()
     assert json.loads(note.read_text())["job"] == job
     again = run(*words, *submitting)
     assert (again.code, again.out, again.err) == (0, "", "")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.support.destinations import private_of
 from tests.support.forge import damage_tile, forge_svs
 from tests.support.forge_tiffs import JFIF, Row, Stored, jpeg, tiles
 from tests.support.share import Behaviour, command, endings
@@ -108,13 +109,15 @@ def test_watch_does_not_set_it_aside(slides: Path, tmp_path: Path) -> None:
     scans.mkdir()
     slide = scans / "shared.svs"
     slide.write_bytes((slides / "shared.svs").read_bytes())
-    words = ["watch", scans, "--to", to, "--once", "--interval", "0.1"]
+    private = ("--private-to", private_of(to))
+    words = ["watch", scans, "--to", to, *private, "--once", "--interval", "0.1"]
     behaviour = Behaviour(failing=FOR_EVER, error=errno.EIO)
     done = command(slide, tmp_path / "share", behaviour, words)
     assert "shared.svs: cannot be read just now (Input/output error)" in done.stderr
     assert "is tried again in 1 minute\n" in done.stderr
     assert done.returncode == 1
-    (note,) = (json.loads(path.read_text()) for path in (to / ".watch").glob("[!.]*.json"))
+    notes = Path(private_of(to), "watch").glob("[!.]*.json")
+    (note,) = (json.loads(path.read_text()) for path in notes)
     assert note["due"]
     done = command(slide, tmp_path / "share", Behaviour(bytes=100), [*words, "--retry"])
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, FloatRect, Page, Route, expect
 
 from tests.support import browser, http_server
 from tests.support.browser import Window, window
+from tests.support.destinations import keeping
 from tests.support.forge import Encoding, forge_svs
 from tests.support.site import Site, serving
 from tests.support.tiles import Pixels
@@ -52,10 +53,11 @@ def root(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     unstated = {"MPP": None, "AppMag": None}
     forge_svs(bare, tissue=real_slide, size=(1201, 903), levels=(1,), description=unstated)
     images = ("thumbnail", "label", "macro")
-    convert(real_slide, str(folder), ConvertOptions(slide_id="real", associated=images))
-    convert(odd, str(folder), ConvertOptions(tile_size=256))
-    convert(bare, str(folder), ConvertOptions())
-    convert(dark, str(folder), ConvertOptions(tile_size=256))
+    options = ConvertOptions(slide_id="real", associated=images)
+    convert(real_slide, str(folder), keeping(options, folder))
+    convert(odd, str(folder), keeping(ConvertOptions(tile_size=256), folder))
+    convert(bare, str(folder), keeping(ConvertOptions(), folder))
+    convert(dark, str(folder), keeping(ConvertOptions(tile_size=256), folder))
     return folder
 
 

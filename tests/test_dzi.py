@@ -157,6 +157,9 @@ def test_tiles_are_kept_for_ever_and_descriptors_are_not() -> None:
         "Content-Type": "image/jpeg",
         "Cache-Control": "public, max-age=31536000, immutable",
     }
-    for key in ("images/a/DeepZoom.dzi", "images/a/slide.json", "images/index.json"):
+    shown = ("images/a/label.jpeg", "images/a/macro.jpeg")
+    for key in ("images/a/DeepZoom.dzi", "images/a/slide.json", "images/index.json", *shown):
         assert dzi.http_headers(key)["Cache-Control"] == "no-cache"
     assert dzi.http_headers("images/a/notes.doc") == {}
+    for key in ("private/images/a/label.jpeg", "watch/1.json"):
+        assert dzi.http_headers(key)["Cache-Control"] == "no-store"

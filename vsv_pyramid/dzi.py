@@ -45,6 +45,8 @@ _KEY = re.compile(
 _FOR_EVER = "public, max-age=31536000, immutable"
 _CHECKED = "no-cache"
 _NEVER = "no-store"
+# What shows a name, and was published by mistake, is gone when it is removed.
+_REVOCABLE = (f"label.{FORMAT}", f"macro.{FORMAT}")
 _HTTP_HEADERS = {
     suffix: {"Content-Type": media_type, "Cache-Control": kept}
     for suffix, media_type, kept in (
@@ -244,4 +246,6 @@ def http_headers(key: str) -> dict[str, str]:
     headers = dict(_HTTP_HEADERS.get(key[key.rfind(".") :], {}))
     if is_private(key):
         headers["Cache-Control"] = _NEVER
+    elif key.rpartition("/")[2] in _REVOCABLE:
+        headers["Cache-Control"] = _CHECKED
     return headers

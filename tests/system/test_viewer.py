@@ -6,7 +6,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -643,6 +643,80 @@ def test_a_tile_that_stays_away_is_said_and_can_be_asked_for(chromium: Browser, 
         opened(seen)
         undress(page)
         assert np.abs(seen.screenshot(stage(page)).astype(int) - healed).max() == 0
+
+
+class TestAnotherScan:
+    """Published under the id of the one that is looked at."""
+
+    @pytest.fixture
+    def place(self, real_slide: Path, tmp_path: Path) -> Iterator[tuple[Site, Path]]:
+        convert(real_slide, tmp_path, ConvertOptions(slide_id="one", tile_size=256))
+        with serving(serve.app(open_root(str(tmp_path)))) as site:
+            yield site, tmp_path
+
+    @pytest.fixture
+    def replace(self, real_slide: Path, place: tuple[Site, Path]) -> Callable[[], object]:
+        options = ConvertOptions(slide_id="one", tile_size=256, quality=30, overwrite=True)
+        return lambda: convert(real_slide, place[1], options)
+
+    def test_when_the_page_is_looked_at_again(
+        self, chromium: Browser, place: tuple[Site, Path], replace: Callable[[], object]
+    ) -> None:
+        with window(chromium, f"{place[0].url}/viewer/?id=one#1000,1500,1,0") as seen:
+            page = opened(seen)
+            page.evaluate("dispatchEvent(new Event('focus'))")
+            seen.settled()
+            pane = page.locator(".pane")
+            expect(pane).not_to_have_class(re.compile("former"))
+            replace()
+            before = view(page)
+            page.evaluate("dispatchEvent(new Event('focus'))")
+            message = page.locator(".pane .message")
+            expect(message).to_contain_text("This slide was scanned anew. You see the former scan.")
+            expect(pane).to_have_class(re.compile("former"))
+            assert view(page) == before
+            seen.requests.clear()
+            page.keyboard.press("-")
+            seen.settled()
+            assert not [url for url in seen.requests if "DeepZoom_files" in url]
+            button(page, "Show the new one").click()
+            expect(message).to_be_hidden()
+            expect(pane).not_to_have_class(re.compile("former"))
+            seen.settled()
+            document = json.loads((place[1] / "images/one/slide.json").read_text())
+            asked = [url for url in seen.requests if "DeepZoom_files" in url]
+            assert asked
+            assert all(f"v={document['pyramid']['version']}" in url for url in asked)
+
+    def test_once_a_minute_while_it_is_used(
+        self, chromium: Browser, place: tuple[Site, Path], replace: Callable[[], object]
+    ) -> None:
+        with window(chromium, f"{place[0].url}/viewer/") as seen:
+            page = seen.page
+            page.clock.install()
+            page.goto(f"{place[0].url}/viewer/?id=one")
+            expect(page.locator(".pane .message")).to_be_hidden()
+            replace()
+            seen.requests.clear()
+            page.clock.fast_forward(61_000)
+            assert not [url for url in seen.requests if "slide.json" in url]
+            page.keyboard.press("i")
+            page.clock.fast_forward(60_000)
+            expect(page.locator(".pane .message")).to_contain_text("was scanned anew")
+
+    def test_when_a_tile_cannot_be_had(
+        self, chromium: Browser, place: tuple[Site, Path], replace: Callable[[], object]
+    ) -> None:
+        with window(chromium, f"{place[0].url}/viewer/") as seen:
+            seen.page.route("**/DeepZoom_files/12/**", lambda route: route.abort())
+            seen.wants("net::ERR_FAILED", "Tile %s failed")
+            seen.page.goto(f"{place[0].url}/viewer/?id=one#1000,1500,0.25,0")
+            page = opened(seen)
+            replace()
+            page.keyboard.press("1")
+            message = page.locator(".pane .message")
+            page.locator("#zoom").fill("0")
+            expect(message).to_contain_text("was scanned anew")
 
 
 def test_fingers_move_and_zoom(chromium: Browser, site: Site) -> None:

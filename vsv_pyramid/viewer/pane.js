@@ -3,7 +3,7 @@
 /* global OpenSeadragon */
 
 import { isWhole, misaligned, wholeLength } from "./pixels.js";
-import { NotShown, checkReachable, slide, tileSource } from "./published.js";
+import { NotShown, checkReachable, currentVersion, slide, tileSource } from "./published.js";
 import { Rulers } from "./rulers.js";
 import { lengthText, mppAlong, roundLength } from "./scale.js";
 
@@ -27,6 +27,7 @@ export class Pane extends EventTarget {
     this._failed = new Set(); // tiles, at least once
     this._lacking = new Set();
     this._closed = false;
+    this._isFormer = false;
     this._room = new ResizeObserver(() => this._place());
     this._room.observe(element);
     this._place();
@@ -80,6 +81,19 @@ export class Pane extends EventTarget {
     } catch (error) {
       this._say(sentence(error));
     }
+  }
+
+  /** Looks whether another scan was published under the id: what is shown then stays, greyed, since
+   * the tiles that it would still ask for are those of the other one. */
+  async check() {
+    const { slide: shown } = this;
+    const version = shown?.version && !this._isFormer && await currentVersion(shown.id);
+    if (!version || version === shown.version || this._closed || shown !== this.slide) {
+      return;
+    }
+    this._mark(true);
+    this._image.source.tileExists = () => false;
+    this._say("This slide was scanned anew. You see the former scan.", "Show the new one", () => this._renew());
   }
 
   close() {
@@ -245,9 +259,33 @@ export class Pane extends EventTarget {
     this.rulers.draw();
   }
 
+  /** Shows the new scan in the view of the former one. */
+  async _renew() {
+    const { view, slide: { id } } = this;
+    this._mark(false);
+    this._failed.clear();
+    this._lacking.clear();
+    this.rulers.clear();
+    this.slide = null;
+    await this.open(id);
+    if (this.slide) {
+      this.show(view, true);
+      this.align();
+    }
+  }
+
+  _mark(isFormer) {
+    this._isFormer = isFormer;
+    this.element.classList.toggle("former", isFormer);
+  }
+
   async _tileFailed({ tile, tries }) {
     this._failed.add(tile);
     if (tries <= this.osd.tileRetryMax) {
+      return;
+    }
+    await this.check();
+    if (this._isFormer) {
       return;
     }
     this._lacking.add(tile);
@@ -260,7 +298,7 @@ export class Pane extends EventTarget {
     const { size } = this._lacking;
     if (size) {
       const parts = size === 1 ? "One part" : `${size} parts`;
-      this._say(`${parts} of the slide could not be loaded.${why}`, () => this._tryAgain());
+      this._say(`${parts} of the slide could not be loaded.${why}`, "Try again", () => this._tryAgain());
     }
   }
 
@@ -280,16 +318,16 @@ export class Pane extends EventTarget {
     this.osd.world.resetItems();
   }
 
-  _say(text, retry) {
+  _say(text, label, action) {
     const parts = [text];
-    if (retry) {
+    if (action) {
       const button = document.createElement("button");
-      button.textContent = "Try again";
-      button.addEventListener("click", retry);
+      button.textContent = label;
+      button.addEventListener("click", action);
       parts.push(button);
     }
     this._message.replaceChildren(...parts.filter(Boolean));
-    this._message.classList.toggle("aside", Boolean(retry));
+    this._message.classList.toggle("aside", Boolean(action));
     this._message.hidden = !text;
   }
 

@@ -107,6 +107,13 @@ export async function catalog() {
   return [index, ...shards].flatMap((document) => document.slides ?? []);
 }
 
+/** The version of the slide as it is published now, undefined where that cannot be had. */
+export async function currentVersion(id) {
+  const answer = await fetched(`${id}/slide.json`, `The slide ${id}`).catch(() => null);
+  const facts = await answer?.json().catch(() => null);
+  return facts?.pyramid?.version;
+}
+
 /** Throws NotShown where the slide, seen before, can be had no more; what fails passes, otherwise. */
 export async function checkReachable(id) {
   await fetched(`${id}/DeepZoom.dzi`, `The slide ${id}`);

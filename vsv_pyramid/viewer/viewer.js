@@ -11,6 +11,7 @@ import { Together } from "./together.js";
 
 const PAN = 0.25; // of the pane, a key press
 const ZOOM = 1.5; // times, a key press
+const CHECK = 60_000; // ms
 
 const find = (selector) => document.querySelector(selector);
 const panesElement = find("#panes");
@@ -306,6 +307,20 @@ addEventListener("hashchange", () => {
     jump(view);
   }
 });
+// Whether other scans were published meanwhile: when somebody comes back to the page, and once a
+// minute while it is used.
+let used = false;
+const check = () => panes.forEach((pane) => pane.check());
+addEventListener("focus", check);
+for (const name of ["pointermove", "keydown", "wheel"]) {
+  addEventListener(name, () => { used = true; }, { capture: true, passive: true });
+}
+setInterval(() => {
+  if (used) {
+    used = false;
+    check();
+  }
+}, CHECK);
 commands.listen({
   ready: () => Boolean(active?.slide),
   digit: (number) => find("#steps").children[number - 1]?.click(),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,6 +347,36 @@ def test_label_and_macro_stay_behind_unless_asked_for(forged: Path, tmp_path: Pa
     assert not list(Path(summary.target).parent.glob("*.jpeg"))
     withheld = slide_json(summary)["associated_images"]["withheld"]
     assert withheld == ["label", "macro", "thumbnail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [
+        ("4711_label.svs", True),
+        ("4711_macro.svs", True),
+        ("label.svs", True),
+        ("4711 Label image.svs", True),
+        ("4711-MACRO.svs", True),
+        ("4711.label.svs", True),
+        ("labelled.svs", False),
+        ("unlabel.svs", False),
+        ("label-free.svs", False),
+        ("4711_label_2.svs", False),
+    ],
+)
+def test_what_is_named_as_a_label_is_not_taken_for_a_slide(
+    small_slide: Path, tmp_path: Path, name: str, is_refused: bool
+) -> None:
+    slide = tmp_path / name
+    slide.write_bytes(small_slide.read_bytes())
+    options = replace(OPTIONS, ids="safe")
+    to = str(tmp_path / "to")
+    if is_refused:
+        with pytest.raises(SlideError, match=r"is named as a .* picture.*--yes-this-is-a-slide"):
+            convert(slide, to, options)
+        with pytest.raises(SlideError, match="is named as a"):
+            info(slide, options)
+    assert convert(slide, to, replace(options, is_slide=True)).status == "converted"
 
 
 def test_what_a_slide_lacks_is_noted(small_slide: Path, tmp_path: Path) -> None:

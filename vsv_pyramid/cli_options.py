@@ -119,6 +119,12 @@ def plan_options(command: Command) -> Command:
             help="reencode encodes what the lossless lane would copy, small rather than exact.",
         ),
         click.option(
+            "--yes-this-is-a-slide",
+            "is_slide",
+            is_flag=True,
+            help="Take also a file that is named as a label or macro picture, as 4711_label.tif.",
+        ),
+        click.option(
             "--subsampling",
             type=click.Choice(list(FACTORS)),
             default="420",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from vsv_pyramid.store import S3Options
 _TILE_SIZES = range(64, 4096 + 1, 16)
 _DEFAULT_TILE_SIZE = 768
 _NATIVE_TILES_JOINED = 3
+# What exports of labels and macros are called.
+_ASSOCIATED = re.compile(r"(?:.*[ ._-])?(label|macro)(?:[ ._-]?image)?", re.IGNORECASE | re.DOTALL)
 
 
 def usable_cpus() -> int:
@@ -42,12 +45,13 @@ class ConvertOptions:
     replaces what is published under the id, `update` only what is of another file; `if_busy` is
     "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into; `private_to`
     is the private place of the destination, where label, macro, all properties and the desk's log
-    are kept, and nothing of it is without one; `ids` is
-    "strict" or "safe" (an id is made of a name that cannot be one); `exclude` are patterns of what
-    is left out where slides are looked for.
+    are kept, and nothing of it is without one; `is_slide` says that a file which is named as a
+    label is none; `ids` is "strict" or "safe" (an id is made of a name that cannot be one);
+    `exclude` are patterns of what is left out where slides are looked for.
     """
 
     slide_id: str | None = None
+    is_slide: bool = False
     ids: str = "strict"
     exclude: tuple[str, ...] = ()
     tile_size: int | None = None
@@ -152,7 +156,18 @@ class Plan:
 
 
 def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
-    """The plan for a slide, under the id given or its file's stem, be that an id or not."""
+    """The plan for a slide, under the id given or its file's stem, be that an id or not.
+
+    Raises SlideError for what is named as a label or a macro picture, unless it is said to be a
+    slide.
+    """
+    named = _ASSOCIATED.fullmatch(slide.path.stem)
+    if named and not options.is_slide:
+        raise SlideError(
+            slide.path,
+            f"is named as a {named[1].lower()} picture, which can show a patient's name; rename "
+            "it, or give it alone with --yes-this-is-a-slide",
+        )
     bounds = slide.metadata.bounds if options.bounds else None
     origin, size = ((bounds[0], bounds[1]), Size(*bounds[2:])) if bounds else ((0, 0), slide.size)
     if size.width + origin[0] > slide.size.width or size.height + origin[1] > slide.size.height:

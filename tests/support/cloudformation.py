@@ -33,11 +33,13 @@ REQUIRED: dict[str, dict[str, str]] = {
     "compute": {
         "SlidesBucket": "slides-bucket",
         "ImagesBucket": "images-bucket",
+        "PrivateBucket": "private-bucket",
         "ImageTag": "1.0",
     },
     "ingest": {
         "SlidesBucket": "slides-bucket",
         "ImagesBucket": "images-bucket",
+        "PrivateBucket": "private-bucket",
         "ImageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/repository:1.0",
         "QueueArn": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/queue",
         "JobDefinitionArn": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/definition:1",
@@ -46,10 +48,11 @@ REQUIRED: dict[str, dict[str, str]] = {
     "main": {},
 }
 _KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000"
+_PRIVATE_KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-1111-1111-1111-111111111111"
 _EFS = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}"
 _CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/0"
 EVERYTHING: dict[str, dict[str, str]] = {
-    "storage": {"SlidesKeyArn": _KEY_ARN},
+    "storage": {"SlidesKeyArn": _KEY_ARN, "PrivateKeyArn": _PRIVATE_KEY_ARN},
     "cdn": {
         "ImagesPrefix": "pathology/a/",
         "PublicKey": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
@@ -62,6 +65,7 @@ EVERYTHING: dict[str, dict[str, str]] = {
         "SlidesPrefix": "scans/",
         "ImagesPrefix": "pathology/a/",
         "SlidesKeyArn": _KEY_ARN,
+        "PrivateKeyArn": _PRIVATE_KEY_ARN,
         "ConvertOptions": "--quality 85",
         "FileSystem": "new",
     },
@@ -208,6 +212,18 @@ def resources(body: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
     """The resources that the template makes with these parameters, all functions resolved; what
     only AWS knows is <Resource> or <Resource.Attribute>."""
     return _made(_scope(body, given, only_conditions=False), body["Resources"])
+
+
+def refused(body: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """What the template's rules say against these parameters."""
+    scope = _scope(body, given, only_conditions=False)
+    return [
+        one["AssertDescription"]
+        for rule in body["Rules"].values()
+        if scope.value(rule["RuleCondition"])
+        for one in rule["Assertions"]
+        if not scope.value(one["Assert"])
+    ]
 
 
 def unconditional(body: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

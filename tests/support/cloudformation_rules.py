@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from tests.support.cloudformation import REQUIRED
 from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
 from vsv_pyramid.slide.search import SLIDE_SUFFIXES
 
@@ -39,6 +40,16 @@ EXPLAINED = {
         )
     },
 }
+
+# What can be made anew, or is written once.
+WITHOUT_VERSIONS = ("Images", "Logs")
+_KEPT_DAYS = 90
+
+_PRIVATE = f"arn:aws:s3:::{REQUIRED['compute']['PrivateBucket']}/"
+# Of what is private, these go without the desk: pictures that a rescan does not have, the name that
+# a check of rights deletes, and what the scan remembers.
+_GO = ("/label.jpeg", "/macro.jpeg", "/.is-this-allowed", "watch/*")
+_CDN = {"Service": "cloudfront.amazonaws.com"}
 
 
 def of_type(resources: Resources, *kinds: str) -> Iterator[tuple[str, Any]]:
@@ -79,6 +90,72 @@ def buckets_are_private(resources: Resources) -> Iterator[str]:
         rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
         if not any("AbortIncompleteMultipartUpload" in rule for rule in rules):
             yield f"{name} keeps aborted uploads"
+
+
+def buckets_keep_versions(resources: Resources) -> Iterator[str]:
+    """Where nothing can be made anew, what was overwritten or deleted stays for a while, and only
+    lists of slides end by themselves."""
+    for name, bucket in of_type(resources, "AWS::S3::Bucket"):
+        if name in WITHOUT_VERSIONS:
+            continue
+        if bucket.get("VersioningConfiguration") != {"Status": "Enabled"}:
+            yield f"{name} has no versions"
+        lifecycle = bucket["LifecycleConfiguration"]["Rules"]
+        kept = [rule.get("NoncurrentVersionExpiration") for rule in lifecycle]
+        if kept.count({"NoncurrentDays": _KEPT_DAYS}) != 1 or kept.count(None) != len(kept) - 1:
+            yield f"{name} does not keep old versions for {_KEPT_DAYS} days"
+        for rule in lifecycle:
+            ends = {"ExpirationInDays", "ExpirationDate", "Transition", "Transitions"} & rule.keys()
+            if ends and not rule.get("Prefix", "").endswith("manifests/"):
+                yield f"{name} loses objects by its rule {rule['Id']}"
+
+
+def access_logs_are_let_in(resources: Resources) -> Iterator[str]:
+    """S3 says nothing where it may not write them."""
+    allowed = {
+        place
+        for _, statement in statements(resources)
+        if statement.get("Principal") == {"Service": "logging.s3.amazonaws.com"}
+        for place in as_list(statement["Resource"])
+    }
+    for name, bucket in of_type(resources, "AWS::S3::Bucket"):
+        logging = bucket.get("LoggingConfiguration")
+        if logging is None:
+            if name not in WITHOUT_VERSIONS:
+                yield f"{name} has no access logs"
+            continue
+        target = logging["DestinationBucketName"].strip("<>")
+        if f"<{target}.Arn>/{logging['LogFilePrefix']}*" not in allowed:
+            yield f"{name} has access logs that {target} does not let in"
+
+
+def a_cdn_reads_what_is_published(resources: Resources) -> Iterator[str]:
+    """And of that bucket only."""
+    let_in = set()
+    for name, policy in of_type(resources, "AWS::S3::BucketPolicy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Principal"] != _CDN:
+                continue
+            let_in.add(policy["Bucket"])
+            for place in as_list(statement["Resource"]):
+                is_shown = statement["Action"] != "s3:ListBucket"
+                is_published = name == "ImagesPolicy" and place.endswith(("images/*", "viewer/*"))
+                if is_shown and not is_published:
+                    yield f"{name} shows a distribution {place}"
+    for name, distribution in of_type(resources, "AWS::CloudFront::Distribution"):
+        for origin in distribution["DistributionConfig"]["Origins"]:
+            bucket = origin["DomainName"].partition(".s3.")[0]
+            if bucket not in let_in:
+                yield f"{name} has the origin {bucket}, which does not let it in"
+
+
+def only_the_desk_deletes_what_is_private(resources: Resources) -> Iterator[str]:
+    for name, statement in statements(resources):
+        if name == "DeskPolicy" or "s3:DeleteObject" not in as_list(statement["Action"]):
+            continue
+        for place in as_list(statement["Resource"]):
+            if place.startswith(_PRIVATE) and not place.endswith(_GO):
+                yield f"{name} may delete {place.removeprefix(_PRIVATE)}"
 
 
 def policies_open_nothing_to_everybody(resources: Resources) -> Iterator[str]:
@@ -290,14 +367,14 @@ def jobs_get_what_the_worker_reads(resources: Resources) -> Iterator[str]:
     for name, job in of_type(resources, "AWS::Batch::JobDefinition"):
         container = job["ContainerProperties"]
         names = {one["Name"] for one in container["Environment"]}
-        if names != {"VSV_PYRAMID_DESTINATION", "VSV_PYRAMID_OPTIONS"}:
+        if names != {f"VSV_PYRAMID_{one}" for one in ("DESTINATION", "PRIVATE", "OPTIONS")}:
             yield f"{name} has the environment {sorted(names)}"
         if container["Command"] != ["Ref::place"]:
             yield f"{name} has the command {container['Command']}"
 
 
 def functions_get_what_the_handlers_read(resources: Resources) -> Iterator[str]:
-    wanted = {"SLIDES", "DESTINATION", "OPTIONS", "QUEUE", "JOB_DEFINITION", "FAILURES"}
+    wanted = {"SLIDES", "DESTINATION", "PRIVATE", "OPTIONS", "QUEUE", "JOB_DEFINITION", "FAILURES"}
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         names = function["Environment"]["Variables"].keys()
         if names != {f"VSV_PYRAMID_{one}" for one in wanted}:
@@ -330,6 +407,10 @@ RULES: tuple[Rule, ...] = (
     functions_get_what_the_handlers_read,
     every_slide_is_taken,
     buckets_are_private,
+    buckets_keep_versions,
+    access_logs_are_let_in,
+    a_cdn_reads_what_is_published,
+    only_the_desk_deletes_what_is_private,
     policies_open_nothing_to_everybody,
     buckets_and_queues_want_tls,
     wildcards_are_explained,

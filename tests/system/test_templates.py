@@ -16,6 +16,8 @@ from tests.support import cloudformation
 from tests.support import cloudformation_rules as rules
 from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.support.cloudformation_rules import RULES, Rule
+from vsv_pyramid import dzi, scans
+from vsv_pyramid.store.s3 import _NEVER_THERE as NEVER_THERE
 
 pytestmark = pytest.mark.aws
 
@@ -34,6 +36,7 @@ SKIPPED = {
     ("CKV_AWS_174", "Distribution"): "without a certificate CloudFront takes no newer minimum",
     ("CKV_AWS_18", "Images"): "read through CloudFront, which keeps its own log",
     ("CKV_AWS_18", "Logs"): "it is where the logs go",
+    ("CKV_AWS_19", "Private"): "it is encrypted; checkov does not read Fn::If there",
     ("CKV_AWS_19", "Slides"): "it is encrypted; checkov does not read Fn::If there",
     (
         "CKV_AWS_21",
@@ -212,6 +215,7 @@ CDN = "Distribution/Properties/DistributionConfig"
 HEADERS = "Headers/Properties/ResponseHeadersPolicyConfig"
 SECURITY, SHARING = f"{HEADERS}/SecurityHeadersConfig", f"{HEADERS}/CorsConfig"
 CACHED = "CachePolicy/Properties/CachePolicyConfig"
+PRIVATE = "Private/Properties/LifecycleConfiguration/Rules"
 CONVERT = "ConvertPolicy/Properties/PolicyDocument/Statement"
 DEFECTS: list[tuple[Rule, str, Defect, str]] = [
     (
@@ -245,6 +249,100 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         "Images keeps aborted uploads",
     ),
     (
+        rules.buckets_are_private,
+        "storage",
+        put("Private/Properties/PublicAccessBlockConfiguration/RestrictPublicBuckets", False),
+        "Private does not block all public access",
+    ),
+    (
+        rules.buckets_keep_versions,
+        "storage",
+        drop("Private/Properties/VersioningConfiguration"),
+        "Private has no versions",
+    ),
+    (
+        rules.buckets_keep_versions,
+        "storage",
+        put(f"{PRIVATE}/1/NoncurrentVersionExpiration/NoncurrentDays", 1),
+        "Private does not keep old versions for 90 days",
+    ),
+    (
+        rules.buckets_keep_versions,
+        "storage",
+        grow(PRIVATE, {"Id": "More", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}),
+        "Private does not keep old versions for 90 days",
+    ),
+    (
+        rules.buckets_keep_versions,
+        "storage",
+        drop(f"{PRIVATE}/2/Prefix"),
+        "Private loses objects by its rule Manifests",
+    ),
+    (
+        rules.buckets_keep_versions,
+        "storage",
+        put("Slides/Properties/LifecycleConfiguration/Rules/0/Transitions", []),
+        "Slides loses objects by its rule AbortedUploads",
+    ),
+    (
+        rules.access_logs_are_let_in,
+        "storage",
+        drop("Private/Properties/LoggingConfiguration"),
+        "Private has no access logs",
+    ),
+    (
+        rules.access_logs_are_let_in,
+        "storage",
+        drop("LogsPolicy/Properties/PolicyDocument/Statement/1/Resource/1"),
+        "Private has access logs that Logs does not let in",
+    ),
+    (
+        rules.a_cdn_reads_what_is_published,
+        "cdn",
+        put("ImagesPolicy/Properties/PolicyDocument/Statement/1/Resource", "<images>/*"),
+        "ImagesPolicy shows a distribution <images>/*",
+    ),
+    (
+        rules.a_cdn_reads_what_is_published,
+        "cdn",
+        put(f"{CDN}/Origins/1/DomainName", "private-bucket.s3.eu-central-1.amazonaws.com"),
+        "Distribution has the origin private-bucket, which does not let it in",
+    ),
+    (
+        rules.a_cdn_reads_what_is_published,
+        "storage",
+        put(
+            "PrivatePolicy/Properties/PolicyDocument/Statement/0",
+            {
+                "Principal": {"Service": "cloudfront.amazonaws.com"},
+                "Action": "s3:GetObject",
+                "Resource": "<Private.Arn>/images/*",
+            },
+        ),
+        "PrivatePolicy shows a distribution <Private.Arn>/images/*",
+    ),
+    (
+        rules.only_the_desk_deletes_what_is_private,
+        "compute",
+        grow(f"{CONVERT}/3/Action", "s3:DeleteObject"),
+        "ConvertPolicy may delete pathology/a/root.json",
+    ),
+    (
+        rules.only_the_desk_deletes_what_is_private,
+        "compute",
+        grow(f"{CONVERT}/4/Resource", "arn:aws:s3:::private-bucket/pathology/a/private/*.json"),
+        "ConvertPolicy may delete pathology/a/private/*.json",
+    ),
+    (
+        rules.only_the_desk_deletes_what_is_private,
+        "ingest",
+        put(
+            "ScanRole/Properties/Policies/0/PolicyDocument/Statement/4/Resource",
+            "arn:aws:s3:::private-bucket/pathology/a/*",
+        ),
+        "ScanRole may delete pathology/a/*",
+    ),
+    (
         rules.policies_open_nothing_to_everybody,
         "cdn",
         put("ImagesPolicy/Properties/PolicyDocument/Statement/1/Principal", "*"),
@@ -261,6 +359,12 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         "storage",
         drop("SlidesPolicy"),
         "Slides can be reached without TLS",
+    ),
+    (
+        rules.buckets_and_queues_want_tls,
+        "storage",
+        drop("PrivatePolicy"),
+        "Private can be reached without TLS",
     ),
     (
         rules.buckets_and_queues_want_tls,
@@ -309,6 +413,12 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         "storage",
         put("Images/UpdateReplacePolicy", "Delete"),
         "Images has no UpdateReplacePolicy Retain",
+    ),
+    (
+        rules.what_is_kept,
+        "storage",
+        drop("Private/DeletionPolicy"),
+        "Private has no DeletionPolicy Retain",
     ),
     (
         rules.what_is_kept,
@@ -530,7 +640,7 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         rules.jobs_get_what_the_worker_reads,
         "compute",
         drop(f"{JOB}/ContainerProperties/Environment/1"),
-        "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION']",
+        "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION', 'VSV_PYRAMID_OPTIONS']",
     ),
     (
         rules.jobs_get_what_the_worker_reads,
@@ -604,20 +714,23 @@ def test_parameters_allow_what_fargate_does(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "destination"),
+    ("prefix", "destination", "private"),
     [
-        ("", "s3://images-bucket"),
-        ("a/", "s3://images-bucket/a"),
-        ("a/b/", "s3://images-bucket/a/b"),
+        ("", "s3://images-bucket", "s3://private-bucket"),
+        ("a/", "s3://images-bucket/a", "s3://private-bucket/a"),
+        ("a/b/", "s3://images-bucket/a/b", "s3://private-bucket/a/b"),
     ],
 )
-def test_the_job_is_started_as_the_worker_expects(prefix: str, destination: str) -> None:
+def test_the_job_is_started_as_the_worker_expects(
+    prefix: str, destination: str, private: str
+) -> None:
     given = EVERYTHING["compute"] | {"ImagesPrefix": prefix}
     made = cloudformation.resources(cloudformation.load("compute"), given)
     container = made["JobDefinition"]["Properties"]["ContainerProperties"]
     assert container["Command"] == ["Ref::place"]
     assert {one["Name"]: one["Value"] for one in container["Environment"]} == {
         "VSV_PYRAMID_DESTINATION": destination,
+        "VSV_PYRAMID_PRIVATE": private,
         "VSV_PYRAMID_OPTIONS": "--quality 85",
     }
     (mount,) = container["MountPoints"]
@@ -636,6 +749,7 @@ def test_functions_are_started_as_the_handlers_expect(name: str, handler: str) -
     assert function["Environment"]["Variables"] == {
         "VSV_PYRAMID_SLIDES": "s3://slides-bucket/scans" if name == "Ingest" else "/mnt/slides",
         "VSV_PYRAMID_DESTINATION": "s3://images-bucket/pathology/a",
+        "VSV_PYRAMID_PRIVATE": "s3://private-bucket/pathology/a",
         "VSV_PYRAMID_OPTIONS": "--quality 85",
         "VSV_PYRAMID_QUEUE": EVERYTHING["ingest"]["QueueArn"],
         "VSV_PYRAMID_JOB_DEFINITION": EVERYTHING["ingest"]["JobDefinitionArn"],
@@ -657,30 +771,157 @@ def test_the_audit_and_the_scan_have_alarms() -> None:
     assert json.loads(target["Input"]) == {"audit": True}
 
 
-def test_converting_may_do_what_it_has_to_and_no_more() -> None:
+SLIDES, IMAGES, KEPT = (f"arn:aws:s3:::{name}-bucket" for name in ("slides", "images", "private"))
+WHOLE = ("Get", "Put", "Delete")
+LISTED = {("s3:ListBucket", IMAGES), ("s3:ListBucket", KEPT)}
+
+
+def rights(verbs: tuple[str, ...], *places: str) -> set[tuple[str, str]]:
+    return {(f"s3:{verb}Object", place) for verb in verbs for place in places}
+
+
+# What lies at the keys that a rescan and its check of rights delete.
+PICTURES = [dzi.private_image_key("*", name) for name in scans.PICTURES]
+PROBE = f"{dzi.private_folder('*')}/{NEVER_THERE}"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "ConvertPolicy",
+            {
+                *rights(("Get",), f"{SLIDES}/*", f"{KEPT}/manifests/*"),
+                ("s3:ListBucket", SLIDES),
+                *LISTED,
+                *rights(WHOLE, f"{IMAGES}/images/*", f"{IMAGES}/.leases/*"),
+                *rights(("Get", "Put"), f"{KEPT}/root.json", f"{KEPT}/private/*"),
+                *rights(("Delete",), *(f"{KEPT}/{key}" for key in (*PICTURES, PROBE))),
+            },
+        ),
+        (
+            "DeskPolicy",
+            {
+                *LISTED,
+                *rights(WHOLE, f"{IMAGES}/images/*", f"{IMAGES}/.leases/*", f"{KEPT}/private/*"),
+                *rights(("Get",), f"{KEPT}/root.json"),
+            },
+        ),
+    ],
+)
+def test_policies_allow_what_is_needed_and_no_more(
+    name: str, expected: set[tuple[str, str]]
+) -> None:
     made = cloudformation.resources(cloudformation.load("compute"), REQUIRED["compute"])
-    allowed = {
+    document = made[name]["Properties"]["PolicyDocument"]["Statement"]
+    assert {
         (action, resource)
-        for one in made["ConvertPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        for one in document
         for action in rules.as_list(one["Action"])
         for resource in rules.as_list(one["Resource"])
-    }
+    } == expected
     # HeadBucket, and 404 instead of 403, come without a prefix.
-    for one in made["ConvertPolicy"]["Properties"]["PolicyDocument"]["Statement"]:
+    for one in document:
         if one["Action"] == "s3:ListBucket":
             assert one["Condition"] == {"StringLikeIfExists": {"s3:prefix": "*"}}
-    images = "arn:aws:s3:::images-bucket"
-    assert allowed == {
-        ("s3:GetObject", "arn:aws:s3:::slides-bucket/*"),
-        ("s3:ListBucket", "arn:aws:s3:::slides-bucket"),
-        ("s3:ListBucket", images),
-        ("s3:GetObject", f"{images}/.manifests/*"),
-        *(
-            (f"s3:{verb}Object", f"{images}/{place}/*")
-            for verb in ("Get", "Put", "Delete")
-            for place in ("images", ".leases", ".private")
-        ),
+
+
+@pytest.mark.parametrize("name", ["ConvertPolicy", "DeskPolicy"])
+def test_policies_with_keys_and_prefixes(name: str) -> None:
+    given = EVERYTHING["compute"]
+    made = cloudformation.resources(cloudformation.load("compute"), given)
+    for one in made[name]["Properties"]["PolicyDocument"]["Statement"]:
+        if one["Action"] == "s3:ListBucket" and IMAGES in one["Resource"]:
+            assert one["Condition"] == {"StringLikeIfExists": {"s3:prefix": "pathology/a/*"}}
+        for resource in rules.as_list(one["Resource"]):
+            bucket, slash, key = resource.partition("/")
+            if slash and bucket in (IMAGES, KEPT):
+                assert key.startswith("pathology/a/")
+    keys = {
+        one["Resource"]: set(rules.as_list(one["Action"]))
+        for one in made[name]["Properties"]["PolicyDocument"]["Statement"]
+        if one["Resource"] in (given["SlidesKeyArn"], given["PrivateKeyArn"])
     }
+    assert keys.pop(given["PrivateKeyArn"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert keys == ({given["SlidesKeyArn"]: {"kms:Decrypt"}} if name == "ConvertPolicy" else {})
+
+
+def test_the_desk_is_nobodys_by_default() -> None:
+    made = cloudformation.resources(cloudformation.load("compute"), EVERYTHING["compute"])
+    assert made["DeskPolicy"]["Properties"].keys() == {"Description", "PolicyDocument"}
+    for name, resource in made.items():
+        if name != "DeskPolicy":
+            assert "<DeskPolicy>" not in json.dumps(resource)
+
+
+def test_the_scan_remembers_in_the_private_place() -> None:
+    made = cloudformation.resources(cloudformation.load("ingest"), EVERYTHING["ingest"])
+    (policy,) = made["ScanRole"]["Properties"]["Policies"]
+    found = [one for one in policy["PolicyDocument"]["Statement"] if "s3:" in str(one["Action"])]
+    assert found == [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            "Resource": f"{KEPT}/pathology/a/{dzi.WATCHED}/*",
+        }
+    ]
+    assert "s3:" not in json.dumps(made["IngestRole"])
+
+
+def test_what_is_private_is_encrypted_logged_and_cleared_of_manifests() -> None:
+    given = EVERYTHING["storage"] | {"ImagesPrefix": "pathology/a/"}
+    made = cloudformation.resources(cloudformation.load("storage"), given)
+    private = made["Private"]["Properties"]
+    assert private["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
+        {
+            "BucketKeyEnabled": True,
+            "ServerSideEncryptionByDefault": {
+                "SSEAlgorithm": "aws:kms",
+                "KMSMasterKeyID": given["PrivateKeyArn"],
+            },
+        }
+    ]
+    owned = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert private["OwnershipControls"] == owned
+    logging = {"DestinationBucketName": "<Logs>", "LogFilePrefix": "private/"}
+    assert private["LoggingConfiguration"] == logging
+    aborted, versions, manifests = private["LifecycleConfiguration"]["Rules"]
+    assert aborted["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert versions["ExpiredObjectDeleteMarker"] is True
+    assert (manifests["Prefix"], manifests["ExpirationInDays"]) == (
+        f"pathology/a/{dzi.MANIFESTS}/",
+        30,
+    )
+    rules_of_images = made["Images"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert [one["Id"] for one in rules_of_images] == ["AbortedUploads"]
+
+
+APART = "PrivateBucket cannot be ImagesBucket, which is published"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        *(
+            (name, given, said)
+            for name in ("storage", "main")
+            for given, said in (
+                ({}, []),
+                ({"ImagesBucket": "a"}, []),
+                ({"PrivateBucket": "a"}, []),
+                ({"ImagesBucket": "a", "PrivateBucket": "b"}, []),
+                ({"ImagesBucket": "a", "PrivateBucket": "a"}, [APART]),
+            )
+        ),
+        ("main", {"FileSystem": "new"}, []),
+        ("main", {"FileSystem": "fs-0"}, ["An existing FileSystem needs its VpcId and Subnets"]),
+        ("compute", {"VpcId": "vpc-0", "Subnets": "subnet-0,subnet-1"}, []),
+    ],
+)
+def test_parameters_that_do_not_go_together(
+    name: str, given: dict[str, str], said: list[str]
+) -> None:
+    assert cloudformation.refused(cloudformation.load(name), REQUIRED[name] | given) == said
 
 
 def test_slides_are_kept_and_announced() -> None:

@@ -79,10 +79,10 @@ class Cloud:
             Bucket=self.buckets["SlidesBucket"], Key=key, Body=slide
         )
 
-    def objects(self) -> list[str]:
-        """The keys in the bucket of images."""
+    def objects(self, bucket: str = "ImagesBucket") -> list[str]:
+        """The keys in the bucket."""
         pages = self.ministack.client("s3").get_paginator("list_objects_v2")
-        found = pages.paginate(Bucket=self.buckets["ImagesBucket"])
+        found = pages.paginate(Bucket=self.buckets[bucket])
         return [one["Key"] for page in found for one in page.get("Contents", ())]
 
     @contextlib.contextmanager
@@ -180,7 +180,7 @@ def account() -> Iterator[Cloud]:
         settings = json.dumps({"batch": {"use_docker": False}}).encode()
         urllib.request.urlopen(f"{moto.url}/moto-api/config", settings).close()
         buckets = stacks.stored(ministack, "storage")
-        places = {name: buckets[name] for name in ("SlidesBucket", "ImagesBucket")}
+        places = {name: buckets[name] for name in ("SlidesBucket", "ImagesBucket", "PrivateBucket")}
         common = places | {"ConvertOptions": OPTIONS}
         site = stacks.distributed(ministack, buckets, "cdn")
         compute = stacks.computing(moto, "compute", common | {"ImageTag": "1.0"})
@@ -242,7 +242,9 @@ def test_a_slide_that_is_put_into_the_bucket_is_on_the_screen(
         cloud.deliver(ingest)
     assert cloud.waiting() == 0
     assert verify(f"{images}/images/170782", deep=True, against=real_slide).errors == []
-    assert ".leases/images/170782" not in cloud.objects()
+    assert {key.partition("/")[0] for key in cloud.objects()} == {"images", "viewer"}
+    kept = cloud.objects("PrivateBucket")
+    assert {"root.json", "private/images/170782/slide.private.json"} <= set(kept)
 
     host = f"http://{cloud.site.host}"
     told = {"X-Forwarded-Proto": "https"}  # as what ends TLS does
@@ -393,6 +395,13 @@ def test_a_slide_on_a_share(cloud: Cloud, real_slide: Path, tmp_path: Path) -> N
         scan(told)
     target = f"s3://{cloud.buckets['ImagesBucket']}/images/share"
     assert verify(target, deep=True, against=real_slide).errors == []
+    assert "private/images/share/slide.private.json" in cloud.objects("PrivateBucket")
+    (share / "bad.svs").write_bytes(b"hello")
+    with cloud.function("Scanner", VSV_PYRAMID_SLIDES=str(share)) as scan:
+        scan(told)
+    assert cloud.failures(1)[0]["slide"] == str(share / "bad.svs")
+    assert [key for key in cloud.objects("PrivateBucket") if key.startswith("watch/")]
+    assert not [key for key in cloud.objects() if "watch" in key]
 
 
 def test_a_slide_that_is_dropped_into_a_folder_is_on_the_screen(

@@ -182,6 +182,7 @@ def test_the_page_is_walked(
         "AWS_ENDPOINT_URL": ministack.url,
         "AWS_ENDPOINT_URL_BATCH": moto.url,
         "AWS_ENDPOINT_URL_ECR": moto.url,
+        "AWS_ENDPOINT_URL_IAM": moto.url,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": REGION,  # the first version of Amazon's command line knows no other
@@ -226,10 +227,11 @@ def test_the_page_is_walked(
         shutil.copy(real_slide, checkout / "170782.svs")
         shell.run(f"{viewer}\n{copy}")
         # What the function does by itself (test_chain.py).
-        slides, images = (
-            shell.run(f"output {name}Bucket").strip() for name in ("Slides", "Images")
+        slides, images, private = (
+            shell.run(f"output {name}Bucket").strip() for name in ("Slides", "Images", "Private")
         )
-        shell.run(f"vsv-pyramid convert s3://{slides}/170782.svs --to s3://{images}")
+        convert = f"vsv-pyramid convert s3://{slides}/170782.svs --to s3://{images}"
+        shell.run(f"{convert} --private-to s3://{private}")
         assert "DeepZoom.dzi" in shell.run(listing)
         url = shell.run(echo).strip()
         assert re.fullmatch(r"https://\w+\.cloudfront\.net/viewer/\?id=170782", url)
@@ -240,12 +242,21 @@ def test_the_page_is_walked(
         assert "1 waiting, 1 published" in shell.run(estimate)
         assert "submitted: " in shell.run(submit)
 
+        assert "170782" in shell.run(page.next("What is private"))
+
         generate, public, deploy, link = page.next("Links instead of a public site").splitlines()
         shell.run(f"{generate}\n{public}\n{deploy}")
         until(lambda: parameters(ministack)["PublicKey"].startswith("-----BEGIN PUBLIC KEY-----\n"))
         signed = shell.run(link).strip()
         assert signed.startswith(url.replace("/?", "/index.html?"))
         assert f"Key-Pair-Id={KEY_ID}" in signed
+
+        iam = moto.client("iam")
+        iam.create_role(RoleName="technicians", AssumeRolePolicyDocument="{}")
+        serve = shell.run(page.next("The technician's desk")).strip()
+        assert serve == f"vsv-pyramid serve s3://{images} --edit --private-to s3://{private}"
+        attached = iam.list_attached_role_policies(RoleName="technicians")["AttachedPolicies"]
+        assert [one["PolicyArn"] for one in attached] == [computed["DeskPolicyArn"]]
 
         s3.create_bucket(Bucket="my-scans")
         shell.run(page.next("What is there already"))
@@ -273,7 +284,7 @@ def test_the_page_is_walked(
         )["StackResources"]
         assert "Another" in {one["LogicalResourceId"] for one in found}
 
-        assert {slides, images} <= set(
+        assert {slides, images, private} <= set(
             shell.run(page.next("Remove, without losing slides")).split()
         )
         assert not page.left

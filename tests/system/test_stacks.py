@@ -91,9 +91,10 @@ def test_batch_by_default(moto: StandIn) -> None:
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert container["image"] == f"{repository['repositoryUri']}:1.0"
     assert container["command"] == ["Ref::place"]
-    # The second is the empty parameter, which moto takes for a list.
+    # The last is the empty parameter, which moto takes for a list.
     assert container["environment"] == [
         {"name": "VSV_PYRAMID_DESTINATION", "value": "s3://images-bucket"},
+        {"name": "VSV_PYRAMID_PRIVATE", "value": "s3://private-bucket"},
         {"name": "VSV_PYRAMID_OPTIONS", "value": []},
     ]
     assert container["resourceRequirements"] == [
@@ -113,6 +114,7 @@ def test_batch_by_default(moto: StandIn) -> None:
         "QueueArn": made["Queue"],
         "JobDefinitionArn": made["JobDefinition"],
         "ConvertPolicyArn": made["ConvertPolicy"],
+        "DeskPolicyArn": made["DeskPolicy"],
         "SubnetIds": ",".join(subnets),
         "JobLogGroup": made["JobLog"],
         "JobsSecurityGroupId": made["JobsSecurityGroup"],
@@ -159,6 +161,7 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
     assert efs_volume["authorizationConfig"] == {"accessPointId": POINT, "iam": "ENABLED"}
     assert container["environment"] == [
         {"name": "VSV_PYRAMID_DESTINATION", "value": "s3://images-bucket/pathology/a"},
+        {"name": "VSV_PYRAMID_PRIVATE", "value": "s3://private-bucket/pathology/a"},
         {"name": "VSV_PYRAMID_OPTIONS", "value": "--quality 85"},
     ]
 
@@ -168,9 +171,16 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
     assert statements["PublishPyramids"]["Resource"] == [
         "arn:aws:s3:::images-bucket/pathology/a/images/*",
         "arn:aws:s3:::images-bucket/pathology/a/.leases/*",
-        "arn:aws:s3:::images-bucket/pathology/a/.private/*",
+    ]
+    assert statements["RememberWhatIsPrivate"]["Resource"] == [
+        "arn:aws:s3:::private-bucket/pathology/a/root.json",
+        "arn:aws:s3:::private-bucket/pathology/a/private/*",
     ]
     assert statements["DecryptSlides"]["Resource"] == EVERYTHING["compute"]["SlidesKeyArn"]
+    own_key = EVERYTHING["compute"]["PrivateKeyArn"]
+    assert statements["EncryptWhatIsPrivate"]["Resource"] == own_key
+    attached = iam.list_entities_for_policy(PolicyArn=made["DeskPolicy"])
+    assert not attached["PolicyRoles"] + attached["PolicyUsers"] + attached["PolicyGroups"]
     read = iam.get_role_policy(RoleName=made["JobRole"], PolicyName="ReadFiles")
     # Moto answers with Python's text of it.
     assert "'elasticfilesystem:ClientMount'" in read["PolicyDocument"]
@@ -185,6 +195,18 @@ def buckets(ministack: StandIn) -> dict[str, str]:
     return filled(ministack, "storage")
 
 
+# Neither published nor to be served, wherever it comes from: former releases kept some of it here.
+HIDDEN = (
+    ".leases/images/170782",
+    ".manifests/1",
+    ".private/images/170782/label.jpeg",
+    "manifests/1.txt",
+    "private/images/170782/label.jpeg",
+    "root.json",
+    "watch/1.json",
+)
+
+
 def filled(ministack: StandIn, name: str) -> dict[str, str]:
     """The names of a stack's buckets, with a slide's objects in that of images."""
     names = stacks.stored(ministack, name)
@@ -195,8 +217,7 @@ def filled(ministack: StandIn, name: str) -> dict[str, str]:
         ("images/index.json", "no-cache"),
         ("viewer/index.html", "no-cache"),
         ("viewer/gallery/index.html", "no-cache"),
-        (".leases/images/170782", ""),
-        (".manifests/1", ""),
+        *((key, "") for key in HIDDEN),
     ):
         body = key.encode()
         s3.put_object(Bucket=names["ImagesBucket"], Key=key, Body=body, CacheControl=cache_control)
@@ -207,7 +228,7 @@ def filled(ministack: StandIn, name: str) -> dict[str, str]:
 # test_templates.py.
 def test_buckets(ministack: StandIn, buckets: dict[str, str]) -> None:
     s3 = ministack.client("s3")
-    assert buckets.keys() == {"SlidesBucket", "ImagesBucket", "LogsBucket"}
+    assert buckets.keys() == {"SlidesBucket", "ImagesBucket", "PrivateBucket", "LogsBucket"}
     for bucket in buckets.values():
         block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         assert len(block) == 4
@@ -219,10 +240,15 @@ def test_buckets(ministack: StandIn, buckets: dict[str, str]) -> None:
         name: s3.get_bucket_versioning(Bucket=bucket).get("Status")
         for name, bucket in buckets.items()
     }
-    assert versioning == {"SlidesBucket": "Enabled", "ImagesBucket": None, "LogsBucket": None}
+    assert versioning == {
+        "SlidesBucket": "Enabled",
+        "ImagesBucket": None,
+        "PrivateBucket": "Enabled",
+        "LogsBucket": None,
+    }
     told = s3.get_bucket_notification_configuration(Bucket=buckets["SlidesBucket"])
     assert "EventBridgeConfiguration" in told
-    for name in ("SlidesBucket", "LogsBucket"):
+    for name in ("SlidesBucket", "PrivateBucket", "LogsBucket"):
         policy = json.loads(s3.get_bucket_policy(Bucket=buckets[name])["Policy"])
         assert policy["Statement"][0]["Effect"] == "Deny"
         assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -242,11 +268,15 @@ def test_buckets_outlive_the_stack(ministack: StandIn) -> None:
 
 
 def test_buckets_that_are_there_are_taken_as_they_are(ministack: StandIn) -> None:
-    given = {"SlidesBucket": "our-slides", "ImagesBucket": "our-images"}
+    given = {
+        "SlidesBucket": "our-slides",
+        "ImagesBucket": "our-images",
+        "PrivateBucket": "our-private",
+    }
     made = ministack.create("given", cloudformation.load("storage"), given)
     assert made.keys() == {"Logs", "LogsPolicy"}
     outputs = ministack.outputs("given")
-    assert (outputs["SlidesBucket"], outputs["ImagesBucket"]) == ("our-slides", "our-images")
+    assert outputs.items() >= given.items()
 
 
 # The distribution, on ministack, which runs the function, too
@@ -320,8 +350,7 @@ def test_the_distribution_leads_to_the_gallery_and_to_https(public: Distribution
 @pytest.mark.parametrize(
     "path",
     [
-        "/.leases/images/170782",
-        "/.manifests/1",
+        *(f"/{key}" for key in HIDDEN),
         "/images/nothing/DeepZoom.dzi",
         "/index.html",
         "/gallery/index.html",
@@ -410,6 +439,7 @@ def test_functions(ministack: StandIn, ingesting: Made, buckets: dict[str, str])
         assert config["Command"] == [f"lambda_handler.{handler}"]
         variables = found["Environment"]["Variables"]
         assert variables["VSV_PYRAMID_DESTINATION"] == "s3://images-bucket/pathology/a"
+        assert variables["VSV_PYRAMID_PRIVATE"] == "s3://private-bucket/pathology/a"
         assert variables["VSV_PYRAMID_FAILURES"] == ingesting["Failures"]
         slides = f"s3://{buckets['SlidesBucket']}/scans" if name == "Ingest" else "/mnt/slides"
         assert variables["VSV_PYRAMID_SLIDES"] == slides
@@ -554,6 +584,7 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
         "JobLogGroup": "jobs",
     }
     computed |= {name: value for name, value in given.items() if name.endswith("Arn")}
+    computed["DeskPolicyArn"] = "arn:aws:iam::123456789012:policy/desk"
     body = cloudformation.load("main")
     del body["Resources"]["Compute"]
     text = json.dumps(body)
@@ -577,6 +608,8 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
     assert made.keys() == {"Storage", "Cdn", "Ingest"}
     outputs = ministack.outputs("main")
     assert outputs["BaseUrl"].endswith(".cloudfront.net")
+    assert outputs["PrivateUrl"] == f"s3://{outputs['PrivateBucket']}"
+    assert outputs["PrivateBucket"] != outputs["ImagesBucket"]
     cloudfront = ministack.client("cloudfront")
     found = cloudfront.get_distribution_config(Id=outputs["DistributionId"])["DistributionConfig"]
     origins = {one["DomainName"].partition(".")[0] for one in found["Origins"]["Items"]}
@@ -592,6 +625,7 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
     assert ingest["Environment"]["Variables"] == {
         "VSV_PYRAMID_SLIDES": f"s3://{outputs['SlidesBucket']}",
         "VSV_PYRAMID_DESTINATION": f"s3://{outputs['ImagesBucket']}",
+        "VSV_PYRAMID_PRIVATE": f"s3://{outputs['PrivateBucket']}",
         "VSV_PYRAMID_OPTIONS": "--quality 90",
         "VSV_PYRAMID_QUEUE": given["QueueArn"],
         "VSV_PYRAMID_JOB_DEFINITION": given["JobDefinitionArn"],

@@ -119,9 +119,11 @@ class _Function:
             else:
                 self.say.failed(str(path), exc, code)
 
+        store = open_destination(self._destination, self._options.private_to, self._options.s3)
+        store.check_keeps()  # or each scan would submit the same jobs again
         watch = Watch(
             Path(self._slides),
-            open_destination(self._destination, self._options.private_to, self._options.s3),
+            store,
             hand_on,
             failed,
             interval=_LOOK_SECONDS,

@@ -19,12 +19,13 @@ from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
 from vsv_pyramid import aws, costs
 from vsv_pyramid.convert import convert
-from vsv_pyramid.errors import SlideError, StoreUnavailable
+from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
 from vsv_pyramid.watch import PAUSES
 
 DESTINATION = "VSV_PYRAMID_DESTINATION"
+PRIVATE = "VSV_PYRAMID_PRIVATE"
 
 
 class Context:
@@ -90,6 +91,7 @@ def function(place: Place, monkeypatch: pytest.MonkeyPatch, jobs: Jobs, failures
     """The environment that ingest.yaml sets."""
     for name, value in {
         DESTINATION: f"{place}/to",
+        PRIVATE: f"{place.private}/to",
         "VSV_PYRAMID_OPTIONS": "--tile-size 480 --workers 2",
         "VSV_PYRAMID_QUEUE": "the-queue",
         "VSV_PYRAMID_JOB_DEFINITION": "the-definition",
@@ -137,6 +139,7 @@ class TestIngest:
     def test_a_small_slide_is_converted(self, uploaded: str, place: Place, jobs: Jobs) -> None:
         assert lambda_handler.ingest(object_created(uploaded), Context()) is None
         assert verify(f"{place}/to/images/170782", deep=True).errors == []
+        assert "to/private/images/170782/slide.private.json" in place.private.objects()
         assert not jobs.places
 
     def test_a_duplicate_makes_nothing_anew(
@@ -332,11 +335,24 @@ class TestScan:
         assert jobs.places == [str(share / "a.svs")]
         assert not failures.bodies  # the rule about failed jobs tells of it
 
-    def test_a_bad_slide_goes_to_the_failures_once(self, share: Path, failures: Failures) -> None:
+    def test_a_bad_slide_goes_to_the_failures_once(
+        self, share: Path, place: Place, failures: Failures
+    ) -> None:
         (share / "b.svs").write_text("hello")
         for _ in range(2):
             lambda_handler.scan({}, Context())
         assert [body["exit_code"] for body in failures.bodies] == [65]
+        assert {key.split("/")[1] for key in place.objects()} == {"images"}
+        assert [key for key in place.private.objects() if key.startswith("to/watch/")]
+
+    def test_it_does_not_begin_what_it_could_not_remember(
+        self, place: Place, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(PRIVATE)
+        with pytest.raises(StoreError, match=f"has no private place.*{PRIVATE}"):
+            lambda_handler.scan({}, Context())
+        assert not jobs.places
+        assert not place.objects()
 
     def test_one_that_cannot_be_read_goes_to_the_failures_in_the_end(
         self, share: Path, failures: Failures, clock: FakeClock, monkeypatch: pytest.MonkeyPatch

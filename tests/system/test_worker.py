@@ -31,6 +31,7 @@ DESTINATION = "VSV_PYRAMID_DESTINATION"
 def environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What compute.yaml's job definition sets."""
     monkeypatch.setenv(DESTINATION, f"{place}/to")
+    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", f"{place.private}/to")
     monkeypatch.setenv("VSV_PYRAMID_OPTIONS", "--tile-size 480")
 
 
@@ -52,13 +53,15 @@ def test_a_slide(uploaded: str, place: Place) -> None:
         *_, last = [json.loads(line) for line in outcome.err.splitlines()]
         assert (last["event"], last["status"]) == ("done", status)
     assert verify(f"{place}/to/images/170782").errors == []
+    assert {key.split("/")[1] for key in place.objects() if key.startswith("to/")} == {"images"}
+    assert "to/private/images/170782/slide.private.json" in place.private.objects()
 
 
 def test_a_child_of_an_array(uploaded: str, place: Place) -> None:
     lines = f"{place}/gone.svs\ns3://images/{uploaded}\n"
-    place.put("to/.manifests/1.txt", lines.encode())
+    place.private.put("to/manifests/1.txt", lines.encode())
     for index, code in ("0", 1), ("1", 0), ("2", 2):
-        outcome = run(f"{place}/to/.manifests/1.txt", AWS_BATCH_JOB_ARRAY_INDEX=index)
+        outcome = run(f"{place.private}/to/manifests/1.txt", AWS_BATCH_JOB_ARRAY_INDEX=index)
         assert outcome.code == code, outcome.err
     assert "to/images/170782/DeepZoom.dzi" in place.objects()
 

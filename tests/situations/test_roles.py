@@ -1,0 +1,215 @@
+"""The policies of cloudformation/compute.yaml and ingest.yaml, on a real server that holds to them:
+jobs, the scan and the desk can do all of their work, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conftest import Run
+from tests.situations.test_policy import CLERK
+from tests.support import cloudformation, s3_server
+from tests.support.cloudformation import EVERYTHING
+from tests.support.cloudformation_rules import as_list, statements
+from tests.support.s3_server import BUCKET, PRIVATE_BUCKET, Place, Server
+from vsv_pyramid.submit import manifest_line
+
+SLIDES_BUCKET = "slides"
+GIVEN = {
+    "SlidesBucket": SLIDES_BUCKET,
+    "SlidesPrefix": "scans/",
+    "ImagesBucket": BUCKET,
+    "PrivateBucket": PRIVATE_BUCKET,
+}
+# The policies of whoever works there: (template, resource).
+ROLES = {
+    "jobs": [("compute", "ConvertPolicy")],
+    "scan": [("compute", "ConvertPolicy"), ("ingest", "ScanRole")],
+    "desk": [("compute", "DeskPolicy")],
+}
+DOCUMENT = "private/images/a/slide.private.json"
+LABEL = "private/images/a/label.jpeg"
+
+
+def allowed(role: str, prefix: str) -> list[Any]:
+    """What the role's policies say of S3."""
+    found = []
+    for template, resource in ROLES[role]:
+        given = EVERYTHING[template] | GIVEN | {"ImagesPrefix": f"{prefix}/"}
+        made = cloudformation.resources(cloudformation.load(template), given)
+        found += [
+            statement
+            for _, statement in statements({resource: made[resource]})
+            if as_list(statement["Action"])[0].startswith("s3:")
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with s3_server.running() as server:
+        server.client().create_bucket(Bucket=SLIDES_BUCKET)
+        yield server
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where the clerk works, in one role after another."""
+
+    server: Server
+    images: Place
+    private: Place
+
+    def be(self, role: str) -> None:
+        """Gives the clerk this role's rights, and no others."""
+        for bucket in (SLIDES_BUCKET, BUCKET, PRIVATE_BUCKET):
+            own = f"arn:aws:s3:::{bucket}"
+            told = [
+                {**one, "Principal": {"AWS": CLERK}, "Resource": places}
+                for one in allowed(role, self.images.prefix)
+                if (
+                    places := [
+                        place
+                        for place in as_list(one["Resource"])
+                        if place == own or place.startswith(f"{own}/")
+                    ]
+                )
+            ]
+            nothing = {
+                "Effect": "Deny",
+                "Principal": {"AWS": CLERK},
+                "Action": "s3:*",
+                "Resource": f"{own}/*",
+            }
+            policy = json.dumps({"Version": "2012-10-17", "Statement": told or [nothing]})
+            # It knows no IfExists; without, less is allowed.
+            policy = policy.replace("StringLikeIfExists", "StringLike")
+            self.server.client().put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
+@pytest.fixture
+def work(server: Server, monkeypatch: pytest.MonkeyPatch) -> Work:
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in server.environment("clerk").items():
+        monkeypatch.setenv(name, value)
+    images = Place(server, f"team/{uuid.uuid4().hex[:12]}")
+    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", str(images.private))
+    return Work(server, images, images.private)
+
+
+@pytest.fixture
+def slides(server: Server) -> Place:
+    return Place(server, "scans", SLIDES_BUCKET)
+
+
+def assert_denied(work: Work, *calls: tuple[str, Place, str]) -> None:
+    """Each is a call of S3's, about what is there."""
+    for call, place, key in calls:
+        body = {"Body": b""} if call == "put_object" else {}
+        with pytest.raises(ClientError, match="AccessDenied"):
+            getattr(work.server.client("clerk"), call)(
+                Bucket=place.bucket, Key=f"{place.prefix}/{key}", **body
+            )
+
+
+def test_jobs(work: Work, run: Run, real_slide: Path, small_slide: Path, slides: Place) -> None:
+    work.be("jobs")
+    slides.put("a.svs", real_slide.read_bytes())
+    convert = ("convert", f"{slides}/a.svs", "--to", work.images)
+    assert run(*convert).code == 0
+    assert {"root.json", DOCUMENT, LABEL} <= work.private.objects().keys()
+    slides.put("a.svs", small_slide.read_bytes())  # it has no label
+    outcome = run(*convert, "--overwrite")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert DOCUMENT in work.private.objects()
+    assert LABEL not in work.private.objects()
+    work.private.put("manifests/1.txt", f"{slides}/a.svs\n".encode())
+    assert manifest_line(f"{work.private}/manifests/1.txt", 0) == f"{slides}/a.svs"
+    work.private.put("watch/1.json", b"{}")
+    work.images.put(".private/images/a/label.jpeg", b"of a former release")
+    assert_denied(
+        work,
+        ("delete_object", work.private, DOCUMENT),
+        ("delete_object", work.private, "root.json"),
+        ("delete_object", work.private, "manifests/1.txt"),
+        ("put_object", work.private, "manifests/1.txt"),
+        ("get_object", work.private, "watch/1.json"),
+        ("put_object", work.private, "x"),
+        ("get_object", work.images, ".private/images/a/label.jpeg"),
+        ("put_object", work.images, "viewer/index.html"),
+        ("put_object", slides, "a.svs"),
+    )
+
+
+def test_the_scan(work: Work, run: Run, small_slide: Path, tmp_path: Path) -> None:
+    work.be("scan")
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    shutil.copy(small_slide, folder / "a.svs")
+    (folder / "bad.svs").write_bytes(b"hello")
+    watch = ("watch", folder, "--to", work.images, "--once", "--interval", "0.1")
+
+    def notes() -> list[str]:
+        return [key for key in work.private.objects() if key.startswith("watch/")]
+
+    outcome = run(*watch)
+    assert "is not remembered" not in outcome.err
+    assert len(notes()) == 1
+    assert "images/a/DeepZoom.dzi" in work.images.objects()
+    shutil.copy(small_slide, folder / "bad.svs")
+    outcome = run(*watch)
+    assert outcome.code == 0
+    assert f"set aside: {folder / 'bad.svs'}" in outcome.err  # it was remembered
+    assert notes() == []
+    assert_denied(
+        work,
+        ("delete_object", work.private, "private/images/a/slide.private.json"),
+        ("put_object", work.images, "watch/1.json"),
+    )
+
+
+def test_the_desk(work: Work, run: Run, real_slide: Path, slides: Place) -> None:
+    slides.put("a.svs", real_slide.read_bytes())
+    work.be("jobs")
+    assert run("convert", f"{slides}/a.svs", "--to", work.images).code == 0
+    work.be("desk")
+    for words in (
+        ("slides", work.images),
+        ("slides", "set", "a", "--in", work.images, "--slide-id", "S-1", "--case-id", "S"),
+        ("slides", "show", "a", "--in", work.images),
+        ("slides", "delete", "a", "--in", work.images, "--yes"),
+        ("delete", f"{work.images}/images/a", "--yes"),
+    ):
+        outcome = run(*words)
+        assert (outcome.code, outcome.err) == (0, ""), words
+    assert not any(key.startswith("images/a/") for key in work.images.objects())
+    work.private.put("manifests/1.txt", b"")
+    work.private.put("watch/1.json", b"{}")
+    assert_denied(
+        work,
+        ("put_object", work.private, "root.json"),
+        ("delete_object", work.private, "root.json"),
+        ("get_object", work.private, "manifests/1.txt"),
+        ("get_object", work.private, "watch/1.json"),
+        ("put_object", work.images, "viewer/index.html"),
+        ("get_object", slides, "a.svs"),
+        ("delete_object", slides, "a.svs"),
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_reads_beside_the_prefix(work: Work, run: Run, role: str) -> None:
+    work.be(role)
+    elsewhere = f"s3://{BUCKET}/team/b"
+    outcome = run("slides", elsewhere, "--private-to", f"s3://{PRIVATE_BUCKET}/team/b")
+    assert outcome.code == 1
+    assert "access is refused (403): s3:" in outcome.err

@@ -85,7 +85,7 @@ def test_a_job(batch: StandIn, queue: Queue) -> None:
 
 
 def test_an_array(batch: StandIn, queue: Queue) -> None:
-    job = queue.submit("s3://images/.manifests/1.txt", 3)
+    job = queue.submit("s3://private/manifests/1.txt", 3)
     (made,) = batch.client("batch").describe_jobs(jobs=[job])["jobs"]
     assert made["arrayProperties"]["size"] == 3
 

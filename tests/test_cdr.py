@@ -17,7 +17,7 @@ from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.review import Document
 from vsv_pyramid.store import open_store
 
-RECORD = {"ImageID": "170782", "SlideID": "S26-1-A1"}
+RECORD = {"id": "170782", "ImageID": "1004486", "SlideID": "S26-1-A1"}
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def test_a_record_has_the_viewer_s_names() -> None:
         "objective_power": 40.0,
     }
     assert cdr.record(facts, document) == {
-        "ImageID": "170782",
+        "id": "170782",
+        "ImageID": "7",
         "SlideID": "S26-1-A1",
         "CaseID": "S26-1",
         "ScanDate": "2026-11-23T09:00:00-05:00",
@@ -48,6 +49,7 @@ def test_a_record_has_the_viewer_s_names() -> None:
         "Status": "NEW",
         "lastModified": document.history[-1].when,
     }
+    assert cdr.record({**facts, "image_id": None}, document)["ImageID"] == "Doe^Jane"
 
 
 def test_the_answer_is_returned(stub: Cdr) -> None:
@@ -78,7 +80,7 @@ def test_what_was_taken_without_an_answer_is_sent_under_the_same_key(stub: Cdr) 
     assert len(stub.keys) == 1
     cdr.send(dict(reversed(RECORD.items())), stub.url)
     assert (stub.requests, len(stub.keys)) == (3, 1)
-    cdr.send({**RECORD, "ImageID": "170783"}, stub.url)
+    cdr.send({**RECORD, "id": "170783"}, stub.url)
     assert len(stub.keys) == 2
 
 

@@ -276,7 +276,8 @@ def test_wrong_use(run: Run, tmp_path: Path) -> None:
         (["--edit", "--signed", "--public-key", "x"], "--edit is for a folder or a bucket"),
         (["--cdr", "https://x"], "--cdr, --by and --token-file need --edit"),
     ):
-        outcome = run("serve", "root", "--port", 0, *words)
+        outcome = run("serve", "root", "--port", 0, "--private-to", "kept", *words)
         assert outcome.code == 2, outcome.err
         assert_one_sentence(outcome.err, sentence)
     assert "--edit is for a folder" in run("serve", "a.zip", "--edit").err
+    assert_one_sentence(run("serve", "root", "--edit").err, "has no private place")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,10 +50,12 @@ _LONGEST_ANSWER = 1000  # characters that are kept of it
 
 def record(facts: Mapping[str, Any], document: Document) -> dict[str, Any]:
     """The slide's metadata under the names of the Virtual Slide Viewer, out of its slide.json and
-    its private document: MPP in um/px, width and height in px of the base level."""
+    its private document: MPP in um/px, width and height in px of the base level. `id` is the
+    published one, ImageID the scanner's own, or the name of the file where that states none."""
     review = document.review()
     return {
-        "ImageID": document.id,
+        "id": document.id,
+        "ImageID": facts["image_id"] or PurePath(facts["source"]["name"]).stem,
         "SlideID": review["slide_id"],
         "CaseID": review["case_id"],
         "ScanDate": facts["scanned"],
@@ -94,12 +97,12 @@ def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict
 
     To HTTPS it is a POST with an Idempotency-Key, the same for the same record, so that what is
     sent twice counts once; what passes is tried again. Below s3:// it is the object
-    ImageID.json. Raises CdrError, and StoreError for S3.
+    ID.json. Raises CdrError, and StoreError for S3.
     """
     body = json.dumps(made, sort_keys=True).encode()
-    place = address(url, made["ImageID"])
+    place = address(url, made["id"])
     if place.startswith("s3://"):
-        open_store(url, s3).put(f"{made['ImageID']}.json", body)
+        open_store(url, s3).put(f"{made['id']}.json", body)
         return {"to": place, "status": 200, "answer": ""}
     headers = {
         "Content-Type": "application/json",

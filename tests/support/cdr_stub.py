@@ -19,12 +19,12 @@ HANG_UP, HANG_UP_AFTERWARDS = 0, 1  # instead of a status
 
 @dataclass
 class Cdr:
-    """`status` gives that of an answer about an ImageID, 201 for a record that is taken; `records`
-    are those by ImageID and `keys` their idempotency keys; `requests` counts all, `tokens` what
+    """`status` gives that of an answer about an id, 201 for a record that is taken; `records`
+    are those by id and `keys` their idempotency keys; `requests` counts all, `tokens` what
     came for authorization."""
 
     url: str
-    status: Callable[[str], int] = lambda image_id: 201
+    status: Callable[[str], int] = lambda slide_id: 201
     headers: dict[str, str] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
@@ -34,13 +34,13 @@ class Cdr:
     def fail(self, *statuses: int) -> None:
         """Answers so next, and takes all after that."""
         order = chain(statuses, repeat(201))
-        self.status = lambda image_id: next(order)
+        self.status = lambda slide_id: next(order)
 
     def take(self, key: str, record: dict[str, Any]) -> None:
         if key not in self.keys:
-            assert record["ImageID"] not in self.records, "sent twice under other keys"
+            assert record["id"] not in self.records, "sent twice under other keys"
             self.keys.append(key)
-            self.records[record["ImageID"]] = record
+            self.records[record["id"]] = record
 
 
 class _Handler(http_server.Handler):
@@ -52,7 +52,7 @@ class _Handler(http_server.Handler):
         with self.server.lock:
             cdr.requests += 1
             cdr.tokens.add(self.headers["Authorization"])
-            status = cdr.status(record["ImageID"])
+            status = cdr.status(record["id"])
             if status in (201, HANG_UP_AFTERWARDS):
                 cdr.take(self.headers["Idempotency-Key"], record)
         if status in (HANG_UP, HANG_UP_AFTERWARDS):

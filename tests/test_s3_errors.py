@@ -98,6 +98,7 @@ LINES = [
     Line(403, "NotSignedUp", 1, "the account has no S3; ask who runs the account"),
     Line(409, "OperationAborted", 75, BUSY),
     Line(301, "PermanentRedirect", 1, REGION),
+    Line(412, "PreconditionFailed", 1, "the server refuses it (PreconditionFailed), though nobody"),
     Line(403, "QuotaExceeded", 1, "the bucket's quota is used up; make room there, or have"),
     Line(307, "Redirect", 1, REGION),
     Line(403, "RequestTimeTooSkewed", 1, "the server's clock and this machine's differ by more"),

@@ -23,14 +23,19 @@ import boto3
 import botocore.config
 import botocore.exceptions
 import botocore.session
+from botocore.exceptions import IncompleteReadError
 
-from vsv_pyramid import clock, proxies
+from vsv_pyramid import clock, login, proxies
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
 from vsv_pyramid.s3_errors import (
     ERRORS,
+    SERVER,
+    NotS3,
     case_of,
     code,
     is_passing,
+    is_taken,
+    knows_no_conditions,
     refusal,
     said,
     status,
@@ -43,10 +48,13 @@ if TYPE_CHECKING:
 __all__ = [  # the errors' own module is for what needs nothing else of this one
     "ERRORS",
     "Account",
+    "NotS3",
     "S3Url",
     "client",
     "code",
     "is_passing",
+    "is_taken",
+    "knows_no_conditions",
     "object_url",
     "parse_url",
     "patiently",
@@ -99,7 +107,10 @@ def parse_url(text: str) -> S3Url:
 def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2) -> Any:
     """boto3's client of a service, for what is not about objects. Raises StoreError as Account."""
     try:
+        proxies.check()
         return _client(boto3.Session(), service, attempts)
+    except proxies.NoUrlError as exc:
+        raise StoreRefused(place, str(exc)) from exc
     except (botocore.exceptions.BotoCoreError, ValueError) as exc:
         raise StoreRefused(place, f"{said(exc)}; check the AWS configuration") from exc
 
@@ -147,19 +158,23 @@ class Account:
         are None."""
         self._url = url
         try:
+            proxies.check()
             core = botocore.session.get_session()
             core.register_component("data_loader", _descriptions())
-            core.get_component("credential_provider").get_provider(
-                "assume-role"
-            )._prompter = self._asked  # which has no other way to it
+            login.prepare(core, self._asked)
             session = boto3.Session(botocore_session=core)
             credentials = session.get_credentials()
             self.client: Any = _client(session, "s3")
             bundle = core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-        except botocore.exceptions.BotoCoreError as exc:
+        except proxies.NoUrlError as exc:
+            raise StoreRefused(url, str(exc)) from exc
+        except StoreError:
+            raise
+        except ERRORS as exc:
             raise refusal(url, exc) from exc
-        except (OSError, ValueError) as exc:
-            raise StoreRefused(url, f"{said(exc)}; check the AWS configuration") from exc
+        except Exception as exc:  # what boto3 trips on, where a configuration is not as it expects
+            what = f"{said(exc)}; check {_variable(exc) or 'the AWS configuration'}"
+            raise StoreRefused(url, what) from exc
         if credentials is None:
             raise StoreRefused(
                 url, "no AWS credentials are found; set AWS_PROFILE, or give this machine a role"
@@ -167,12 +182,16 @@ class Account:
         self.certificates = self._certificates(bundle) if bundle else None
         self._credentials = credentials
         self.region: str = self.client.meta.region_name or "us-east-1"
+        if not re.fullmatch(r"[\w.-]+", self.region, re.ASCII):
+            what = f"there is no such region as {self.region!r}; check AWS_REGION"
+            raise StoreRefused(url, what)
         self._frozen()
         self.address, self.is_virtual = self._found_address()
         self._check_way()
         events = self.client.meta.events
         events.register("provide-client-params.s3", lambda **about: _added(parameters, **about))
         events.register("before-call.s3.HeadBucket", _not_redirected)
+        events.register("after-call.s3", self._judged)
 
     def credentials(self) -> S3Credential:
         """The credentials of the moment, as obstore asks for them."""
@@ -193,7 +212,23 @@ class Account:
             # An answer to HEAD has no body that could say why.
             self.client.get_object(**where, Range="bytes=0-0")["Body"].close()
             raise
+        if found.get("ContentType", "").startswith("text/html"):  # of a slide
+            raise NotS3(f"a page from {self.address}")
         return found
+
+    def _judged(self, *, http_response: Any, parsed: Any, model: Any, **_: object) -> None:
+        """Refuses the good answers that are not S3's; of the others, notes who gave them."""
+        parsed.setdefault("ResponseMetadata", {})[SERVER] = self.address
+        if http_response.status_code >= 300 and model.http["method"] != "HEAD":
+            told = len(http_response.content)
+            if told < (length := int(http_response.headers.get("content-length", 0))):
+                raise IncompleteReadError(actual_bytes=told, expected_bytes=length)
+        wanted = _ALWAYS_THERE.get(model.name)
+        if http_response.raw.status >= 300 or not wanted or wanted in parsed:
+            return
+        # boto3 makes an error 500 of a good answer that is no XML, and of what S3 says too late.
+        if parsed.get("Error", {}).get("Code", "500") == "500":
+            raise NotS3(f"no {wanted} from {self.address}")
 
     def _frozen(self) -> None:
         """Has the credentials made, where that is yet to be done."""
@@ -268,8 +303,23 @@ class Account:
             ) from exc
 
 
+# What each good answer of S3 has.
+_ALWAYS_THERE = {
+    "GetObject": "ETag",
+    "HeadObject": "ETag",
+    "ListObjectsV2": "IsTruncated",
+    "PutObject": "ETag",
+}
+
+
 class _NotSent(Exception):
     """Ends a request whose address is all that was wanted."""
+
+
+def _variable(exc: Exception) -> str:
+    """The environment's variable that names the file which the error is about, if it is one."""
+    file = getattr(exc, "filename", None)
+    return next((name for name, value in os.environ.items() if file and value == file), "")
 
 
 def _not_redirected(*, context: Any, **_: object) -> None:

@@ -9,6 +9,25 @@ import urllib.request
 from urllib.parse import urlsplit
 
 
+class NoUrlError(ValueError):
+    """A proxy that is named by what is no URL."""
+
+
+def check() -> None:
+    """Raises NoUrlError, which does not show what may hold a password."""
+    for scheme, proxy in urllib.request.getproxies().items():
+        if scheme not in ("http", "https", "all") or not proxy:
+            continue
+        name = f"{scheme.upper()}_PROXY"
+        try:
+            server = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            known = server.hostname and server.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise NoUrlError(f"what {name} names is no proxy; give it as http://HOST:PORT")
+
+
 def proxy_of(url: str) -> str | None:
     """The proxy's URL as the environment or the system has it, None where there is none for the
     server of that URL."""

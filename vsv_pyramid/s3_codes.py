@@ -26,9 +26,14 @@ _UNKNOWN_KEY = Case(
     "the server knows no such access key",
     "check AWS_PROFILE or AWS_ACCESS_KEY_ID, and that the key is this server's",
 )
+_NOT_S3 = Case(
+    "what answers at {server} is no S3 server",
+    "check the endpoint (AWS_ENDPOINT_URL) and the proxy",
+)
+_HELPER = "the program that is to give the credentials (credential_process)"
 _NOT_KNOWN = Case(
     "the server does not know this kind of request ({code}): {message}",
-    "leave out the options of S3 that it lacks (--sse, --checksum, --storage-class)",
+    "{options}",
 )
 
 # What each code of S3, and of the servers that speak its language, comes to.
@@ -93,6 +98,10 @@ CODES = {
     "NotSignedUp": Case("the account has no S3", "ask who runs the account"),
     "OperationAborted": _BUSY,
     "PermanentRedirect": _REGION,
+    "PreconditionFailed": Case(
+        "the server refuses it ({code}), though nobody is seen to be in its way",
+        "ask who runs the server",
+    ),
     "QuotaExceeded": _QUOTA,
     "Redirect": _REGION,
     "RequestTimeTooSkewed": Case(
@@ -134,6 +143,38 @@ CAUSES = [
         Case("the bucket wants a checksum of each object", "give --checksum sha256"),
     ),
     (
+        r"LoginFailed: [\w-]+: ValueError: (?P<why>the (access key|secret key|session token) .*)",
+        Case("{why}", "set it anew, without what does not belong to it"),
+    ),
+    (
+        r"LoginFailed: .*still expired",
+        Case("the login has ended: what gives the credentials gives old ones", "log in again"),
+    ),
+    (
+        r"LoginFailed: custom-process: (JSON|Unicode)DecodeError",
+        Case(f"{_HELPER} prints no JSON", "run it yourself to see what it says"),
+    ),
+    (
+        r"LoginFailed: custom-process: TimeoutExpired: .* after (?P<seconds>[\d.]+)",
+        Case(f"{_HELPER} has not ended for {{seconds}} s", "run it yourself to see what it needs"),
+    ),
+    (
+        r"LoginFailed: custom-process: \w+: (\[Errno \d+\] )?(?P<why>.*)",
+        Case(f"{_HELPER} fails: {{why}}", "check the AWS configuration"),
+    ),
+    (
+        r"LoginFailed: assume-role-with-web-identity: \w+: (\[Errno \d+\] )?(?P<why>.*)",
+        Case("the login's token cannot be read: {why}", "check AWS_WEB_IDENTITY_TOKEN_FILE"),
+    ),
+    (
+        r"LoginFailed: (?P<by>[\w-]+): \w+: (?P<why>.*)",
+        Case("the credentials cannot be got ({by}): {why}", "check the AWS configuration"),
+    ),
+    (
+        r"InvalidRegionError: .*'(?P<region>.*)'",
+        Case("there is no such region as {region}", "check AWS_REGION"),
+    ),
+    (
         r"RefreshWithMFAUnsupportedError",
         Case("the login with a code (MFA) has ended", "log in again, where you are asked for it"),
     ),
@@ -148,10 +189,7 @@ CAUSES = [
     (
         r"CredentialRetrievalError: Error when retrieving credentials from custom-process: "
         r"(?P<why>.*)",
-        Case(
-            "the program that is to give the credentials (credential_process) fails: {why}",
-            "run it yourself to see what it needs",
-        ),
+        Case(f"{_HELPER} fails: {{why}}", "run it yourself to see what it needs"),
     ),
     (
         r"MetadataRetrievalError|CredentialRetrievalError",
@@ -168,7 +206,7 @@ CAUSES = [
         Case("the server's certificate is not valid yet", "set this machine's clock"),
     ),
     (
-        r"InvalidCertificate\(\s*NotValidForName|doesn't match|mismatch, certificate",
+        r"InvalidCertificate\(\s*NotValidForName|hostname '.*' doesn't match|mismatch, certificate",
         Case("the server's certificate is another server's", "check the name in AWS_ENDPOINT_URL"),
     ),
     (
@@ -228,18 +266,30 @@ CAUSES = [
     ),
     (r"Received redirect without LOCATION", _REGION),
     (
-        r"Got invalid \w+ response|ResponseParserError",
+        r"NotS3:|Got invalid \w+ response|ResponseParserError|Unable to extract metadata"
+        r"|Received non-partial response|PaginationError",
+        _NOT_S3,
+    ),
+    (
+        r"builder error",
         Case(
-            "what answers at {server} is no S3 server",
-            "check the endpoint (AWS_ENDPOINT_URL) and the proxy",
+            "the certificates that are to be trusted cannot be read",
+            "check SSL_CERT_FILE, SSL_CERT_DIR and AWS_CA_BUNDLE",
         ),
     ),
 ]
+# What a status alone comes to, without S3's own words.
 STATUSES = {
     301: _REGION,
+    302: _NOT_S3,
+    303: _NOT_S3,
     307: _REGION,
     401: Case("access is refused (401)", _ALLOWED),
     403: CODES["AccessDenied"],
-    404: Case("there is no such bucket or object", "check the name and the endpoint"),
+    404: _NOT_S3,
     507: _FULL,
 }
+WITHOUT_A_WORD = Case(
+    "answers with error {status}, and not in S3's words",
+    "ask who runs the server, and check the endpoint (AWS_ENDPOINT_URL) and the proxy",
+)

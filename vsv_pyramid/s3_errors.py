@@ -14,15 +14,35 @@ from obstore.exceptions import BaseError as ObstoreError
 
 from vsv_pyramid import proxies
 from vsv_pyramid.errors import StoreError, StoreRefused, StoreUnavailable
-from vsv_pyramid.s3_codes import CAUSES, CODES, STATUSES, Case
+from vsv_pyramid.s3_codes import CAUSES, CODES, STATUSES, WITHOUT_A_WORD, Case
+
+_OPTIONS_OF_PUTS = "leave out the options of S3 that it lacks (--sse, --checksum, --storage-class)"
+
+
+class NotS3(Exception):
+    """An answer that no S3 server gives, be it a page of something in between: nothing is to be
+    concluded from it, and nothing written because of it."""
+
+
+class LoginFailed(Exception):
+    """Credentials that are not to be had: by which of boto3's ways, and why."""
+
+    def __init__(self, method: str, exc: Exception) -> None:
+        super().__init__(f"{method}: {type(exc).__name__}: {said(exc)}")
+
 
 ERRORS = (
+    NotS3,
+    LoginFailed,
     botocore.exceptions.ClientError,
     botocore.exceptions.BotoCoreError,
     botocore.parsers.ResponseParserError,
     boto3.exceptions.Boto3Error,
     ObstoreError,
 )
+
+
+SERVER = "Server"  # who answered, among what an error of boto3 tells of the answer
 
 
 class Answer(NamedTuple):
@@ -40,7 +60,9 @@ class Answer(NamedTuple):
 
 
 _OF_ONE_OBJECT = ("EntityTooLarge", "InvalidObjectState", "NoSuchKey")  # not of all others, too
-_PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+# What S3 says of a write whose condition does not hold, or that another one has come across.
+_TAKEN = ("ConditionalRequestConflict", "OperationAborted", "PreconditionFailed")
 _NETWORK = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,
@@ -83,20 +105,34 @@ def is_passing(exc: Exception) -> bool:
     return case_of(exc).passes
 
 
-def refusal(place: object, exc: Exception) -> StoreError:
-    """The error in a sentence."""
-    case = case_of(exc)
+def is_taken(exc: Exception) -> bool:
+    """Whether S3 says that another one was faster. A status alone says nothing: any server has
+    those."""
+    return code(exc) in _TAKEN
+
+
+def knows_no_conditions(exc: Exception) -> bool:
+    """Whether S3 says that it knows no conditional writes."""
+    return status(exc) in (405, 501) and code(exc) != ""
+
+
+def refusal(place: object, exc: Exception, server: str = "") -> StoreError:
+    """The error in a sentence; `server` is who answered, where the error does not tell."""
+    case = case_of(exc, server)
     kind = StoreError if code(exc) in _OF_ONE_OBJECT else StoreRefused
     if case.passes:
         kind = StoreUnavailable
     return kind(place, f"{case.cause}; {case.remedy}")
 
 
-def case_of(exc: Exception) -> Case:
+def case_of(exc: Exception, server: str = "") -> Case:
     """What the error comes to, its braces filled in."""
     answer = _answer(exc)
+    answer = answer._replace(server=answer.server or server)
     proxy = proxies.proxy_of(answer.server) if answer.server else None
     fields = {**answer._asdict(), "proxy": proxies.shown(proxy) if proxy else "on the way"}
+    puts = answer.action == "s3:PutObject"
+    fields["options"] = _OPTIONS_OF_PUTS if puts else "ask who runs the server"
     fields["resolved"] = re.sub(r"^\w+://|[:/].*$", "", proxy or answer.server)
     case = None
     for pattern, named in CAUSES:
@@ -115,11 +151,11 @@ def _by_code(answer: Answer) -> Case | None:
         return CODES[answer.code]
     if answer.code.startswith("KMS."):
         return Case("the encryption key is refused ({code}): {message}", "check --kms-key")
-    return Case(
-        "answers with error {status} ({code}): {message}",
-        "ask who runs the server; the request's id is {request_id}",
-        answer.status in _PASSING,
-    )
+    remedy = "ask who runs the server"
+    if answer.request_id:
+        remedy += "; the request's id is {request_id}"
+    passes = answer.status in _PASSING
+    return Case("answers with error {status} ({code}): {message}", remedy, passes)
 
 
 def _by_status(answer: Answer, proxy: str | None) -> Case | None:
@@ -132,8 +168,9 @@ def _by_status(answer: Answer, proxy: str | None) -> Case | None:
             "ask who runs the proxy, or name the server in NO_PROXY",
             passes,
         )
-    default = Case("answers with error {status}", "try again later", passes)
-    return STATUSES.get(answer.status, default)
+    if passes:
+        return Case("answers with error {status}", "try again later", passes)
+    return STATUSES.get(answer.status, WITHOUT_A_WORD)
 
 
 def _by_kind(exc: Exception, proxy: str | None) -> Case:
@@ -159,9 +196,9 @@ def _answer(exc: Exception) -> Answer:
             status(exc),
             "" if coded.isdecimal() else coded,
             message,
-            str(answered.get("RequestId", "unknown")),
+            str(answered.get("RequestId", "")),
             _action(exc.operation_name),
-            "",
+            str(answered.get(SERVER, "")),
             f"({coded}) {message}",
             words,
         )
@@ -185,7 +222,7 @@ def _answer(exc: Exception) -> Answer:
         status(exc) or (403 if refused else None),
         parts["Code"],
         parts["Message"],
-        parts["RequestId"] or "unknown",
+        parts["RequestId"],
         _action(method),
         server[0] if server else "",
         parts["Message"] if parts["Code"] else f"{kind}: {exc} {about}",

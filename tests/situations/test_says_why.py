@@ -66,6 +66,10 @@ def one_bulk_delete(scene: Scene) -> None:
     assert scene.proxy.count("DELETE", TILE) > 1
 
 
+def no_leases(scene: Scene) -> None:
+    assert not any(key.startswith(".leases") for key in scene.place.objects())
+
+
 class Row(NamedTuple):
     """A situation: the words of the command, with SLIDE and PLACE for those of the test; the exit
     code; a sentence of stderr, None where nothing is to be said; what is there afterwards; what the
@@ -145,6 +149,81 @@ def a_web_page(handler: Handler, _: Request) -> bool:
 
 def a_login_for_the_proxy(handler: Handler, _: Request) -> bool:
     handler.answer(407, {"proxy-authenticate": "Basic"}, b"")
+    return True
+
+
+PAGE = b"<html><head><title>Login</title></head><body><h1>Who are you?</h1></body></html>"
+
+
+def page(
+    status: int, method: str = "", word: str = "", *, body: bytes = PAGE, **headers: str
+) -> Fault:
+    """Answers the requests of the method whose path has the word, or all, as no S3 does."""
+
+    def fault(handler: Handler, request: Request) -> bool:
+        if not (request.method.startswith(method) and word in request.path):
+            return False
+        handler.answer(status, {"content-type": "text/html", **headers}, body)
+        return True
+
+    return fault
+
+
+def objects_are_pages(handler: Handler, request: Request) -> bool:
+    """What is in the way lets lists through, and all that writes."""
+    return "list-type" not in request.path and page(200, "GET")(handler, request)
+
+
+def sent_on(status: int, method: str) -> Fault:
+    """To a page that has a tag, as many a server gives."""
+
+    def fault(handler: Handler, request: Request) -> bool:
+        if request.path == "/login":
+            handler.answer(200, {"content-type": "text/html", "etag": '"abc"'}, PAGE)
+        elif request.method == method:
+            handler.answer(status, {"location": "/login"}, b"")
+        else:
+            return False
+        return True
+
+    return fault
+
+
+def without(*names: str) -> Fault:
+    """All answers lack these headers."""
+
+    def fault(handler: Handler, request: Request) -> bool:
+        status, headers, body = handler.forwarded(request)
+        kept = {name: value for name, value in headers.items() if name not in names}
+        handler.answer(status, kept, body)
+        return True
+
+    return fault
+
+
+def dated(date: str) -> Fault:
+    def fault(handler: Handler, request: Request) -> bool:
+        status, headers, body = handler.forwarded(request)
+        handler.answer(status, {**headers, "date": date}, body)
+        return True
+
+    return fault
+
+
+def lists_without_an_end(handler: Handler, request: Request) -> bool:
+    if "list-type" not in request.path:
+        return False
+    status, headers, body = handler.forwarded(request)
+    more = b"<NextContinuationToken>abc</NextContinuationToken><IsTruncated>true"
+    handler.answer(status, headers, body.replace(b"<IsTruncated>false", more))
+    return True
+
+
+def deleted_another(handler: Handler, request: Request) -> bool:
+    if request.method != "POST":
+        return False
+    error = b"<Error><Key>x</Key><Code>AccessDenied</Code><Message>no</Message></Error>"
+    handler.answer(200, {}, b"<DeleteResult>" + error + b"</DeleteResult>")
     return True
 
 
@@ -391,6 +470,8 @@ DONE_OTHERWISE = [
             (501, "NotImplemented"),
             (400, "InvalidArgument"),
             (405, "MethodNotAllowed"),
+            (404, "NoSuchKey"),
+            (404, "NotFound"),
         )
     ),
     Row(
@@ -401,6 +482,134 @@ DONE_OTHERWISE = [
         lambda scene: scene.proxy.count("DELETE", TILE) == 0,
         refusing(400, "ExpiredToken", method="POST", word="delete"),
         published=True,
+    ),
+]
+
+NO_S3 = "what answers at http://127.0.0.1:PORT is no S3 server; check the endpoint (AWS_ENDPOINT_"
+READERS = (
+    "slides PLACE",
+    "slides show small --in PLACE",
+    "slides set small --in PLACE --status good",
+    "slides delete small --in PLACE --yes",
+    "index PLACE",
+    "delete PLACE/images/small --yes",
+    "verify PLACE/images/small",
+    "info PLACE/images/small",
+    "submit PLACE/scans --to PLACE --dry-run",
+    OVERWRITE,
+)
+NOT_S3 = [
+    *(
+        Row(f"{name}: {words}", words, 1, NO_S3, pyramid, fault, published=True, uploaded=True)
+        for name, fault in (
+            ("404 to all", page(404)),
+            ("404 to all, without a word", page(404, body=b"")),
+            ("a page for each object", objects_are_pages),
+            ("sent on to a page", sent_on(302, "GET")),
+            ("404 or 405 to all", lambda *asked: page(404, "GET")(*asked) or page(405)(*asked)),
+        )
+        for words in READERS
+    ),
+    *(
+        Row(f"{name}: {words}", words, 1, NO_S3, there, fault)
+        for name, fault in (
+            ("404 to all", page(404)),
+            ("404 to puts", page(404, "PUT")),
+            ("a page for each put", page(200, "PUT")),
+            ("204 to puts", page(204, "PUT", body=b"")),
+            ("sent on (302)", sent_on(302, "PUT")),
+            ("sent on (303)", sent_on(303, "PUT")),
+        )
+        for words, there in ((CONVERT, no_pyramid), ("viewer --to PLACE", nothing))
+    ),
+    *(
+        Row(f"tiles: {name}", CONVERT, 1, NO_S3, no_pyramid, fault)
+        for name, fault in (
+            ("404", page(404, "PUT", TILE)),
+            ("no tag", page(200, "PUT", TILE, body=b"")),
+            ("an empty list", page(200, "GET", "list-type", body=b"")),
+            ("a page for a list", page(200, "GET", "list-type")),
+        )
+    ),
+    *(
+        Row(f"lists without an end: {words}", words, 1, NO_S3, pyramid, fault, published=True)
+        for fault in (lists_without_an_end,)
+        for words in ("slides PLACE", "index PLACE", "verify PLACE/images/small", OVERWRITE)
+    ),
+    *(
+        Row(f"no {' '.join(names)}", OVERWRITE, 1, NO_S3, pyramid, without(*names), published=True)
+        for names in (("etag",),)
+    ),
+    Row("a deletion of something else", OVERWRITE, 1, NO_S3, no_pyramid, deleted_another, {}, True),
+    Row(
+        "a page for the slide",
+        "convert PLACE/scans/small.svs --to PLACE",
+        1,
+        NO_S3,
+        no_pyramid,
+        page(200, "", "scans/small.svs", etag='"abc"'),
+        uploaded=True,
+    ),
+]
+WITHOUT_A_WORD = [
+    *(
+        Row(
+            f"{status} without a code",
+            CONVERT,
+            1,
+            f"answers with error {status}, and not in S3's words; ask who runs the server",
+            no_pyramid,
+            page(status, "PUT", TILE),
+        )
+        for status in (400, 402, 405, 412, 413, 416, 451, 501)
+    ),
+    Row(
+        "503 without a code",
+        CONVERT,
+        75,
+        "answers with error 503; try again later",
+        no_pyramid,
+        page(503, "PUT", TILE),
+    ),
+    *(
+        Row(
+            f"404 to a put of {word}, by its name",
+            CONVERT,
+            1,
+            "there is no such object; check bucket and key",
+            lambda scene: no_leases(scene),
+            refusing(404, "NoSuchKey", method="PUT", word=word),
+        )
+        for word in (TILE, ".private", ".leases")
+    ),
+    *(
+        Row(
+            f"{code} to {method}",
+            OVERWRITE,
+            1,
+            f"answers with error 409 ({code}): {code}; ask who runs the server",
+            no_leases,
+            refusing(409, code, method=method),
+            published=True,
+        )
+        for code in ("InvalidBucketState",)
+        for method in ("POST", "PUT")
+    ),
+    Row(
+        "412 to each lease",
+        CONVERT,
+        1,
+        "the server refuses it (PreconditionFailed), though nobody is seen to be in its way",
+        nothing,
+        refusing(412, "PreconditionFailed", method="PUT", word=".leases"),
+    ),
+    Row(
+        "501 to a get",
+        "slides PLACE",
+        1,
+        "the server does not know this kind of request (NotImplemented): NotImplemented; ask who",
+        nothing,
+        refusing(501, "NotImplemented", method="GET"),
     ),
 ]
 
@@ -665,7 +874,7 @@ OPTIONS = [
         )
     ),
 ]
-ROWS = [*REFUSED, *DONE_OTHERWISE, *OTHER_CLIENT, *ON_THE_WAY, *LOGIN]
+ROWS = [*REFUSED, *DONE_OTHERWISE, *NOT_S3, *WITHOUT_A_WORD, *OTHER_CLIENT, *ON_THE_WAY, *LOGIN]
 
 
 @pytest.fixture
@@ -717,7 +926,8 @@ def play(
     if row.told is None:
         assert outcome.err == ""
     else:
-        assert row.told.replace("PLACE", str(scene.place)) in outcome.err
+        told = row.told.replace("PLACE", str(scene.place)).replace("PORT", port)
+        assert told in outcome.out + outcome.err
     if row.code:
         assert outcome.err.count("Error: ") == 1
     if row.code == 1:

@@ -6,12 +6,12 @@ import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from vsv_pyramid import aws, clock
 from vsv_pyramid.errors import StoreBusy
@@ -21,18 +21,27 @@ _RENEWALS = 4  # within the time
 # waited for the server as long as that is done, and for its answer
 SECONDS = (aws.GIVE_UP_SECONDS + 30) / (1 - 1 / _RENEWALS)
 _TRIED_SECONDS = 1.0  # for which the trouble that one thread had counts for the others
-_TAKEN = (409, 412)  # the latter is S3's for a race
-UNKNOWN = (405, 501)  # of servers that know no conditional writes
+_TRIES = 5  # to take one that others take and release in between
+_RELEASE_SECONDS = 5.0  # for which the end of all may wait for a server
+_AT_ONCE = -1.0  # seconds after which one that is expired, but cannot be removed, is anybody's
 
 _log = logging.getLogger(__name__)
 
 
 class _Held(NamedTuple):
-    """A lease as the server has it; `expired` where its holder is dead."""
+    """A lease as the server has it; its age is None where the answer does not tell."""
 
     owner: str
     etag: str
-    expired: bool
+    age: float | None
+    seconds: float
+
+    @property
+    def expired(self) -> bool:
+        """Whether its holder is dead."""
+        if self.age is None:
+            raise aws.NotS3("no date")
+        return self.age > self.seconds
 
 
 class Lease:
@@ -51,6 +60,7 @@ class Lease:
         self._owner = uuid.uuid4().hex
         self._puts = 0
         self._etag = ""
+        self._refused: ClientError | None = None
         self._renewed = self._tried = 0.0
         self._lost = ""  # why
         self._trouble: Exception | None = None
@@ -63,10 +73,12 @@ class Lease:
         """Raises StoreBusy where another worker holds it."""
         try:
             aws.patiently(self._place, self._take, logging.WARNING)
-        except aws.ERRORS as exc:
-            raise aws.refusal(self._place, exc) from exc
-        except BaseException:
-            self._release()  # Ctrl-C, after it was put
+        except BaseException as exc:  # Ctrl-C, too, after it was put
+            if self._puts:
+                self._release()
+            if isinstance(exc, aws.ERRORS):
+                server = self._client.meta.endpoint_url
+                raise aws.refusal(self._place, exc, server) from exc
             raise
         if not self._conditional:
             yield
@@ -79,7 +91,7 @@ class Lease:
             self._ended.set()
             try:
                 if thread.ident:
-                    thread.join()
+                    thread.join(_RELEASE_SECONDS)
             finally:  # a signal may come while it renews
                 self._release()
 
@@ -98,12 +110,11 @@ class Lease:
             if not self._write(IfNoneMatch="*"):
                 self._take_over()
                 return
-            self._put(IfNoneMatch="*")  # must fail, or the server ignores the condition
+            self._put({"IfNoneMatch": "*"})  # must fail, or the server ignores the condition
         except ClientError as exc:
-            code = aws.status(exc)
-            if code in _TAKEN:
+            if aws.is_taken(exc) and self._etag:
                 return
-            if code not in UNKNOWN:
+            if not aws.knows_no_conditions(exc):
                 raise
         self._conditional = False
         self._release()
@@ -114,23 +125,27 @@ class Lease:
         )
 
     def _take_over(self) -> None:
-        """Takes the lease of a dead worker."""
-        held = self._look()
-        if held is None:
-            taken = self._write(IfNoneMatch="*")
-        else:
-            taken = held.expired and self._write(IfMatch=held.etag)
-        if not taken:
-            raise StoreBusy(self._place, "another process writes it; wait for its end")
+        """Takes the lease of a dead worker, or of one that has just ended. Only who is seen is
+        named: where nobody is, it is the server that refuses it."""
+        for _ in range(_TRIES):
+            held = self._look()
+            if held and not held.expired:
+                raise StoreBusy(self._place, "another process writes it; wait for its end")
+            if self._write(**({"IfMatch": held.etag} if held else {"IfNoneMatch": "*"})):
+                return
+        assert self._refused
+        raise self._refused
 
     def _write(self, **condition: str) -> bool:
         """Whether the lease is ours now; it is also where an attempt's answer was lost."""
         asked = clock.monotonic()
         try:
-            self._etag = self._put(**condition)
+            self._etag = self._put(condition)
         except ClientError as exc:
-            if aws.status(exc) not in (*_TAKEN, 404) or aws.code(exc) == "NoSuchBucket":
+            is_gone = "IfMatch" in condition and aws.code(exc) == "NoSuchKey"
+            if not (is_gone or aws.is_taken(exc)):
                 raise
+            self._refused = exc
             held = self._look()
             if held is None or held.owner != self._owner:
                 return False
@@ -138,13 +153,13 @@ class Lease:
         self._renewed = asked
         return True
 
-    def _put(self, **condition: str) -> str:
+    def _put(self, condition: Mapping[str, str], seconds: float = SECONDS) -> str:
         self._puts += 1
         answer = self._client.put_object(
             Bucket=self._url.bucket,
             Key=self._url.key,
             Body=f"{self._owner} {self._puts}".encode(),  # so that the ETag is new each time
-            Metadata={"owner": self._owner, "seconds": str(SECONDS)},
+            Metadata={"owner": self._owner, "seconds": str(seconds)},
             ContentType="text/plain",
             CacheControl="no-store",
             **condition,
@@ -158,16 +173,18 @@ class Lease:
             if aws.status(exc) == 404:
                 return None
             raise
-        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-        age = (now - answer["LastModified"]).total_seconds()
-        about = answer["Metadata"]
-        return _Held(
-            about.get("owner", ""), answer["ETag"], age > float(about.get("seconds", SECONDS))
-        )
+        about = answer.get("Metadata", {})
+        try:
+            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            age: float | None = (now - answer["LastModified"]).total_seconds()
+        except (KeyError, TypeError, ValueError):
+            age = None
+        seconds = float(about.get("seconds", SECONDS))
+        return _Held(about.get("owner", ""), answer["ETag"], age, seconds)
 
     def _keep(self) -> None:
         while not self._lost and not clock.wait(self._ended, SECONDS / _RENEWALS):
-            with contextlib.suppress(ClientError, BotoCoreError):
+            with contextlib.suppress(*aws.ERRORS):
                 self._renew()
 
     def _renew(self, *, only_expired: bool = False) -> None:
@@ -180,7 +197,7 @@ class Lease:
             try:
                 self._renew_or_lose()
                 self._trouble = None
-            except (ClientError, BotoCoreError) as exc:
+            except aws.ERRORS as exc:
                 self._trouble = exc
                 raise
             finally:
@@ -193,6 +210,8 @@ class Lease:
             return
         if self._look():
             self._lost = "another process has taken it over; wait for its end"
+        elif self._ended.is_set():
+            return
         elif could_be_taken or not self._write(IfNoneMatch="*"):
             self._lost = (
                 "could not be renewed in time, and its lease is gone, so that another process may "
@@ -203,10 +222,24 @@ class Lease:
         return clock.monotonic() - self._renewed > SECONDS
 
     def _release(self) -> None:
-        """Lets go of it; where that fails, it expires."""
+        """Lets go of it, within seconds whatever the server does; where that fails, it expires."""
+        thread = threading.Thread(target=self._let_go, name="release", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system allows no more of them
+            self._let_go()
+        else:
+            thread.join(_RELEASE_SECONDS)
+
+    def _let_go(self) -> None:
+        """Removes it, or has it be expired for all, where only that is allowed."""
         try:
             held = self._look()
-            if held and held.owner == self._owner:
+            if not held or held.owner != self._owner:
+                return
+            try:
                 self._client.delete_object(Bucket=self._url.bucket, Key=self._url.key)
-        except (ClientError, BotoCoreError) as exc:
+            except ClientError:
+                self._put({"IfMatch": held.etag}, _AT_ONCE)
+        except aws.ERRORS as exc:
             _log.info("%s: not released (%s)", self._url, type(exc).__name__)

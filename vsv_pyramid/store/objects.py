@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from obstore.store import S3Store as ObjectStore
@@ -17,6 +17,8 @@ from vsv_pyramid.store.options import S3Options
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
+
+Result = TypeVar("Result")
 
 _REQUEST_SECONDS = 20  # for which one request may take
 
@@ -78,6 +80,16 @@ def objects(
             unsigned_payload=account.address.startswith("https:"),
             **{name: value for name, value in settings.items() if value is not None},
         )
+
+
+def unpanicked(action: Callable[[], Result]) -> Result:
+    """The action's result; where obstore's own code gives up on what it was answered, NotS3."""
+    try:
+        return action()
+    except BaseException as exc:
+        if type(exc).__name__ != "PanicException":  # which is no Exception, and nowhere to import
+            raise
+        raise aws.NotS3(f"an answer that obstore cannot read ({exc})") from exc
 
 
 def _client_options(options: S3Options, account: aws.Account) -> ClientConfig:

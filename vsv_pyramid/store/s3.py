@@ -6,16 +6,19 @@ boto3 takes. boto3 finds credentials, region and endpoint, and keeps the lease.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
+from botocore.exceptions import ClientError
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
@@ -23,12 +26,12 @@ from vsv_pyramid import aws, clock, dzi
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
-from vsv_pyramid.store.lease import UNKNOWN, Lease
-from vsv_pyramid.store.objects import objects
+from vsv_pyramid.store.lease import Lease
+from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import GetOptions, GetResult, PutMode
 
 Result = TypeVar("Result")
 
@@ -36,6 +39,8 @@ _NEVER_THERE = ".is-this-allowed"
 _PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grown used to
 _GROWTH_A_SECOND = 50.0
 _NO_BUCKET = "NoSuchBucket"
+_NO_KEY = "NoSuchKey"
+_WRONG_CHECKSUM = ("BadDigest", "InvalidDigest")
 
 _WITHOUT_BULK_DELETE: set[str] = set()  # addresses, for as long as this process runs
 
@@ -58,6 +63,7 @@ class S3Store:
         self._pace = _Pace(options.max_put_rate)
         self._lease: Lease | None = None
         self._answered = False  # before it has, somebody may wait and wonder
+        self._is_s3 = self._puts_arrive = False  # as far as an answer has shown
         self.parallel_puts = options.upload_workers
 
     @cached_property
@@ -90,86 +96,70 @@ class S3Store:
         if self._options.storage_class:
             attributes = {**attributes, "Storage-Class": self._options.storage_class}
 
-        def put() -> None:
-            self._check_lease()
-            self._pace.wait()
-            obstore.put(self._objects, key, data, attributes=attributes, use_multipart=False)
-
-        self._tried(key, put)
+        self._tried(key, lambda: self._put(key, data, attributes=attributes))
 
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         """In the bucket's own storage class: others charge for what is soon replaced. A server that
         knows no conditional writes puts it in any case."""
-        return self._put_if(key, data, tag)
+        mode: PutMode = "create" if tag is None else {"e_tag": tag}
 
-    def _put_if(self, key: str, data: bytes, tag: str | None) -> bool:
-        def put(mode: PutMode) -> None:
-            self._check_lease()
-            self._pace.wait()
-            attributes = dzi.http_headers(key)
-            obstore.put(
-                self._objects, key, data, attributes=attributes, mode=mode, use_multipart=False
-            )
-
-        def attempt() -> bool:
+        def put() -> bool:
             try:
-                put("create" if tag is None else {"e_tag": tag})
+                self._put(key, data, attributes=dzi.http_headers(key), mode=mode)
             except (AlreadyExistsError, PreconditionError) as exc:
-                if aws.code(exc) == _NO_BUCKET:
+                if not aws.is_taken(exc):
+                    raise
+                return False
+            except FileNotFoundError as exc:  # some servers say so of what is gone in between
+                if tag is None or aws.code(exc) != _NO_KEY or self.head(key) is not None:
                     raise
                 return False
             except BaseError as exc:
-                if aws.status(exc) not in UNKNOWN:
+                if not aws.knows_no_conditions(exc):
                     raise
-                put("overwrite")
+                self._put(key, data, attributes=dzi.http_headers(key))
             return True
 
-        try:
-            return self._tried(key, attempt)
-        except FileNotFoundError:  # what some servers say of what was to be replaced, and is gone
-            return False
+        return self._tried(key, put)
 
     def get(self, key: str, *, first: int | None = None) -> bytes:
-        def get() -> bytes:
-            if first is None:
-                return bytes(obstore.get(self._objects, key).bytes())
-            return bytes(obstore.get_range(self._objects, key, start=0, length=first))
-
-        try:
-            return self._tried(key, get)
-        except FileNotFoundError as exc:
-            raise NoSuchObject(f"{self}/{key}") from exc
+        options: GetOptions = {} if first is None else {"range": (0, first)}
+        found = self._sought(key, lambda: bytes(self._got(key, options).bytes()))
+        if found is None:
+            raise NoSuchObject(f"{self}/{key}")
+        return found
 
     def tagged(self, key: str) -> Tagged | None:
         def get() -> Tagged:
-            found = obstore.get(self._objects, key)
-            return Tagged(bytes(found.bytes()), found.meta["e_tag"] or "")
+            found = self._got(key)
+            return Tagged(bytes(found.bytes()), str(found.meta["e_tag"]))
 
-        try:
-            return self._tried(key, get)
-        except FileNotFoundError:
-            return None
+        return self._sought(key, get)
 
     def head(self, key: str) -> int | None:
-        def head() -> int:
+        def head() -> int | None:
             try:
-                return obstore.head(self._objects, key)["size"]
-            except BaseError as exc:
+                return self._got(key, {"head": True}).meta["size"]
+            except (BaseError, FileNotFoundError) as exc:
+                if isinstance(exc, FileNotFoundError) and self._is_s3:
+                    return None
                 if aws.status(exc):  # an answer to HEAD has no body that could say why
-                    obstore.get_range(self._objects, key, start=0, length=1)
+                    return self._got(key, {"range": (0, 1)}).meta["size"]
                 raise
 
-        try:
-            return self._tried(key, head)
-        except FileNotFoundError:
-            return None
+        return self._sought(key, head)
 
     def names(self, folder: str) -> list[str]:
+        """By boto3, which notices lists without an end."""
+        prefix = "".join(f"{part}/" for part in (self._url.key, folder) if part)
+
         def listed() -> list[str]:
-            found = obstore.list_with_delimiter(self._lists, folder or None)
-            paths = [f"{path}/" for path in found["common_prefixes"]]
-            paths += [item["path"] for item in found["objects"]]
-            return [path.removeprefix(folder).lstrip("/") for path in paths]
+            pages = self._account.client.get_paginator("list_objects_v2")
+            found = []
+            for page in pages.paginate(Bucket=self._url.bucket, Prefix=prefix, Delimiter="/"):
+                found += [item["Prefix"] for item in page.get("CommonPrefixes", ())]
+                found += [item["Key"] for item in page.get("Contents", ())]
+            return [path.removeprefix(prefix) for path in found if path != prefix]
 
         return self._tried(folder, listed)
 
@@ -177,12 +167,18 @@ class S3Store:
         folder = prefix.rpartition("/")[0]
 
         def listed() -> list[StoredObject]:
-            return [
-                StoredObject(found["path"], found["size"], _md5(found["e_tag"]))
-                for page in obstore.list(self._lists, folder or None)
-                for found in page
-                if found["path"].startswith(prefix)
-            ]
+            found: dict[str, StoredObject] = {}
+            for page in obstore.list(self._lists, folder or None):
+                for item in page:
+                    key = item["path"]
+                    if key in found:
+                        raise aws.NotS3("a list that begins anew")
+                    found[key] = StoredObject(key, item["size"], _md5(item["e_tag"]))
+            if not found:  # or it is a page, which obstore takes for an empty list
+                self._account.client.list_objects_v2(
+                    Bucket=self._url.bucket, Prefix=self._full(prefix), MaxKeys=1
+                )
+            return [item for key, item in found.items() if key.startswith(prefix)]
 
         yield from self._tried(prefix, listed)
 
@@ -194,26 +190,30 @@ class S3Store:
                 try:
                     obstore.delete(self._objects, list(keys))
                     return
-                except BaseError as exc:
+                except (BaseError, FileNotFoundError) as exc:
                     if not _knows_no_bulk_delete(exc):
                         raise
-            obstore.delete(self._one_by_one, list(keys))
+            try:
+                obstore.delete(self._one_by_one, list(keys))
+            except FileNotFoundError:  # what some servers say of one that is not there
+                for key in keys:
+                    self._delete_one(key)
             _WITHOUT_BULK_DELETE.add(address)
 
         if keys:
             self._tried(keys[0], delete)
 
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
-        """Puts what is there as it is, if it still is, and deletes what never is."""
+        """Asks by puts that no server takes, and deletes what never is there."""
         for key in put:
             if found := self.tagged(key):
-                self._put_if(key, found.data, found.tag)
+                self._tried(key, partial(self._ask_to_put, key, found.data))
         self.delete(*{f"{key.rpartition('/')[0]}/{_NEVER_THERE}" for key in delete})
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
-        key = f"{self._url.key}/.leases/{folder}".lstrip("/")
-        lease = Lease(self._account.client, self._url._replace(key=key), f"{self}/{folder}")
+        url = self._url._replace(key=self._full(f".leases/{folder}"))
+        lease = Lease(self._account.client, url, f"{self}/{folder}")
         with lease.held():
             self._lease = lease
             try:
@@ -226,24 +226,89 @@ class S3Store:
         with self.exclusive(folder):
             yield self
 
+    def _put(self, key: str, data: bytes, **how: Any) -> None:
+        self._check_lease()
+        self._pace.wait()
+        put = obstore.put(self._objects, key, data, use_multipart=False, **how)
+        md5 = _md5(put["e_tag"])
+        if not (md5 and self._puts_arrive):
+            if md5 != hashlib.md5(data, usedforsecurity=False).hexdigest():
+                self._check_arrived(key)
+            self._puts_arrive = True
+
+    def _check_arrived(self, key: str) -> None:
+        """That it is there, by boto3: obstore follows a redirect, which may have led the put to a
+        page, and says no word of it."""
+        try:
+            self._account.client.head_object(Bucket=self._url.bucket, Key=self._full(key))
+        except ClientError as exc:
+            if aws.status(exc) != 403:  # to put may be all that is allowed
+                raise aws.NotS3("a put that did not arrive") from exc
+
+    def _ask_to_put(self, key: str, data: bytes) -> None:
+        """Raises where that may not be put. It is what is there, on condition that nothing is, and
+        with the checksum of something else: who knows but one of these does not take it."""
+        wrong = hashlib.md5(data + b"?", usedforsecurity=False).digest()
+        try:
+            self._account.client.put_object(
+                Bucket=self._url.bucket,
+                Key=self._full(key),
+                Body=data,
+                IfNoneMatch="*",
+                ContentMD5=base64.b64encode(wrong).decode(),
+            )
+        except ClientError as exc:
+            is_asked = aws.is_taken(exc) or aws.code(exc) in _WRONG_CHECKSUM
+            if not (is_asked or aws.knows_no_conditions(exc)):
+                raise
+
+    def _delete_one(self, key: str) -> None:
+        try:
+            obstore.delete(self._one_by_one, key)
+        except FileNotFoundError as exc:
+            if aws.code(exc) != _NO_KEY:
+                raise
+
+    def _got(self, key: str, options: GetOptions | None = None) -> GetResult:
+        """What S3 answers. Raises NotS3 for a page that stands in its place."""
+        found = obstore.get(self._objects, key, options=options)
+        is_page = found.attributes.get("Content-Type", "").startswith("text/html")
+        if not found.meta["e_tag"] or (is_page and not key.endswith(".html")):
+            raise aws.NotS3("a page in the place of an object")
+        return found
+
+    def _sought(self, key: str, action: Callable[[], Result | None]) -> Result | None:
+        """The action's result, None where S3 says that there is no such object."""
+
+        def sought() -> Result | None:
+            try:
+                return action()
+            except FileNotFoundError as exc:
+                if aws.code(exc) != _NO_KEY:
+                    raise
+                self._is_s3 = True
+                return None
+
+        return self._tried(key, sought)
+
+    def _full(self, key: str) -> str:
+        return f"{self._url.key}/{key}".lstrip("/")
+
     def _check_lease(self) -> None:
         if self._lease:
             self._lease.check()
 
     def _tried(self, key: str, action: Callable[[], Result]) -> Result:
-        """The action's result; FileNotFoundError as it comes, all else as StoreError."""
+        """The action's result, or StoreError."""
         place = f"{self}/{key}"
         level = logging.INFO if self._answered else logging.WARNING
         try:
-            result = aws.patiently(place, action, level, self._stopped)
+            result = aws.patiently(place, lambda: unpanicked(action), level, self._stopped)
             self._answered = True
             return result
-        except FileNotFoundError as exc:
-            if aws.code(exc) != _NO_BUCKET:
-                raise
-            raise aws.refusal(self, exc) from exc
-        except aws.ERRORS as exc:
-            raise aws.refusal(self if aws.code(exc) == _NO_BUCKET else place, exc) from exc
+        except (FileNotFoundError, *aws.ERRORS) as exc:
+            about = self if aws.code(exc) == _NO_BUCKET else place
+            raise aws.refusal(about, exc, self._account.address) from exc
 
 
 class _Pace:
@@ -286,9 +351,9 @@ def _parameters(options: S3Options) -> dict[str, object]:
     }
 
 
-def _knows_no_bulk_delete(exc: BaseError) -> bool:
+def _knows_no_bulk_delete(exc: Exception) -> bool:
     """Whether it may be the way of deleting that the server refuses, and not the deletion: some say
     so by NotImplemented, some by MethodNotAllowed, some take the request for a malformed one."""
-    if aws.status(exc) in (405, 501):
-        return True
+    if aws.status(exc) in (404, 405, 501):
+        return aws.code(exc) != _NO_BUCKET
     return aws.status(exc) == 400 and aws.code(exc) not in CODES

@@ -3,9 +3,11 @@ there afterwards. The server is real; a proxy before it plants what it would say
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +19,9 @@ from tests.conftest import Run
 from tests.support.clock import FakeClock
 from tests.support.s3_proxy import REQUEST_ID, Fault, Handler, Proxy, Request, refusing
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
+from vsv_pyramid import login
 
+LEASE = ".leases/images/small"
 DESCRIPTOR = "images/small/DeepZoom.dzi"
 ME = "arn:aws:iam::123456789012:user/scanner"
 OWNER = "123456789012"
@@ -66,6 +70,10 @@ def one_bulk_delete(scene: Scene) -> None:
     assert scene.proxy.count("DELETE", TILE) > 1
 
 
+def leased(scene: Scene) -> None:
+    assert scene.place.objects().keys() == {LEASE}
+
+
 def no_leases(scene: Scene) -> None:
     assert not any(key.startswith(".leases") for key in scene.place.objects())
 
@@ -74,7 +82,7 @@ class Row(NamedTuple):
     """A situation: the words of the command, with SLIDE and PLACE for those of the test; the exit
     code; a sentence of stderr, None where nothing is to be said; what is there afterwards; what the
     server says; the environment's variables, with PORT for the server's; and whether the slide is
-    published, and uploaded to PLACE/scans/, before."""
+    published, uploaded to PLACE/scans/, and leased by another one, before."""
 
     name: str
     words: str
@@ -85,6 +93,7 @@ class Row(NamedTuple):
     variables: Mapping[str, str] = {}
     published: bool = False
     uploaded: bool = False
+    leased: bool = False
 
 
 def once(fault: Fault) -> Fault:
@@ -509,6 +518,7 @@ NOT_S3 = [
             ("404 or 405 to all", lambda *asked: page(404, "GET")(*asked) or page(405)(*asked)),
         )
         for words in READERS
+        if (name, words) != ("404 or 405 to all", OVERWRITE)  # it first puts its lease
     ),
     *(
         Row(f"{name}: {words}", words, 1, NO_S3, there, fault)
@@ -536,11 +546,16 @@ NOT_S3 = [
         for fault in (lists_without_an_end,)
         for words in ("slides PLACE", "index PLACE", "verify PLACE/images/small", OVERWRITE)
     ),
+    Row("no tags", OVERWRITE, 1, NO_S3, pyramid, without("etag"), published=True),
     *(
-        Row(f"no {' '.join(names)}", OVERWRITE, 1, NO_S3, pyramid, without(*names), published=True)
-        for names in (("etag",),)
+        Row(f"a lease {name}", CONVERT, 1, NO_S3, leased, fault, leased=True)
+        for name, fault in (
+            ("without a date", without("date")),
+            ("without a date of its own", without("last-modified")),
+            ("dated by rubbish", dated("yesterday")),
+        )
     ),
-    Row("a deletion of something else", OVERWRITE, 1, NO_S3, no_pyramid, deleted_another, {}, True),
+    Row("a deletion of something else", OVERWRITE, 1, NO_S3, pyramid, deleted_another, {}, True),
     Row(
         "a page for the slide",
         "convert PLACE/scans/small.svs --to PLACE",
@@ -739,13 +754,31 @@ ON_THE_WAY = [
 ]
 
 
-def helper(program: str) -> str:
+def helper(program: str, profile: str = "helped") -> str:
     """A profile whose credentials a program gives."""
     words = [Path(sys.executable).as_posix(), "-c", program]
-    return f"[profile helped]\ncredential_process = {shlex.join(words)}\n"
+    return f"[profile {profile}]\ncredential_process = {shlex.join(words)}\n"
+
+
+OLD = {
+    "Version": 1,
+    "AccessKeyId": IDENTITIES["first"][0],
+    "SecretAccessKey": IDENTITIES["first"][1],
+    "SessionToken": "t",
+    "Expiration": "2020-01-01T00:00:00Z",
+}
+HELPERS = {
+    "helped": "import sys; sys.exit('no ticket')",
+    "talking": "print('Hello!')",
+    "halved": "print('{\"Version\": 1}')",
+    "old": f"print({json.dumps(json.dumps(OLD))})",
+    "hanging": "import time; time.sleep(1000)",
+}
 
 
 PROFILES = """
+[profile none]
+region = us-east-1
 [profile base]
 aws_access_key_id = AKEY
 aws_secret_access_key = a-secret
@@ -760,6 +793,10 @@ sso_role_name = scanner
 [sso-session ours]
 sso_region = us-east-1
 sso_start_url = https://example.org/start
+[profile flat]
+aws_access_key_id = AKEY
+aws_secret_access_key = a-secret
+s3 = hello
 [profile missing]
 credential_process = /not/there/helper
 """
@@ -795,6 +832,94 @@ LOGIN = [
         "the SSO login has ended, or was never made; log in with aws sso login",
         nothing,
         variables={"AWS_PROFILE": "sso"},
+    ),
+    Row(
+        "a helper that prints no JSON",
+        CONVERT,
+        1,
+        "(credential_process) prints no JSON; run it yourself to see what it says",
+        nothing,
+        variables={"AWS_PROFILE": "talking"},
+    ),
+    Row(
+        "a helper that prints half of it",
+        CONVERT,
+        1,
+        "(credential_process) fails: Missing required key in response: 'AccessKeyId'",
+        nothing,
+        variables={"AWS_PROFILE": "halved"},
+    ),
+    *(
+        Row(
+            f"a helper that gives old credentials: {words}",
+            words,
+            1,
+            "the login has ended: what gives the credentials gives old ones; log in again",
+            nothing,
+            variables={"AWS_PROFILE": "old"},
+        )
+        for words in (CONVERT, "slides PLACE", "viewer --to PLACE", "submit PLACE/s --to PLACE --dry-run")
+    ),
+    Row(
+        "a token that is not there",
+        CONVERT,
+        1,
+        "the login's token cannot be read: No such file or directory: '/not/there/token'; check "
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        nothing,
+        variables={
+            "AWS_PROFILE": "none",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": "/not/there/token",
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/scanner",
+        },
+    ),
+    *(
+        Row(
+            f"{name}={value!r}",
+            CONVERT,
+            1,
+            f"({name}) has a blank, a line's end, or another character that none has; set it anew",
+            nothing,
+            variables={name: value},
+        )
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        for value in ("A-KEY\n", "A KEY", "K\u00c4Y\u2026")
+    ),
+    *(
+        Row(
+            f"AWS_REGION={value!r}",
+            CONVERT,
+            1,
+            "there is no such region as",
+            nothing,
+            variables={"AWS_REGION": value},
+        )
+        for value in ("us east 1", "us-east-1\n", "us/east")
+    ),
+    *(
+        Row(
+            f"{name}={value}",
+            words,
+            1,
+            f"what {name} names is no proxy; give it as http://HOST:PORT",
+            nothing,
+            variables={name: value},
+        )
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        for value in ("http://me:a-password@127.0.0.1:abc", "http://[::1", "http://", "a:99999")
+        for words in (CONVERT, "slides PLACE")
+    ),
+    Row(
+        "a configuration that is not one",
+        CONVERT,
+        1,
+        "check the AWS configuration",
+        nothing,
+        variables={"AWS_PROFILE": "flat"},
+    ),
+    *(
+        Row(name, CONVERT, 1, f"check {name}", nothing, variables={name: "/not/there/file"})
+        for name in ("SSL_CERT_FILE", "SSLKEYLOGFILE")
     ),
     Row(
         "a profile that is not there",
@@ -896,7 +1021,7 @@ def scene(
 
     monkeypatch.setattr(socket, "getaddrinfo", answered)
     config = tmp_path / "aws-config"
-    config.write_text(PROFILES + helper("import sys; sys.exit('no ticket')"))
+    config.write_text(PROFILES + "".join(helper(HELPERS[name], name) for name in HELPERS))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     return Scene(place, proxy)
 
@@ -906,6 +1031,8 @@ def play(
 ) -> None:
     if row.uploaded:
         scene.place.put("scans/small.svs", slide.read_bytes())
+    if row.leased:
+        scene.place.put(LEASE, b"1", owner="another", seconds="100")
     if row.published:
         assert run("convert", slide, "--to", scene.place, "--tile-size", 240).code == 0
     scene.proxy.requests.clear()
@@ -926,7 +1053,7 @@ def play(
     if row.told is None:
         assert outcome.err == ""
     else:
-        told = row.told.replace("PLACE", str(scene.place)).replace("PORT", port)
+        told = row.told.replace("PLACE", str(scene.place)).replace(":PORT is", f":{port} is")
         assert told in outcome.out + outcome.err
     if row.code:
         assert outcome.err.count("Error: ") == 1
@@ -963,3 +1090,25 @@ def test_options_of_the_store_are_for_all_commands(
         ids = ("--status", "good", "--slide-id", "S-1", "--case-id", "S")
         assert run("slides", "set", "small", "--in", scene.place, *ids).code == 0
     play(row._replace(uploaded=True), scene, run, small_slide, monkeypatch, clock)
+
+
+def test_a_helper_that_hangs(
+    scene: Scene, run: Run, small_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(login, "_HELPER_SECONDS", 0)
+    started: list[subprocess.Popen[bytes]] = []
+    init = login._Helper.__init__
+
+    def noted(self: subprocess.Popen[bytes], *words: Any, **options: Any) -> None:
+        started.append(self)
+        init(self, *words, **options)
+
+    monkeypatch.setattr(login._Helper, "__init__", noted)
+    monkeypatch.setenv("AWS_PROFILE", "hanging")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    outcome = run("convert", small_slide, "--to", scene.place)
+    assert outcome.code == 1
+    assert "(credential_process) has not ended for 0 s; run it yourself" in outcome.err
+    assert started
+    assert all(process.returncode is not None for process in started)

@@ -39,8 +39,8 @@ class _Held(NamedTuple):
     @property
     def expired(self) -> bool:
         """Whether its holder is dead."""
-        if self.age is None:
-            raise aws.NotS3("no date")
+        if self.age is None or not self.etag:
+            raise aws.NotS3("no date, or no tag")
         return self.age > self.seconds
 
 
@@ -180,7 +180,7 @@ class Lease:
         except (KeyError, TypeError, ValueError):
             age = None
         seconds = float(about.get("seconds", SECONDS))
-        return _Held(about.get("owner", ""), answer["ETag"], age, seconds)
+        return _Held(about.get("owner", ""), answer.get("ETag", ""), age, seconds)
 
     def _keep(self) -> None:
         while not self._lost and not clock.wait(self._ended, SECONDS / _RENEWALS):

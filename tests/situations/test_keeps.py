@@ -6,7 +6,9 @@ stay there whatever is done.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -25,7 +27,7 @@ from tests.conftest import Outcome, Run
 from tests.support.clock import FakeClock, fake
 from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
-from tests.support.s3_proxy import Handler, Proxy, Request
+from tests.support.s3_proxy import Fault, Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid import aws, catalog, private, scans
 from vsv_pyramid.desk import Desk
@@ -38,6 +40,7 @@ from vsv_pyramid.submit import backlog
 ID = "170782"
 DESCRIPTOR = f"images/{ID}/DeepZoom.dzi"
 SLIDE_JSON = f"images/{ID}/slide.json"
+PRIVATE = f"private/images/{ID}/slide.private.json"
 MINE = {
     f"images/{ID}/annotations.json": b"mine",
     f"images/{ID}/notes/a.txt": b"mine, too",
@@ -947,3 +950,117 @@ class TestRefusedHalfWay:
         for document in (tied, private.document(world.store, ID)):
             told = [event.action for event in document.history]
             assert max(told.count("tied"), told.count("replaced")) <= 1
+
+
+LOGIN = b"<!doctype html><p>Login<br>"
+DOCUMENTS = (SLIDE_JSON, "images/index.json", PRIVATE, ".private/deleted.json")
+
+
+def reads(request: Request, key: str = "") -> bool:
+    return (
+        request.method == "GET" and "list-type" not in request.path and request.path.endswith(key)
+    )
+
+
+def a_page(**headers: str) -> Fault:
+    def fault(handler: Handler, _: Request) -> bool:
+        handler.answer(200, {"content-type": "text/html", **headers}, LOGIN)
+        return True
+
+    return fault
+
+
+def other_json(handler: Handler, _: Request) -> bool:
+    """What some logins answer to programs."""
+    handler.answer(200, {"content-type": "application/json"}, b'{"error": "login"}')
+    return True
+
+
+def emptied(handler: Handler, _: Request) -> bool:
+    handler.answer(200, {"content-type": "application/json"}, b"")
+    return True
+
+
+def sent_on(handler: Handler, request: Request) -> bool:
+    handler.answer(302, {"location": "/login"}, b"")
+    return True
+
+
+class TestNoS3:
+    """What something on the way answers in S3's place is never written, nor taken for a truth."""
+
+    @pytest.mark.parametrize(
+        ("answer", "key"),
+        [
+            (a_page(), ""),
+            (a_page(etag='"abc"'), ""),
+            (other_json, ""),
+            (emptied, ""),
+            (sent_on, ""),
+            *((a_page(), key) for key in DOCUMENTS),
+        ],
+        ids=["page", "tagged", "json", "empty", "redirect", *DOCUMENTS],
+    )
+    @pytest.mark.parametrize(
+        "what",
+        [
+            slides_set,
+            slides_delete,
+            delete,
+            overwrite,
+            lambda w: w.run("index", w.to),
+            lambda w: w.convert(w.scan(width=340), "--update"),
+            lambda w: w.run("slides", "send", ID, "--in", w.to, "--cdr", f"{w.to}/cdr"),
+        ],
+        ids=["set", "bad", "delete", "overwrite", "index", "update", "send"],
+    )
+    def test_a_document(self, bucket: World, what: Action, answer: Fault, key: str) -> None:
+        """All of them, or one."""
+        assert bucket.proxy
+        bucket.publish()
+        bucket.store.put(".private/deleted.json", b'{"version": 1, "slides": []}')
+        before = {key: bucket.store.get(key) for key in DOCUMENTS}
+        asked = 0
+
+        def fault(handler: Handler, request: Request) -> bool:
+            nonlocal asked
+            if request.path == "/login":
+                return a_page(etag='"abc"')(handler, request)
+            if not reads(request, key):
+                return False
+            asked += 1
+            return answer(handler, request)
+
+        bucket.proxy.fault = fault
+        outcome = what(bucket)
+        bucket.proxy.fault = lambda *_: False
+        if not asked:
+            assert key
+            return
+        refused(outcome, 1, r"what answers at http://127.0.0.1:\d+ is no S3 server")
+        if not key:
+            assert {key: bucket.store.get(key) for key in DOCUMENTS} == before
+            assert bucket.state() == SERVED
+        for document in DOCUMENTS:
+            json.loads(bucket.store.get(document))
+
+    @pytest.mark.parametrize("what", [slides_set, slides_delete, delete, overwrite])
+    def test_a_check_of_rights_undoes_nobodys_work(self, bucket: World, what: Action) -> None:
+        """Who knows no conditional writes looks at the checksum, and takes nothing either."""
+        assert bucket.proxy
+        bucket.publish()
+        asked: list[str] = []
+
+        def fault(handler: Handler, request: Request) -> bool:
+            if request.method != "PUT" or "content-md5" not in request.headers:
+                return False
+            asked.append(request.path)
+            right = base64.b64encode(hashlib.md5(request.body).digest()).decode()
+            assert request.headers["content-md5"] != right
+            assert request.headers["if-none-match"] == "*"
+            handler.refuse(400, "BadDigest")
+            return True
+
+        bucket.proxy.fault = fault
+        assert what(bucket).code == 0
+        assert asked

@@ -858,7 +858,12 @@ LOGIN = [
             nothing,
             variables={"AWS_PROFILE": "old"},
         )
-        for words in (CONVERT, "slides PLACE", "viewer --to PLACE", "submit PLACE/s --to PLACE --dry-run")
+        for words in (
+            CONVERT,
+            "slides PLACE",
+            "viewer --to PLACE",
+            "submit PLACE/s --to PLACE --dry-run",
+        )
     ),
     Row(
         "a token that is not there",
@@ -917,9 +922,21 @@ LOGIN = [
         nothing,
         variables={"AWS_PROFILE": "flat"},
     ),
-    *(
-        Row(name, CONVERT, 1, f"check {name}", nothing, variables={name: "/not/there/file"})
-        for name in ("SSL_CERT_FILE", "SSLKEYLOGFILE")
+    Row(
+        "certificates of the system that are not there",
+        CONVERT,
+        1,
+        "the certificates that are to be trusted cannot be read; check SSL_CERT_FILE, SSL_CERT_DIR",
+        nothing,
+        variables={"SSL_CERT_FILE": "/not/there", "SSL_CERT_DIR": "/not/there"},
+    ),
+    Row(
+        "a file of keys that cannot be made",
+        CONVERT,
+        1,
+        "No such file or directory: '/not/there/file'; check SSLKEYLOGFILE",
+        nothing,
+        variables={"SSLKEYLOGFILE": "/not/there/file"},
     ),
     Row(
         "a profile that is not there",

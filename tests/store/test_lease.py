@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,57 @@ class TestLease:
         assert "Warning: " in outcome.err
         assert "knows no conditional writes" in outcome.err
         assert DESCRIPTOR in place.objects()
+
+    def test_one_that_may_not_be_removed_is_anybodys_at_once(
+        self, run: Run, small_slide: Path, place: Place, proxy: Proxy
+    ) -> None:
+        def fault(handler: Handler, request: Request) -> bool:
+            if request.method != "DELETE":
+                return False
+            handler.refuse(403, "AccessDenied")
+            return True
+
+        proxy.fault = fault
+        for size in (240, 480):
+            outcome = run("convert", small_slide, "--to", place, "--tile-size", size, "--overwrite")
+            assert (outcome.code, outcome.err) == (0, "")
+            assert "1 converted" in outcome.out
+            assert place.get(".leases/images/small")["Metadata"]["seconds"] == "-1.0"
+        with open_store(str(place)).replacing("images/small"), pytest.raises(StoreBusy):
+            open_store(str(place)).replacing("images/small").__enter__()
+
+    def test_where_it_can_neither_be_removed_nor_put_that_is_told(
+        self, run: Run, small_slide: Path, place: Place, proxy: Proxy
+    ) -> None:
+        def fault(handler: Handler, request: Request) -> bool:
+            is_last = request.headers.get("x-amz-meta-seconds") == "-1.0"
+            if request.method != "DELETE" and not is_last:
+                return False
+            handler.refuse(403, "AccessDenied")
+            return True
+
+        proxy.fault = fault
+        outcome = run("convert", small_slide, "--to", place)
+        assert outcome.code == 0
+        assert f"its lease could not be removed; for {lease.SECONDS:.0f} s" in outcome.err
+
+    @pytest.mark.parametrize("method", ["HEAD", "DELETE"])
+    def test_a_server_that_does_not_answer_holds_the_end_up_for_seconds_only(
+        self, place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, method: str
+    ) -> None:
+        monkeypatch.setattr(lease, "_RELEASE_SECONDS", 0.0)
+        answers = threading.Event()
+
+        def fault(_: Handler, request: Request) -> bool:
+            if request.method == method:
+                answers.wait()
+            return False
+
+        with open_store(str(place)).replacing("images/small"):
+            proxy.fault = fault
+        asked = [thread for thread in threading.enumerate() if thread.name == "release"]
+        answers.set()
+        for thread in asked:
+            thread.join()
+        assert len(asked) == 1
+        assert place.objects() == {}

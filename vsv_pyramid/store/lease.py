@@ -243,3 +243,9 @@ class Lease:
                 self._put({"IfMatch": held.etag}, _AT_ONCE)
         except aws.ERRORS as exc:
             _log.info("%s: not released (%s)", self._url, type(exc).__name__)
+            if self._etag:
+                _log.warning(
+                    "%s: its lease could not be removed; for %d s it may seem to be written",
+                    self._place,
+                    SECONDS,
+                )

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,9 @@ from tests.conftest import Run
 from tests.support.clock import FakeClock
 from tests.support.s3_proxy import REQUEST_ID, Fault, Handler, Proxy, Request, refusing
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from vsv_pyramid import login
+from vsv_pyramid import aws, login
+from vsv_pyramid.errors import StoreError, is_environment
+from vsv_pyramid.store import Store, open_store
 
 LEASE = ".leases/images/small"
 DESCRIPTOR = "images/small/DeepZoom.dzi"
@@ -1129,3 +1132,56 @@ def test_a_helper_that_hangs(
     assert "(credential_process) has not ended for 0 s; run it yourself" in outcome.err
     assert started
     assert all(process.returncode is not None for process in started)
+
+
+def exclusively(store: Store) -> None:
+    with store.exclusive("images/small"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.put("k", b"1"),
+        lambda store: store.put_if("k", b"1", None),
+        lambda store: store.get("k"),
+        lambda store: store.head("k"),
+        lambda store: store.names("images"),
+        lambda store: list(store.keys("images/")),
+        lambda store: store.delete("k"),
+        exclusively,
+    ],
+    ids=["put", "put_if", "get", "head", "names", "keys", "delete", "exclusive"],
+)
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/a/token"), "or directory: '/a/token'"),
+        (RuntimeError("the refreshed credentials are still expired."), "the login has ended: what"),
+        (json.JSONDecodeError("Expecting value", "", 0), "Expecting value"),
+        (AttributeError("'str' object has no attribute 'get'"), "'str' object has no attribute"),
+    ],
+    ids=["token", "old", "json", "odd"],
+)
+def test_a_login_that_ends_under_way_is_the_environments(
+    call: Callable[[Store], object],
+    error: Exception,
+    told: str,
+    scene: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aws, "_CREDENTIALS_TTL", timedelta(0))
+    store = open_store(str(scene.place))
+    store.put("k", b"1")
+    account = store._account  # type: ignore[attr-defined]
+
+    def ended() -> None:
+        raise error
+
+    monkeypatch.setattr(account._credentials._found, "get_frozen_credentials", ended)
+    with pytest.raises(StoreError) as raised:
+        call(store)
+    assert is_environment(raised.value)
+    assert raised.value.exit_code == 1
+    assert told in str(raised.value)
+    assert "; check the AWS configuration" in str(raised.value) or "; log in" in str(raised.value)

@@ -367,6 +367,24 @@ REFUSED = [
         "s3://not-there/p: there is no such bucket; check its name",
         nothing,
     ),
+    *(
+        Row(
+            f"no such bucket: {words}",
+            words,
+            1,
+            "s3://not-there/p: there is no such bucket",
+            nothing,
+        )
+        for words in (
+            "verify s3://not-there/p/images/x",
+            "info s3://not-there/p/images/x",
+            "delete s3://not-there/p/images/x --yes",
+            "slides s3://not-there/p",
+            "slides show x --in s3://not-there/p",
+            "slides set x --in s3://not-there/p --status good",
+            "index s3://not-there/p",
+        )
+    ),
     Row(
         "no bucket for the viewer",
         "viewer --to s3://not-there",

@@ -173,7 +173,8 @@ class Account:
         except ERRORS as exc:
             raise refusal(url, exc) from exc
         except Exception as exc:  # what boto3 trips on, where a configuration is not as it expects
-            what = f"{said(exc)}; check {_variable(exc) or 'the AWS configuration'}"
+            why = re.sub(r"^\[\w+ \d+\] ", "", said(exc))
+            what = f"{why}; check {_variable(exc) or 'the AWS configuration'}"
             raise StoreRefused(url, what) from exc
         if credentials is None:
             raise StoreRefused(

@@ -171,7 +171,7 @@ CAUSES = [
         Case("the credentials cannot be got ({by}): {why}", "check the AWS configuration"),
     ),
     (
-        r"InvalidRegionError: .*'(?P<region>.*)'",
+        r"InvalidRegionError: .* (?P<region>'[^']*') doesn't",
         Case("there is no such region as {region}", "check AWS_REGION"),
     ),
     (

@@ -916,7 +916,7 @@ LOGIN = [
             f"AWS_REGION={value!r}",
             CONVERT,
             1,
-            "there is no such region as",
+            f"there is no such region as {value!r}; check AWS_REGION",
             nothing,
             variables={"AWS_REGION": value},
         )
@@ -955,7 +955,7 @@ LOGIN = [
         "a file of keys that cannot be made",
         CONVERT,
         1,
-        "No such file or directory: '/not/there/file'; check SSLKEYLOGFILE",
+        ": No such file or directory: '/not/there/file'; check SSLKEYLOGFILE",
         nothing,
         variables={"SSLKEYLOGFILE": "/not/there/file"},
     ),

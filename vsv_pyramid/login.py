@@ -73,8 +73,8 @@ class _Helper(subprocess.Popen[bytes]):
         try:
             return super().communicate(timeout=_HELPER_SECONDS)
         except BaseException:
-            self.kill()
-            self.wait()
+            with self:  # waits for its end
+                self.kill()
             raise
 
 

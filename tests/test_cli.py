@@ -484,7 +484,7 @@ def test_a_signal_within_a_destructor_is_no_traceback(
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(cli, "check_private", lambda *_: Dying())
+    monkeypatch.setattr(cli, "check_places", lambda *_: Dying())
     outcome = run("convert", small_slide, "--dry-run")
     assert outcome.code == 143
     assert outcome.err == "Stopped: nothing half-made is published.\n"

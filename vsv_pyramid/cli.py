@@ -34,7 +34,7 @@ from vsv_pyramid.cli_private import private_command
 from vsv_pyramid.cli_unattended import submit_command, watch_command
 from vsv_pyramid.cli_viewing import serve_command, share_command, viewer_command
 from vsv_pyramid.convert import Progress, convert, id_of
-from vsv_pyramid.destination import Destination, check_private, open_destination
+from vsv_pyramid.destination import Destination, check_places, open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.findings import Report
 from vsv_pyramid.info import info, is_pyramid, plan_facts, published
@@ -189,7 +189,7 @@ def convert_command(
     workers = usable_cpus() if workers is None else workers
     options = ConvertOptions(workers=workers, **values)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json)
-    check_private(destination, options.private_to)  # refused before anything is read
+    check_places(destination, options.private_to)  # refused before anything is read
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
 
@@ -450,6 +450,8 @@ def _named(
     """The store and the pyramid's folder in it. Raises OptionError and StoreError."""
     if root is None and (not dzi.is_id(target) or os.path.lexists(target)):
         store, folder = open_pyramid(target, s3)
+        if not folder.startswith(f"{dzi.IMAGES}/"):
+            return Destination(store, looks=False), folder  # nothing else is known of it
         return open_destination(str(store), private_to, s3), folder
     if not dzi.is_id(target):
         raise OptionError(f"{target!r} cannot be an id; vsv-pyramid slides lists those there are")

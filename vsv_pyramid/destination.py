@@ -24,18 +24,23 @@ class Destination:
     """Implements Store. Without a `private` store nothing is under the keys of private parts, and
     nothing can be put there, but for what `watch` remembers, which `state` takes then.
 
-    At the first call of a method it is seen to that the two stores know each other, which raises
-    OptionError where they do not; and whether private parts were left in the published root: they
-    are read where the private place lacks the object.
+    Unless it shall not look, the first call of a method sees to it that the two stores know each
+    other, which raises OptionError where they do not; and looks whether private parts were left in
+    the published root: they are read where the private place lacks the object.
     """
 
     def __init__(
-        self, published: Store, private: Store | None = None, *, state: Store | None = None
+        self,
+        published: Store,
+        private: Store | None = None,
+        *,
+        state: Store | None = None,
+        looks: bool = True,
     ) -> None:
         self.published = published
         self.private = private
         self._state = state
-        self._former: list[str] | None = [] if published.sealed else None
+        self._former: list[str] | None = None if looks and not published.sealed else []
         self._is_tied = False
         self._turn = threading.RLock()
         self.parallel_puts = published.parallel_puts
@@ -185,9 +190,11 @@ def open_destination(
     return Destination(published, private, state=kept)
 
 
-def check_private(place: str | Path, private_to: str | None) -> None:
-    """Raises OptionError where the private place lies where the destination does."""
-    if private_to and not (published := open_store(place)).sealed:
+def check_places(place: str | Path, private_to: str | None) -> None:
+    """Raises OptionError for a destination that cannot be one, and for a private place that lies
+    where it does; without a call of any store."""
+    published = open_store(place)
+    if private_to and not published.sealed:
         _check_apart(published, open_private_store(private_to))
 
 

@@ -13,6 +13,7 @@ from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.store.disk import naming
 
+_PYRAMID = re.compile(r"/images/[^/]+/?$|/DeepZoom\.dzi$")
 _WHAT_IT_IS = "give the folder, bucket or archive that holds images/ID"
 
 
@@ -37,7 +38,7 @@ def open_root(
 
 def is_root(place: str | Path, options: S3Options | None = None) -> bool:
     """Whether the path or URL is of what holds images/, and no pyramid itself."""
-    if is_archive(place):
+    if is_archive(place) or _PYRAMID.search(str(place)):
         return False
     store = open_store(place, options)
     return store.head(dzi.DESCRIPTOR) is None and bool(store.names(dzi.IMAGES))

@@ -64,8 +64,8 @@ def remember(store: Destination, slide_id: str, source: Source, scan: Scan) -> N
     """
     for name, jpeg in scan.pictures.items():
         store.put(dzi.private_image_key(slide_id, name), jpeg)
-    lacking = [name for name in PICTURES if name not in scan.pictures]
-    store.delete(*(dzi.private_image_key(slide_id, name) for name in lacking))
+    former = [dzi.private_image_key(slide_id, n) for n in PICTURES if n not in scan.pictures]
+    store.delete(*(key for key in former if store.head(key) is not None))
 
     def change(present: Document) -> Document:
         made = dataclasses.replace(

@@ -29,7 +29,7 @@ from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import aws, catalog, private, scans
+from vsv_pyramid import aws, catalog, dzi, private, scans
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy
@@ -74,6 +74,10 @@ class World:
 
     def convert(self, *words: object) -> Outcome:
         return self.run("convert", *(words or [self.scans]), *self.at("--to"), "--workers", 1)
+
+    def file(self, key: str) -> Path:
+        """Where an object lies, in a folder."""
+        return Path(private_of(self.to) if dzi.is_private(key) else self.to, key)
 
     def at(self, option: str) -> tuple[str, ...]:
         """The destination for a command, and its private place."""
@@ -295,15 +299,15 @@ class TestInTheWay:
             ("images/index.json", delete),
             ("images/index.json", slides_delete),
             ("images/index.json", slides_set),
-            (f".private/images/{ID}/slide.private.json", overwrite),
-            (f".private/images/{ID}/slide.private.json", slides_delete),
-            (".private/deleted.json", overwrite),
-            (".private/deleted.json", slides_delete),
+            (PRIVATE, overwrite),
+            (PRIVATE, slides_delete),
+            (dzi.DELETED, overwrite),
+            (dzi.DELETED, slides_delete),
         ],
     )
     def test_a_pipe_is_not_waited_for(self, folder: World, name: str, what: Action) -> None:
         folder.publish()
-        pipe = Path(folder.to, name)
+        pipe = folder.file(name)
         pipe.unlink(missing_ok=True)
         os.mkfifo(pipe)
         refused(what(folder), 1, f"{pipe}: is a pipe or a device, and no file; move it away")
@@ -340,24 +344,25 @@ class TestInTheWay:
     @pytest.mark.parametrize(
         ("words", "name"),
         [
-            ("delete {id} --in {to} --yes", "images/index.json"),
-            ("delete {id} --in {to} --yes", ".private/deleted.json"),
-            ("slides delete {id} --in {to} --yes", "images/index.json"),
-            ("slides delete {id} --in {to} --yes", ".private/deleted.json"),
-            ("slides set {id} --in {to} --status good", "images/index.json"),
-            ("convert {scan} --to {to} --overwrite", "images/index.json"),
-            ("convert {scan} --to {to} --overwrite", ".private/deleted.json"),
+            ("delete {id} --in {to} --private-to {kept} --yes", "images/index.json"),
+            ("delete {id} --in {to} --private-to {kept} --yes", dzi.DELETED),
+            ("slides delete {id} --in {to} --private-to {kept} --yes", "images/index.json"),
+            ("slides delete {id} --in {to} --private-to {kept} --yes", dzi.DELETED),
+            ("slides set {id} --in {to} --private-to {kept} --status good", "images/index.json"),
+            ("convert {scan} --to {to} --private-to {kept} --overwrite", "images/index.json"),
+            ("convert {scan} --to {to} --private-to {kept} --overwrite", dzi.DELETED),
         ],
     )
     def test_what_another_may_read_alone(self, folder: World, words: str, name: str) -> None:
         """Its folder would let it be replaced."""
         folder.publish()
-        others = Path(folder.to, name)
+        others = folder.file(name)
         if not others.exists():
             others.write_text('{"version": 1, "slides": []}')
         os.chown(others, 4242, 4242)
         others.chmod(0o600)
-        said = words.format(id=ID, to=folder.to, scan=folder.scan(width=340)).split()
+        named = {"id": ID, "to": folder.to, "kept": private_of(folder.to)}
+        said = words.format(**named, scan=folder.scan(width=340)).split()
         as_any_other = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
         outcome = subprocess.run(
             [*as_any_other, sys.executable, "-m", "vsv_pyramid", *said],
@@ -817,7 +822,7 @@ def small_disk(folder: World) -> Iterator[World]:
 
 @pytest.mark.root
 @pytest.mark.parametrize("what", [delete, slides_delete])
-@pytest.mark.parametrize("document", ["images/index.json", ".private/deleted.json"])
+@pytest.mark.parametrize("document", ["images/index.json", dzi.DELETED])
 def test_what_is_deleted_makes_room_on_a_full_disk(
     small_disk: World, what: Action, document: str
 ) -> None:
@@ -953,7 +958,7 @@ class TestRefusedHalfWay:
 
 
 LOGIN = b"<!doctype html><p>Login<br>"
-DOCUMENTS = (SLIDE_JSON, "images/index.json", PRIVATE, ".private/deleted.json")
+DOCUMENTS = (SLIDE_JSON, "images/index.json", PRIVATE, dzi.DELETED)
 
 
 def reads(request: Request, key: str = "") -> bool:
@@ -1010,7 +1015,7 @@ class TestNoS3:
             overwrite,
             lambda w: w.run("index", w.to),
             lambda w: w.convert(w.scan(width=340), "--update"),
-            lambda w: w.run("slides", "send", ID, "--in", w.to, "--cdr", f"{w.to}/cdr"),
+            lambda w: w.run("slides", "send", ID, *w.at("--in"), "--cdr", f"{w.to}/cdr"),
         ],
         ids=["set", "bad", "delete", "overwrite", "index", "update", "send"],
     )
@@ -1018,7 +1023,7 @@ class TestNoS3:
         """All of them, or one."""
         assert bucket.proxy
         bucket.publish()
-        bucket.store.put(".private/deleted.json", b'{"version": 1, "slides": []}')
+        bucket.store.put(dzi.DELETED, b'{"version": 1, "slides": []}')
         before = {key: bucket.store.get(key) for key in DOCUMENTS}
         asked = 0
 

@@ -1061,6 +1061,7 @@ def scene(
     config = tmp_path / "aws-config"
     config.write_text(PROFILES + "".join(helper(HELPERS[name], name) for name in HELPERS))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", str(place.private))
     return Scene(place, proxy)
 
 
@@ -1122,7 +1123,6 @@ def test_options_of_the_store_are_for_all_commands(
     monkeypatch: pytest.MonkeyPatch,
     clock: FakeClock,
 ) -> None:
-    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", str(scene.place.private))
     if OVERWRITE in row.words or not row.words.startswith((CONVERT, "viewer")):
         assert run("convert", small_slide, "--to", scene.place, "--tile-size", 240).code == 0
         ids = ("--status", "good", "--slide-id", "S-1", "--case-id", "S")

@@ -13,7 +13,7 @@ from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.store.disk import naming
 
-_PYRAMID = re.compile(r"/images/[^/]+/?$|/DeepZoom\.dzi$")
+_PYRAMID = re.compile(r"(?<!s3:/)/images/[^/]+/?$|/DeepZoom\.dzi$")  # a bucket may be images
 _WHAT_IT_IS = "give the folder, bucket or archive that holds images/ID"
 
 

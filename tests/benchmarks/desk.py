@@ -22,6 +22,8 @@ from tests.benchmarks import performance
 from tests.benchmarks.pixels import TISSUE
 from tests.benchmarks.report import Verdict, machine, percentile, tell
 from tests.support import browser
+from tests.support.destinations import keeping
+from tests.support.destinations import opened as opened_destination
 from tests.support.site import serving
 from vsv_pyramid import catalog, serve
 from vsv_pyramid.convert import convert
@@ -65,7 +67,7 @@ class Row(NamedTuple):
 
 def root(folder: Path, tissue: Path, count: int) -> Path:
     """A folder whose catalog has so many slides, all of them with the one's pixels."""
-    convert(tissue, str(folder), ConvertOptions())
+    convert(tissue, str(folder), keeping(ConvertOptions(), folder))
     store = open_store(str(folder))
     (entry,) = catalog.Catalog(store).slides().values()
     ids = {"slide_id": "S26-1007-A1", "case_id": "S26-1007"}
@@ -106,7 +108,7 @@ def measured(
         pages = []
         for row in rows:
             place = root(folder / str(row.slides), tissue, row.slides)
-            site = serve.app(open_store(str(place)), entrance=Entrance("bench"))
+            site = serve.app(opened_destination(place), entrance=Entrance("bench"))
             pages.append(opened(chromium, stack.enter_context(serving(site)).url, row.slides))
         for _ in range(rounds):
             for row, page in zip(rows, pages, strict=True):

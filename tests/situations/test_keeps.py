@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -61,7 +62,7 @@ class World:
     proxy: Proxy | None
     others: dict[str, bytes] = field(default_factory=lambda: dict(MINE))
 
-    @property
+    @cached_property
     def store(self) -> Destination:
         return opened(self.to)
 

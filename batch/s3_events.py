@@ -25,6 +25,11 @@ def arrived(event: Event, excluded: Excluded = NOTHING_MORE) -> Iterator[Arrived
     """The slides that the event says are new: none of another event, or of another object. An
     empty object is none yet: some programs put one first, and there is an event of the next, too.
     """
+    return (found for found in told_of(event, excluded) if found.size)
+
+
+def told_of(event: Event, excluded: Excluded = NOTHING_MORE) -> Iterator[Arrived]:
+    """The same, and the empty ones, too."""
     detail = event.get("detail", {})
     if event.get("source") == "aws.s3" and event.get("detail-type") == "Object Created":
         found = [(detail["bucket"]["name"], detail["object"]["key"], detail["object"]["size"])]
@@ -35,5 +40,5 @@ def arrived(event: Event, excluded: Excluded = NOTHING_MORE) -> Iterator[Arrived
             if record.get("eventName", "").startswith("ObjectCreated:") and (s3 := record["s3"])
         ]
     for bucket, key, size in found:
-        if size and is_slide_key(key, excluded) and is_one_file(key):
+        if is_slide_key(key, excluded) and is_one_file(key):
             yield Arrived(str(S3Url(bucket, key)), size)

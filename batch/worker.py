@@ -17,7 +17,7 @@ import sys
 from typing import NoReturn
 
 import click
-from s3_events import arrived
+from s3_events import Arrived, told_of
 
 from vsv_pyramid.cli import main, options_of
 from vsv_pyramid.errors import OptionError, VsvPyramidError
@@ -25,8 +25,9 @@ from vsv_pyramid.reports import report
 from vsv_pyramid.submit import manifest_line
 
 
-def arguments(words: list[str]) -> list[str]:
-    """The command line that converts the slide at the one place given. Raises OptionError.
+def arguments(words: list[str]) -> list[str] | None:
+    """The command line that converts the slide at the one place given; None where that is an event
+    of an empty object, whose content is told of by the next one. Raises OptionError.
 
     It waits for another worker: that may be dead, and this the attempt which is to go on.
     """
@@ -38,7 +39,10 @@ def arguments(words: list[str]) -> list[str]:
     except ValueError as exc:
         raise OptionError(f"VSV_PYRAMID_OPTIONS: {exc}; write it as on a command line") from exc
     if slide.startswith("{"):
-        slide = _arrived(slide)
+        found = _told_of(slide)
+        if not found.size:
+            return None
+        slide = found.url
     index = os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX")
     if index is not None:
         if not index.isdecimal():
@@ -54,15 +58,15 @@ def arguments(words: list[str]) -> list[str]:
     ]
 
 
-def _arrived(event: str) -> str:
+def _told_of(event: str) -> Arrived:
     """The slide that the event tells of."""
     try:
-        (slide,) = arrived(json.loads(event))
+        (slide,) = told_of(json.loads(event))
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise OptionError(
             f"{event!r} is no event about one new slide in S3; check the rule that sends it"
         ) from exc
-    return slide.url
+    return slide
 
 
 def work(words: list[str]) -> NoReturn:
@@ -74,6 +78,8 @@ def work(words: list[str]) -> NoReturn:
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)
+    if command is None:
+        sys.exit(0)
     main(command)
 
 

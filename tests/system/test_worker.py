@@ -83,6 +83,15 @@ def test_an_event(uploaded: str, place: Place, tell: Callable[[str], dict[str, A
     assert "to/images/170782/DeepZoom.dzi" in place.objects()
 
 
+@pytest.mark.parametrize("tell", [object_created, notification])
+def test_an_empty_object_waits_for_what_follows_it(
+    place: Place, tell: Callable[..., dict[str, Any]]
+) -> None:
+    outcome = run(json.dumps(tell("scans/170782.svs", 0)))
+    assert (outcome.code, outcome.err) == (0, "")
+    assert place.objects() == {}
+
+
 def test_a_path_on_a_share(real_slide: Path, place: Place) -> None:
     assert run(str(real_slide)).code == 0
     assert "to/images/CMU-1-Small-Region/DeepZoom.dzi" in place.objects()

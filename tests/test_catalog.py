@@ -431,7 +431,8 @@ class TestCatalog:
         monkeypatch.setattr(type(store), "put_if", lambda *_: False)
         with pytest.raises(StoreUnavailable, match=r"index\.json: others have .* try again"):
             Catalog(store).update(["a"])
-        assert 110 < clock.passed <= catalog.GIVE_UP_SECONDS
+        # The pace of puts into S3 takes its milliseconds.
+        assert 110 < clock.passed <= catalog.GIVE_UP_SECONDS + 0.1
 
     def test_convert_and_delete(self, run: Run, small_slide: Path, target: str) -> None:
         store = open_store(target)

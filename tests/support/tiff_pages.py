@@ -199,6 +199,37 @@ def associated() -> Iterator[Row]:
     )
 
 
+def masks() -> Iterator[Row]:
+    """Pages that are of the slide, and are none of its levels."""
+    tiled = PLACES["tiles"]
+    slide, level = Stored(PICTURE, tiled), Stored(reduced(2), tiled)
+    for place, where in PLACES.items():
+        stored = Stored(PICTURE, where)
+        gray = {**where, "photometric": "minisblack"}
+        mask = np.where(GRAY > 150, 255, 0).astype(np.uint8)
+        for times in 2, 3:
+            large = Stored(np.kron(mask, np.ones((times, times), np.uint8)), gray)
+            size = f"({200 * times} x {150 * times} px)"
+            words = f"page 2 {size} or page 1 (200 x 150 px) could be the slide"
+            yield Row(f"a mask {times} times as large, {place}", [stored, large], said=words)
+        alike, bits = Stored(mask, gray), Stored(mask > 0, {**gray, "bitspersample": 1})
+        for name, page in ("gray", alike), ("bilevel", bits):
+            left = "page 1 (200 x 150 px)"
+            yield Row(f"a {name} mask first, {place}", [page, stored], index=1, left=left)
+    half = Stored(np.ascontiguousarray(mask[::2, ::2]), {**tiled, "photometric": "minisblack"})
+    yield Row("a mask of half the size", [slide, half], left="page 2 (100 x 75 px)")
+    photo = np.full((300, 400, 3), 99, np.uint8)
+    yield Row(
+        "a larger photo of the slide's shape in strips",
+        [Stored(photo, PLACES["strips"]), slide, level],
+        index=1,
+        left="page 1 (400 x 300 px)",
+    )
+    for name in "No label", "Nikon macro", "label":
+        page = Stored(PICTURE, {**tiled, **named(name)})
+        yield Row(f"a slide named {name!r} with a level", [page, level], said="could be the slide")
+
+
 def series() -> Iterator[Row]:
     """OME's Images, each with levels of its own."""
     tiled = PLACES["tiles"]

@@ -36,7 +36,7 @@ from tests.support.forge_tiffs import (
     without_tag,
 )
 from tests.support.tiff_counts import byte_counts
-from tests.support.tiff_pages import associated, cut_off, pages, series
+from tests.support.tiff_pages import associated, cut_off, masks, pages, series
 from tests.support.tiff_streams import colours, other_streams
 
 # Gray that is multiplied by its alpha, as Pillow knows it from 13 on.
@@ -373,6 +373,7 @@ ROWS = [
         compressions,
         pages,
         associated,
+        masks,
         series,
         cut_off,
         byte_counts,

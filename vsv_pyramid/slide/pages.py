@@ -15,6 +15,7 @@ from vsv_pyramid.geometry import Size
 from vsv_pyramid.words import counted
 
 JPEG, RGB = 7, 2  # Compression, PhotometricInterpretation
+_GRAYS = (0, 1, 4)  # either of black and white is zero; a mask
 REDUCED, MASK, _MACRO = 1, 4, 9  # NewSubfileType; 9 is Aperio's own
 # Pictures of the glass and of what is on it at a glance, by the words of scanners and programs.
 _KINDS = {
@@ -87,6 +88,11 @@ class Page:
         """Whether there is a fourth sample without a word on it, as libtiff's tools write alpha:
         where it is full all over, it does not matter what it is."""
         return self.photometric == RGB and self.samples == 4 and not self.extra
+
+    @property
+    def kind(self) -> tuple[bool, bool]:
+        """Whether it is in colour, and whether it is in black and white alone."""
+        return self.photometric not in _GRAYS, self.bits == (1,)
 
     @property
     def is_wide(self) -> bool:
@@ -172,10 +178,13 @@ def _kind_named(text: str, alone: bool = False) -> str | None:
 
 
 def is_level(page: Page, base: Page) -> bool:
-    """Whether it may be the base at a smaller size: its sides are in the same ratio, rounded, and
-    OME does not say that they are two pictures."""
+    """Whether it may be the base at a smaller size: its sides are in the same ratio, rounded, both
+    are in colour or neither, and OME does not say that they are two pictures. Nobody has the slide
+    in strips, and its levels in tiles."""
     (width, height), (w, h) = base.size, page.size
     if page.image and base.image and page.image != base.image:
+        return False
+    if page.kind != base.kind or (page.tile and not base.tile):
         return False
     return page.size.pixels < base.size.pixels and abs(w * height - h * width) <= width + height
 
@@ -186,8 +195,8 @@ def base_page(pages: Sequence[Page]) -> Page:
     shown = [page for page in pages if not associated_kind(page)] or list(pages)
     if any(page.tile for page in shown):  # a GT450's label says no more than that it is reduced
         shown = [page for page in shown if page.tile or not page.subfile & REDUCED]
-    largest = max(shown, key=_area)
-    tiled = max((page for page in shown if page.tile), key=_area, default=largest)
+    largest = max(shown, key=_rank)
+    tiled = max((page for page in shown if page.tile), key=_rank, default=largest)
     # Scanners tile the slide, and keep pictures of the glass in strips.
     found = largest if _is_one_picture(largest, tiled) else tiled
     other = rival(found, pages)
@@ -195,8 +204,21 @@ def base_page(pages: Sequence[Page]) -> Page:
 
 
 def rival(base: Page, pages: Sequence[Page]) -> Page | None:
-    """Where the base stands alone, the page that has smaller levels, and so could be the slide."""
-    others = [page for page in pages if page is not base and not associated_kind(page)]
+    """The other page that could be the slide: one of which the base is a smaller level, though its
+    name says that it is something else; one in colour, of a gray base, which may be a mask; or,
+    where the base stands alone, one that has smaller levels."""
+    others = [page for page in pages if page is not base]
+    named = [page for page in others if associated_kind(page) and is_level(base, page)]
+    others = [page for page in others if not associated_kind(page)]
+    coloured = [
+        page
+        for page in others
+        if page.kind > base.kind
+        and not page.subfile & REDUCED
+        and base.size.pixels <= _FAR_LARGER * page.size.pixels
+    ]
+    if doubtful := [*named, *(coloured if not base.kind[0] else [])]:
+        return max(doubtful, key=_area)
     if any(_is_one_picture(base, page) or _is_filled_level(page, base) for page in others):
         return None
     able = (
@@ -215,6 +237,8 @@ def _is_likelier(page: Page, alone: Page, pages: Sequence[Page]) -> bool:
     label may be larger, but not by much. In strips, as plain images are, a single level may be
     chance."""
     levels = sum(is_level(level, page) for level in pages)
+    if associated_kind(page) or page.kind != alone.kind:
+        return False
     return alone.size.pixels <= _LARGER * page.size.pixels and bool(page.tile or levels > 1)
 
 
@@ -249,6 +273,11 @@ def left_out(base: Page, pages: Sequence[Page], told: Collection[Size]) -> tuple
 
 def _area(page: Page) -> int:
     return page.size.pixels
+
+
+def _rank(page: Page) -> tuple[int, bool]:
+    """The larger one, and of two alike the one in colour: the other may be a mask of it."""
+    return page.size.pixels, page.kind[0]
 
 
 def _is_one_picture(page: Page, other: Page) -> bool:

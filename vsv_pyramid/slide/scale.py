@@ -86,6 +86,8 @@ def _of_ome(description: str, stored: Size | None) -> tuple[float | None, float 
     if stored:
         size = [str(length) for length in stored]
         of_it = [said for said in pixels if [said.get("SizeX"), said.get("SizeY")] == size]
+        if not of_it and any("SizeX" in said for said in pixels):
+            return None, None  # it is of the picture that this one was made of
         pixels = of_it or pixels
     sizes = {
         (_um(said, "X"), _um(said, "Y"))

@@ -563,9 +563,13 @@ def test_a_closed_pipe_is_no_error(real_slide: Path) -> None:
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_python_m(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])
+def test_python_m(
+    before: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["vsv-pyramid", "--version"])
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, before)
     try:
         with pytest.raises(SystemExit) as exit_:
             runpy.run_module("vsv_pyramid", run_name="__main__")

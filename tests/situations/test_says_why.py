@@ -1097,7 +1097,7 @@ def play(
     if row.code:
         assert outcome.err.count("Error: ") == 1
     if row.code == 1:
-        assert sum(clock.slept) < 1  # it was told at once
+        assert sum(clock.slept) <= 3  # at once: boto3 1.36 tries some answers twice more by itself
     scene.proxy.fault = lambda *_: False
     row.there(scene)
 

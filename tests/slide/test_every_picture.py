@@ -10,6 +10,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import PIL
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, features
@@ -207,7 +208,9 @@ def test_a_turn_that_only_xmp_states_is_nobodys(tmp_path: Path) -> None:
     for name in "a.png", "a.jpg", "b.png":
         with Image.open(tmp_path / name) as turned:
             turned.load()
-            assert "Orientation" in str(turned.info)
+            # Before 11, Pillow did not look into a JPEG's.
+            is_old = int(PIL.__version__.partition(".")[0]) < 11
+            assert "Orientation" in str(turned.info) or (is_old and name == "a.jpg")
         folder = str(tmp_path / name.replace(".", "-"))
         summary = convert(tmp_path / name, folder, options("auto"))
         assert apart(published(summary), PICTURE) < 5

@@ -243,7 +243,8 @@ def test_damaged_data_are_told_from_those_that_pillow_cannot_decode(
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(bytes(count))
-    with pytest.raises(SlideError, match="ZSTD, which Pillow cannot" if LACKS else "ZSTD data are"):
+    words = "ZSTD data are" if plain._has_codec(50000) else "ZSTD, which Pillow cannot"
+    with pytest.raises(SlideError, match=words):
         open_slide(path)
     monkeypatch.setattr(plain, "_has_codec", lambda _: False)
     with pytest.raises(SlideError, match="its compression is ZSTD, which Pillow cannot read here"):

@@ -204,13 +204,13 @@ class TestResume:
     def test_what_differs_is_put(
         self, small_slide: Path, place: Place, on_disk: dict[str, str]
     ) -> None:
-        convert(small_slide, str(place), OPTIONS)
+        convert(small_slide, str(place), keeping(OPTIONS, place))  # slide.json gets its review
         place.delete(DESCRIPTOR)
         tile = place.get("images/small/DeepZoom_files/11/0_0.jpeg")["Body"].read()
         place.put("images/small/DeepZoom_files/11/0_0.jpeg", tile[:-1] + b"?")  # of the same size
         place.put("images/small/DeepZoom_files/11/1_0.jpeg", b"other")
         place.put("images/small/DeepZoom_files/11/9_9.jpeg", b"unknown")
-        summary = convert(small_slide, str(place), OPTIONS)
+        summary = convert(small_slide, str(place), keeping(OPTIONS, place))
         assert published(place) == on_disk
         assert summary.kept == len(on_disk) - 3  # the descriptor, and those two
 

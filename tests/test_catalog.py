@@ -508,6 +508,16 @@ class TestCatalog:
         store.delete(dzi.root_key())
         assert keys(store) == {"images/a/annotations.json"}
 
+    @pytest.mark.parametrize("name", ["private", "watch"])
+    def test_delete_of_a_folder_named_like_a_private_part(
+        self, run: Run, small_slide: Path, tmp_path: Path, name: str
+    ) -> None:
+        convert(small_slide, tmp_path, OPTIONS)
+        (tmp_path / "images/small").rename(tmp_path / name)
+        outcome = run("delete", tmp_path / name, "--yes")
+        assert outcome.code == 0, outcome
+        assert not (tmp_path / name).exists()
+
     def test_delete_makes_no_catalog(self, target: str, store: Store, run: Run) -> None:
         publish(store, "a", "b")
         assert run("delete", f"{target}/images/a", "--yes").code == 0

@@ -21,7 +21,7 @@ from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.store import Store
+from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 
 OPTIONS = ConvertOptions(workers=1)
@@ -155,14 +155,29 @@ class TestAPlaceOfItsOwn:
             mock.patch.object(place.published, "put_if", counted(place.published.put_if)),
             pytest.raises(KeyboardInterrupt),
         ):
-            place.know()
+            place.put(DOCUMENT, b"1")
         again = opened(to)
         again.put(DOCUMENT, b"1")
         assert again.private
         assert tie.is_tied(again.published, again.private)
 
+    def test_nothing_is_published_into_a_private_place(self, to: str, slide: Path) -> None:
+        convert(slide, to, keeping(OPTIONS, to))
+        sentence = r"is the private place of another destination.*; give another one"
+        with pytest.raises(OptionError, match=sentence):
+            convert(slide, private_of(to), OPTIONS)
+        kept, other = open_store(private_of(to)), open_store(f"{to}-other")
+        with pytest.raises(OptionError, match=sentence):
+            tie.tie(kept, other)
+        assert other.names("") == []
+
+    def test_a_root_json_of_another_program_is_let_be(self, to: str, slide: Path) -> None:
+        for foreign in (b"{", b"[]", b'{"name": "site"}'):
+            open_store(to).put(dzi.ROOT, foreign)
+            assert convert(slide, to, replace(OPTIONS, overwrite=True)).status == "converted"
+
     def test_a_damaged_root_json_is_told(self, to: str) -> None:
-        opened(to).know()
+        opened(to).put(DOCUMENT, b"1")
         open_destination(to).published.put(dzi.root_key(), b"{")
         with pytest.raises(StoreError, match=r"root.json: is damaged"):
             opened(to).names("images")
@@ -187,6 +202,29 @@ class TestAPlaceOfItsOwn:
         assert outcome.code == 2, outcome
         assert sentence in outcome.err
         assert files(Path.cwd()) == set()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+    @pytest.mark.parametrize(("at", "place"), [(".", "kept"), ("images", "kept"), ("images", ".")])
+    def test_a_place_in_reach_by_a_link_is_refused(
+        self, run: Run, slide: Path, at: str, place: str
+    ) -> None:
+        Path("to").mkdir()
+        Path("real/kept").mkdir(parents=True)
+        link = Path("to") / at
+        if at == ".":
+            link.rmdir()
+        link.symlink_to(Path("real").absolute())
+        outcome = run("convert", slide, "--to", "to", "--private-to", Path("real") / place)
+        assert outcome.code == 2, outcome
+        assert "which is published" in outcome.err
+        assert files(Path.cwd()) == set()
+
+    def test_what_cannot_be_remembered_is_not_published(self, run: Run, slide: Path) -> None:
+        Path("kept").write_bytes(b"a file")
+        outcome = run("convert", slide, "--to", "to", "--private-to", "kept")
+        assert outcome.code == 1, outcome
+        assert "kept: a file is in the way of a folder; choose another folder" in outcome.err
+        assert files(Path.cwd()) == {"kept"}
 
     def test_an_archive_has_none(self, run: Run, slide: Path) -> None:
         outcome = run("convert", slide, "--to", "a.zip", "--private-to", "private")
@@ -264,6 +302,7 @@ class TestFormerParts:
         assert at_top(after.published) == {"images"}
         outcome = run("verify", former)
         assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out == f"{former}: good, its pyramids were not looked into\n"
 
     @pytest.mark.parametrize("step", range(1, 6))
     def test_moving_that_was_interrupted_goes_on(self, former: str, run: Run, step: int) -> None:
@@ -284,6 +323,12 @@ class TestFormerParts:
         assert [found.key for found in opened(former).keys("private")] == known
         assert run(*words).code == 0
         assert at_top(opened(former).published) == {"images"}
+
+    def test_where_nothing_is_published_nothing_is_moved(self, run: Run) -> None:
+        outcome = run("private", "move", "nowhere", "--private-to", "kept")
+        assert outcome.code == 1
+        assert "nowhere: there is no such folder; check the path" in outcome.err
+        assert files(Path.cwd()) == set()
 
     def test_where_to_must_be_said(self, run: Run) -> None:
         outcome = run("private", "move", "to")

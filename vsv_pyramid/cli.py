@@ -45,7 +45,7 @@ from vsv_pyramid.root import is_root
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import find_slides, once_each
-from vsv_pyramid.store import S3Options, is_archive, open_pyramid
+from vsv_pyramid.store import S3Options, Store, is_archive, open_pyramid
 from vsv_pyramid.verify import verify, verify_root
 from vsv_pyramid.words import counted, one_line
 
@@ -431,7 +431,7 @@ def delete_command(
     """
     store, folder = _named(target, root, private_to, s3)
     slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
-    private = scans.remembered(store, slide_id) if slide_id != folder else []
+    private = scans.remembered(store, slide_id) if isinstance(store, Destination) else []
     found = (own_keys if private else pyramid_keys)(store, folder)
     if not yes:
         confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
@@ -439,19 +439,20 @@ def delete_command(
     store.check_rights(put=entries, delete=[*found, *private])
     if found:
         catalog.delete(store, folder)
-    if private:
+    if private and isinstance(store, Destination):
         scans.forget(store, slide_id)
     click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
 
 
 def _named(
     target: str, root: str | None, private_to: str | None, s3: S3Options
-) -> tuple[Destination, str]:
-    """The store and the pyramid's folder in it. Raises OptionError and StoreError."""
+) -> tuple[Store | Destination, str]:
+    """The store and the pyramid's folder in it; of one outside images/ nothing else is known.
+    Raises OptionError and StoreError."""
     if root is None and (not dzi.is_id(target) or os.path.lexists(target)):
         store, folder = open_pyramid(target, s3)
         if not folder.startswith(f"{dzi.IMAGES}/"):
-            return Destination(store, looks=False), folder  # nothing else is known of it
+            return store, folder
         return open_destination(str(store), private_to, s3), folder
     if not dzi.is_id(target):
         raise OptionError(f"{target!r} cannot be an id; vsv-pyramid slides lists those there are")

@@ -122,7 +122,8 @@ def plan_options(command: Command) -> Command:
             "--yes-this-is-a-slide",
             "is_slide",
             is_flag=True,
-            help="Take also a file that is named as a label or macro picture, as 4711_label.tif.",
+            help="Take also a file that is named as a label or another picture of the glass, as "
+            "4711_label.tif.",
         ),
         click.option(
             "--subsampling",

@@ -8,6 +8,7 @@ from vsv_pyramid import former, tie
 from vsv_pyramid.cli_options import PlaceType, private_to, store_options
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.root import open_root
 from vsv_pyramid.store import S3Options
 from vsv_pyramid.words import counted
 
@@ -37,7 +38,8 @@ def move_command(destination: str, private_to: str | None, s3: S3Options) -> Non
     place = open_destination(destination, private_to, s3)
     if place.private is None:
         raise OptionError(f"{destination}: where to is not said; give a place as {tie.HOW}")
-    place.know()
+    open_root(destination, s3)
+    tie.tie(place.published, place.private)
     count = 0
 
     def moved(_: str) -> None:

@@ -11,9 +11,9 @@ import click
 
 from vsv_pyramid import clock
 from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options
-from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.root import open_root
+from vsv_pyramid.root import open_edited, open_root
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.words import counted
 
@@ -124,10 +124,12 @@ def serve_command(
         verifier = share.Verifier(share.read_public_key(public_key), key_id)
     stopped = threading.Event()
     page.files()  # refuses where the viewer is not there
-    store: Store | Destination = open_root(root, s3, stopped)
+    store: Store | Destination
     if edit:
-        store = open_destination(root, private_to, s3, stopped)
+        store = open_edited(root, private_to, s3, stopped)
         store.check_keeps()
+    else:
+        store = open_root(root, s3, stopped)
     with serve.listener(host, port) as listening:
         hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
         if entrance and not entrance.password and hosts == ("*",):

@@ -104,7 +104,6 @@ def convert(
             with store.replacing(folder) as staged:
                 if _published(store, folder, source, options):
                     raise _PublishedMeanwhile
-                scans.check_rights(store, slide_id)
                 summary, scan = _converted(source, store, staged, options, stop, progress)
         except _PublishedMeanwhile:
             continue
@@ -144,6 +143,7 @@ def _converted(
         plan = make_plan(slide, options)
         pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
         leaves = stack.enter_context(leaf_source(pixels, plan.lane, options))
+        scans.check_rights(store, plan.slide_id)
         publication = stack.enter_context(
             Publication(
                 staged,
@@ -209,18 +209,19 @@ def id_of(source: Source, options: ConvertOptions) -> str:
 
 
 def _record(store: Destination, source: Source, summary: Summary, scan: Scan | None) -> None:
-    """Remembers the scan that is published, then publishes its review, or enters it in the catalog
-    only where nothing is remembered. Whatever ends this, the
-    pyramid is there without a review, and the same conversion once more goes on with it."""
+    """Remembers the scan that is published, if it is to be, then publishes its review, and enters
+    it in the catalog. Whatever ends this, the pyramid is there without a review, and the same
+    conversion once more goes on with it."""
     folder = dzi.folder(summary.id)
-    with (
-        _after_publishing(summary, "not recorded, which converting it once more does"),
-        # Another process that is at it has published its own scan, or goes on with this one.
-        contextlib.suppress(StoreBusy),
-        store.exclusive(folder) if scan else contextlib.nullcontext(),
-    ):
-        if scan and record.is_source(_document(store, folder), source):
-            scans.remember(store, summary.id, source, scan)
+    if scan:
+        with (
+            _after_publishing(summary, "not recorded, which converting it once more does"),
+            # Another process that is at it has published its own scan, or goes on with this one.
+            contextlib.suppress(StoreBusy),
+            store.exclusive(folder),
+        ):
+            if record.is_source(_document(store, folder), source):
+                scans.remember(store, summary.id, source, scan)
     with _after_publishing(summary, "not in the catalog"):
         private.publish(store, [summary.id], create=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vsv_pyramid import dzi, former, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
-from vsv_pyramid.slide.source import normal
+from vsv_pyramid.slide.source import digest, normal
 from vsv_pyramid.store import S3Options, Store, open_private_store, open_store
 from vsv_pyramid.store.base import StoredObject, Tagged
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
@@ -24,24 +24,18 @@ class Destination:
     """Implements Store. Without a `private` store nothing is under the keys of private parts, and
     nothing can be put there, but for what `watch` remembers, which `state` takes then.
 
-    Unless it shall not look, the first call of a method sees to it that the two stores know each
-    other, which raises OptionError where they do not; and looks whether private parts were left in
-    the published root: they are read where the private place lacks the object.
+    The first call of a method sees to it that the two stores know each other, which raises
+    OptionError where they do not; and looks whether private parts were left in the published root:
+    they are read where the private place lacks the object.
     """
 
     def __init__(
-        self,
-        published: Store,
-        private: Store | None = None,
-        *,
-        state: Store | None = None,
-        looks: bool = True,
+        self, published: Store, private: Store | None = None, *, state: Store | None = None
     ) -> None:
         self.published = published
         self.private = private
         self._state = state
-        self._former: list[str] | None = None if looks and not published.sealed else []
-        self._is_tied = False
+        self._former: list[str] | None = [] if published.sealed else None
         self._turn = threading.RLock()
         self.parallel_puts = published.parallel_puts
         self.remote = published.remote
@@ -101,6 +95,8 @@ class Destination:
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
         put, delete = list(put), list(delete)
         self._look()
+        if self.private and any(self._store(key) is self.private for key in put):
+            self._tie(self.private)
         for store in filter(None, (self.published, self.private)):
             store.check_rights(
                 put=[key for key in put if self._store(key) is store],
@@ -118,26 +114,24 @@ class Destination:
     def check_keeps(self) -> None:
         """Raises StoreError where there is no private place."""
         if self.private is None:
-            raise StoreError(
-                self,
-                "has no private place, where it is kept who found what of a slide; give "
-                f"a folder or bucket that nobody serves as {tie.HOW}",
-            )
+            raise self._keeps_nothing()
 
-    def know(self) -> None:
-        """Makes the two stores know each other, which all puts into the private one do, too."""
-        self._look()
-        with self._turn:
-            if self.private and not self._is_tied:
-                tie.tie(self.published, self.private)
-            self._is_tied = True
+    def _keeps_nothing(self) -> StoreError:
+        return StoreError(
+            self,
+            "has no private place, where it is kept who found what of a slide; give a folder or "
+            f"bucket that nobody serves as {tie.HOW}",
+        )
 
     def _look(self) -> None:
         """Once, at the two stores together."""
         with self._turn:
             if self._former is None:
                 self._is_tied = tie.is_tied(self.published, self.private)
-                self._former = former.parts(self.published)
+                names = former.beside(self.published)
+                if dzi.ROOT in names:
+                    tie.check_publishes(self.published)
+                self._former = former.parts(names)
                 former.warn(self.published, self._former)
 
     def _store(self, key: str) -> Store | None:
@@ -151,11 +145,16 @@ class Destination:
         self._look()
         store = self._store(key)
         if store is None:
-            self.check_keeps()
-        assert store
+            raise self._keeps_nothing()
         if store is self.private:
-            self.know()
+            self._tie(store)
         return store
+
+    def _tie(self, private: Store) -> None:
+        with self._turn:
+            if not self._is_tied:
+                tie.tie(self.published, private)
+            self._is_tied = True
 
     def _found(self, key: str) -> Iterator[tuple[Store, str]]:
         """Where the object may be, and under which key there."""
@@ -201,11 +200,12 @@ def check_places(place: str | Path, private_to: str | None) -> None:
 def _check_apart(published: Store, private: Store) -> None:
     what = f"{private}: what is private cannot lie there, since it is"
     if isinstance(published, DirectoryStore) and isinstance(private, DirectoryStore):
-        root, place = normal(published.root), normal(private.root)
-        if place.is_relative_to(root):
-            raise OptionError(f"{what} in {published}, which is published; give another folder")
-        if root.is_relative_to(place):
-            raise OptionError(f"{what} around {published}; give a folder beside it")
+        place = normal(private.root)
+        for root in (normal(published.root), normal(published.root / dzi.IMAGES)):
+            if place.is_relative_to(root):
+                raise OptionError(f"{what} in {published}, which is published; give another folder")
+            if root.is_relative_to(place):
+                raise OptionError(f"{what} around {published}; give a folder beside it")
     elif _bucket(published) and _bucket(published) == _bucket(private):
         raise OptionError(f"{what} in the bucket that is published; give another bucket")
 
@@ -216,7 +216,5 @@ def _bucket(store: Store) -> str:
 
 
 def _digest(store: Store) -> str:
-    from vsv_pyramid.slide.source import digest
-
     place = str(normal(store.root)) if isinstance(store, DirectoryStore) else str(store)
     return digest(place)

@@ -197,7 +197,12 @@ def report_lines(report: Report) -> list[str]:
     lines = [one_line(f"error: {sentence}") for sentence in report.errors]
     lines += [one_line(f"warning: {sentence}") for sentence in report.warnings]
     verdict = counted(len(report.errors), "error") if report.errors else "good"
-    lines.append(f"{report.target}: {verdict}, {counted(report.tiles, 'tile')} checked")
+    looked = (
+        "its pyramids were not looked into"
+        if report.tiles is None
+        else f"{counted(report.tiles, 'tile')} checked"
+    )
+    lines.append(f"{report.target}: {verdict}, {looked}")
     if report.reader and report.lowest_psnr is not None:
         others = [
             f"{name} ({n:,})" for name, n in report.compared_by.items() if name != report.reader

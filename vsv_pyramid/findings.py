@@ -14,7 +14,8 @@ _ERRORS_A_KIND = 20
 
 @dataclass
 class Report:
-    """What verify found: sentences, each naming its tile.
+    """What verify found: sentences, each naming its tile. Of a root, `tiles` is None: its pyramids
+    were not looked into.
 
     `compared` tiles were held against the slide, `compared_by` says how many as each reader reads
     it, and `unread` ones were not, since no reader can decode the slide there. `reader` is the one
@@ -23,7 +24,7 @@ class Report:
     """
 
     target: str
-    tiles: int = 0
+    tiles: int | None = 0
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reader: str | None = None

@@ -19,18 +19,24 @@ def key(private: str) -> str:
     return f".{private}"
 
 
-def parts(published: Store) -> list[str]:
-    """Those that are there, by their names; some servers keep those that are empty by now."""
+def beside(published: Store) -> set[str]:
+    """The names in the root, if they may be listed."""
     try:
-        names = set(published.names(""))
+        return set(published.names(""))
     except StoreRefused:
-        return []
+        return set()
+
+
+def parts(names: set[str]) -> list[str]:
+    """Those among the names in a root; some servers keep those that are empty by now."""
     return [key(part) for part in dzi.PRIVATE_PARTS if f"{key(part)}/" in names]
 
 
 def not_empty(published: Store) -> list[str]:
     """Those that something is in, which takes a list of all."""
-    return [part for part in parts(published) if any(True for _ in published.keys(f"{part}/"))]
+    return [
+        part for part in parts(beside(published)) if any(True for _ in published.keys(f"{part}/"))
+    ]
 
 
 def warn(published: Store, found: list[str]) -> None:
@@ -50,10 +56,9 @@ def sentence(published: Store, found: list[str]) -> str:
 def move(published: Store, private: Store, moved: Callable[[str], object]) -> None:
     """Moves the parts into the private place, object by object, and tells of each key: what is
     interrupted can be gone on with. What the private place has by now is newer, and stays."""
-    for part in parts(published):
+    for part in parts(beside(published)):
         for found in list(published.keys(f"{part}/")):
             to = found.key.removeprefix(".")
-            if private.head(to) is None:
-                private.put(to, published.get(found.key))
+            private.put_if(to, published.get(found.key), None)
             published.delete(found.key)
             moved(to)

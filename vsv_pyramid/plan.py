@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +16,12 @@ from vsv_pyramid.geometry import Pyramid, Size
 from vsv_pyramid.lanes import LANES, Lane, choose_lane
 from vsv_pyramid.pyramid.planes import FACTORS, Subsampling
 from vsv_pyramid.slide import Slide
+from vsv_pyramid.slide.pages import kind_named
 from vsv_pyramid.store import S3Options
 
 _TILE_SIZES = range(64, 4096 + 1, 16)
 _DEFAULT_TILE_SIZE = 768
 _NATIVE_TILES_JOINED = 3
-# What exports of labels and macros are called.
-_ASSOCIATED = re.compile(r"(?:.*[ ._-])?(label|macro)(?:[ ._-]?image)?", re.IGNORECASE | re.DOTALL)
 
 
 def usable_cpus() -> int:
@@ -158,15 +156,15 @@ class Plan:
 def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
     """The plan for a slide, under the id given or its file's stem, be that an id or not.
 
-    Raises SlideError for what is named as a label or a macro picture, unless it is said to be a
-    slide.
+    Raises SlideError for what is named as a label or another picture of the glass, unless it is
+    said to be a slide.
     """
-    named = _ASSOCIATED.fullmatch(slide.path.stem)
-    if named and not options.is_slide:
+    kind = kind_named(slide.path.stem)
+    if kind and not options.is_slide:
         raise SlideError(
             slide.path,
-            f"is named as a {named[1].lower()} picture, which can show a patient's name; rename "
-            "it, or give it alone with --yes-this-is-a-slide",
+            f"is named as a {kind} picture, which can show a patient's name; rename it, or give it "
+            "alone with --yes-this-is-a-slide",
         )
     bounds = slide.metadata.bounds if options.bounds else None
     origin, size = ((bounds[0], bounds[1]), Size(*bounds[2:])) if bounds else ((0, 0), slide.size)

@@ -149,13 +149,16 @@ def is_cleared(store: Destination, folder: str) -> bool:
 
 
 def check_rights(store: Destination, slide_id: str) -> None:
-    """Raises StoreError where a pyramid that is published could not be replaced to the end."""
+    """Raises StoreError where a scan could not be remembered, or a pyramid that is published not be
+    replaced to the end."""
+    if store.sealed:
+        return
     folder = dzi.folder(slide_id)
-    if not store.sealed and store.head(dzi.descriptor_key(folder)) is not None:
-        keys = (dzi.slide_json_key(folder), dzi.private_json_key(slide_id), dzi.DELETED)
-        store.check_rights(
-            put=[*keys, dzi.catalog_key()], delete=[dzi.private_image_key(slide_id, "label")]
-        )
+    put, delete = [dzi.private_json_key(slide_id)], []
+    if store.head(dzi.descriptor_key(folder)) is not None:
+        put += [dzi.slide_json_key(folder), dzi.DELETED, dzi.catalog_key()]
+        delete = [dzi.private_image_key(slide_id, "label")]
+    store.check_rights(put=put, delete=delete)
 
 
 def forget(store: Destination, slide_id: str) -> None:

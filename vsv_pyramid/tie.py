@@ -5,14 +5,16 @@ With another private place, or with none, a deleted scan would come back, and a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from typing import NamedTuple
 
 from vsv_pyramid import dzi
-from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.errors import OptionError, StoreError, StoreRefused
 from vsv_pyramid.publish import to_json
 from vsv_pyramid.store import Store
+from vsv_pyramid.store.base import Tagged
 
 VERSION = 1
 HOW = "--private-to (or VSV_PYRAMID_PRIVATE)"
@@ -50,11 +52,15 @@ def is_tied(published: Store, private: Store | None) -> bool:
 
 
 def tie(published: Store, private: Store) -> None:
-    """Makes the two know each other. The private place gets an id first, marked as new, then the
-    destination does, and then the mark is removed: what is interrupted can be gone on with.
+    """Makes the two know each other, unless they do. The private place gets an id first, marked as
+    new, then the destination does, and then the mark is removed: what is interrupted can be gone on
+    with.
 
     Raises OptionError where another process was faster with others, and StoreError.
     """
+    if is_tied(published, private):
+        return
+    check_publishes(published)
     private.put_if(dzi.ROOT, _written(uuid.uuid4().hex, is_new=True), None)
     if own := _read(private, dzi.ROOT):
         published.put_if(dzi.root_key(), _written(own.id), None)
@@ -62,17 +68,35 @@ def tie(published: Store, private: Store) -> None:
             private.put_if(dzi.ROOT, _written(own.id), own.tag)
 
 
+def check_publishes(store: Store) -> None:
+    """Raises OptionError where it is somebody's private place: not where its root.json is of
+    another program, or may not be read."""
+    with contextlib.suppress(ValueError, StoreRefused):
+        if _id(store.tagged(dzi.ROOT)):
+            raise OptionError(
+                f"{store} is the private place of another destination, and nothing is published "
+                "there; give another one"
+            )
+
+
 def _read(store: Store, key: str) -> _Id | None:
-    found = store.tagged(key)
+    try:
+        return _id(store.tagged(key))
+    except ValueError as exc:
+        raise StoreError(
+            f"{store}/{key}", f"is damaged ({exc}); bring a former version back"
+        ) from exc
+
+
+def _id(found: Tagged | None) -> _Id | None:
+    """Raises ValueError where it is none of ours."""
     if found is None:
         return None
     try:
         said = json.loads(found.data)
         return _Id(str(said["private"]), bool(said.get("new")), found.tag)
-    except (ValueError, TypeError, KeyError) as exc:
-        raise StoreError(
-            f"{store}/{key}", f"is damaged ({exc}); bring a former version back"
-        ) from exc
+    except (TypeError, KeyError) as exc:
+        raise ValueError(f"no id: {exc}") from exc
 
 
 def _written(private: str, *, is_new: bool = False) -> bytes:

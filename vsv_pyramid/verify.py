@@ -75,7 +75,7 @@ def verify(
 def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     """A report on what is in reach beside the pyramids in the root. Raises StoreError."""
     store = open_root(root, s3)
-    report = Report(str(root))
+    report = Report(str(root), tiles=None)
     if found := former.not_empty(store):
         report.errors.append(former.sentence(store, found))
     for name in sorted(store.names("")):

@@ -145,7 +145,7 @@ class TestConvert:
         with pytest.raises(StoreError, match="0 of"):  # since nothing was put
             convert(small_slide, str(place), ConvertOptions(tile_size=240, s3=options))
         proxy.fault = lambda *_: False
-        opened(place).know()
+        opened(place).put(PRIVATE_JSON.replace("small", "another"), b"{}")
         proxy.fault = record
         store = open_destination(str(place), str(place.private), options)
         private.changed(store, "small", lambda known: known.logged("set", "a", {"status": "GOOD"}))

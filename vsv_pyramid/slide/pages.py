@@ -161,18 +161,19 @@ def associated_kind(page: Page) -> str | None:
     is_xml = page.description.startswith("<")
     if is_xml and (stated := _IMAGE_TYPE.search(page.description)):
         return _KINDS.get(stated[1].lower())
-    if page.image and (kind := _kind_named(page.image.name)):
+    if page.image and (kind := kind_named(page.image.name)):
         return kind
     if page.subfile == _MACRO:
         return "macro"
     if page.subfile & MASK:
         return "mask"
     lines = "" if is_xml else page.description.partition("|")[0]
-    kinds = (_kind_named(line, alone=True) for line in lines.splitlines()[:_LINES])
-    return _kind_named(page.name) or next(filter(None, kinds), None)
+    kinds = (kind_named(line, alone=True) for line in lines.splitlines()[:_LINES])
+    return kind_named(page.name) or next(filter(None, kinds), None)
 
 
-def _kind_named(text: str, alone: bool = False) -> str | None:
+def kind_named(text: str, alone: bool = False) -> str | None:
+    """Which picture of the glass a page, or a file, of that name is; None where it is none."""
     found = _NAMED.fullmatch(text.strip()) if len(text) <= _LONGEST_NAME else None
     return _KINDS[found["kind"].lower()] if found and not (alone and found["before"]) else None
 

@@ -16,7 +16,6 @@ import random
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,6 +26,7 @@ from vsv_pyramid import clock, dzi, record
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused, StoreUnavailable
 from vsv_pyramid.publish import own_keys, pyramid_keys
 from vsv_pyramid.store import S3Options, Store, open_store
+from vsv_pyramid.threads import Pool
 
 VERSION = 1
 MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB
@@ -352,7 +352,7 @@ class Catalog:
         """The action's results, made in threads where there is more than one."""
         if len(items) < 2:
             return [action(item) for item in items]
-        with ThreadPoolExecutor(max(_THREADS, self._store.parallel_puts)) as pool:
+        with Pool(max(_THREADS, self._store.parallel_puts)) as pool:
             return list(pool.map(action, items))
 
 

@@ -10,7 +10,6 @@ import getpass
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +32,7 @@ from vsv_pyramid.review import Changes, Document
 from vsv_pyramid.slide import Source, find_source
 from vsv_pyramid.slide.source import is_of
 from vsv_pyramid.store import S3Options
+from vsv_pyramid.threads import Pool
 
 _THREADS = 16
 _GONE = "is deleted, and awaits its rescan; convert that first"
@@ -277,7 +277,7 @@ class Desk:
             except VsvPyramidError as exc:
                 return Outcome(slide_id, error=exc)
 
-        with ThreadPoolExecutor(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
+        with Pool(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
         try:
             private.publish(self._store, [outcome.id for outcome in outcomes if outcome.document])

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import xxhash
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import Store
+from vsv_pyramid.threads import Pool
 
 _FOLDER = dzi.WATCHED
 _THREADS = 16
@@ -79,7 +79,7 @@ class Notes:
             except (ValueError, TypeError, KeyError, StoreError):
                 return None  # damaged, or removed by another watch
 
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with Pool(_THREADS) as pool:
             names = [name for name in self._store.names(_FOLDER) if name.endswith(".json")]
             for note in filter(None, pool.map(parsed, names)):
                 path = Path(note.slide)

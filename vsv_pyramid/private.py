@@ -11,7 +11,6 @@ import contextlib
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vsv_pyramid import clock, dzi, record, review
@@ -20,6 +19,7 @@ from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError, StoreUnavailable
 from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Document
+from vsv_pyramid.threads import Pool
 
 _GIVE_UP_SECONDS = 30.0
 _LONGEST_PAUSE = 0.2
@@ -78,7 +78,7 @@ def publish(store: Destination, ids: Iterable[str], *, create: bool = False) -> 
     """Makes the reviews in the slides' slide.json, and their entries in the catalog, what their
     private documents say; `create` makes a catalog where there is none. Raises StoreError."""
     ids = list(ids)
-    with ThreadPoolExecutor(min(_THREADS, store.parallel_puts) or 1) as pool:
+    with Pool(min(_THREADS, store.parallel_puts) or 1) as pool:
         list(pool.map(lambda slide_id: _publish_review(store, slide_id), ids))
     Catalog(store, create=create).update(ids)
 

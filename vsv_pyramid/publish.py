@@ -8,7 +8,6 @@ put again.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 from queue import SimpleQueue
@@ -155,11 +154,12 @@ class _Uploads:
     def start(self) -> None:
         """Starts as many of the threads as the system allows: there is a limit to them, too."""
         try:
-            with contextlib.suppress(RuntimeError):
-                for number in range(self._store.parallel_puts):
-                    thread = threading.Thread(target=self._work, name=f"put-{number}")
-                    thread.start()
-                    self._threads.append(thread)
+            for number in range(self._store.parallel_puts):
+                thread = threading.Thread(target=self._work, name=f"put-{number}")
+                self._threads.append(thread)  # before its start, in which a signal may come
+                thread.start()
+        except RuntimeError:
+            self._threads.pop()
         except BaseException:
             self.close()
             raise
@@ -184,7 +184,8 @@ class _Uploads:
         """Waits for what is under way."""
         self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
     def _work(self) -> None:
         while job := self._jobs.get():
@@ -196,7 +197,7 @@ class _Uploads:
             finally:
                 del job  # or its bytes would stay until the next one comes
                 self._room.put(None)
-        self._jobs.put(None)  # for the next thread, be it one that a signal kept off our list
+        self._jobs.put(None)  # for the next thread
 
     def _check(self) -> None:
         if self._error:

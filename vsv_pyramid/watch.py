@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +44,7 @@ from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent, normal
 from vsv_pyramid.slide.tiff import tiff_base
+from vsv_pyramid.threads import Pool
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Watch:
         for a destination that refuses it; one that does not answer is waited for, unless `once`.
         """
         looks = self._looks()
-        with self._listening(), ThreadPoolExecutor(self._jobs, "watch") as pool:
+        with self._listening(), Pool(self._jobs, "watch") as pool:
             try:
                 self._begin(looks, retry=retry, waits=not once)
                 self._hand_out(looks, pool)
@@ -148,7 +149,6 @@ class Watch:
                 wait(self._pending.copy())
             except BaseException:
                 self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def waiting(self) -> list[Path]:
@@ -200,7 +200,7 @@ class Watch:
             clock.sleep(min(self._interval, _WOKEN_SECONDS), self._stop)
         self._wake.clear()
 
-    def _look_again(self, pool: ThreadPoolExecutor) -> None:
+    def _look_again(self, pool: Pool) -> None:
         try:
             self._hand_out(self._looks(), pool)
             if clock.monotonic() - self._asked > _JOB_SECONDS:
@@ -232,7 +232,7 @@ class Watch:
                     looks[path] = seen.look
         return looks
 
-    def _hand_out(self, looks: Mapping[Path, Look], pool: ThreadPoolExecutor) -> None:
+    def _hand_out(self, looks: Mapping[Path, Look], pool: Pool) -> None:
         now = clock.monotonic()
         if looks:  # a share that is not mounted is an empty folder
             for path in filter(self._is_gone, self._seen.keys() - looks.keys() - self._under_way):

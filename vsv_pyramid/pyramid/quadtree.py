@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Protocol, TypeVar
 
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.planes import Planes
+from vsv_pyramid.threads import Pool
 
 Result = TypeVar("Result")
 Emit = Callable[[TileAddress, bytes], None]
@@ -92,7 +93,7 @@ def fold(
 
     root = TileAddress(0, 0, 0)
     split = _split_level(pyramid, workers)
-    with ThreadPoolExecutor(workers) as pool:
+    with Pool(workers) as pool:
         results = _in_order(
             pool, subtree, _subtrees(pyramid, root, split), workers * _AHEAD_PER_WORKER, tick
         )
@@ -101,8 +102,6 @@ def fold(
         except BaseException:
             stop.set()
             raise
-        finally:
-            results.close()
 
 
 class _Stopped(Exception):
@@ -129,24 +128,20 @@ def _subtrees(pyramid: Pyramid, address: TileAddress, level: int) -> Iterator[Ti
 
 
 def _in_order(
-    pool: ThreadPoolExecutor,
+    pool: Pool,
     function: Callable[[TileAddress], Result],
     addresses: Iterator[TileAddress],
     ahead: int,
     tick: Callable[[], None],
-) -> Generator[Result, None, None]:
+) -> Iterator[Result]:
     """The function's results in the order of the addresses, never more than `ahead` under way."""
     pending: deque[Future[Result]] = deque()
-    try:
-        for address in addresses:
-            pending.append(pool.submit(function, address))
-            if len(pending) > ahead:
-                yield _awaited(pending, tick)
-        while pending:
+    for address in addresses:
+        pending.append(pool.submit(function, address))
+        if len(pending) > ahead:
             yield _awaited(pending, tick)
-    finally:
-        for future in pending:
-            future.cancel()
+    while pending:
+        yield _awaited(pending, tick)
 
 
 def _awaited(pending: deque[Future[Result]], tick: Callable[[], None]) -> Result:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
 import os
 import random
 import re
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -22,7 +19,6 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.config
 import botocore.exceptions
-import botocore.session
 from botocore.exceptions import IncompleteReadError
 
 from vsv_pyramid import clock, login, proxies
@@ -30,6 +26,7 @@ from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnava
 from vsv_pyramid.s3_errors import (
     ERRORS,
     SERVER,
+    LoginFailed,
     NotS3,
     case_of,
     code,
@@ -42,7 +39,6 @@ from vsv_pyramid.s3_errors import (
 )
 
 if TYPE_CHECKING:
-    from botocore.loaders import Loader
     from obstore.store import S3Credential
 
 __all__ = [  # the errors' own module is for what needs nothing else of this one
@@ -73,6 +69,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 # botocore renews credentials ten minutes before they expire at the latest, so what it gives is good
 # for longer than this. obstore asks again in time before what it was given expires.
 _CREDENTIALS_TTL = timedelta(minutes=8)
+_turn = threading.Lock()
 
 
 class S3Url(NamedTuple):
@@ -108,14 +105,16 @@ def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2
     """boto3's client of a service, for what is not about objects. Raises StoreError as Account."""
     try:
         proxies.check()
-        return _client(boto3.Session(), service, attempts)
+        return _client(login.session(), service, attempts)
     except proxies.NoUrlError as exc:
         raise StoreRefused(place, str(exc)) from exc
+    except LoginFailed as exc:
+        raise refusal(place, exc) from exc
     except (botocore.exceptions.BotoCoreError, ValueError) as exc:
         raise StoreRefused(place, f"{said(exc)}; check the AWS configuration") from exc
 
 
-def _client(session: boto3.Session, service: str, attempts: int = 2) -> Any:
+def _client(session: boto3.Session, service: Any, attempts: int = 2) -> Any:
     """boto3's client, which goes through the same proxy as all others."""
     region = os.environ.get("AWS_REGION") or None  # all of Amazon's tools take it but boto3
     config = botocore.config.Config(
@@ -125,8 +124,8 @@ def _client(session: boto3.Session, service: str, attempts: int = 2) -> Any:
         request_checksum_calculation="when_required",  # clones know no other
         response_checksum_validation="when_required",
     )
-    named: Any = service  # which of its overloads this is, no type says
-    found: Any = session.client(named, region_name=region, config=config)
+    with _turn:  # a session is not made for several threads
+        found: Any = session.client(service, region_name=region, config=config)
     url = found.meta.endpoint_url
     proxy = proxies.proxy_of(url)
     if proxy == proxies.proxy_of_boto3(url):
@@ -134,14 +133,8 @@ def _client(session: boto3.Session, service: str, attempts: int = 2) -> Any:
     settled = config.merge(
         botocore.config.Config(proxies={urlsplit(url).scheme: proxy} if proxy else {})
     )
-    return session.client(named, region_name=region, config=settled)
-
-
-@cache
-def _descriptions() -> Loader:
-    """boto3's descriptions of services, which each session would read anew: 60 ms."""
-    loader: Loader = botocore.session.get_session().get_component("data_loader")
-    return loader
+    with _turn:
+        return session.client(service, region_name=region, config=settled)
 
 
 class Account:
@@ -159,13 +152,10 @@ class Account:
         self._url = url
         try:
             proxies.check()
-            core = botocore.session.get_session()
-            core.register_component("data_loader", _descriptions())
-            login.prepare(core, self._asked)
-            session = boto3.Session(botocore_session=core)
+            session = login.session()
             credentials = session.get_credentials()
             self.client: Any = _client(session, "s3")
-            bundle = core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+            bundle = session._session.get_config_variable("ca_bundle")
         except proxies.NoUrlError as exc:
             raise StoreRefused(url, str(exc)) from exc
         except StoreError:
@@ -180,6 +170,7 @@ class Account:
             raise StoreRefused(
                 url, "no AWS credentials are found; set AWS_PROFILE, or give this machine a role"
             )
+        bundle = bundle or os.environ.get("REQUESTS_CA_BUNDLE")
         self.certificates = self._certificates(bundle) if bundle else None
         self._credentials = credentials
         self.region: str = self.client.meta.region_name or "us-east-1"
@@ -237,15 +228,6 @@ class Account:
             patiently(self._url, self._credentials.get_frozen_credentials, logging.WARNING)
         except ERRORS as exc:
             raise refusal(self._url, exc) from exc
-
-    def _asked(self, prompt: str) -> str:
-        if not sys.stdin or not sys.stdin.isatty():
-            raise StoreRefused(
-                self._url,
-                "the login asks for a code (MFA), and nobody is here to give it; log in before, "
-                "and set AWS_PROFILE to what that makes",
-            )
-        return getpass.getpass(prompt)
 
     def _certificates(self, bundle: str) -> bytes:
         try:

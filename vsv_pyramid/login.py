@@ -3,19 +3,29 @@ ERRORS, and says what has failed."""
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 import subprocess
+import sys
+import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import boto3
 import botocore.session
 
 from vsv_pyramid.errors import VsvPyramidError
 from vsv_pyramid.s3_errors import ERRORS, LoginFailed
 
+if TYPE_CHECKING:
+    from botocore.loaders import Loader
+
 Result = TypeVar("Result")
 
 _HELPER_SECONDS = 120.0  # for a program that gives credentials, which may have to ask somebody
+_NOBODY = "asks for a code (MFA), and nobody is here"
 _PARTS = {
     "access_key": "the access key (AWS_ACCESS_KEY_ID)",
     "secret_key": "the secret key (AWS_SECRET_ACCESS_KEY)",
@@ -23,14 +33,48 @@ _PARTS = {
 }
 
 
-def prepare(session: botocore.session.Session, asked: Callable[[str], str]) -> None:
-    """Makes the session's chain tell what fails in it; `asked` is who gives a code (MFA)."""
-    chain = session.get_component("credential_provider")
-    chain.get_provider("assume-role")._prompter = asked  # which has no other way to it
+_turn = threading.Lock()
+
+
+def session() -> boto3.Session:
+    """What is configured, for all that this process asks of Amazon: who gives a code (MFA), and a
+    program that gives credentials, is asked once."""
+    with _turn:
+        return _session(frozenset(os.environ.items()))
+
+
+def forget() -> None:
+    """Has the next session read anew what is configured: what was refused may have been the login,
+    and a new one be there since."""
+    with _turn:
+        _session.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _session(_: frozenset[tuple[str, str]]) -> boto3.Session:
+    """One for each environment."""
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _descriptions())
+    chain = core.get_component("credential_provider")
+    chain.get_provider("assume-role")._prompter = _asked  # which has no other way to it
     for provider in chain.providers:
         if provider.METHOD == "custom-process":
             provider._popen = _Helper  # nor this one
     chain.providers = [_Provider(provider) for provider in chain.providers]
+    return boto3.Session(botocore_session=core)
+
+
+@cache
+def _descriptions() -> Loader:
+    """boto3's descriptions of services, which each session would read anew: 60 ms."""
+    loader: Loader = botocore.session.get_session().get_component("data_loader")
+    return loader
+
+
+def _asked(prompt: str) -> str:
+    if not sys.stdin or not sys.stdin.isatty():
+        raise LoginFailed("assume-role", EOFError(_NOBODY))
+    return getpass.getpass(prompt)
 
 
 class _Provider:

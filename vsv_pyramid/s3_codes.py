@@ -147,6 +147,13 @@ CAUSES = [
         Case("{why}", "set it anew, without what does not belong to it"),
     ),
     (
+        r"LoginFailed: assume-role: EOFError: (?P<why>.*)",
+        Case(
+            "the login {why} to give it",
+            "log in before, and set AWS_PROFILE to what that makes",
+        ),
+    ),
+    (
         r"LoginFailed: .*still expired",
         Case("the login has ended: what gives the credentials gives old ones", "log in again"),
     ),

@@ -151,25 +151,28 @@ def ended(action: Callable[[], object]) -> BaseException | None:
 
 @pytest.mark.parametrize("operation", [*ON_NOTHING, *ON_PUBLISHED], ids=lambda o: o.__name__)
 @pytest.mark.parametrize(
-    "error",
-    [lambda: StoreError("images/a", "refused"), lambda: Stopped(signal.SIGTERM)],
+    ("error", "first"),
+    [(lambda: StoreError("images/a", "refused"), 1), (lambda: Stopped(signal.SIGTERM), 2)],
     ids=["refused", "stopped"],
 )
 def test_in_a_folder(
     operation: Operation,
     error: Callable[[], BaseException],
+    first: int,
     slide: Path,
     published: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    thorough: bool,
 ) -> None:
+    """By turns in the everyday run, so that each call fails in one way or the other."""
     faults = Faults(error)
     monkeypatch.setattr(DirectoryStore, "parallel_puts", 2)
     for store in (DirectoryStore, *DirectoryStore.__subclasses__()):
         for name in CALLS:
             if name in vars(store):
                 monkeypatch.setattr(store, name, faults.before(vars(store)[name]))
-    for number in range(1, MOST_CALLS):
+    for number in range(1, MOST_CALLS) if thorough else range(first, MOST_CALLS, 2):
         root = tmp_path / str(number)
         if operation in ON_PUBLISHED:
             copytree(published, root)
@@ -210,12 +213,12 @@ def test_in_s3(
     place: Place,
     proxy: Proxy,
     emptied: Callable[[], None],
-    request: pytest.FixtureRequest,
+    thorough: bool,
 ) -> None:
     """One request is refused; every third time, all those after it are, too."""
     root = str(place)
     lock = threading.Lock()
-    step = 1 if request.config.getoption("--thorough") else 5
+    step = 1 if thorough else 5
     for number in range(1, MOST_CALLS, step):
         emptied()
         if operation in ON_PUBLISHED:

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, clock, dzi
+from vsv_pyramid import aws, clock, dzi, login
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
@@ -308,7 +308,15 @@ class S3Store:
             return result
         except (FileNotFoundError, *aws.ERRORS) as exc:
             about = self if aws.code(exc) == _NO_BUCKET else place
-            raise aws.refusal(about, exc, self._account.address) from exc
+            error = aws.refusal(about, exc, self._account.address)
+            self._forget()
+            raise error from exc
+
+    def _forget(self) -> None:
+        """Has the next call log in anew: a watch outlives the login that it began with."""
+        login.forget()
+        for name in ("_account", "_objects", "_one_by_one", "_lists"):
+            self.__dict__.pop(name, None)
 
 
 class _Pace:

@@ -231,6 +231,14 @@ def lists_without_an_end(handler: Handler, request: Request) -> bool:
     return True
 
 
+def empty_lists_without_an_end(handler: Handler, request: Request) -> bool:
+    if "list-type" not in request.path:
+        return False
+    more = b"<IsTruncated>true</IsTruncated><NextContinuationToken>abc</NextContinuationToken>"
+    handler.answer(200, {}, b"<ListBucketResult>" + more + b"</ListBucketResult>")
+    return True
+
+
 def deleted_another(handler: Handler, request: Request) -> bool:
     if request.method != "POST":
         return False
@@ -563,8 +571,8 @@ NOT_S3 = [
         )
     ),
     *(
-        Row(f"lists without an end: {words}", words, 1, NO_S3, pyramid, fault, published=True)
-        for fault in (lists_without_an_end,)
+        Row(f"{fault.__name__}: {words}", words, 1, NO_S3, pyramid, fault, published=True)
+        for fault in (lists_without_an_end, empty_lists_without_an_end)
         for words in ("slides PLACE", "index PLACE", "verify PLACE/images/small", OVERWRITE)
     ),
     Row("no tags", OVERWRITE, 1, NO_S3, pyramid, without("etag"), published=True),

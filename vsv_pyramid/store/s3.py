@@ -167,20 +167,38 @@ class S3Store:
         folder = prefix.rpartition("/")[0]
 
         def listed() -> list[StoredObject]:
-            found: dict[str, StoredObject] = {}
-            for page in obstore.list(self._lists, folder or None):
-                for item in page:
-                    key = item["path"]
-                    if key in found:
-                        raise aws.NotS3("a list that begins anew")
-                    found[key] = StoredObject(key, item["size"], _md5(item["e_tag"]))
-            if not found:  # or it is a page, which obstore takes for an empty list
-                self._account.client.list_objects_v2(
-                    Bucket=self._url.bucket, Prefix=self._full(prefix), MaxKeys=1
-                )
-            return [item for key, item in found.items() if key.startswith(prefix)]
+            where = {"Bucket": self._url.bucket, "Prefix": self._full(prefix)}
+            # By boto3, which tells a page from an empty list, and notices lists without an end.
+            first = self._account.client.list_objects_v2(**where, MaxKeys=1)
+            if first.get("Contents"):
+                found = self._list(folder)
+            elif first["IsTruncated"]:
+                found = self._list_slowly(where)
+            else:
+                found = []
+            return [item for item in found if item.key.startswith(prefix)]
 
         yield from self._tried(prefix, listed)
+
+    def _list(self, folder: str) -> list[StoredObject]:
+        found: dict[str, StoredObject] = {}
+        for page in obstore.list(self._lists, folder or None):
+            for item in page:
+                key = item["path"]
+                if key in found:
+                    raise aws.NotS3("a list that begins anew")
+                found[key] = StoredObject(key, item["size"], _md5(item["e_tag"]))
+        return list(found.values())
+
+    def _list_slowly(self, where: dict[str, str]) -> list[StoredObject]:
+        """By boto3, at ten times the CPU time."""
+        pages = self._account.client.get_paginator("list_objects_v2").paginate(**where)
+        start = len(self._full(""))
+        return [
+            StoredObject(item["Key"][start:], item["Size"], _md5(item["ETag"]))
+            for page in pages
+            for item in page.get("Contents", ())
+        ]
 
     def delete(self, *keys: str) -> None:
         def delete() -> None:

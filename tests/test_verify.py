@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import Image, ImageFilter, features
 from tifffile import TiffFile, imwrite
 
 from tests.support.forge import Encoding, forge_svs
@@ -465,6 +465,21 @@ def test_a_pyramid_of_another_light(
     found = [error for error in report.errors if " than the slide " in error]
     assert len(found) > report.compared / 2
     assert any(said in error for error in found)
+
+
+@pytest.mark.parametrize("lane", ["lossless", "pixels"])
+@pytest.mark.parametrize("quality", [20, 80])
+def test_a_blurred_pyramid(real_slide: Path, tmp_path: Path, lane: str, quality: int) -> None:
+    options = ConvertOptions(lane=lane, quality=quality)
+    folder = Path(convert(real_slide, str(tmp_path), options).target).parent
+    assert verify(folder, against=real_slide).errors == []
+    for path in (folder / "DeepZoom_files").glob("*/*.jpeg"):
+        with Image.open(path) as image:
+            blurred = image.convert("RGB").filter(ImageFilter.GaussianBlur(2))
+            blurred.save(path, qtables=image.quantization)  # type: ignore[attr-defined]
+    report = verify(folder, against=real_slide)
+    found = [error for error in report.errors if "does not have the slide's detail" in error]
+    assert len(found) > report.compared / 4
 
 
 def test_another_slide_is_refused(folder: Path, real_slide: Path, tmp_path: Path) -> None:

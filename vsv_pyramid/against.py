@@ -109,7 +109,8 @@ def _expected(
 
 def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
     report = check.report
-    found = compare.picture(check.tile(address))
+    jpeg = check.tile(address)
+    found = compare.picture(jpeg)
     read = _expected(check, address, ways)
     if read is None:
         report.unread += 1
@@ -122,6 +123,8 @@ def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
         fault = f"does not show the slide at its place ({psnr:.1f} dB)"
     else:
         fault = compare.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)")
+        if not fault and not compare.same_detail(jpeg, found, expected):
+            fault = f"does not have the slide's detail at its place ({psnr:.1f} dB)"
     if fault and _is_blank(check, address, ways):
         report.unread += 1
         return

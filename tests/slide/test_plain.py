@@ -30,6 +30,7 @@ UNUSED = "16 bits a channel, of which not all are used"
 WIDE = PICTURE.astype(np.uint16)
 WIDE_GRAY = GRAY.astype(np.uint16)[..., None]
 FULL = np.full((*GRAY.shape, 1), 4095, np.uint16)
+STEPS = np.kron(np.arange(12).reshape(3, 4) % 4, np.ones((40, 40), int))  # 0 to 3
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
     'syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
@@ -48,6 +49,19 @@ def png(samples: NDArray[np.uint16], colour: int, *more: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
     body = chunk(b"IHDR", header) + b"".join(more) + chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+def few_bits(depth: int, transparent: int) -> bytes:
+    """Gray, of samples of so many bits, one value of which is transparent."""
+    height, width = STEPS.shape
+    each = 8 // depth
+    bits = STEPS.astype(np.uint8).reshape(height, width // each, each)
+    rows = (bits << np.arange(8 - depth, -1, -depth, dtype=np.uint8)).sum(2).astype(np.uint8)
+    data = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"tRNS", struct.pack(">H", transparent))
+    body += chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def ppm(maximum: int, samples: NDArray[np.uint16], magic: str = "P6") -> bytes:
@@ -109,6 +123,20 @@ FILES = [
         "alpha.png",
         png(np.dstack([WIDE * 257, ALPHA.astype(np.uint16) * 257]), 6),
         truth=blended(PICTURE, ALPHA),
+    ),
+    *(
+        Plain(
+            f"transparent-{depth}.png",
+            few_bits(depth, transparent=1),
+            f"one of its colours, of {depth} bits a channel, is transparent" if depth != 8 else "",
+            np.repeat(np.where(STEPS == 1, 255, STEPS)[..., None], 3, 2).astype(np.uint8),
+        )
+        for depth in (2, 4, 8)
+    ),
+    Plain(
+        "transparent-16.png",
+        png(WIDE * 257, 2, chunk(b"tRNS", bytes(6))),
+        "one of its colours, of 16 bits a channel, is transparent",
     ),
     Plain("gray.png", png(WIDE_GRAY * 257, 0), "16 bits a channel; save it with 8 bits"),
     Plain("a.ppm", ppm(65535, WIDE * 257)),

@@ -129,6 +129,13 @@ class PlainImage:
             is_deep = image.mode.startswith(("I", "F"))
             odd = f"its pixels are of the kind {image.mode}; save it as RGB first"
             raise SlideError(path, _deep(depth) if is_deep else odd)
+        if image.mode in ("L", "RGB") and depth != 8 and "transparency" in image.info:
+            # Pillow compares it with what it has made 8 bits of.
+            raise SlideError(
+                path,
+                f"one of its colours, of {counted(depth, 'bit')} a channel, is transparent; save "
+                "it with 8 bits a channel first",
+            )
         is_wide = tiff.page.is_wide if tiff else depth > 8
         doubt = (tiff and _doubt(tiff.page, image)) or (is_wide and _unused_bits(image))
         if doubt:

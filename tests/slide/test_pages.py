@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tifffile import imwrite
 
 from tests.support.forge_tiffs import LABEL, PICTURE, PLACES, Row, Stored, beyond_the_end
 from vsv_pyramid.errors import SlideError
+from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.slide.pages import OmeImage, ome_images, stated_planes, stated_shape
+from vsv_pyramid.slide.pages import (
+    OmeImage,
+    associated_kind,
+    ome_images,
+    stated_planes,
+    stated_shape,
+)
 from vsv_pyramid.slide.tiff import tiff_base
 
 OME = '<OME><Image><Pixels SizeC="{}" SizeT="{}" SizeZ="{}" Type="uint8"/></Image></OME>'
@@ -69,6 +79,26 @@ def test_images_of_ome_xml(data: str, images: dict[int, OmeImage]) -> None:
     one, two = data.split("|")
     ome = f'<ome:OME UUID="urn:uuid:a"><ome:Image Name="a > b">{one}</ome:Image><Image>{two}'
     assert ome_images(ome, 4) == images
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "kind"),
+    [
+        ("GFP label", Size(8000, 6000), None),
+        ("GFP label", Size(800, 600), "label"),
+        ("label", Size(8000, 6000), "label"),
+        ("label image", Size(8000, 6000), "label"),
+    ],
+)
+def test_what_is_larger_than_any_label_may_speak_of_one(
+    name: str, size: Size, kind: str | None, tmp_path: Path
+) -> None:
+    imwrite(tmp_path / "a.tif", np.zeros((64, 64, 3), np.uint8), photometric="rgb", tile=(64, 64))
+    base = tiff_base(tmp_path / "a.tif")
+    assert base
+    page = replace(base.page, size=size)
+    assert associated_kind(replace(page, name=name)) == kind
+    assert associated_kind(replace(page, image=OmeImage(0, name))) == kind
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

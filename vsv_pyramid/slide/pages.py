@@ -27,13 +27,15 @@ _KINDS = {
     "preview": "thumbnail",
 }
 # "label", "Macro", "ThumbnailImage", "label 387x463" and "slide overview" say it. In a page's name
-# anything may be before these words ("a.svs [label image]"), in a text nothing ("GFP label").
+# anything may be before these words ("a.svs [label image]"), but not where it is larger than any
+# such picture is, nor in a text ("GFP label").
 _NAMED = re.compile(
     rf"(?P<before>(?:.*?[\W_])??)(?:slide[\s_-]*)?(?P<kind>{'|'.join(_KINDS)})"
     r"(?:[\s_-]*(?:image|picture))?(?:\s*\d+\s*x\s*\d+)?\W*(?:\.[a-z]{3,4})?",
     re.IGNORECASE,
 )
 _LONGEST_NAME = 80
+_LARGEST_NAMED = 1 << 25  # px
 # How many times larger than the slide a label may be, and how many times what could be the slide.
 _LARGER, _FAR_LARGER = 4, 64
 _LINES = 2  # of a description: Aperio's second one says what is on the page
@@ -161,7 +163,8 @@ def associated_kind(page: Page) -> str | None:
     is_xml = page.description.startswith("<")
     if is_xml and (stated := _IMAGE_TYPE.search(page.description)):
         return _KINDS.get(stated[1].lower())
-    if page.image and (kind := kind_named(page.image.name)):
+    alone = page.size.pixels > _LARGEST_NAMED
+    if page.image and (kind := kind_named(page.image.name, alone)):
         return kind
     if page.subfile == _MACRO:
         return "macro"
@@ -169,7 +172,7 @@ def associated_kind(page: Page) -> str | None:
         return "mask"
     lines = "" if is_xml else page.description.partition("|")[0]
     kinds = (kind_named(line, alone=True) for line in lines.splitlines()[:_LINES])
-    return kind_named(page.name) or next(filter(None, kinds), None)
+    return kind_named(page.name, alone) or next(filter(None, kinds), None)
 
 
 def kind_named(text: str, alone: bool = False) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.support import s3_proxy
 from tests.support.s3_server import IDENTITIES, Place
 from vsv_pyramid.errors import StoreRefused
 from vsv_pyramid.store import open_store
@@ -31,20 +32,30 @@ def configured(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_who_gives_credentials_is_asked_once(
-    place: Place, configured: Path, run: Run, small_slide: Path, tmp_path: Path
+    place: Place,
+    configured: Path,
+    proxy: s3_proxy.Proxy,
+    run: Run,
+    small_slide: Path,
+    tmp_path: Path,
 ) -> None:
-    """It may be a person with a code that is good for one time."""
+    """It may be a person with a code that is good for one time; and that something else is refused
+    does not make the login a wrong one."""
+    refused = f"/{place.bucket}/{place.prefix}/root.json"
+    proxy.fault = s3_proxy.refusing(403, "AccessDenied", method="GET", word=refused)
     (tmp_path / "helper.py").write_text(HELPER)
     asked = tmp_path / "asked"
     key, secret, _ = IDENTITIES["first"]
     command = f"{sys.executable} {tmp_path / 'helper.py'} {asked} {key} {secret}"
     configured.write_text(f"[default]\ncredential_process = {command}\n")
+    place.put("root.json", b"somebody else's")
     place.put("scans/small.svs", small_slide.read_bytes())
     outcome = run(
         *("convert", f"{place}/scans/small.svs", "--to", place, "--private-to", place.private)
     )
     assert outcome.code == 0, outcome.err
     assert asked.read_text() == "once\n"
+    assert proxy.count("GET", refused)
 
 
 def test_a_store_outlives_the_login_that_it_began_with(place: Place, configured: Path) -> None:

@@ -44,8 +44,7 @@ def session() -> boto3.Session:
 
 
 def forget() -> None:
-    """Has the next session read anew what is configured: what was refused may have been the login,
-    and a new one be there since."""
+    """Has the next session read anew what is configured: a new login may be there since."""
     with _turn:
         _session.cache_clear()
 

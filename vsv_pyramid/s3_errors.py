@@ -61,6 +61,11 @@ class Answer(NamedTuple):
 
 _OF_ONE_OBJECT = ("EntityTooLarge", "InvalidObjectState", "NoSuchKey")  # not of all others, too
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
+# What S3 says of credentials that are not, or no longer, the right ones.
+_LOGINS = (
+    *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId"),
+    *("InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"),
+)
 # What S3 says of a write whose condition does not hold, or that another one has come across.
 _TAKEN = ("ConditionalRequestConflict", "OperationAborted", "PreconditionFailed")
 _NETWORK = (
@@ -103,6 +108,12 @@ def code(exc: Exception) -> str:
 def is_passing(exc: Exception) -> bool:
     """Whether the same may go well a little later: the server's own trouble, or the network's."""
     return case_of(exc).passes
+
+
+def is_login(exc: Exception) -> bool:
+    """Whether it is the credentials that are refused, or that are not to be had."""
+    answer = _answer(exc)
+    return answer.code in _LOGINS or LoginFailed.__name__ in answer.text
 
 
 def is_taken(exc: Exception) -> bool:

@@ -327,7 +327,8 @@ class S3Store:
         except (FileNotFoundError, *aws.ERRORS) as exc:
             about = self if aws.code(exc) == _NO_BUCKET else place
             error = aws.refusal(about, exc, self._account.address)
-            self._forget()
+            if aws.is_login(exc):
+                self._forget()
             raise error from exc
 
     def _forget(self) -> None:

@@ -467,6 +467,20 @@ def test_a_pyramid_of_another_light(
     assert any(said in error for error in found)
 
 
+@pytest.mark.parametrize("quality", [5, 80])
+@pytest.mark.parametrize("is_black_and_white", [False, True])
+def test_noise_is_good_however_coarsely_it_is_coded(
+    tmp_path: Path, quality: int, is_black_and_white: bool
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    if is_black_and_white:
+        noise = noise[..., :1].repeat(3, 2) // 128 * 255
+    slide = tmp_path / "a.png"
+    Image.fromarray(noise).save(slide)
+    target = convert(slide, str(tmp_path), ConvertOptions(tile_size=256, quality=quality)).target
+    assert verify(target, against=slide).errors == []
+
+
 @pytest.mark.parametrize("lane", ["lossless", "pixels"])
 @pytest.mark.parametrize("quality", [20, 80])
 def test_a_blurred_pyramid(real_slide: Path, tmp_path: Path, lane: str, quality: int) -> None:

@@ -118,12 +118,13 @@ def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
     name, expected = read
     psnr = compare.psnr(found.planes.y, expected.planes.y) if found else 0.0
     chroma = compare.chroma_psnr(found, expected) if found else 0.0
+    is_alike = found is not None and compare.same_detail(jpeg, found, expected)
     fault: str | None
-    if found is None or not compare.same_place(found.planes.y, expected.planes.y):
+    if found is None or not (is_alike or compare.same_place(found.planes.y, expected.planes.y)):
         fault = f"does not show the slide at its place ({psnr:.1f} dB)"
     else:
         fault = compare.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)")
-        if not fault and not compare.same_detail(jpeg, found, expected):
+        if not (fault or is_alike):
             fault = f"does not have the slide's detail at its place ({psnr:.1f} dB)"
     if fault and _is_blank(check, address, ways):
         report.unread += 1

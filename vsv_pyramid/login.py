@@ -40,7 +40,9 @@ def session() -> boto3.Session:
     """What is configured, for all that this process asks of Amazon: who gives a code (MFA), and a
     program that gives credentials, is asked once."""
     with _turn:
-        return _session(frozenset(os.environ.items()))
+        made = _session(frozenset(os.environ.items()))
+        made.get_credentials()  # here, or several threads would have them made
+        return made
 
 
 def forget() -> None:

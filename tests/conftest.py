@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+    if not hasattr(config, "workerinput"):  # so that what it started is ended then, too
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
     os.environ["VSV_PYRAMID_STATE"] = str(config.stash[RUN_FOLDER] / "state")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,6 +14,9 @@ from tests.support import s3_proxy
 from tests.support.s3_server import IDENTITIES, Place
 from vsv_pyramid.errors import StoreRefused
 from vsv_pyramid.store import open_store
+from vsv_pyramid.threads import Pool
+
+PATIENCE = 30  # s
 
 HELPER = """\
 import json, pathlib, sys
@@ -31,31 +36,69 @@ def configured(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return path
 
 
+class Helper(NamedTuple):
+    """The program that gives credentials, by the file in which it notes that it was asked."""
+
+    notes: Path
+
+    def asked(self) -> int:
+        return len(self.notes.read_text().splitlines())
+
+
+@pytest.fixture
+def helper(configured: Path, tmp_path: Path) -> Helper:
+    program, notes = tmp_path / "helper.py", tmp_path / "asked"
+    program.write_text(HELPER)
+    key, secret, _ = IDENTITIES["first"]
+    command = f"{sys.executable} {program} {notes} {key} {secret}"
+    configured.write_text(f"[default]\ncredential_process = {command}\n")
+    return Helper(notes)
+
+
 def test_who_gives_credentials_is_asked_once(
     place: Place,
-    configured: Path,
     proxy: s3_proxy.Proxy,
+    helper: Helper,
     run: Run,
     small_slide: Path,
-    tmp_path: Path,
 ) -> None:
     """It may be a person with a code that is good for one time; and that something else is refused
     does not make the login a wrong one."""
     refused = f"/{place.bucket}/{place.prefix}/root.json"
     proxy.fault = s3_proxy.refusing(403, "AccessDenied", method="GET", word=refused)
-    (tmp_path / "helper.py").write_text(HELPER)
-    asked = tmp_path / "asked"
-    key, secret, _ = IDENTITIES["first"]
-    command = f"{sys.executable} {tmp_path / 'helper.py'} {asked} {key} {secret}"
-    configured.write_text(f"[default]\ncredential_process = {command}\n")
     place.put("root.json", b"somebody else's")
     place.put("scans/small.svs", small_slide.read_bytes())
     outcome = run(
         *("convert", f"{place}/scans/small.svs", "--to", place, "--private-to", place.private)
     )
     assert outcome.code == 0, outcome.err
-    assert asked.read_text() == "once\n"
+    assert helper.asked() == 1
     assert proxy.count("GET", refused)
+
+
+def test_many_that_are_refused_at_once_log_in_anew_once(
+    place: Place, proxy: s3_proxy.Proxy, helper: Helper
+) -> None:
+    store = open_store(str(place))
+    store.put("k", b"1")
+    together = threading.Barrier(8)
+
+    def refused(handler: s3_proxy.Handler, _: s3_proxy.Request) -> bool:
+        together.wait(PATIENCE)
+        handler.refuse(400, "ExpiredToken")
+        return True
+
+    def put(number: int) -> None:
+        with pytest.raises(StoreRefused, match="the login has ended"):
+            store.put(f"k{number}", b"1")
+
+    proxy.fault = refused
+    with Pool(8) as pool:
+        list(pool.map(put, range(8)))
+    assert helper.asked() == 1
+    proxy.fault = lambda *_: False
+    store.put("k", b"2")
+    assert helper.asked() == 2
 
 
 def test_a_store_outlives_the_login_that_it_began_with(place: Place, configured: Path) -> None:

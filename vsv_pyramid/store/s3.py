@@ -320,16 +320,21 @@ class S3Store:
         """The action's result, or StoreError."""
         place = f"{self}/{key}"
         level = logging.INFO if self._answered else logging.WARNING
+        used = self._known_account()
         try:
             result = aws.patiently(place, lambda: unpanicked(action), level, self._stopped)
             self._answered = True
             return result
         except (FileNotFoundError, *aws.ERRORS) as exc:
             about = self if aws.code(exc) == _NO_BUCKET else place
-            error = aws.refusal(about, exc, self._account.address)
-            if aws.is_login(exc):
+            account = self._known_account()
+            if account and used in (None, account) and aws.is_login(exc):
                 self._forget()
-            raise error from exc
+            raise aws.refusal(about, exc, account.address if account else "") from exc
+
+    def _known_account(self) -> aws.Account | None:
+        """None before the first call, and where another thread has just forgotten it."""
+        return self.__dict__.get("_account")
 
     def _forget(self) -> None:
         """Has the next call log in anew: a watch outlives the login that it began with."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import shutil
+import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ from vsv_pyramid.slide import Slide, open_slide
 from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.search import find_slides
 from vsv_pyramid.slide.source import fingerprint
+from vsv_pyramid.store import directory, moves
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.verify import verify
 
@@ -741,3 +746,60 @@ def test_the_files_of_a_slide_in_several_count_as_one(tmp_path: Path) -> None:
     assert before["size"] == 7
     (tmp_path / "a/Data0000.dat").write_bytes(b"5678")
     assert fingerprint(slide) != before
+
+
+class Died(BaseException):
+    """What kill -9 would do at this point."""
+
+
+def test_what_died_amid_the_moves_is_brought_to_its_end(
+    real_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it had moved around somebody's own files by then; not only with --overwrite."""
+    scans = [tmp_path / f"{height}.svs" for height in (200, 240)]
+    for scan, height in zip(scans, (200, 240), strict=True):
+        forge_svs(scan, tissue=real_slide, size=(300, height), levels=(1,))
+    slide = tmp_path / "a.svs"
+    move = moves._move
+    options = ConvertOptions(workers=1, tile_size=256, update=True)
+    died = True
+    at = 0
+    while died:
+        at += 1
+        root = tmp_path / str(at)
+        mine = root / "images/a/annotations.json", root / "images/a/DeepZoom_files/0/notes.txt"
+        shutil.copy(scans[0], slide)
+        convert(slide, root, options)
+        for path in mine:
+            path.write_text("mine")
+        shutil.copy(scans[1], slide)
+        calls = itertools.count(1)
+
+        def dies(path: Path, to: Path) -> None:
+            if next(calls) == at:  # noqa: B023
+                raise Died
+            move(path, to)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(moves, "_move", dies)
+            patch.setattr(directory, "settle", settled_before(moves.settle))
+            try:
+                convert(slide, root, options)
+                died = False
+            except Died:
+                pass
+        convert(slide, root, options)
+        assert verify(root / "images/a", deep=True, against=slide).errors == []
+        assert [path.read_text() for path in mine] == ["mine", "mine"]
+        assert {path.name for path in (root / "images").iterdir()} <= {"a", "index.json", ".a.lock"}
+    assert at > 10
+
+
+def settled_before(settle: Callable[..., None]) -> Callable[..., None]:
+    """Settles what was found, and not what is left."""
+
+    def settled(target: Path, *, made_here: bool = False) -> None:
+        if not (made_here and sys.exc_info()[0] is Died):
+            settle(target, made_here=made_here)
+
+    return settled

@@ -102,7 +102,7 @@ def convert(
             return Summary(str(source), slide_id, "skipped", "", notes=(why,))
         try:
             with store.replacing(folder) as staged:
-                if _published(store, folder, source, options):
+                if _published(store, folder, source, options, is_settled=True):
                     raise _PublishedMeanwhile
                 summary, scan = _converted(source, store, staged, options, stop, progress)
         except _PublishedMeanwhile:
@@ -248,17 +248,23 @@ def _after_publishing(summary: Summary, but: str) -> Iterator[None]:
 
 
 def _published(
-    store: Destination, folder: str, source: Source, options: ConvertOptions
+    store: Destination,
+    folder: str,
+    source: Source,
+    options: ConvertOptions,
+    *,
+    is_settled: bool = False,
 ) -> dict[str, Any] | None:
     """The slide.json in the folder where that is of this very slide, None where nothing is, or what
     is there is to be replaced.
 
-    Raises StoreError where it is anything else.
+    Raises StoreError where it is anything else; of parts of a pyramid without a descriptor, which
+    may be on their way, only where the folder `is_settled`.
     """
     if options.overwrite:
         return None
     if store.head(dzi.descriptor_key(folder)) is None:
-        if store.remote or scans.is_cleared(store, folder):
+        if store.remote or not is_settled or scans.is_cleared(store, folder):
             return None  # in a remote store, what lies there is an interrupted publication
     else:
         try:

@@ -135,10 +135,10 @@ class Desk:
             folder = dzi.folder(slide_id)
             document = self.document(slide_id)
             scanned = _scanned(document, self._s3) if source else None
-            own = own_keys(self._store, folder)
-            if not own and not scanned:
-                raise ReviewError(slide_id, _GONE)
             with self._store.exclusive(folder):
+                own = own_keys(self._store, folder)  # now that nothing is on its way any more
+                if not own and not scanned:
+                    raise ReviewError(slide_id, _GONE)
                 self._store.check_rights(
                     put=[dzi.private_json_key(slide_id), dzi.DELETED, dzi.catalog_key()], delete=own
                 )

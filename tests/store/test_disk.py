@@ -75,3 +75,20 @@ def test_a_folder_that_may_not_be_changed(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(StoreError, match="no permission"):
         disk.check_changeable(tmp_path)
+
+
+def test_a_lock_is_removed_although_that_is_refused_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink, refused = Path.unlink, [PermissionError(13, "not now")]
+
+    def unlinked(path: Path, missing_ok: bool = False) -> None:
+        if refused:
+            raise refused.pop()
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    with disk.locked(tmp_path / "a", 0):
+        assert (tmp_path / ".a.lock").exists()
+    assert not refused
+    assert list(tmp_path.iterdir()) == []

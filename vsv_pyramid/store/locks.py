@@ -82,10 +82,13 @@ class Lock:
                 raise StoreError(self._path, "is in the way of a lock; move it away")
 
     def _remove(self) -> None:
-        """Nothing but the own file: as soon as it is gone, another one may have made the next."""
-        with contextlib.suppress(OSError):  # Windows refuses that while it is open
-            if self._is_of_path(self._descriptor):
-                self._path.unlink(missing_ok=True)
+        """Nothing but the own file: as soon as it is gone, another one may have made the next. Once
+        more where it is refused, as a share may for a moment."""
+        for _ in range(2):
+            with contextlib.suppress(OSError):  # Windows refuses that while it is open
+                if self._is_of_path(self._descriptor):
+                    self._path.unlink(missing_ok=True)
+                return
 
     def _is_locked(self, descriptor: int) -> bool:
         try:

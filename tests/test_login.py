@@ -101,6 +101,22 @@ def test_many_that_are_refused_at_once_log_in_anew_once(
     assert helper.asked() == 2
 
 
+@pytest.mark.parametrize("before", ["", "[default]\ncredential_process = /not/there\n"])
+def test_credentials_may_be_configured_after_a_try_without(
+    place: Place, configured: Path, before: str
+) -> None:
+    configured.write_text(before)
+    store = open_store(str(place))
+    with pytest.raises(StoreRefused):
+        store.put("k", b"1")
+    key, secret, _ = IDENTITIES["first"]
+    configured.write_text(
+        f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+    )
+    store.put("k", b"1")
+    assert place.get("k")["Body"].read() == b"1"
+
+
 def test_a_store_outlives_the_login_that_it_began_with(place: Place, configured: Path) -> None:
     key, secret, _ = IDENTITIES["first"]
     profile = "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n"

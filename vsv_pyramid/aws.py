@@ -229,6 +229,7 @@ class Account:
         try:
             patiently(self._url, self._credentials.get_frozen_credentials, logging.WARNING)
         except ERRORS as exc:
+            login.forget()
             raise refusal(self._url, exc) from exc
 
     def _certificates(self, bundle: str) -> bytes:

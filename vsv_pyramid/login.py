@@ -41,7 +41,12 @@ def session() -> boto3.Session:
     program that gives credentials, is asked once."""
     with _turn:
         made = _session(frozenset(os.environ.items()))
-        made.get_credentials()  # here, or several threads would have them made
+        found = None
+        try:
+            found = made.get_credentials()  # here, or several threads would have them made
+        finally:
+            if found is None:  # they may be configured by the next time
+                _session.cache_clear()
         return made
 
 

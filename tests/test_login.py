@@ -5,14 +5,18 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from tests.conftest import Run
 from tests.support import s3_proxy
 from tests.support.s3_server import IDENTITIES, Place
-from vsv_pyramid.errors import StoreRefused
+from vsv_pyramid import aws
+from vsv_pyramid.errors import QueueError, StoreRefused
+from vsv_pyramid.jobs import Queue
 from vsv_pyramid.store import open_store
 from vsv_pyramid.threads import Pool
 
@@ -115,6 +119,24 @@ def test_credentials_may_be_configured_after_a_try_without(
     )
     store.put("k", b"1")
     assert place.get("k")["Body"].read() == b"1"
+
+
+def test_a_queue_outlives_the_login_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(*_: object, **__: object) -> Any:
+        made = boto3.client("batch", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        stubs.append(Stubber(made))
+        stubs[-1].activate()
+        return made
+
+    stubs: list[Stubber] = []
+    monkeypatch.setattr(aws, "client", client)
+    queue = Queue("slides", "slide")
+    stubs[0].add_client_error("describe_jobs", "UnrecognizedClientException", "invalid token")
+    with pytest.raises(QueueError, match="invalid token"):
+        queue.ended(["1"])
+    with pytest.raises(QueueError, match="Unexpected API Call"):  # of another client
+        queue.ended(["1"])
+    assert len(stubs) == 2
 
 
 def test_a_store_outlives_the_login_that_it_began_with(place: Place, configured: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from vsv_pyramid import aws
+from vsv_pyramid import aws, login
 from vsv_pyramid.errors import QueueError, QueueUnavailable
 
 MOST_CHILDREN = 10_000  # of an array job, by AWS's quota
@@ -24,7 +25,11 @@ class Queue:
     def __init__(self, queue: str, definition: str) -> None:
         self._queue = queue
         self._definition = definition
-        self._client = aws.client("batch", queue, attempts=10)  # 50 submissions a second are taken
+        _ = self._client  # at once, for what is wrong with it
+
+    @cached_property
+    def _client(self) -> Any:
+        return aws.client("batch", self._queue, attempts=10)  # 50 submissions a second are taken
 
     def submit(self, place: str, children: int = 1) -> str:
         """The id of a new job. Raises QueueError and QueueUnavailable."""
@@ -56,6 +61,10 @@ class Queue:
         return ended
 
     def _refusal(self, exc: Exception) -> QueueError:
+        """Where it is of the credentials, the next call is by those that there are then."""
+        if aws.is_login(exc):
+            login.forget()
+            self.__dict__.pop("_client", None)
         if aws.is_passing(exc):
             return QueueUnavailable(self._queue, "the queue does not answer; try again")
         remedy = "check the job queue, the job definition and the credentials"

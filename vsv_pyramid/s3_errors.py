@@ -61,10 +61,11 @@ class Answer(NamedTuple):
 
 _OF_ONE_OBJECT = ("EntityTooLarge", "InvalidObjectState", "NoSuchKey")  # not of all others, too
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
-# What S3 says of credentials that are not, or no longer, the right ones.
+# What S3 and Batch say of credentials that are not, or no longer, the right ones.
 _LOGINS = (
     *("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId"),
     *("InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"),
+    *("InvalidSignatureException", "UnrecognizedClientException"),
 )
 # What S3 says of a write whose condition does not hold, or that another one has come across.
 _TAKEN = ("ConditionalRequestConflict", "OperationAborted", "PreconditionFailed")

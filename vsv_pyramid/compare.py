@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.jpeg.markers import StreamError
@@ -113,7 +114,7 @@ def same_detail(jpeg: bytes, found: Picture, expected: Picture) -> bool:
     if psnr(found.planes.y, luma) >= _SAME_DETAIL_PSNR:
         return True
     coded = io.BytesIO()
-    tables = Image.open(io.BytesIO(jpeg)).quantization  # type: ignore[attr-defined]
+    tables = JpegImageFile(io.BytesIO(jpeg)).quantization
     Image.fromarray(luma).save(coded, "JPEG", qtables=[tables[min(tables)]])
     alike: Plane = simplejpeg.decode_jpeg(coded.getvalue(), "GRAY")[:, :, 0]
     return psnr(found.planes.y, alike) >= _SAME_DETAIL_PSNR

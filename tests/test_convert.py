@@ -803,3 +803,11 @@ def settled_before(settle: Callable[..., None]) -> Callable[..., None]:
             settle(target, made_here=made_here)
 
     return settled
+
+
+def test_parts_of_a_pyramid_are_named(small_slide: Path, tmp_path: Path) -> None:
+    summary = convert(small_slide, tmp_path, ConvertOptions(workers=1))
+    Path(summary.target).unlink()
+    with pytest.raises(StoreError, match="holds parts of a pyramid, and no DeepZoom"):
+        convert(small_slide, tmp_path, ConvertOptions(workers=1))
+    assert convert(small_slide, tmp_path, ConvertOptions(overwrite=True)).status == "converted"

@@ -266,6 +266,7 @@ def _published(
     if store.head(dzi.descriptor_key(folder)) is None:
         if store.remote or not is_settled or scans.is_cleared(store, folder):
             return None  # in a remote store, what lies there is an interrupted publication
+        what = "holds parts of a pyramid, and no DeepZoom.dzi; replace them with --overwrite"
     else:
         try:
             document = _document(store, folder)
@@ -280,11 +281,11 @@ def _published(
         if options.update:
             _check_place(f"{store}/{folder}", document, source)
             return None
-    raise StoreError(
-        f"{store}/{folder}",
-        "holds another file's pyramid, or this one's with other options; replace it with "
-        "--overwrite",
-    )
+        what = (
+            "holds another file's pyramid, or this one's with other options; replace it with "
+            "--overwrite"
+        )
+    raise StoreError(f"{store}/{folder}", what)
 
 
 def _check_place(target: str, document: dict[str, Any] | None, source: Source) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 from hypothesis import settings
 
@@ -169,11 +170,25 @@ def s3_running(request: pytest.FixtureRequest) -> s3_server.Server:
     return s3_server.shared(request.config.stash[RUN_FOLDER])
 
 
+@pytest.fixture(scope="session")
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be trusted instead of the system's, which each client of S3 reads, also one of http."""
+    bundle = (Path(botocore.__file__).parent / "cacert.pem").read_text(encoding="utf-8")
+    end = "-----END CERTIFICATE-----\n"
+    path = tmp_path_factory.mktemp("trusted") / "one.pem"
+    path.write_text(bundle[: bundle.index(end)] + end, encoding="utf-8")
+    return path
+
+
 @pytest.fixture
-def s3(s3_running: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> s3_server.Server:
+def s3(
+    s3_running: s3_server.Server, one_certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> s3_server.Server:
     """A real S3 server, which boto3's chain finds."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate))
     for name, value in s3_running.environment().items():
         monkeypatch.setenv(name, value)
     return s3_running

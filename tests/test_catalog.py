@@ -25,6 +25,7 @@ from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.slide.source import digest
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 
@@ -35,22 +36,26 @@ OPTIONS = ConvertOptions(tile_size=512, workers=2)
 def slide_json(slide_id: str, version: str = "1") -> dict[str, Any]:
     """The parts of a slide.json that a catalog needs, and some that it is to leave alone."""
     return {
+        "version": 2,
+        "layout": 1,
         "id": slide_id,
-        "source": {"name": "Doe^Jane.svs"},
+        "source": {"file": "0123abcd", "digest": "d", "name": "Doe^Jane.svs"},
         "origin": {"x": 0, "y": 0},
         "width": 3,
         "height": 2,
         "mpp": {"x": 0.25, "y": None},
         "objective_power": None,
+        "year": 2026,
         "scanned": None,
-        "scanner": "SS1",
+        "scanner": "AT2",
         "vendor": "aperio",
         "image_id": "7",
         "properties": {"Title": "Doe^Jane"},
         "pyramid": {"version": version, "tile_size": 64, "bytes": 9, "tile_count": 3, "levels": []},
         "options": {},
         "software": {},
-        "created": "2026-01-01T00:00:00+00:00",
+        "created": None,
+        "details": "none",
     }
 
 
@@ -143,6 +148,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_entry_has_no_free_text() -> None:
     entry = catalog.entry(slide_json("a"))
     assert entry == {
+        "entry": 2,
+        "layout": 1,
         "id": "a",
         "version": "1",
         "width": 3,
@@ -150,14 +157,33 @@ def test_an_entry_has_no_free_text() -> None:
         "tile_size": 64,
         "mpp": {"x": 0.25, "y": None},
         "objective_power": None,
+        "year": 2026,
         "scanned": None,
-        "scanner": "SS1",
+        "scanner": "AT2",
         "vendor": "aperio",
-        "created": "2026-01-01T00:00:00+00:00",
+        "created": None,
         "bytes": 9,
         "tile_count": 3,
-        "source": {},
+        "source": {"file": "0123abcd"},
     }
+
+
+def test_an_entry_of_a_lab_s_details_and_of_a_later_release() -> None:
+    more = {"review": {"status": "GOOD"}, "scanned": "2026-11-23T09:00:00", "restorable": True}
+    entry = catalog.entry({**slide_json("a"), **more, "layout": 2, "another": 1})
+    assert {name: entry[name] for name in more} == more
+    assert entry["layout"] == 2 and "another" not in entry
+
+
+def test_an_entry_of_what_version_1_has_published_has_no_details() -> None:
+    former = {name: value for name, value in slide_json("a").items() if name != "version"}
+    source = {"name": "Doe.svs", "place": "01234567", "size": 7, "mtime_ns": 9, "digest": "d"}
+    review = {"status": "GOOD", "slide_id": "S26-1"}
+    said = {"scanned": "2026-11-23T09:00:00", "scanner": "SS1302", "source": source}
+    entry = catalog.entry({**former, **said, "review": review})
+    assert (entry["year"], entry["scanned"], entry["scanner"]) == (2026, None, None)
+    assert "review" not in entry
+    assert entry["source"] == {"file": digest("7 9")}
 
 
 @pytest.mark.parametrize("damage", [{"mpp": None}, {"mpp": {}}, {"width": float("nan")}])

@@ -27,14 +27,16 @@ def stub(clock: FakeClock) -> Iterator[Cdr]:
 
 
 def test_a_record_has_the_viewer_s_names() -> None:
-    document = Document("170782").logged(
+    said = {
+        "aperio.ImageID": "7",
+        "aperio.Date": "11/23/26",
+        "aperio.Time": "09:00:00",
+        "aperio.Time Zone": "GMT-0500",
+    }
+    document = Document("170782", {"name": "Doe^Jane.svs"}, said).logged(
         "set", "anna", {"slide_id": "S26-1-A1", "case_id": "S26-1"}
     )
-    facts = {
-        **slide_json("170782"),
-        "scanned": "2026-11-23T09:00:00-05:00",
-        "objective_power": 40.0,
-    }
+    facts = {**slide_json("170782"), "objective_power": 40.0}
     assert cdr.record(facts, document) == {
         "id": "170782",
         "ImageID": "7",
@@ -49,7 +51,25 @@ def test_a_record_has_the_viewer_s_names() -> None:
         "Status": "NEW",
         "lastModified": document.history[-1].when,
     }
-    assert cdr.record({**facts, "image_id": None}, document)["ImageID"] == "Doe^Jane"
+    del said["aperio.ImageID"]
+    assert cdr.record(facts, document)["ImageID"] == "Doe^Jane"
+
+
+def test_a_scan_date_has_an_offset() -> None:
+    """The scanner's, or else that of the time zone which was given, by the time of the year."""
+
+    def date(time_zone: str | None, **said: str) -> str | None:
+        stated = {"aperio.Date": "07/01/26", "aperio.Time": "09:00:00"}
+        stated |= {f"aperio.{name}": value for name, value in said.items()}
+        document = Document("a", {"name": "a.svs"}, stated)
+        found: str | None = cdr.record(slide_json("a"), document, time_zone)["ScanDate"]
+        return found
+
+    assert date(None) == "2026-07-01T09:00:00"
+    assert date("Europe/Berlin") == "2026-07-01T09:00:00+02:00"
+    assert date("Europe/Berlin", Date="12/01/26") == "2026-12-01T09:00:00+01:00"
+    assert date("-03:30") == "2026-07-01T09:00:00-03:30"
+    assert date("Europe/Berlin", **{"Time Zone": "GMT-0500"}) == "2026-07-01T09:00:00-05:00"
 
 
 def test_the_answer_is_returned(stub: Cdr) -> None:

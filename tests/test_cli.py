@@ -100,7 +100,7 @@ def test_info(run: Run, real_slide: Path) -> None:
         "RGB",
         "20x",
         "0.499 x 0.499",
-        "CPAPERIOCS (vendor aperio)",
+        "not stated (vendor aperio)",
         "2009-12-29T09:59:15",
         "label, macro, thumbnail",
         "not stated",

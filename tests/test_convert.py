@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ from PIL import Image, ImageCms, ImageDraw, features
 from tifffile import TiffWriter
 
 from tests.support.forge import damage_tile, forge_svs
-from vsv_pyramid import dzi
+from vsv_pyramid import dzi, record
 from vsv_pyramid.convert import Progress, Summary, convert
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
-from vsv_pyramid.slide import Slide, open_slide
+from vsv_pyramid.slide import Slide, find_source, open_slide
 from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.search import find_slides
 from vsv_pyramid.slide.source import fingerprint
@@ -106,18 +107,16 @@ def test_the_real_slide(real_slide: Path, tmp_path: Path) -> None:
 
 def test_slide_json(real_slide: Path, tmp_path: Path) -> None:
     document = slide_json(convert(real_slide, str(tmp_path), OPTIONS))
-    assert document["layout"] == 1
+    assert (document["version"], document["layout"]) == (2, 1)
     assert document["id"] == "CMU-1-Small-Region"
-    assert document["source"]["name"] == real_slide.name
-    assert document["source"]["size"] == 1938955
+    assert document["source"].keys() == {"file", "digest"}
     assert (document["width"], document["height"]) == (2220, 2967)
     assert document["mpp"] == {"x": 0.499, "y": 0.499}
     assert document["objective_power"] == 20
     assert document["vendor"] == "aperio"
-    assert document["scanner"] == "CPAPERIOCS"
-    assert document["scanned"] == "2009-12-29T09:59:15"
-    assert document["image_id"] == "1004486"
-    assert document["properties"]["StripeWidth"] == "2040"
+    assert (document["scanner"], document["year"]) == (None, 2009)
+    assert (document["details"], document["scanned"], document["created"]) == ("none", None, None)
+    assert document.keys().isdisjoint({"image_id", "properties", "review"})
     assert document["associated_images"] == {
         "published": ["thumbnail"],
         "withheld": ["label", "macro"],
@@ -137,22 +136,17 @@ def test_slide_json(real_slide: Path, tmp_path: Path) -> None:
     tiles = list((tmp_path / "images/CMU-1-Small-Region/DeepZoom_files").rglob("*.jpeg"))
     assert pyramid["bytes"] == sum(path.stat().st_size for path in tiles)
     assert {"vsv-pyramid", "openslide", "simplejpeg"} < set(document["software"])
-    # Under the names of the Virtual Slide Viewer's frontend, without opening the slide:
-    assert {
-        "ImageID": document["image_id"],
-        "ScanDate": document["scanned"],
-        "AppMag": document["objective_power"],
-        "MPP": document["mpp"]["x"],
-        "width": document["width"],
-        "height": document["height"],
-    } == {
-        "ImageID": "1004486",
-        "ScanDate": "2009-12-29T09:59:15",
-        "AppMag": 20,
-        "MPP": 0.499,
-        "width": 2220,
-        "height": 2967,
-    }
+
+
+def test_the_details_of_a_lab(real_slide: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, details="lab", time_zone="Europe/Berlin")
+    document = slide_json(convert(real_slide, str(tmp_path), options))
+    assert (document["details"], document["year"]) == ("lab", 2009)
+    assert document["scanned"] == "2009-12-29T09:59:15+01:00"
+    assert datetime.fromisoformat(document["created"]).tzinfo
+    # Without the private place there is no review.
+    assert document.keys().isdisjoint({"image_id", "properties", "review"})
+    assert not document["kept"]
 
 
 WITHHELD = [
@@ -235,7 +229,7 @@ def test_what_another_process_publishes_meanwhile_is_not_replaced(
     with pytest.raises(StoreError, match="--overwrite"):
         convert(small_slide, str(tmp_path), OPTIONS)
     document = json.loads((tmp_path / "images/small/slide.json").read_text())
-    assert document["source"]["name"] == real_slide.name
+    assert record.is_source(document, find_source(real_slide))
 
 
 def test_a_photograph_stands_upright(tmp_path: Path) -> None:
@@ -256,34 +250,69 @@ def test_a_changed_slide_is_not_the_same(small_slide: Path, tmp_path: Path) -> N
         convert(slide, str(tmp_path), OPTIONS)
 
 
-def test_update_replaces_what_is_of_another_file_only(small_slide: Path, tmp_path: Path) -> None:
-    slide = tmp_path / "a.svs"
-    slide.write_bytes(small_slide.read_bytes())
-    convert(slide, str(tmp_path), OPTIONS)
-    other = ConvertOptions(quality=50, tile_size=256, workers=2, update=True)
-    assert convert(slide, str(tmp_path), other).status == "skipped"
-    os.utime(slide, (1, 1))
-    assert convert(slide, str(tmp_path), other).status == "converted"
-    assert convert(slide, str(tmp_path), other).status == "skipped"
+class TestUpdate:
+    """Where slides lie is remembered in the private place, or else in the folder of state."""
 
+    @pytest.fixture(params=["private_to", "state"])
+    def options(self, request: pytest.FixtureRequest, tmp_path: Path) -> ConvertOptions:
+        folder = tmp_path / "remembered"
+        given: dict[str, Any] = {"private_to": str(folder), "state": folder}
+        place = {request.param: given[request.param]}
+        return ConvertOptions(tile_size=256, workers=2, update=True, **place)
 
-def test_update_does_not_replace_another_slide_of_the_same_name(
-    small_slide: Path, tmp_path: Path
-) -> None:
-    paths = [tmp_path / folder / "a.svs" for folder in ("one", "two")]
-    for number, path in enumerate(paths):
-        path.parent.mkdir()
-        path.write_bytes(small_slide.read_bytes())
-        os.utime(path, (number, number))
-    options = ConvertOptions(tile_size=256, update=True)
-    convert(paths[0], str(tmp_path), options)
-    with pytest.raises(
-        OptionError, match=r"two/a\.svs: .*images/a is of a slide of this name in an"
-    ):
-        convert(paths[1], str(tmp_path), options)
-    assert convert(paths[0], str(tmp_path), options).status == "skipped"
-    os.utime(paths[1], (0, 0))  # the same slide, moved
-    assert convert(paths[1], str(tmp_path), options).status == "skipped"
+    @pytest.fixture
+    def to(self, tmp_path: Path) -> str:
+        return str(tmp_path / "to")
+
+    @pytest.fixture
+    def paths(self, small_slide: Path, tmp_path: Path) -> list[Path]:
+        """Two of one name."""
+        paths = [tmp_path / folder / "a.svs" for folder in ("one", "two")]
+        for number, path in enumerate(paths):
+            path.parent.mkdir()
+            path.write_bytes(small_slide.read_bytes())
+            os.utime(path, (number, number))
+        return paths
+
+    def test_it_replaces_what_is_of_another_file_only(
+        self, paths: list[Path], to: str, options: ConvertOptions
+    ) -> None:
+        convert(paths[0], to, options)
+        other = replace(options, quality=50)
+        assert convert(paths[0], to, other).status == "skipped"
+        os.utime(paths[0], (9, 9))
+        assert convert(paths[0], to, other).status == "converted"
+        assert convert(paths[0], to, other).status == "skipped"
+
+    def test_it_does_not_replace_another_slide_of_the_same_name(
+        self, paths: list[Path], to: str, options: ConvertOptions
+    ) -> None:
+        convert(paths[0], to, options)
+        with pytest.raises(
+            OptionError, match=r"two/a\.svs: .*images/a is of a slide of this name in an"
+        ):
+            convert(paths[1], to, options)
+        assert convert(paths[0], to, options).status == "skipped"
+        os.utime(paths[1], (0, 0))  # the same slide, moved
+        assert convert(paths[1], to, options).status == "skipped"
+
+    def test_what_others_have_published_of_it_is_remembered(
+        self, paths: list[Path], to: str, options: ConvertOptions
+    ) -> None:
+        convert(paths[0], to, OPTIONS)
+        assert convert(paths[0], to, options).status == "skipped"
+        with pytest.raises(OptionError, match="in another place"):
+            convert(paths[1], to, options)
+        os.utime(paths[0], (9, 9))
+        assert convert(paths[0], to, options).status == "converted"
+
+    def test_of_which_place_it_is_nobody_knows(self, paths: list[Path], to: str) -> None:
+        options = ConvertOptions(tile_size=256, update=True)
+        assert convert(paths[0], to, options).status == "converted"
+        assert convert(paths[0], to, options).status == "skipped"
+        os.utime(paths[0], (9, 9))
+        with pytest.raises(OptionError, match=r"not known here; .*--private-to.*--overwrite"):
+            convert(paths[0], to, options)
 
 
 @pytest.mark.parametrize(
@@ -761,7 +790,8 @@ def test_what_died_amid_the_moves_is_brought_to_its_end(
         forge_svs(scan, tissue=real_slide, size=(300, height), levels=(1,))
     slide = tmp_path / "a.svs"
     move = moves._move
-    options = ConvertOptions(workers=1, tile_size=256, update=True)
+    state = tmp_path / "state"
+    options = ConvertOptions(workers=1, tile_size=256, update=True, state=state)
     died = True
     at = 0
     while died:

@@ -17,7 +17,7 @@ from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, cdr, dzi, private, scans
+from vsv_pyramid import catalog, cdr, dzi, private, record, scans
 from vsv_pyramid import desk as desk_module
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.desk import Desk, found
@@ -105,7 +105,7 @@ def test_a_converted_slide_is_new(
     assert document.properties["aperio.AppMag"] == "20"
     assert document.source["location"] == str(slide)
     assert [str(event) for event in document.history] == ["converted by vsv-pyramid"]
-    assert public(store, "170782") == [document.review()] * 2
+    assert public(store, "170782") == [document.published()] * 2
     assert document.review()["status"] == "NEW"
 
 
@@ -122,7 +122,7 @@ def test_what_is_set_is_published_without_who_and_notes(
         "“Jane Roe asked for it”"
     )
     for said in public(store, "170782"):
-        assert said == document.review()
+        assert said == document.published()
         assert {name: said[name] for name in changes} == changes
         assert "anna" not in str(said) and "Roe" not in str(said)
 
@@ -209,7 +209,7 @@ def test_twenty_technicians_lose_nothing(
     assert sorted(event.note for event in document.history[1:]) == sorted(
         f"{number}/{note}" for number in range(20) for note in range(notes)
     )
-    assert public(store, "170782") == [document.review()] * 2
+    assert public(store, "170782") == [document.published()] * 2
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -238,7 +238,7 @@ def test_edits_during_a_conversion_are_published(
         done.set()
         thread.join()
     document = private.document(store, "170782")
-    assert public(store, "170782") == [document.review()] * 2
+    assert public(store, "170782") == [document.published()] * 2
     facts = json.loads(store.get(dzi.slide_json_key("images/170782")))
     assert facts["pyramid"]["quality"] == 79
     assert document.value("slide_id") is not None
@@ -317,10 +317,11 @@ class TestRescan:
         assert [event.action for event in document.history] == [
             *("converted", "set", "deleted", "rescanned")
         ]
-        assert document.history[-1].facts["replaced"]["size"] == awaited["source"]["size"]
+        replaced = document.history[-1].facts["replaced"]
+        assert record.source_facts(replaced)["file"] == awaited["source"]["file"]
         assert document.value("status") == "NEW"
         assert anna.awaited() == []
-        assert public(store, "170782") == [document.review()] * 2
+        assert public(store, "170782") == [document.published()] * 2
 
     def test_another_name_and_the_same_barcode(
         self,
@@ -340,7 +341,7 @@ class TestRescan:
         document = anna.document("170790")
         assert document.ids == {"slide_id": "S26-1", "case_id": "C1"}
         assert str(document.history[-1]) == (
-            "tied by vsv-pyramid: case ID none -> C1, a rescan of 170782"
+            "tied by vsv-pyramid: case ID none -> C1, slide ID confirmed, a rescan of 170782"
         )
         former = anna.document("170782")
         assert str(former.history[-1]) == "replaced by vsv-pyramid: by the rescan 170790"
@@ -625,7 +626,7 @@ def test_slides_that_were_published_before_have_no_document(
     slide: Path, published: Summary, target: str, store: Destination, anna: Desk
 ) -> None:
     """As an older version of this program left them."""
-    store.delete(dzi.private_json_key("170782"))
+    store.delete(dzi.private_json_key("170782"), f"{dzi.KEPT}/{dzi.CATALOG}")
     key = dzi.slide_json_key("images/170782")
     facts = json.loads(store.get(key))
     del facts["review"]
@@ -729,7 +730,7 @@ def test_what_is_saved_and_not_published_is_told(
             anna.set({"170782": 1}, {"status": "GOOD"})
     assert public(store, "170782")[1]["status"] == "NEW"
     anna.set({"170782": None}, {"status": "GOOD"})
-    assert public(store, "170782")[1] == anna.document("170782").review()
+    assert public(store, "170782")[1] == anna.document("170782").published()
     assert anna.document("170782").revision == 2
 
 

@@ -26,6 +26,7 @@ from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 
 OPTIONS = ConvertOptions(workers=1)
 DOCUMENT = dzi.private_json_key("a")
+LIST = f"{dzi.KEPT}/{dzi.CATALOG}"
 NEITHER_MODES = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no modes")
 
 
@@ -106,7 +107,7 @@ class TestAPlaceOfItsOwn:
         place = opened(to)
         assert at_top(place.published) == {"images"}
         assert place.private
-        assert {found.key for found in place.private.keys("")} == {"root.json", DOCUMENT}
+        assert {found.key for found in place.private.keys("")} == {"root.json", DOCUMENT, LIST}
         assert private.document(place, "a").source["location"] == str(slide)
 
     def test_it_can_be_given_later(self, slide: Path, to: str) -> None:

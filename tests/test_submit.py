@@ -104,9 +104,10 @@ def test_another_slide_of_a_published_ones_name_is_refused(
     scans: str, place: Place, small_slide: Path
 ) -> None:
     to = f"{place}/to"
-    convert(f"{scans}/a.svs", to, OPTIONS)
+    options = keeping(OPTIONS, to)
+    convert(f"{scans}/a.svs", to, options)
     place.put("scans/a.svs/a.svs", small_slide.read_bytes() + b" ")
-    found = backlog(f"{scans}/a.svs/a.svs", to)
+    found = backlog(f"{scans}/a.svs/a.svs", to, options)
     assert (found.slides, found.published) == ((), 0)
     (sentence,) = found.refused
     assert "a.svs/a.svs: a slide of this name in another place is published" in sentence

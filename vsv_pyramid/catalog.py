@@ -28,11 +28,13 @@ from vsv_pyramid.publish import own_keys, pyramid_keys
 from vsv_pyramid.store import S3Options, Store, open_store
 from vsv_pyramid.threads import Pool
 
-VERSION = 1
+VERSION, ENTRY_VERSION = 1, 2
 MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB
 SHARDS = 64
 GIVE_UP_SECONDS = 120.0
-_IDENTITY = ("size", "etag", "mtime_ns", "place")  # of the file that a pyramid is of
+_IDENTITY = ("size", "etag", "file")  # of the file that a pyramid is of
+# Where slide.json has them: the review, and what a later release says of where the tiles are.
+_PASSED_ON = ("layout", "restorable", "review")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
 _THREADS = 16
 _SLIDES_AT_ONCE = 256  # few enough that others seldom write while they are looked at
@@ -69,13 +71,17 @@ class _Conflict(Exception):
 
 
 def entry(document: dict[str, Any]) -> Entry:
-    """What the catalog says of a slide, out of its slide.json: no free text.
+    """What the catalog says of a slide, out of its slide.json: no free text, and no more details
+    than that has.
 
     Raises DescriptorError where that lacks it.
     """
     try:
-        pyramid, mpp, source = document["pyramid"], document["mpp"], document["source"]
+        if document.get("version", 1) < record.VERSION:
+            document = record.renewed(document, "none")
+        pyramid, mpp = document["pyramid"], document["mpp"]
         made = {
+            "entry": ENTRY_VERSION,
             "id": document["id"],
             "version": pyramid["version"],
             "width": document["width"],
@@ -83,16 +89,16 @@ def entry(document: dict[str, Any]) -> Entry:
             "tile_size": pyramid["tile_size"],
             "mpp": {"x": mpp["x"], "y": mpp["y"]},
             "objective_power": document["objective_power"],
+            "year": document["year"],
             "scanned": document["scanned"],
             "scanner": document["scanner"],
             "vendor": document["vendor"],
             "created": document["created"],
             "bytes": pyramid["bytes"],
             "tile_count": pyramid["tile_count"],
-            "source": identity(source),
+            "source": identity(document["source"]),
+            **{name: document[name] for name in _PASSED_ON if name in document},
         }
-        if "review" in document:
-            made["review"] = document["review"]
         json.dumps(made, allow_nan=False)
     except (KeyError, TypeError) as exc:
         raise DescriptorError(f"slide.json lacks {exc}") from exc
@@ -102,7 +108,8 @@ def entry(document: dict[str, Any]) -> Entry:
 
 
 def identity(source: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells the file that a pyramid is of from any other, out of slide.json's `source`."""
+    """What tells the file that a pyramid is of from any other at a look, out of slide.json's
+    `source`."""
     return {name: source[name] for name in _IDENTITY if name in source}
 
 
@@ -113,7 +120,7 @@ def write(slides: Iterable[Entry]) -> bytes:
 
 def listed(store: Store) -> list[Entry]:
     """The entries of all that is published there now, whatever the catalog says."""
-    found = Catalog(store, mend=True).published(_ids(store.names(dzi.IMAGES)))
+    found = Catalog(store, mend=True).published(ids_among(store.names(dzi.IMAGES)))
     return [slide for slide in found if slide]
 
 
@@ -158,7 +165,11 @@ def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:
 
     Raises StoreError where there is nothing, and OptionError.
     """
-    store = open_store(target, s3)
+    return rebuild_in(open_store(target, s3))
+
+
+def rebuild_in(store: Store) -> Rebuilt:
+    """The same in an open store."""
     names = store.names(dzi.IMAGES)
     if not names:
         raise StoreError(
@@ -168,7 +179,8 @@ def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:
     catalog = Catalog(store, mend=True)
     catalog.update([])
     ids = sorted(
-        _ids(names) | catalog.slides().keys(), key=lambda slide_id: (_number(slide_id), slide_id)
+        ids_among(names) | catalog.slides().keys(),
+        key=lambda slide_id: (_number(slide_id), slide_id),
     )
     for start in range(0, len(ids), _SLIDES_AT_ONCE):
         catalog.update(ids[start : start + _SLIDES_AT_ONCE])
@@ -176,7 +188,7 @@ def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:
     slides = catalog.slides()
     left_out = len(catalog.warnings.keys() - slides)
     warnings = tuple(catalog.warnings[slide_id] for slide_id in sorted(catalog.warnings))
-    return Rebuilt(str(target), len(slides), documents, left_out, warnings)
+    return Rebuilt(str(store), len(slides), documents, left_out, warnings)
 
 
 class Catalog:
@@ -335,12 +347,15 @@ class Catalog:
             return _Document(found.tag, *_parsed(found.data), True)
         except ValueError as exc:
             if not self._mend:
-                root = self._place(dzi.CATALOG).removesuffix(f"/{dzi.catalog_key()}")
                 raise StoreError(
                     self._place(name),
-                    f"the catalog is damaged ({exc}); make it anew: vsv-pyramid index {root}",
+                    f"the catalog is damaged ({exc}); make it anew: {self._remedy()}",
                 ) from exc
             return _Document(found and found.tag, {}, (), False)
+
+    def _remedy(self) -> str:
+        root = self._place(dzi.CATALOG).removesuffix(f"/{dzi.catalog_key()}")
+        return f"vsv-pyramid index {root}"
 
     def _key(self, name: str) -> str:
         return f"{self._images}/{name}".lstrip("/")
@@ -381,7 +396,7 @@ def _to_json(**content: Any) -> bytes:
     return (json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n").encode()
 
 
-def _ids(names: Iterable[str]) -> set[str]:
+def ids_among(names: Iterable[str]) -> set[str]:
     """The ids among the names in images/."""
     return {name[:-1] for name in names if name.endswith("/") and dzi.is_id(name[:-1])}
 

@@ -18,6 +18,7 @@ from urllib3.util import Retry, Timeout
 from vsv_pyramid import clock
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.review import Document
+from vsv_pyramid.slide.metadata import metadata, zoned
 from vsv_pyramid.store import S3Options, open_store
 
 TOKEN = "VSV_PYRAMID_CDR_TOKEN"
@@ -48,22 +49,27 @@ _TIMEOUT = Timeout(connect=5, read=15)
 _LONGEST_ANSWER = 1000  # characters that are kept of it
 
 
-def record(facts: Mapping[str, Any], document: Document) -> dict[str, Any]:
+def record(
+    facts: Mapping[str, Any], document: Document, time_zone: str | None = None
+) -> dict[str, Any]:
     """The slide's metadata under the names of the Virtual Slide Viewer, out of its slide.json and
     its private document: MPP in um/px, width and height in px of the base level. `id` is the
-    published one, ImageID the scanner's own, or the name of the file where that states none."""
+    published one, ImageID the scanner's own, or the name of the file where that states none;
+    ScanDate is in the time zone where the scanner states none."""
     review = document.review()
+    name = document.source.get("name") or document.id
+    image_id = document.properties.get("aperio.ImageID", "").strip()
     return {
         "id": document.id,
-        "ImageID": facts["image_id"] or PurePath(facts["source"]["name"]).stem,
+        "ImageID": image_id or PurePath(name).stem,
         "SlideID": review["slide_id"],
         "CaseID": review["case_id"],
-        "ScanDate": facts["scanned"],
+        "ScanDate": zoned(metadata(document.properties).scanned, time_zone),
         "MPP": facts["mpp"]["x"],
         "AppMag": facts["objective_power"],
         "width": facts["width"],
         "height": facts["height"],
-        "Filename": facts["source"]["name"],
+        "Filename": name,
         "Status": review["status"],
         "lastModified": review["changed"],
     }

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
-from vsv_pyramid import catalog, display, dzi, record, scans, signals, streams
+from vsv_pyramid import catalog, display, dzi, ids, record, scans, signals, streams
+from vsv_pyramid.cli_catalog import index_command, refresh_command
 from vsv_pyramid.cli_desk import slides_command
 from vsv_pyramid.cli_options import (
     PathType,
@@ -54,7 +55,9 @@ _log = logging.getLogger(__name__)
 _MOST_TROUBLES = 2  # one may be a slide's own after all
 _SELDOM = ("busy", "left")
 # What a signal has left, of commands that publish no pyramid.
-_AFTER_SIGNAL = dict.fromkeys(("delete", "index", "viewer"), "the same command does the rest")
+_AFTER_SIGNAL = dict.fromkeys(
+    ("delete", "index", "refresh", "viewer"), "the same command does the rest"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -190,6 +193,7 @@ def convert_command(
     options = ConvertOptions(workers=workers, **values)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json)
     check_places(destination, options.private_to)  # refused before anything is read
+    options = _keyed(options, destination, create=not dry_run)
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
 
@@ -250,6 +254,14 @@ def convert_command(
         click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
+
+
+def _keyed(options: ConvertOptions, destination: str, *, create: bool) -> ConvertOptions:
+    """The options by which ids can be made."""
+    if options.ids != "opaque":
+        return options
+    store = open_destination(destination, options.private_to, options.s3)
+    return ids.keyed(options, store, create=create)
 
 
 def options_of(words: Sequence[str]) -> ConvertOptions:
@@ -459,32 +471,8 @@ def _named(
     return open_destination(root or ".", private_to, s3), dzi.folder(target)
 
 
-@commands.command(
-    "index",
-    short_help="Make the catalog of what is published anew.",
-    epilog="""\b
-Examples:
-  vsv-pyramid index .
-  vsv-pyramid index s3://bucket/prefix --json""",
-)
-@click.argument("target", type=PlaceType())
-@store_options
-@as_json
-def index_command(target: str, as_json: bool, s3: S3Options) -> None:
-    """Make the catalog, images/index.json, of the slides that are published in TARGET: the folder,
-    or s3://bucket/prefix, that images/ is in. convert and delete keep it up to date; this is for
-    what was published, copied or removed without them, and for a catalog that is damaged.
-    """
-    rebuilt = catalog.rebuild(target, s3)
-    if as_json:
-        print_json(dataclasses.asdict(rebuilt))
-    else:
-        for line in display.rebuilt_lines(rebuilt):
-            click.echo(line)
-
-
 for command in (
-    *(private_command, serve_command, share_command, slides_command, submit_command),
-    *(viewer_command, watch_command),
+    *(index_command, private_command, refresh_command, serve_command, share_command),
+    *(slides_command, submit_command, viewer_command, watch_command),
 ):
     commands.add_command(command)

@@ -16,6 +16,7 @@ from vsv_pyramid.cli_options import (
     print_json,
     private_to,
     store_options,
+    time_zone,
 )
 from vsv_pyramid.desk import Desk, Outcome, account, found
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
@@ -236,6 +237,7 @@ def delete_command(
     help="The clinical data repository: https://host/path, which gets a POST a slide (with the "
     "token in VSV_PYRAMID_CDR_TOKEN, if set), or s3://bucket/prefix.",
 )
+@time_zone
 @_revision
 @_in
 @_by
@@ -248,6 +250,7 @@ def send_command(
     /,
     ids: tuple[str, ...],
     cdr: str,
+    time_zone: str | None,
     revision: int | None,
     target: str,
     who: str,
@@ -258,7 +261,7 @@ def send_command(
     """Send the metadata record of each slide ID, be it GOOD or NEW. One that was sent there as it
     is, is left out; one without slide ID or case ID, or that is BAD, is not sent.
     """
-    desk = Desk(open_edited(target, private_to, s3), who, s3)
+    desk = Desk(open_edited(target, private_to, s3), who, s3, time_zone)
     outcomes = desk.send(dict.fromkeys(ids, revision), cdr)
     _tell(context, outcomes, as_json, display.review_line)
 

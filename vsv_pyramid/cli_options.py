@@ -14,8 +14,10 @@ import click
 
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.lanes import LANES
+from vsv_pyramid.plan import DETAILS
 from vsv_pyramid.pyramid.planes import FACTORS
 from vsv_pyramid.reports import say, speak
+from vsv_pyramid.slide.metadata import zone_of
 from vsv_pyramid.store import S3Options
 
 Command = Callable[..., None]
@@ -166,6 +168,32 @@ private_to = click.option(
 )
 
 
+def _zone(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        zone_of(value or "+00:00")
+    except ValueError as exc:
+        raise click.BadParameter(f"{exc}; give one such as Europe/Berlin or +01:00.") from exc
+    return value
+
+
+time_zone = click.option(
+    "--time-zone",
+    callback=_zone,
+    envvar="VSV_PYRAMID_TIME_ZONE",
+    metavar="ZONE",
+    help="The time zone of scanners that state none: a name such as Europe/Berlin, or an offset.",
+)
+details = click.option(
+    "--details",
+    envvar="VSV_PYRAMID_DETAILS",
+    type=click.Choice(DETAILS),
+    default="none",
+    show_default=True,
+    help="lab publishes slide ID, case ID, status, and the day and time of the scan, too: for "
+    "slides that are only seen behind a login.",
+)
+
+
 def search_options(command: Command) -> Command:
     """How slides are looked for, and named."""
     for option in (
@@ -180,11 +208,12 @@ def search_options(command: Command) -> Command:
         ),
         click.option(
             "--ids",
-            type=click.Choice(["strict", "safe"]),
+            type=click.Choice(["strict", "safe", "opaque"]),
             default="strict",
             show_default=True,
-            help="What to do about a file whose name cannot be an id, such as 'HE 12-345 A1.svs': "
-            "refuse it, or make one of the name, always the same one.",
+            help="The id, which is public, is the file's name without its ending. strict refuses a "
+            "name that cannot be one, such as 'HE 12-345 A1.svs'; safe makes one of it, always the "
+            "same; opaque makes ids of all names, which do not tell the name (needs --private-to).",
         ),
     ):
         command = option(command)
@@ -202,6 +231,15 @@ def conversion_options(command: Command) -> Command:
             help="What to do about a tile that cannot be decoded: fail, or paint it in the "
             "background colour and count it in slide.json.",
         ),
+        click.option(
+            "--slide-id-pattern",
+            envvar="VSV_PYRAMID_SLIDE_ID_PATTERN",
+            metavar="REGEX",
+            help="What the lab's slide IDs look like, as 'S\\d\\d-\\d{4,6}-[A-Z]\\d+': what is "
+            "read off a label, and is one as a whole, needs no technician to confirm it.",
+        ),
+        time_zone,
+        details,
         private_to,
         workers,
     ):

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from platformdirs import user_state_path
 
+from vsv_pyramid import ids
 from vsv_pyramid.cli_options import (
     PathType,
     PlaceType,
@@ -183,10 +184,12 @@ def watch_command(
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
     folder = normal(folder)  # by which the destination remembers its slides
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
-    options = ConvertOptions(workers=workers, update=True, **values)
-    say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
-    stop = _Stop()
     state = state or user_state_path("vsv-pyramid", appauthor=False)
+    options = ConvertOptions(workers=workers, update=True, state=state, **values)
+    stop = _Stop()
+    store = open_destination(destination, options.private_to, options.s3, stop, state=state)
+    options = ids.keyed(options, store)
+    say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
 
     def converted(path: Path) -> Handed:
         say.named(str(path), options)
@@ -219,7 +222,7 @@ def watch_command(
         hand_on = submitted
     watch = Watch(
         folder,
-        open_destination(destination, options.private_to, options.s3, stop, state=state),
+        store,
         hand_on,
         lambda path, exc, code, _: say.failed(str(path), exc, code),
         jobs=jobs,

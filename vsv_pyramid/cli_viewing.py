@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsv_pyramid import clock
-from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options
+from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options, time_zone
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.root import open_edited, open_root
@@ -79,6 +79,7 @@ Examples:
     help="Let pages of another site (https://host) read slides and show the viewer in a frame; can "
     "be given several times.",
 )
+@time_zone
 @private_to
 @store_options
 def serve_command(
@@ -91,6 +92,7 @@ def serve_command(
     key_id: str | None,
     edit: bool,
     origins: tuple[str, ...],
+    time_zone: str | None,
     private_to: str | None,
     s3: S3Options,
     **desk: Any,
@@ -112,7 +114,7 @@ def serve_command(
             raise OptionError(
                 f"--allow-origin {origin!r} is refused; give https://host, or https://host:port"
             )
-    entrance = _entrance(s3, **desk) if edit else None
+    entrance = _entrance(s3, time_zone, **desk) if edit else None
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
     from vsv_pyramid import page, serve  # late, as all below: most commands need no web server
@@ -151,7 +153,13 @@ def serve_command(
         serve.run(site, listening, stopped)
 
 
-def _entrance(s3: S3Options, cdr: str | None, by: str | None, token_file: Path | None) -> Entrance:
+def _entrance(
+    s3: S3Options,
+    time_zone: str | None,
+    cdr: str | None,
+    by: str | None,
+    token_file: Path | None,
+) -> Entrance:
     from vsv_pyramid.cdr import check_url
     from vsv_pyramid.desk import account
     from vsv_pyramid.serve_desk import Entrance
@@ -163,7 +171,7 @@ def _entrance(s3: S3Options, cdr: str | None, by: str | None, token_file: Path |
     except (OSError, UnicodeDecodeError) as exc:
         what = getattr(exc, "strerror", "no text")
         raise OptionError(f"{token_file} cannot be read ({what}); check the path") from exc
-    return Entrance(by or account(), password, cdr, s3)
+    return Entrance(by or account(), password, cdr, s3, time_zone)
 
 
 def _open(url: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, clock, dzi, private, record, scans
+from vsv_pyramid import catalog, clock, dzi, ids, places, private, record, scans
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
@@ -79,8 +79,9 @@ def convert(
     the same call goes on where it ended.
     """
     stop = stop or threading.Event()
-    store = open_destination(destination, options.private_to, options.s3, stop)
+    store = open_destination(destination, options.private_to, options.s3, stop, state=options.state)
     source = find_source(slide, options.scratch, options.s3.request_payer)
+    options = ids.keyed(options, store)
     slide_id = id_of(source, options)
     options = dataclasses.replace(options, slide_id=slide_id)
     folder = dzi.folder(slide_id)
@@ -93,9 +94,10 @@ def convert(
             if store.private and not record.is_finished(document):
                 with source.opened() as opened:
                     scan = scans.scan(source, opened)
-                _record(store, source, summary, scan)
+                _record(store, source, summary, scan, options)
             else:
                 _enter(store, summary, document)
+            places.adopt(store, {slide_id: source.place})
             return summary
         if not options.overwrite and scans.is_set_aside(store, slide_id, source):
             why = "it was deleted as a bad scan; --overwrite converts it all the same"
@@ -118,7 +120,8 @@ def convert(
                 waiting = True
         else:
             if not store.sealed:
-                _record(store, source, summary, scan)
+                places.remember(store, slide_id, source.place)
+                _record(store, source, summary, scan, options)
             return summary
         if progress:
             progress(Progress(0, 0, 0))
@@ -208,7 +211,13 @@ def id_of(source: Source, options: ConvertOptions) -> str:
         raise OptionError(f"{source}: {exc}") from exc
 
 
-def _record(store: Destination, source: Source, summary: Summary, scan: Scan | None) -> None:
+def _record(
+    store: Destination,
+    source: Source,
+    summary: Summary,
+    scan: Scan | None,
+    options: ConvertOptions,
+) -> None:
     """Remembers the scan that is published, if it is to be, then publishes its review, and enters
     it in the catalog. Whatever ends this, the pyramid is there without a review, and the same
     conversion once more goes on with it."""
@@ -221,7 +230,7 @@ def _record(store: Destination, source: Source, summary: Summary, scan: Scan | N
             store.exclusive(folder),
         ):
             if record.is_source(_document(store, folder), source):
-                scans.remember(store, summary.id, source, scan)
+                scans.remember(store, summary.id, source, scan, options.slide_id_pattern)
     with _after_publishing(summary, "not in the catalog"):
         private.publish(store, [summary.id], create=True)
 
@@ -279,24 +288,13 @@ def _published(
         ):
             return document
         if options.update:
-            _check_place(f"{store}/{folder}", document, source)
+            places.check(store, folder, document, source)
             return None
         what = (
             "holds another file's pyramid, or this one's with other options; replace it with "
             "--overwrite"
         )
     raise StoreError(f"{store}/{folder}", what)
-
-
-def _check_place(target: str, document: dict[str, Any] | None, source: Source) -> None:
-    """A slide takes the place of the one before it in the same place, never that of another one
-    which has the same name by chance. Raises OptionError."""
-    stated = document["source"].get("place", source.place) if document else source.place
-    if stated not in source.places:
-        raise OptionError(
-            f"{source}: {target} is of a slide of this name in another place; rename one of them, "
-            "or delete that pyramid"
-        )
 
 
 def _skipped(

@@ -64,22 +64,35 @@ class Outcome:
 
 
 class Desk:
-    """What `who` does to the slides of a store; `s3` is for scanned files and CDRs in S3.
+    """What `who` does to the slides of a store; `s3` is for scanned files and CDRs in S3, and
+    `time_zone` that of scanners that state none.
 
     Each action takes many slides, and goes on where one fails. A slide that has another revision
     than the one given is left as it is, with a ReviewConflict that says what was changed.
     """
 
-    def __init__(self, store: Destination, who: str, s3: S3Options | None = None) -> None:
+    def __init__(
+        self,
+        store: Destination,
+        who: str,
+        s3: S3Options | None = None,
+        time_zone: str | None = None,
+    ) -> None:
         self._store = store
+        self._time_zone = time_zone
         self.who = who
         self._s3 = s3 or S3Options()
 
     def slides(self) -> list[Entry]:
-        """The catalog's entries, each with a review; of a store without one, what is published."""
+        """The catalog's entries, or, of a store without one, what is published; each with what is
+        kept of it, its review among it."""
         entries = Catalog(self._store, create=False).slides().values()
+        kept = private.Kept(self._store).slides() if self._store.private else {}
         blank = Document("").review()
-        return [{"review": blank, **entry} for entry in entries or catalog.listed(self._store)]
+        return [
+            {**entry, "review": {**blank, **entry.get("review", {})}, **kept.get(entry["id"], {})}
+            for entry in entries or catalog.listed(self._store)
+        ]
 
     def awaited(self) -> list[dict[str, Any]]:
         """The slides that were deleted, and whose rescan is to come; see private.deleted."""
@@ -92,17 +105,23 @@ class Desk:
         self._check_exists(found)
         return found
 
-    def set(self, slides: Slides, changes: Changes, note: str = "") -> list[Outcome]:
-        """Changes status and IDs; what was sent, and gets another ID, is to be sent again.
+    def set(
+        self, slides: Slides, changes: Changes, note: str = "", *, confirmed: bool = True
+    ) -> list[Outcome]:
+        """Changes status and IDs; what was sent, and gets another ID, is to be sent again. A slide
+        ID that was only read off the label is confirmed by setting it, even to the same, unless it
+        is an undo that brings it back, and not `confirmed`.
 
         Raises OptionError for changes that cannot be.
         """
         wanted = review.checked(changes, note)
 
         def change(present: Document) -> Document:
-            made = present.logged("set", self.who, wanted, note)
+            facts = {} if confirmed or "slide_id" not in wanted else review.confirmed(False)
+            made = present.logged("set", self.who, wanted, note, facts)
             if made.value("status") == review.SENT and made.ids != present.ids:
-                return present.logged("set", self.who, {**wanted, "status": review.GOOD}, note)
+                good = {**wanted, "status": review.GOOD}
+                return present.logged("set", self.who, good, note, facts)
             return made
 
         def action(slide_id: str, revision: int | None) -> Document:
@@ -171,20 +190,21 @@ class Desk:
                 return document
             _check_ready(document)
             self._check_rights(slide_id)
-            answer = cdr.send(cdr.record(self._facts(slide_id), document), url, self._s3)
+            made = cdr.record(self._facts(slide_id), document, self._time_zone)
+            answer = cdr.send(made, url, self._s3)
 
             def change(present: Document) -> Document:
                 status = {} if present.revision > document.revision else {"status": review.SENT}
                 return present.logged("sent", self.who, status, facts=answer)
 
-            made = private.changed(self._store, slide_id, change)
-            if made.value("status") != review.SENT:
+            sent = private.changed(self._store, slide_id, change)
+            if sent.value("status") != review.SENT:
                 raise ReviewConflict(
                     slide_id,
-                    f"was sent, but as it was before: {_since(made, document.revision)}; send it "
+                    f"was sent, but as it was before: {_since(sent, document.revision)}; send it "
                     "again",
                 )
-            return scans.link(self._store, made)
+            return scans.link(self._store, sent)
 
         return self._each(action, slides, threads=_THREADS)
 
@@ -220,9 +240,10 @@ class Desk:
         entry = {
             "id": document.id,
             **document.ids,
+            "confirmed": document.is_confirmed,
             "who": deleted.who,
             "when": deleted.when,
-            "source": catalog.identity(self._facts(document.id)["source"]),
+            "source": catalog.identity(record.source_facts(document.source)),
         }
         private.change_deleted(self._store, lambda slides: {**slides, document.id: entry})
 

@@ -34,7 +34,7 @@ class Destination:
     ) -> None:
         self.published = published
         self.private = private
-        self._state = state
+        self.state = state
         self._former: list[str] | None = [] if published.sealed else None
         self._turn = threading.RLock()
         self.parallel_puts = published.parallel_puts
@@ -138,7 +138,7 @@ class Destination:
         if not dzi.is_private(key):
             return self.published
         is_state = key.partition("/")[0] == dzi.WATCHED
-        return self.private or (self._state if is_state else None)
+        return self.private or (self.state if is_state else None)
 
     def _needed(self, key: str) -> Store:
         """Where the object may be put."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vsv_pyramid import clock
+from vsv_pyramid import clock, review
 from vsv_pyramid.catalog import Rebuilt
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.findings import Report
+from vsv_pyramid.refresh import Refreshed
 from vsv_pyramid.review import IDS, Document
 from vsv_pyramid.words import counted, one_line
 
@@ -22,10 +23,11 @@ _LINE_SECONDS = 8.0
 class ProgressDisplay:
     """Shows the Progress it is called with: a bar on a terminal, else a line every few seconds."""
 
-    def __init__(self, slide_id: str) -> None:
+    def __init__(self, slide_id: str, unit: str = "tile") -> None:
         self._id = slide_id
+        self._unit = unit
         self._start = self._last_line = clock.monotonic()
-        self._bar = _bar(slide_id) if sys.stderr and sys.stderr.isatty() else None
+        self._bar = _bar(slide_id, unit) if sys.stderr and sys.stderr.isatty() else None
 
     def __enter__(self) -> ProgressDisplay:
         return self
@@ -36,25 +38,25 @@ class ProgressDisplay:
 
     def __call__(self, progress: Progress) -> None:
         now = clock.monotonic()
-        speed = progress.base_pixels / 1e9 / max(now - self._start, 1e-3)
+        speed = f"{progress.base_pixels / 1e9 / max(now - self._start, 1e-3):.3f} gigapixels/s"
         if self._bar is not None:
             self._bar.total = progress.total
-            self._bar.set_postfix_str(f"{speed:.3f} gigapixels/s", refresh=False)
+            self._bar.set_postfix_str(speed if progress.base_pixels else "", refresh=False)
             self._bar.update(progress.tiles - self._bar.n)
         elif sys.stderr and now - self._last_line >= _LINE_SECONDS:
             self._last_line = now
             print(
-                f"{self._id}: {progress.tiles:,} of {counted(progress.total, 'tile')}, "
-                f"{speed:.3f} gigapixels/s",
+                f"{self._id}: {progress.tiles:,} of {counted(progress.total, self._unit)}"
+                f"{f', {speed}' if progress.base_pixels else ''}",
                 file=sys.stderr,
                 flush=True,
             )
 
 
-def _bar(slide_id: str) -> tqdm[NoReturn]:
+def _bar(slide_id: str, unit: str) -> tqdm[NoReturn]:
     from tqdm import tqdm  # late: its import takes a tenth of the start
 
-    return tqdm(desc=slide_id, unit=" tiles")
+    return tqdm(desc=slide_id, unit=f" {unit}s")
 
 
 def summary_line(summary: Summary) -> str:
@@ -79,7 +81,7 @@ def slide_lines(slides: list[dict[str, Any]]) -> list[str]:
     for slide in slides:
         review = slide["review"]
         said = (review["status"], review["slide_id"], review["case_id"])
-        scanned = (slide["scanned"] or "")[:10]
+        scanned = str(slide["scanned"] or slide.get("year") or "")[:10]
         rows.append((slide["id"], *map(_or_none, said), _or_none(scanned), str(review["revision"])))
     return [*_table(rows), _count(slides)]
 
@@ -100,7 +102,7 @@ def review_line(document: Document) -> str:
 
 def document_facts(document: Document) -> dict[str, Any]:
     """A slide's private document, and what it comes to, as JSON has it."""
-    return {**dataclasses.asdict(document), "review": document.review()}
+    return {**json.loads(review.write(document)), "review": document.review()}
 
 
 def document_lines(document: Document) -> list[str]:
@@ -189,6 +191,15 @@ def rebuilt_lines(rebuilt: Rebuilt) -> list[str]:
     lines = [one_line(f"warning: {sentence}") for sentence in rebuilt.warnings]
     held = f"{counted(rebuilt.slides, 'slide')} in {counted(rebuilt.documents, 'document')}"
     lines.append(f"{rebuilt.target}: {held}, {rebuilt.left_out} left out")
+    return lines
+
+
+def refreshed_lines(refreshed: Refreshed) -> list[str]:
+    """Why slides are left as they are, and what was done last."""
+    lines = [one_line(f"warning: {sentence}") for sentence in refreshed.warnings]
+    would = "would be " if refreshed.dry_run else ""
+    done = f"{refreshed.changed:,} {would}written anew, {refreshed.left_out:,} left out"
+    lines.append(f"{refreshed.target}: {counted(refreshed.slides, 'slide')}, {done}")
     return lines
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -24,11 +26,14 @@ ROOT = "root.json"
 # those that failed, and the lists of slides that jobs take.
 PRIVATE, WATCHED, MANIFESTS = PRIVATE_PARTS = ("private", "watch", "manifests")
 DELETED = f"{PRIVATE}/deleted.json"
+KEPT = f"{PRIVATE}/{IMAGES}"  # what is known of each slide
+IDS_KEY = f"{PRIVATE}/ids.json"
 
 _ICC = "icc.icc"
 _TILES = "DeepZoom_files"
 
 _SAFE_LETTERS, _SAFE_DIGITS = 100, 10
+_OPAQUE_BYTES = 15  # 24 letters and digits
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
@@ -147,6 +152,13 @@ def safe_id(name: str) -> str:
     return "-".join(filter(None, [words, hashlib.sha256(whole).hexdigest()[:_SAFE_DIGITS]]))
 
 
+def opaque_id(name: str, key: bytes) -> str:
+    """An id that is always the same for the name and the key, and tells neither."""
+    whole = unicodedata.normalize("NFC", name).encode(errors="surrogateescape")
+    made = hmac.digest(key, whole, "sha256")[:_OPAQUE_BYTES]
+    return base64.b32encode(made).decode().lower()
+
+
 def is_id(name: str) -> bool:
     return _ID.fullmatch(name) is not None and not _is_reserved(name)
 
@@ -206,7 +218,7 @@ def tiles_prefix(folder: str) -> str:
 
 def private_folder(slide_id: str) -> str:
     """Where what is known of a slide, and nobody serves, lies."""
-    return f"{PRIVATE}/{folder(slide_id)}"
+    return f"{KEPT}/{slide_id}"
 
 
 def private_json_key(slide_id: str) -> str:
@@ -215,6 +227,11 @@ def private_json_key(slide_id: str) -> str:
 
 def private_image_key(slide_id: str, name: str) -> str:
     return associated_key(private_folder(slide_id), name)
+
+
+def place_key(slide_id: str) -> str:
+    """Of where the slide's file is, as `watch` remembers it."""
+    return f"{WATCHED}/places/{slide_id}"
 
 
 def is_own(folder: str, key: str) -> bool:

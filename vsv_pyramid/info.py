@@ -53,7 +53,7 @@ def published(target: str | Path, s3: S3Options | None = None) -> dict[str, Any]
         pyramid = document["pyramid"]
         stated = pyramid.get("tile_count"), pyramid.get("bytes")
         facts |= {
-            "slide": document["source"].get("name"),
+            "slide": document.get("id"),
             "width": document.get("width"),
             "height": document.get("height"),
             "tile_size": pyramid.get("tile_size"),
@@ -84,6 +84,7 @@ def info(place: str | Path, options: ConvertOptions) -> dict[str, Any]:
             "compression": slide.tiff and slide.tiff.compression,
             "photometric": slide.tiff and slide.tiff.photometric,
             **slide_facts(slide),
+            "scanned": slide.metadata.scanned,
             "associated_images": list(slide.associated_names),
             "left_out": list(slide.left_out),
             "icc_profile_bytes": len(slide.icc_profile) if slide.icc_profile else None,

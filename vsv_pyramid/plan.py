@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +18,12 @@ from vsv_pyramid.geometry import Pyramid, Size
 from vsv_pyramid.lanes import LANES, Lane, choose_lane
 from vsv_pyramid.pyramid.planes import FACTORS, Subsampling
 from vsv_pyramid.slide import Slide
+from vsv_pyramid.slide.metadata import zone_of
 from vsv_pyramid.slide.pages import kind_named
 from vsv_pyramid.store import S3Options
+
+LAB = "lab"
+DETAILS = ("none", LAB)  # of what may be known of persons: nothing, or what a lab needs
 
 _TILE_SIZES = range(64, 4096 + 1, 16)
 _DEFAULT_TILE_SIZE = 768
@@ -45,12 +51,17 @@ class ConvertOptions:
     is the private place of the destination, where label, macro, all properties and the desk's log
     are kept, and nothing of it is without one; `is_slide` says that a file which is named as a
     label is none; `ids` is "strict" or "safe" (an id is made of a name that cannot be one);
-    `exclude` are patterns of what is left out where slides are looked for.
+    `exclude` are patterns of what is left out where slides are looked for; `details` is "none", or
+    "lab" to publish of a slide also its IDs, status, day and time, which is in `time_zone` where
+    the scanner states none; `slide_id_pattern` is the regular expression of the lab's slide IDs:
+    what is read off a label, and is one, needs no confirmation; `state` is the folder of what is
+    remembered where there is no private place.
     """
 
     slide_id: str | None = None
     is_slide: bool = False
     ids: str = "strict"
+    ids_key: bytes | None = None
     exclude: tuple[str, ...] = ()
     tile_size: int | None = None
     quality: int = 80
@@ -68,6 +79,10 @@ class ConvertOptions:
     if_busy: str = "skip"
     scratch: Path | None = None
     private_to: str | None = None
+    details: str = "none"
+    time_zone: str | None = None
+    slide_id_pattern: str | None = None
+    state: Path | None = None
     s3: S3Options = field(default_factory=S3Options)
 
     def __post_init__(self) -> None:
@@ -85,14 +100,21 @@ class ConvertOptions:
         _demand("lane", self.lane, LANES, "'auto', 'lossless' or 'pixels'")
         _demand("base", self.base, ("copy", "reencode"), "'copy' or 'reencode'")
         _demand("subsampling", self.subsampling, FACTORS, "of 420, 422, 444")
-        _demand("ids", self.ids, ("strict", "safe"), "'strict' or 'safe'")
+        _demand("ids", self.ids, ("strict", "safe", "opaque"), "'strict', 'safe' or 'opaque'")
+        _demand("details", self.details, DETAILS, "'none' or 'lab'")
         _demand("if-busy", self.if_busy, ("skip", "wait"), "'skip' or 'wait'")
         for name in self.associated:
             _demand("associated", name, dzi.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
         self.background_rgb  # noqa: B018 - refuses an unknown colour
+        with _refusing("time-zone", self.time_zone, "such as Europe/Berlin or +01:00"):
+            zone_of(self.time_zone or "+00:00")
+        with _refusing("slide-id-pattern", self.slide_id_pattern, "that is a regular expression"):
+            re.compile(self.slide_id_pattern or "")
 
     def id_of(self, stem: str) -> str:
         """The id of a slide by its file's stem. Raises OptionError where that cannot be one."""
+        if self.ids == "opaque":
+            return dzi.opaque_id(stem, self.ids_key or b"")
         return dzi.safe_id(stem) if self.ids == "safe" else dzi.check_id(stem)
 
     @property
@@ -200,3 +222,11 @@ def auto_tile_size(native: Size | None) -> int:
 def _demand(option: str, value: object, allowed: Any, what: str) -> None:
     if value not in allowed:
         raise OptionError(f"--{option} {value} is refused; give one {what}")
+
+
+@contextlib.contextmanager
+def _refusing(option: str, value: object, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, re.error) as exc:
+        raise OptionError(f"--{option} {value} is refused ({exc}); give one {what}") from exc

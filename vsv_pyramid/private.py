@@ -1,8 +1,9 @@
 """What is known of slides and nobody serves: their private documents, and a list of the deleted.
 
 All of it lies in the destination's private place, and is changed on condition that nobody else has
-since it was read. What may be known of it is published in slide.json and in the catalog, each made
-what the private document says, whoever else is at it.
+since it was read. What may be known of it is published in slide.json and in the catalog; and what a
+table of all slides shows is in a list beside the documents. Each is made what the private document
+says, whoever else is at it.
 """
 
 from __future__ import annotations
@@ -10,15 +11,22 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from vsv_pyramid import clock, dzi, record, review
-from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.catalog import Catalog, Entry, ids_among
 from vsv_pyramid.destination import Destination
-from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError, StoreUnavailable
+from vsv_pyramid.errors import (
+    DescriptorError,
+    StoreBusy,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
 from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Document
+from vsv_pyramid.slide.metadata import metadata
 from vsv_pyramid.threads import Pool
 
 _GIVE_UP_SECONDS = 30.0
@@ -75,43 +83,111 @@ def change_deleted(store: Destination, change: Callable[[Deleted], Deleted]) -> 
 
 
 def publish(store: Destination, ids: Iterable[str], *, create: bool = False) -> None:
-    """Makes the reviews in the slides' slide.json, and their entries in the catalog, what their
+    """Makes what is published of the slides' reviews, and what is listed of them, what their
     private documents say; `create` makes a catalog where there is none. Raises StoreError."""
     ids = list(ids)
     with Pool(min(_THREADS, store.parallel_puts) or 1) as pool:
         list(pool.map(lambda slide_id: _publish_review(store, slide_id), ids))
     Catalog(store, create=create).update(ids)
+    if store.private:
+        Kept(store).update(ids)
 
 
 def _publish_review(store: Destination, slide_id: str) -> None:
+    with contextlib.suppress(DescriptorError):  # the catalog leaves it out
+        renew(store, slide_id)
+
+
+def renew(
+    store: Destination,
+    slide_id: str,
+    details: str | None = None,
+    time_zone: str | None = None,
+    *,
+    dry_run: bool = False,
+) -> bool:
+    """Makes the slide's slide.json what it is to be by what is kept of it, with those details, or
+    the same as before; returns whether it had to be written, which a dry run does not do. Raises
+    StoreError, and DescriptorError where slide.json is damaged."""
     folder = dzi.folder(slide_id)
     key = dzi.slide_json_key(folder)
     while True:
         found = store.tagged(key)
-        present = document(store, slide_id)
-        if found is None or not present.history:
-            return
-        try:
-            facts = record.parse(found.data)
-        except DescriptorError:
-            return  # the catalog leaves it out
-        if facts.get("review") == present.review() or not _is_of(facts["source"], present):
-            return
+        if found is None:
+            return False
+        facts = record.parse(found.data)
+        present = document(store, slide_id) if store.private else Document(slide_id)
+        is_this = not present.source or record.is_of(facts, present.source)
+        is_kept = bool(present.history) and is_this
+        if not is_kept and details is None:
+            return False  # whoever is at it publishes it afterwards
+        wanted = record.renewed(
+            facts,
+            details or facts.get("details", "none"),
+            present if is_kept else None,
+            time_zone,
+        )
+        if wanted == facts or dry_run:
+            return wanted != facts
         try:
             # On disk, a new pyramid is moved in at once, which an object's tag does not tell.
             with contextlib.nullcontext() if store.remote else store.exclusive(folder):
-                store.put_if(key, to_json({**facts, "review": present.review()}), found.tag)
+                if store.put_if(key, to_json(wanted), found.tag):
+                    return True
         except StoreBusy:
-            return  # whoever is at it publishes the review afterwards, too
+            return True  # whoever is at it does the same afterwards
 
 
-def _is_of(published: Mapping[str, Any], present: Document) -> bool:
-    """Whether the document speaks of the scan that is published, and not yet of the one before."""
-    return all(
-        published.get(name, value) == value
-        for name, value in present.source.items()
-        if name not in ("location", "name")
-    )
+class Kept(Catalog):
+    """The list of what is known of all slides, in the private place: of each its review, when it
+    was scanned and by what, and where its file is. Where there is none yet, the first update makes
+    it of all slides."""
+
+    def __init__(self, store: Destination, *, create: bool = True, mend: bool = False) -> None:
+        super().__init__(store, dzi.KEPT, create=create, mend=mend)
+        self._destination = store
+
+    def update(self, ids: Collection[str]) -> None:
+        if self._create and not self._read(dzi.CATALOG).sound:
+            self.rebuild()
+        else:
+            super().update(ids)
+
+    def rebuild(self) -> None:
+        """Lists all slides, and once more those that came while it did."""
+        for _ in range(2):
+            super().update(self._all())
+
+    def slides(self) -> dict[str, Entry]:
+        """All entries by id, of the documents themselves where there is no list yet."""
+        if self._read(dzi.CATALOG).sound:
+            return super().slides()
+        return {entry["id"]: entry for entry in self.published(self._all()) if entry}
+
+    def _all(self) -> set[str]:
+        return ids_among(self._destination.names(dzi.KEPT))
+
+    def _published(self, slide_id: str) -> Entry | None:
+        try:
+            present = document(self._destination, slide_id)
+        except (StoreUnavailable, StoreRefused):
+            raise
+        except StoreError as exc:
+            self.warnings[slide_id] = str(exc)
+            return None
+        if not present.history:
+            return None
+        said = metadata(present.properties)
+        return {
+            "id": slide_id,
+            "review": present.review(),
+            "scanned": said.scanned,
+            "scanner": present.properties.get("aperio.ScanScope ID") or said.scanner,
+            "location": present.source.get("location"),
+        }
+
+    def _remedy(self) -> str:
+        return f"vsv-pyramid refresh {self._destination}"
 
 
 def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Document:

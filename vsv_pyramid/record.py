@@ -1,8 +1,13 @@
-"""slide.json: what is published about a slide besides its pixels, and what it is compared with."""
+"""slide.json: what is published about a slide besides its pixels, and what it is compared with.
+
+By default there is nothing in it of a person: of times only the year of the scan, and of the file
+only what tells it from any other. A lab's details are added where they are asked for.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import openslide
@@ -14,16 +19,21 @@ from vsv_pyramid import __version__, clock, dzi
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.lanes import LOSSLESS
-from vsv_pyramid.plan import ConvertOptions, Plan
+from vsv_pyramid.plan import LAB, ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
+from vsv_pyramid.review import Document
 from vsv_pyramid.slide import Slide, Source
-from vsv_pyramid.slide.source import is_of
+from vsv_pyramid.slide.metadata import metadata, model, zoned
+from vsv_pyramid.slide.source import digest
 
 # Another one only where the tiles of some slide would be others than before, whatever the release.
 ALGORITHM = 1
 
+VERSION = 2
+
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
+_FORMER = ("image_id", "properties")  # which version 1 has published
 
 
 def software() -> dict[str, str]:
@@ -53,17 +63,45 @@ def pyramid_levels(pyramid: Pyramid) -> list[dict[str, int]]:
 
 
 def slide_facts(slide: Slide) -> dict[str, Any]:
-    """What the slide says of itself, as far as it may be published."""
+    """What the slide says of itself, as far as everybody may know it."""
     said = slide.metadata
     return {
         "mpp": {"x": said.mpp_x, "y": said.mpp_y},
         "objective_power": said.objective_power,
         "vendor": said.vendor,
         "scanner": said.scanner,
-        "scanned": said.scanned,
-        "image_id": said.image_id,
-        "properties": dict(said.properties),
+        "year": _year(said.scanned),
     }
+
+
+def source_facts(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells the file from any other, and not when it was written: of an object in S3 its size
+    in bytes and its ETag, else the mark of size and time, and the digest of the data."""
+    if "etag" in fingerprint:
+        return {name: fingerprint[name] for name in ("size", "etag")}
+    if "file" in fingerprint:
+        return {name: fingerprint[name] for name in ("file", "digest") if name in fingerprint}
+    if "mtime_ns" in fingerprint:
+        mark = _mark(fingerprint["size"], fingerprint["mtime_ns"])
+        return {"file": mark, "digest": fingerprint["digest"]}
+    return {}  # it does not say
+
+
+def is_look(published: Mapping[str, Any], size: int, mtime_ns: int) -> bool:
+    """Whether what is published of a file is of one of that size in bytes and that mtime, as far as
+    it says: of an object in S3 there is no mtime."""
+    if "file" in published:
+        return bool(published["file"] == _mark(size, mtime_ns))
+    return (published.get("size"), published.get("mtime_ns", mtime_ns)) == (size, mtime_ns)
+
+
+def _mark(size: object, mtime_ns: object) -> str:
+    """Too short to tell which size and time it is of."""
+    return digest(f"{size} {mtime_ns}")
+
+
+def _year(scanned: str | None) -> int | None:
+    return int(scanned[:4]) if scanned else None
 
 
 def slide_json(
@@ -80,9 +118,10 @@ def slide_json(
     size = plan.pyramid.size
     copied = plan.lane.name == LOSSLESS and options.base == "copy"
     return {
+        "version": VERSION,
         "layout": dzi.LAYOUT_VERSION,
         "id": plan.slide_id,
-        "source": {"name": source.name, "place": source.place, **source.fingerprint},
+        "source": source_facts(source.fingerprint),
         "width": size.width,
         "height": size.height,
         "origin": {"x": plan.origin[0], "y": plan.origin[1]},
@@ -107,9 +146,48 @@ def slide_json(
         },
         "options": options.recorded(),
         "software": software(),
-        "created": clock.utc().isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
+        "details": options.details,
+        **_details(
+            options.details,
+            zoned(slide.metadata.scanned, options.time_zone),
+            clock.utc().isoformat(timespec="seconds"),
+        ),
+        "kept": False,
     }
+
+
+def renewed(
+    document: Mapping[str, Any],
+    details: str,
+    kept: Document | None = None,
+    time_zone: str | None = None,
+) -> dict[str, Any]:
+    """The document in today's form and with those details; what a later release has written stays.
+    `kept` is what is known of this very scan in the private place: its review and its times are
+    published from there, as far as the details have them."""
+    known = {name: value for name, value in document.items() if name not in _FORMER}
+    said = metadata(kept.properties if kept else {})
+    scanned = document.get("scanned") or said.scanned
+    created = document.get("created") or (kept.made if kept else None)
+    made = {
+        **known,
+        "version": max(VERSION, document.get("version", VERSION)),
+        "source": source_facts(document["source"]),
+        "scanner": model(document.get("scanner")) or said.scanner,
+        "year": document.get("year") or _year(scanned),
+        "details": details,
+        **_details(details, zoned(scanned, time_zone), created),
+        "kept": is_finished(document) or kept is not None,
+    }
+    made.pop("review", None)
+    return made | ({"review": kept.published()} if kept and details == LAB else {})
+
+
+def _details(details: str, scanned: str | None, created: str | None) -> dict[str, str | None]:
+    """When the slide was scanned and published, for those who may know."""
+    shown = details == LAB
+    return {"scanned": scanned if shown else None, "created": created if shown else None}
 
 
 def parse(document: bytes) -> dict[str, Any]:
@@ -135,14 +213,20 @@ def is_current(document: dict[str, Any], source: Source, options: ConvertOptions
     )
 
 
-def is_finished(document: dict[str, Any]) -> bool:
-    """Whether all was done that comes after the publication: slide.json gets its review last."""
-    return "review" in document
+def is_finished(document: Mapping[str, Any]) -> bool:
+    """Whether all was done that comes after the publication: the scan is kept in the private place.
+    Version 1 has said so by a review."""
+    return bool(document.get("kept", "review" in document))
 
 
-def is_source(document: dict[str, Any], source: Source) -> bool:
+def is_source(document: Mapping[str, Any], source: Source) -> bool:
     """Whether the document was written for this very file."""
-    return is_of(document["source"], source)
+    return is_of(document, source.fingerprint)
+
+
+def is_of(document: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> bool:
+    """Whether the document was written for the file of that fingerprint."""
+    return source_facts(document["source"]) == source_facts(fingerprint)
 
 
 def options(document: dict[str, Any]) -> ConvertOptions:

@@ -1,7 +1,7 @@
 """What technicians find of a slide, its status and its IDs, as a log of who changed what and when.
 
 The log is in the slide's private document, slide.private.json, which nobody serves. What it comes
-to, without names and notes, is the `review` in slide.json and in the catalog. Pure functions.
+to is the slide's review, of which status and IDs may be published. Pure functions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ FIELDS = {"status": "status", **IDS}
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:;/+#-]{0,63}")
 _LONGEST_NOTE = 2000  # characters
-_TOLD = {"to": "to", "rescan_of": "a rescan of", "rescanned_as": "by the rescan"}  # of the facts
+# Of the facts.
+_TOLD = {"to": "to {}", "rescan_of": "a rescan of {}", "rescanned_as": "by the rescan {}"}
+_CONFIRMED = "confirmed"
 _MAKING = ("converted", "rescanned", "deleted")
 
 Changes = Mapping[str, str | None]
@@ -37,7 +39,7 @@ class Event:
     """One line of the log. `action` is "converted", "rescanned", "set", "deleted", "replaced" (by
     a rescan under another id), "tied" (to the slide that it is a rescan of) or "sent";
     `changes` are [before, after] by field; `facts` are what else there is to remember; the `key`
-    tells the event from any other."""
+    tells the event from any other; `more` is what a later release has written."""
 
     action: str
     who: str
@@ -46,6 +48,7 @@ class Event:
     note: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         changed = [
@@ -53,8 +56,9 @@ class Event:
             for name, (before, after) in self.changes.items()
         ]
         said = [f"“{self.note}”"] if self.note else []
-        told = [f"{_TOLD[name]} {fact}" for name, fact in self.facts.items() if name in _TOLD]
-        facts = ", ".join(changed + said + told)
+        told = [_TOLD[name].format(fact) for name, fact in self.facts.items() if name in _TOLD]
+        confirmed = ["slide ID confirmed"] if self.facts.get(_CONFIRMED) else []
+        facts = ", ".join(changed + confirmed + said + told)
         return ": ".join(filter(None, [f"{self.action} by {self.who}", facts]))
 
 
@@ -63,7 +67,8 @@ class Document:
     """A slide's private document.
 
     `source` is the scanned file's location, name and fingerprint, `properties` all that OpenSlide
-    reads of it; `images` are kept beside the document, and `barcode` is what became of the label's.
+    reads of it; `images` are kept beside the document, and `barcode` is what became of the label's;
+    `more` is what a later release has written.
     """
 
     id: str
@@ -72,6 +77,7 @@ class Document:
     images: tuple[str, ...] = ()
     barcode: str | None = None
     history: tuple[Event, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def revision(self) -> int:
@@ -84,6 +90,12 @@ class Document:
         made = (event.action for event in reversed(self.history) if event.action in _MAKING)
         return next(made, None) == "deleted"
 
+    @property
+    def made(self) -> str | None:
+        """When the scan was converted (ISO 8601)."""
+        made = (event.when for event in reversed(self.history) if event.action in _MAKING[:2])
+        return next(made, None)
+
     def value(self, name: str) -> str | None:
         """What a field is."""
         changed = next((event for event in reversed(self.history) if name in event.changes), None)
@@ -94,10 +106,27 @@ class Document:
         """The slide ID and the case ID, as far as they are known."""
         return {name: self.value(name) for name in IDS}
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the slide ID is what a technician has said, or is of the lab's own pattern. Else
+        it was only read off a label, where anything can be written, a patient's name among it."""
+        for event in reversed(self.history):
+            if _CONFIRMED in event.facts:
+                return bool(event.facts[_CONFIRMED])
+            if "slide_id" in event.changes:
+                return event.action == "set"
+        return False
+
+    def published(self) -> dict[str, str | None]:
+        """What may be published of it: no ID that was only read off a label."""
+        made = {name: self.value(name) for name in FIELDS}
+        return made if self.is_confirmed else {**made, "slide_id": None}
+
     def review(self) -> dict[str, Any]:
-        """What is published of it."""
+        """What it comes to, for the desk."""
         return {
             **{name: self.value(name) for name in FIELDS},
+            "confirmed": self.is_confirmed,
             "changed": self.history[-1].when if self.history else None,
             "revision": self.revision,
             "barcode": self.barcode,
@@ -112,17 +141,26 @@ class Document:
         note: str = "",
         facts: Mapping[str, Any] | None = None,
     ) -> Document:
-        """The document after the event; itself where that is a "set" that changes nothing."""
+        """The document after the event; itself where that is a "set" that changes nothing. One
+        whose slide ID is what it was confirms it."""
         changes = {
             name: [self.value(name), wanted[name]]
             for name in FIELDS
             if name in wanted and wanted[name] != self.value(name)
         }
-        if action == "set" and not changes and not note:
+        same = wanted.get("slide_id") and "slide_id" not in changes
+        confirms = action == "set" and bool(same) and not facts and not self.is_confirmed
+        if action == "set" and not changes and not note and not confirms:
             return self
+        facts = confirmed() if confirms else facts
         when = clock.utc().isoformat(timespec="seconds")
         event = Event(action, who, when, changes, note, facts or {})
         return dataclasses.replace(self, history=(*self.history, event))
+
+
+def confirmed(said: bool = True) -> dict[str, Any]:
+    """The facts of an event that says whether the slide ID is confirmed."""
+    return {_CONFIRMED: said}
 
 
 def checked(changes: Changes, note: str = "") -> dict[str, str | None]:
@@ -157,7 +195,8 @@ def _checked_id(name: str, value: str | None) -> str | None:
 
 def write(document: Document) -> bytes:
     """The document as the ASCII bytes of a JSON file."""
-    content = {"version": VERSION, **dataclasses.asdict(document)}
+    history = [_flat(event) for event in document.history]
+    content = {"version": VERSION, **_flat(document), "history": history}
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
@@ -167,7 +206,21 @@ def parse(data: bytes) -> Document:
         said = json.loads(data)
         if said.pop("version") != VERSION:
             raise ValueError("its version is unknown")
-        history = tuple(Event(**event) for event in said.pop("history"))
-        return Document(**{**said, "images": tuple(said["images"])}, history=history)
+        history = tuple(Event(**_known(Event, event)) for event in said.pop("history"))
+        known = _known(Document, {**said, "images": tuple(said["images"])})
+        return Document(**known, history=history)
     except (TypeError, KeyError, AttributeError) as exc:
         raise ValueError(str(exc)) from exc
+
+
+def _flat(made: Event | Document) -> dict[str, Any]:
+    """The fields, and what a later release has written beside them."""
+    fields = dataclasses.asdict(made)
+    return {**fields.pop("more"), **fields}
+
+
+def _known(kind: type, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the kind, and all else as `more`."""
+    names = {field.name for field in dataclasses.fields(kind)} - {"more"}
+    more = {name: value for name, value in said.items() if name not in names}
+    return {**{name: value for name, value in said.items() if name in names}, "more": more}

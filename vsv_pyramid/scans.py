@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image
 from vsv_pyramid import dzi, review
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.private import Deleted, change_deleted, changed, deleted, document
+from vsv_pyramid.private import Deleted, Kept, change_deleted, changed, deleted, document
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.review import Document, Event
 from vsv_pyramid.slide import Slide, Source
@@ -55,9 +56,12 @@ def scan(source: Source, slide: Slide) -> Scan:
     )
 
 
-def remember(store: Destination, slide_id: str, source: Source, scan: Scan) -> None:
+def remember(
+    store: Destination, slide_id: str, source: Source, scan: Scan, pattern: str | None = None
+) -> None:
     """Remembers the scan that is published under the id. Raises StoreError; done again, it goes on
-    where it ended.
+    where it ended. What is read off the label as slide ID is confirmed where the pattern, a regular
+    expression, is of all of it.
 
     A file other than the one before is a rescan: the slide is NEW, and keeps its IDs. A slide
     whose barcode says what one that awaits a rescan had as its slide ID is that one's.
@@ -82,6 +86,8 @@ def remember(store: Destination, slide_id: str, source: Source, scan: Scan) -> N
         action, facts = (
             ("rescanned", {"replaced": dict(present.source)}) if is_rescan else ("converted", {})
         )
+        if pattern and re.fullmatch(pattern, read.get("slide_id") or ""):
+            facts |= review.confirmed()
         return made.logged(action, _PROGRAM, {"status": review.NEW, **read}, facts=facts)
 
     link(store, changed(store, slide_id, change))
@@ -119,7 +125,8 @@ def link(store: Destination, document: Document) -> Document:
 
     def tie(present: Document) -> Document:
         ids = {name: former[name] for name in review.IDS if not present.value(name)}
-        return present.logged("tied", _PROGRAM, ids, facts=rescan)
+        known = review.confirmed() if former.get("confirmed") else {}
+        return present.logged("tied", _PROGRAM, ids, facts={**rescan, **known})
 
     changed(store, former["id"], replace)
     change_deleted(store, lambda slides: {**slides, former["id"]: {**former, **replaced}})
@@ -131,7 +138,7 @@ def _is_said(document: Document, facts: Mapping[str, Any]) -> bool:
     since: list[Event] = []
     for event in document.history:
         since = [] if event.action == "deleted" else [*since, event]
-    return any(event.facts == facts for event in since)
+    return any(facts.items() <= event.facts.items() for event in since)
 
 
 def is_set_aside(store: Destination, slide_id: str, source: Source) -> bool:
@@ -165,6 +172,8 @@ def forget(store: Destination, slide_id: str) -> None:
     """Removes what is known of a slide that is deleted for good."""
     change_deleted(store, lambda slides: _without(slides, slide_id))
     store.delete(*remembered(store, slide_id))
+    if store.private:
+        Kept(store, create=False).update([slide_id])
 
 
 def remembered(store: Destination, slide_id: str) -> list[str]:

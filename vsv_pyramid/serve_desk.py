@@ -58,13 +58,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 @dataclass(frozen=True)
 class Entrance:
     """Who works at the desk: `who`, whoever asks on this machine; or, with a `password`, whoever
-    knows it, under the name they give with it. Records are sent to the CDR at `cdr`; `s3` is the
-    Desk's."""
+    knows it, under the name they give with it. Records are sent to the CDR at `cdr`; `s3` and
+    `time_zone` are the Desk's."""
 
     who: str
     password: str | None = None
     cdr: str | None = None
     s3: S3Options | None = None
+    time_zone: str | None = None
 
     def __post_init__(self) -> None:
         if self.password is not None and len(self.password) < SHORTEST_PASSWORD:
@@ -95,6 +96,7 @@ class _Wanted(NamedTuple):
     changes: Changes
     note: str
     source: bool
+    confirmed: bool
 
     @classmethod
     def of(cls, body: bytes) -> _Wanted:
@@ -105,6 +107,7 @@ class _Wanted(NamedTuple):
             dict(said.get("changes", {})),
             said.get("note", ""),
             said.get("source", False) is True,
+            said.get("confirmed", True) is True,
         )
         if not all(isinstance(text or "", str) for text in (wanted.note, *wanted.changes.values())):
             raise TypeError("no text")
@@ -241,11 +244,11 @@ class Site:
 
     def _desk(self, request: Request) -> Desk:
         who = self._entrance.name(request) or self._entrance.who
-        return Desk(self._store, who, self._entrance.s3)
+        return Desk(self._store, who, self._entrance.s3, self._entrance.time_zone)
 
 
 def _set(desk: Desk, wanted: _Wanted) -> list[Outcome]:
-    return desk.set(wanted.slides, wanted.changes, wanted.note)
+    return desk.set(wanted.slides, wanted.changes, wanted.note, confirmed=wanted.confirmed)
 
 
 def _delete(desk: Desk, wanted: _Wanted) -> list[Outcome]:

@@ -11,14 +11,14 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import aws, clock, dzi
+from vsv_pyramid import aws, clock, dzi, ids
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.jobs import MOST_CHILDREN, Queue
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.private import deleted
+from vsv_pyramid.private import Kept, deleted
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import is_slide, is_slide_key
 from vsv_pyramid.slide.source import digest, is_one_file
@@ -68,7 +68,9 @@ def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -
     """
     url = aws.object_url(slides)
     store = open_destination(destination, options.private_to, options.s3)
+    options = ids.keyed(options, store)
     entries = {**deleted(store), **Catalog(store).slides()}
+    kept = Kept(store).slides() if store.private else {}
     waiting = []
     refused = []
     first: dict[str, aws.S3Url] = {}  # with each id
@@ -93,7 +95,9 @@ def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -
             refused.append(f"{found.url}: has the same id as {first[slide_id]}; rename one of them")
         elif slide_id in entries and _is_of(entries[slide_id], found.size, etag):
             published += 1
-        elif slide_id in entries and not _is_from(entries[slide_id], found.url):
+        elif slide_id in entries and not _is_from(
+            {**entries[slide_id], **kept.get(slide_id, {})}, found.url
+        ):
             refused.append(
                 f"{found.url}: a slide of this name in another place is published; rename one of "
                 "them, or delete its pyramid"
@@ -201,10 +205,13 @@ def _is_of(entry: Entry, size: int, etag: str) -> bool:
 
 
 def _is_from(entry: Entry, url: aws.S3Url) -> bool:
-    """Whether the entry is of an object at the URL, as far as it says where it is from."""
-    place = digest(str(url))
-    stated: object = entry.get("source", {}).get("place", place)
-    return stated == place
+    """Whether the entry is of an object at the URL, as far as it says where it is from: version 1
+    of the catalog has published the place."""
+    location = entry.get("location")
+    stated = (
+        digest(location) if location else entry.get("source", {}).get("place", digest(str(url)))
+    )
+    return bool(stated == digest(str(url)))
 
 
 def _pixels(account: aws.Account, slide: Waiting) -> int | None:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vsv_pyramid import clock, dzi, record
+from vsv_pyramid import clock, dzi, places, record
 from vsv_pyramid.catalog import Catalog, entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -42,7 +42,7 @@ from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import deleted
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
-from vsv_pyramid.slide.source import extent, normal
+from vsv_pyramid.slide.source import extent, normal, place_of
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.threads import Pool
 from vsv_pyramid.words import counted
@@ -185,12 +185,13 @@ class Watch:
             return {}
         self._listed = {slide_id: one.get("version") for slide_id, one in entries.items()}
         sources = {slide_id: one.get("source", {}) for slide_id, one in entries.items()}
-        return {
+        done = {
             path: look
             for path, look in looks.items()
-            if (source := sources.get(self._id(path)))
-            and (source.get("size"), source.get("mtime_ns")) == tuple(look)
+            if (source := sources.get(self._id(path))) and record.is_look(source, *look)
         }
+        places.adopt(self._store, {self._id(path): place_of(path) for path in done})
+        return done
 
     def _rest(self, *, woken: bool) -> None:
         """Waits for an interval, or less where the system tells of a change."""
@@ -333,10 +334,7 @@ class Watch:
             document = record.parse(self._store.get(dzi.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             return False
-        source = document["source"]
-        # What was published from S3 has no mtime.
-        stated = source.get("name"), source.get("size"), source.get("mtime_ns", look.mtime_ns)
-        is_this = stated == (path.name, look.size, look.mtime_ns)
+        is_this = record.is_look(document["source"], *look)
         is_finished = record.is_finished(document) or not self._store.private
         return is_this and is_finished and self._is_listed(document)
 

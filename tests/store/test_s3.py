@@ -275,7 +275,7 @@ class TestResume:
 
 
 CONVERT = [sys.executable, "-m", "vsv_pyramid", "convert"]
-ANEW = ["--tile-size", "240", "--overwrite", "--quiet", "--if-busy", "wait"]
+ANEW = ["--tile-size", "240", "--overwrite", "--quiet", "--if-busy", "wait", "--details", "lab"]
 KILLED = """
 import os, signal, sys
 
@@ -341,7 +341,7 @@ def review_of(to: object) -> dict[str, Any] | None:
 
 def known_of(to: object) -> dict[str, Any]:
     """What the private record says."""
-    return private.document(opened(to), "small").review()
+    return private.document(opened(to), "small").published()
 
 
 class TestReplacement:

@@ -25,5 +25,6 @@ def opened(destination: object) -> Destination:
 
 
 def keeping(options: ConvertOptions, destination: object) -> ConvertOptions:
-    """The options with which a conversion into the destination keeps what is private."""
-    return replace(options, private_to=private_of(destination))
+    """The options with which a conversion into the destination keeps what is private, and publishes
+    a lab's details."""
+    return replace(options, private_to=private_of(destination), details="lab")

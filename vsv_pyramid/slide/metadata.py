@@ -1,6 +1,6 @@
 """What a slide says of itself, read from OpenSlide's properties. Pure functions of a mapping.
 
-Published are technical facts only: keys that can carry a person's name or free text (User, Title,
+Taken are technical facts only: keys that can carry a person's name or free text (User, Title,
 Patient, Accession, Barcode, Filename...) are on no list here and so stay behind.
 """
 
@@ -9,34 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide import scale
 from vsv_pyramid.slide.scale import number
-
-# Aperio keys that hold a number; a value that is none is withheld, whatever it says.
-_NUMERIC_KEYS = (
-    "AppMag",
-    "MPP",
-    "StripeWidth",
-    "Left",
-    "Top",
-    "LineAreaXOffset",
-    "LineAreaYOffset",
-    "LineCameraSkew",
-    "Focus Offset",
-    "Filtered",
-    "Gamma",
-    "Exposure Time",
-    "Exposure Scale",
-    "DisplayColor",
-    "OriginalWidth",
-    "OriginalHeight",
-    "Originalheight",
-    "Rack",
-    "Slide",
-)
 
 # Where the vendors' readers put a scan's date and time, and its format.
 _TIMESTAMPS = (
@@ -44,7 +22,15 @@ _TIMESTAMPS = (
     ("mirax.GENERAL.SLIDE_CREATIONDATETIME", "%d/%m/%Y %H:%M:%S"),
     ("tiff.DateTime", "%Y:%m:%d %H:%M:%S"),
 )
-_SCANNERS = ("aperio.ScanScope ID", "leica.device-model", "tiff.Model")
+_SCANNERS = (
+    *("aperio.ScannerType", "aperio.ScanScope ID", "leica.device-model", "hamamatsu.Product"),
+    *(
+        "ventana.ScannerModel",
+        "philips.DICOM_MANUFACTURERS_MODEL_NAME",
+        "dicom.ManufacturerModelName",
+    ),
+    *("mirax.NONHIERLAYER_1_SECTION.SCANNER_HARDWARE_ID", "tiff.Model"),
+)
 
 # um/px: the limits of light, and of what is called a microscope; and how oblong a pixel can be.
 _LEAST_MPP, _MOST_MPP, _MOST_OBLONG = 0.02, 50.0, 2.0
@@ -52,14 +38,66 @@ _LEAST_MPP, _MOST_MPP, _MOST_OBLONG = 0.02, 50.0, 2.0
 # "GMT-0500", "GMT-05:00"; and "GMT+429496728800": -8 hours, printed by the scanner as unsigned
 _ZONE = re.compile(r"GMT([+-])(\d{1,2}|42949672\d\d):?(\d\d)")
 _UINT32 = 1 << 32
-# With a digit or a maker's name in it, since a person's can be typed there, too; makers that are
-# people's names (Philips, Zeiss) do not count.
-_SCANNER = re.compile(
-    r"(?=.*(?:[0-9]|aperio|hamamatsu|leica|nanozoomer|olympus|pannoramic|scanscope|ventana))"
-    r"[a-z0-9._-]{1,64}",
-    re.ASCII | re.IGNORECASE,
+# What a scanner calls itself is typed by people, too: only what is on this list is a model.
+_MODELS = (
+    *(
+        "ScanScope",
+        "ScanScope AT",
+        "ScanScope AT2",
+        "ScanScope CS",
+        "ScanScope CS2",
+        "ScanScope CSO",
+    ),
+    *(
+        "ScanScope FL",
+        "ScanScope GL",
+        "ScanScope OS",
+        "ScanScope T2",
+        "ScanScope T3",
+        "ScanScope XT",
+    ),
+    *("Aperio AT", "Aperio AT2", "Aperio CS2", "Aperio CSO", "Aperio LV1", "Aperio VERSA"),
+    *("Aperio GT 450", "Aperio GT 450 DX", "AT2", "CS2", "GT450", "GT450DX", "VERSA"),
+    *("Leica SCN400", "Leica SCN400F", "SCN400", "SCN400F", "NanoZoomer", "NanoZoomer 2.0-HT"),
+    *("NanoZoomer 2.0-RS", "NanoZoomer RS", "NanoZoomer SQ", "NanoZoomer XR", "NanoZoomer S20"),
+    *(
+        "NanoZoomer S60",
+        "NanoZoomer S60v2",
+        "NanoZoomer S210",
+        "NanoZoomer S360",
+        "NanoZoomer S360MD",
+    ),
+    *(
+        "C9600-02",
+        "C9600-12",
+        "C10730-12",
+        "C10730-13",
+        "C12000-02",
+        "C12000-22",
+        "C13140",
+        "C13210",
+    ),
+    *("C13210-01", "C13210-04", "C13220-01", "C13239-01", "C14833-01", "C16300-01"),
+    *("iScan", "iScan Coreo", "iScan HT", "VENTANA DP 200", "VENTANA DP 600", "DP 200", "DP 600"),
+    *(
+        "UFS Scanner",
+        "Ultra Fast Scanner",
+        "SG20",
+        "SG60",
+        "SG300",
+        "Pannoramic 250",
+        "Pannoramic 1000",
+    ),
+    *(
+        "Pannoramic 480",
+        "Pannoramic DESK",
+        "Pannoramic MIDI",
+        "Pannoramic SCAN",
+        "Pannoramic FLASH",
+    ),
+    *("VS110", "VS120", "VS200", "Axio Scan.Z1", "Axioscan 7", "KF-PRO-005", "KF-PRO-120"),
 )
-_IMAGE_ID = re.compile(r"[0-9]{1,20}")
+_MODEL_OF = {re.sub("[^a-z0-9]", "", model.lower()): model for model in _MODELS}
 
 
 @dataclass(frozen=True)
@@ -73,13 +111,11 @@ class Metadata:
 
     vendor: str | None
     scanner: str | None
-    image_id: str | None
     objective_power: float | None
     mpp_x: float | None
     mpp_y: float | None
     scanned: str | None
     bounds: tuple[int, int, int, int] | None
-    properties: Mapping[str, str]
 
 
 def metadata(
@@ -94,20 +130,12 @@ def metadata(
     power = properties.get("openslide.objective-power", properties.get("aperio.AppMag"))
     return Metadata(
         vendor=properties.get("openslide.vendor"),
-        scanner=next(
-            filter(None, (_matching(properties.get(key), _SCANNER) for key in _SCANNERS)), None
-        ),
-        image_id=_matching(properties.get("aperio.ImageID"), _IMAGE_ID),
+        scanner=next(filter(None, (model(properties.get(key)) for key in _SCANNERS)), None),
         objective_power=_positive(number(power)),
         mpp_x=mpp_x,
         mpp_y=mpp_y,
         scanned=_scanned(properties),
         bounds=_bounds(properties),
-        properties={
-            key: properties[f"aperio.{key}"]
-            for key in _NUMERIC_KEYS
-            if number(properties.get(f"aperio.{key}")) is not None
-        },
     )
 
 
@@ -116,6 +144,32 @@ def native_tile(properties: Mapping[str, str]) -> Size | None:
     width = number(properties.get("openslide.level[0].tile-width"))
     height = number(properties.get("openslide.level[0].tile-height"))
     return Size(int(width), int(height)) if width and height else None
+
+
+def model(text: str | None) -> str | None:
+    """The scanner's model as the list has it, None for what is none of them."""
+    return _MODEL_OF.get(re.sub(r"[\s._-]", "", text.lower())) if text else None
+
+
+def zoned(moment: str | None, time_zone: str | None) -> str | None:
+    """The moment (ISO 8601) with an offset: the one that it has, else the zone's at that time, if a
+    zone is given; see zone_of."""
+    if moment is None or time_zone is None:
+        return moment
+    read = datetime.fromisoformat(moment)
+    return moment if read.tzinfo else read.replace(tzinfo=zone_of(time_zone)).isoformat()
+
+
+def zone_of(name: str) -> tzinfo:
+    """The time zone of that name ("Europe/Berlin"), or at that offset ("+01:00"). Raises ValueError
+    where there is no such zone."""
+    offset = _zone(f"GMT{name}")
+    if offset:
+        return offset
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError) as exc:
+        raise ValueError(f"no time zone {name!r}") from exc
 
 
 def _mpp(
@@ -139,10 +193,6 @@ def _is_plausible(least: float, most: float) -> bool:
 
 def _positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
-
-
-def _matching(text: str | None, pattern: re.Pattern[str]) -> str | None:
-    return text if text is not None and pattern.fullmatch(text) else None
 
 
 def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:

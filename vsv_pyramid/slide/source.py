@@ -89,8 +89,8 @@ class _File:
         self._path = path
         self.location = str(path.absolute())
         self.name = path.name
-        self.place = digest(str(normal(path)))
-        self.places = frozenset([self.place, digest(self.location)])
+        self.place = place_of(path)
+        self.places = places_of(self.location)
         self.fingerprint: Mapping[str, object] = fingerprint(path)
 
     def __str__(self) -> str:
@@ -144,7 +144,7 @@ class _Object:
         if not self.name:
             raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
         self.place = digest(self.location)
-        self.places = frozenset([self.place])
+        self.places = places_of(self.location)
         if not is_one_file(self.name):
             suffix = PurePosixPath(self.name).suffix.lower()
             raise SlideAccessError(
@@ -235,6 +235,19 @@ class _Object:
             if aws.status(exc) == 412:
                 raise self._changed() from exc
             raise refusal from exc
+
+
+def places_of(location: str) -> frozenset[str]:
+    """What the place of a slide at the location, a path or an s3:// URL, is called, and was called
+    by releases before this one."""
+    if location.startswith("s3://"):
+        return frozenset([digest(location)])
+    return frozenset([place_of(Path(location)), digest(location)])
+
+
+def place_of(path: Path) -> str:
+    """What the place of a slide's file is called."""
+    return digest(str(normal(path)))
 
 
 def is_of(stated: Mapping[str, object], source: Source) -> bool:

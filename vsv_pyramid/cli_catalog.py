@@ -1,0 +1,99 @@
+"""The commands about what is said of all that is published: the catalog, and each slide.json."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from vsv_pyramid import catalog, display, signals
+from vsv_pyramid.cli_options import (
+    PlaceType,
+    as_json,
+    details,
+    print_json,
+    private_to,
+    store_options,
+    time_zone,
+)
+from vsv_pyramid.convert import Progress
+from vsv_pyramid.errors import EXIT_FAILED
+from vsv_pyramid.refresh import refresh
+from vsv_pyramid.root import open_edited
+from vsv_pyramid.store import S3Options
+
+
+@click.command(
+    "index",
+    short_help="Make the catalog of what is published anew.",
+    epilog="""\b
+Examples:
+  vsv-pyramid index .
+  vsv-pyramid index s3://bucket/prefix --json""",
+)
+@click.argument("target", type=PlaceType())
+@store_options
+@as_json
+def index_command(target: str, as_json: bool, s3: S3Options) -> None:
+    """Make the catalog, images/index.json, of the slides that are published in TARGET: the folder,
+    or s3://bucket/prefix, that images/ is in. convert and delete keep it up to date; this is for
+    what was published, copied or removed without them, and for a catalog that is damaged.
+    """
+    rebuilt = catalog.rebuild(target, s3)
+    if as_json:
+        print_json(dataclasses.asdict(rebuilt))
+    else:
+        for line in display.rebuilt_lines(rebuilt):
+            click.echo(line)
+
+
+@click.command(
+    "refresh",
+    short_help="Bring what is said of published slides up to date.",
+    epilog="""\b
+Examples:
+  vsv-pyramid refresh /srv/www --dry-run
+  vsv-pyramid refresh /srv/www --private-to /srv/private --details lab
+  vsv-pyramid refresh s3://bucket/prefix --private-to s3://private-bucket/prefix""",
+)
+@click.argument("target", type=PlaceType())
+@details
+@time_zone
+@click.option("--dry-run", is_flag=True, help="Count what would be written, and write nothing.")
+@private_to
+@store_options
+@as_json
+@click.pass_context
+def refresh_command(
+    context: click.Context,
+    /,
+    target: str,
+    details: str,
+    time_zone: str | None,
+    dry_run: bool,
+    private_to: str | None,
+    as_json: bool,
+    s3: S3Options,
+) -> None:
+    """Write each slide.json, and the catalog, anew: in the form of this release, and with --details
+    or without them, from what is published in TARGET (the folder, or s3://bucket/prefix, that
+    images/ is in) and what is kept in its private place. No tile is touched. Do it after an
+    upgrade, and when you have changed --details: what is published once stays so until then. What
+    is interrupted goes on when it is done once more.
+    """
+    store = open_edited(target, private_to, s3)
+
+    with display.ProgressDisplay(target, "slide") as show:
+
+        def tick(done: int, total: int) -> None:
+            signals.check()
+            show(Progress(done, total, 0))
+
+        refreshed = refresh(store, details, time_zone, dry_run=dry_run, progress=tick)
+    if as_json:
+        print_json(dataclasses.asdict(refreshed))
+    else:
+        for line in display.refreshed_lines(refreshed):
+            click.echo(line, err=line.startswith("warning"))
+    if refreshed.left_out:
+        context.exit(EXIT_FAILED)

@@ -1,0 +1,49 @@
+"""The key of opaque ids, which lies in the private place and is made on first use."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+
+from vsv_pyramid import dzi, tie
+from vsv_pyramid.destination import Destination
+from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.publish import to_json
+
+VERSION = 1
+_KEY_BYTES = 32
+
+
+def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -> ConvertOptions:
+    """The options with the destination's key, where ids are made by it; one that lacks is made, if
+    it is to be. Raises OptionError and StoreError."""
+    if options.ids != "opaque" or options.slide_id or options.ids_key:
+        return options
+    if store.private is None:
+        raise OptionError(
+            f"--ids opaque needs the private place of {store}, in which the key of the ids lies; "
+            f"give it as {tie.HOW}"
+        )
+    key = _key(store)
+    if key is None and create:
+        made = {"version": VERSION, "key": secrets.token_hex(_KEY_BYTES)}
+        store.put_if(dzi.IDS_KEY, to_json(made), None)  # unless another process was faster
+        key = _key(store)
+    if key is None:
+        raise OptionError("the ids are not known yet: the first conversion makes their key")
+    return dataclasses.replace(options, ids_key=key)
+
+
+def _key(store: Destination) -> bytes | None:
+    found = store.tagged(dzi.IDS_KEY)
+    if found is None:
+        return None
+    try:
+        return bytes.fromhex(json.loads(found.data)["key"])
+    except (ValueError, TypeError, KeyError) as exc:
+        raise StoreError(
+            store.place(dzi.IDS_KEY),
+            "is damaged; bring a former version back, or all slides get other ids",
+        ) from exc

@@ -1,0 +1,78 @@
+"""What is said of published slides, in today's form and with today's details; never a tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vsv_pyramid import catalog, dzi, private
+from vsv_pyramid.destination import Destination
+from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.threads import Pool
+
+_THREADS = 16
+_SLIDES_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What `refresh` has found, or in a dry run would do: slides, those whose slide.json was not
+    what it is to be, and those left out, of which the warnings say why."""
+
+    target: str
+    dry_run: bool
+    slides: int
+    changed: int
+    left_out: int
+    warnings: tuple[str, ...]
+
+
+def refresh(
+    store: Destination,
+    details: str = "none",
+    time_zone: str | None = None,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Refreshed:
+    """Makes each slide.json, what is listed of the slides in the private place, and the catalog
+    what they are to be with those details (see ConvertOptions), beside whatever others publish.
+
+    `progress` is called in this thread with the slides that are done, and all. Done again, it goes
+    on where it was interrupted. Raises StoreError and OptionError.
+    """
+    ConvertOptions(details=details, time_zone=time_zone)  # refuses what cannot be
+    store.check_rights(put=[dzi.catalog_key()])
+    ids = sorted(catalog.ids_among(store.names(dzi.IMAGES)))
+    warnings: list[str] = []
+    changed = 0
+
+    def renewed(slide_id: str) -> bool | str:
+        """Whether it had to be written, or why it cannot be."""
+        try:
+            return private.renew(store, slide_id, details, time_zone, dry_run=dry_run)
+        except (DescriptorError, StoreError) as exc:
+            if is_environment(exc):
+                raise
+            return f"{slide_id} is left as it is: {exc}"
+
+    with Pool(max(_THREADS, store.parallel_puts)) as pool:
+        for start in range(0, len(ids), _SLIDES_AT_ONCE):
+            if progress:
+                progress(start, len(ids))
+            for outcome in pool.map(renewed, ids[start : start + _SLIDES_AT_ONCE]):
+                if isinstance(outcome, str):
+                    warnings.append(outcome)
+                else:
+                    changed += outcome
+    left_out = len(warnings)
+    if not dry_run and ids:
+        if store.private:
+            kept = private.Kept(store, mend=True)
+            kept.rebuild()
+            warnings += kept.warnings.values()
+        warnings += catalog.rebuild_in(store.published).warnings
+    if progress:
+        progress(len(ids), len(ids))
+    return Refreshed(str(store), dry_run, len(ids), changed, left_out, tuple(warnings))

@@ -14,6 +14,7 @@ import xxhash
 
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
+from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.store import Store
 from vsv_pyramid.threads import Pool
 
@@ -84,6 +85,7 @@ class Notes:
             for note in filter(None, pool.map(parsed, names)):
                 path = Path(note.slide)
                 if path.is_relative_to(self._folder):
+                    met.meet([path])
                     self._notes[path] = note
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from vsv_pyramid.errors import SlideAccessError, passing
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.reading import unavailable
 from vsv_pyramid.slide.source import normal
 
@@ -52,6 +53,7 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
     Raises SlideAccessError for a folder that cannot be read; one below it is skipped, as are links
     to folders, which could lead round in a circle.
     """
+    met.meet_folder(path)
     found = Found([], {})
     first: dict[tuple[str, str], Path] = {}
 
@@ -60,6 +62,7 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
             raise unavailable(path, exc) from exc
         if Path(exc.filename) == path:
             raise SlideAccessError(path, f"{exc.strerror}; check its permissions") from exc
+        met.meet_folder(exc.filename)
         found.skipped[Path(exc.filename)] = f"it cannot be read ({exc.strerror})"
 
     def wanted(folder: str, names: list[str]) -> list[str]:
@@ -70,8 +73,11 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
         folders[:] = wanted(folder, folders)
         for place in (Path(folder, name) for name in folders):
             if _is_link(place):
+                met.meet_folder(place)
                 found.skipped[place] = "it is a link to a folder; give that folder itself"
-        for place in (Path(folder, name) for name in wanted(folder, files) if is_slide(name)):
+        places = [Path(folder, name) for name in wanted(folder, files) if is_slide(name)]
+        met.meet(places)
+        for place in places:
             obstacle = _obstacle(place)
             same = first.setdefault((place.name, os.path.realpath(place)), place)
             if obstacle is None and same == place:

@@ -24,6 +24,7 @@ from tests.support.real_slide import fetch
 from vsv_pyramid.cli import main
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.reports import Voice
 
 # What a run finds, the next one finds, too; --hypothesis-profile=random looks elsewhere.
 settings.register_profile("random", deadline=None)
@@ -115,6 +116,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(Voice, "shows_paths", False)
 
     def run(*words: object) -> Outcome:
         capfd.readouterr()

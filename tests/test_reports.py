@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.reports import Events, Lines
+from vsv_pyramid.reports import Events, Lines, Voice
 
 SAFE = ConvertOptions(ids="safe", exclude=("old*",))
 NAME = "scans/HE 12-345 A1.svs"
@@ -36,7 +36,11 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_events_of_a_watch(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("shows_paths", [False, True])
+def test_events_of_a_watch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, shows_paths: bool
+) -> None:
+    monkeypatch.setattr(Voice, "shows_paths", shows_paths)
     say = Events(SAFE)
     say.watching(Path("scans"), SAFE)
     say.named(NAME, SAFE)
@@ -44,7 +48,9 @@ def test_events_of_a_watch(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     watching, named, submitted = map(json.loads, err.splitlines())
     assert out == ""
-    assert (watching["event"], watching["folder"]) == ("watching", "scans")
+    assert watching["event"] == "watching"
     assert watching["excluded"][-1] == "old*"
     assert (named["event"], named["id"]) == ("named", SAFE.id_of("HE 12-345 A1"))
     assert (submitted["id"], submitted["job"]) == ("a", "job-1")
+    shown = (watching.get("folder"), named.get("slide"), submitted.get("slide"))
+    assert shown == (("scans", NAME, "scans/a.svs") if shows_paths else (None, None, None))

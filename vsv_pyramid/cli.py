@@ -21,7 +21,7 @@ from vsv_pyramid.cli_options import (
     as_json,
     confirm_removal,
     conversion_options,
-    log_format,
+    log_options,
     plan_options,
     print_json,
     private_to,
@@ -45,6 +45,7 @@ from vsv_pyramid.reports import Events, Lines, Voice, only_our_own, report, say,
 from vsv_pyramid.root import is_root
 from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.search import find_slides, once_each
 from vsv_pyramid.store import S3Options, Store, is_archive, open_pyramid
 from vsv_pyramid.verify import verify, verify_root
@@ -89,13 +90,20 @@ def _exit_code(words: list[str]) -> int:
         return EXIT_FAILED
     except click.ClickException as exc:
         if Voice.as_events:
-            say("error", "", error=exc.format_message(), exit_code=exc.exit_code)
+            say("error", "", error=_refusal(exc), exit_code=exc.exit_code)
         else:
             exc.show()
         return exc.exit_code
     except (VsvPyramidError, OSError) as exc:
         report(exc)
         return exit_code(exc)
+
+
+def _refusal(exc: click.ClickException) -> str:
+    """The sentence; of unexpected arguments without these, which may be parts of a path."""
+    said = exc.format_message()
+    are_shown = Voice.shows_paths or type(exc) is not click.UsageError
+    return said if are_shown else said.partition(" (")[0]
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -165,7 +173,7 @@ Examples:
     help="Where to put a slide fetched from S3 for a while; default: the system's own folder.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and make nothing.")
-@log_format
+@log_options
 @as_json
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
@@ -210,6 +218,7 @@ def convert_command(
             found += [place] if place.startswith("s3://") else find_slides(Path(place), excluded)
         except (VsvPyramidError, OSError) as exc:
             fail(place, exc)
+    met.meet(found)
     doubles = once_each(found, dzi.safe_id if options.ids == "safe" else str)
     found = list(doubles)
     if options.slide_id and len(found) > 1:

@@ -16,7 +16,7 @@ from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.lanes import LANES
 from vsv_pyramid.plan import DETAILS
 from vsv_pyramid.pyramid.planes import FACTORS
-from vsv_pyramid.reports import say, speak
+from vsv_pyramid.reports import Voice, say, speak
 from vsv_pyramid.slide.metadata import zone_of
 from vsv_pyramid.store import S3Options
 
@@ -144,18 +144,40 @@ def _speak(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+def _show_paths(_: click.Context, __: click.Parameter, value: bool) -> None:
+    Voice.shows_paths = value
+
+
 workers = click.option(
     "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
 )
-log_format = click.option(
-    "--log-format",
-    is_eager=True,  # an error in another option is told in this format, too
-    callback=_speak,
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json writes events to stderr, one JSON line each.",
-)
+
+
+def log_options(command: Command) -> Command:
+    """How the run says what happens; the command gets `log_format`."""
+    for option in (
+        click.option(
+            "--log-paths",
+            envvar="VSV_PYRAMID_LOG_PATHS",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_paths,
+            help="Have paths and file names in JSON events, too, which can be names of patients; "
+            "without it, slides are called by their ids.",
+        ),
+        click.option(
+            "--log-format",
+            is_eager=True,  # an error in another option is told in this format, too
+            callback=_speak,
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="json writes events to stderr, one JSON line each.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 private_to = click.option(

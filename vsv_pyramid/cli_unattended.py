@@ -18,7 +18,7 @@ from vsv_pyramid.cli_options import (
     PlaceType,
     as_json,
     conversion_options,
-    log_format,
+    log_options,
     plan_options,
     print_json,
     private_to,
@@ -30,6 +30,7 @@ from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.reports import Events, Lines
+from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
@@ -136,7 +137,7 @@ Examples:
 @plan_options
 @conversion_options
 @store_options
-@log_format
+@log_options
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 @click.pass_context
 def watch_command(
@@ -172,6 +173,10 @@ def watch_command(
     slides with the same id, in different folders, none is taken until one of them is renamed, nor
     is one whose id another folder's slide is published under.
     """
+    workers = max(1, usable_cpus() // jobs) if workers is None else workers
+    state = state or user_state_path("vsv-pyramid", appauthor=False)
+    options = ConvertOptions(workers=workers, update=True, state=state, **values)
+    met.meet_folder(folder)
     if "" in (queue, job_definition):
         raise OptionError("--submit and --job-definition need names; what was given is empty")
     if (queue is None) != (job_definition is None):
@@ -183,9 +188,6 @@ def watch_command(
     if not folder.is_dir():
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
     folder = normal(folder)  # by which the destination remembers its slides
-    workers = max(1, usable_cpus() // jobs) if workers is None else workers
-    state = state or user_state_path("vsv-pyramid", appauthor=False)
-    options = ConvertOptions(workers=workers, update=True, state=state, **values)
     stop = _Stop()
     store = open_destination(destination, options.private_to, options.s3, stop, state=state)
     options = ids.keyed(options, store)

@@ -19,9 +19,10 @@ import click
 from vsv_pyramid import clock, dzi
 from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.display import ProgressDisplay, summary_line
-from vsv_pyramid.errors import VsvPyramidError, exit_code, passing
+from vsv_pyramid.errors import OptionError, VsvPyramidError, exit_code, passing
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.slide.excluded import NOT_THE_USERS
+from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.words import one_line
 
 _EVENT_SECONDS = 10.0
@@ -72,6 +73,7 @@ def _is_the_process(stream: TextIO) -> bool:
 def speak(*, as_events: bool) -> None:
     """How all that is said from now on is said, also what libraries log and nobody else hears."""
     Voice.as_events = as_events
+    met.begin(lambda _: None)
     own, others = (_EventHandler() if as_events else logging.StreamHandler() for _ in range(2))
     for handler in (own, others):
         handler.setFormatter(_OneLine("Warning: %(message)s"))
@@ -83,9 +85,10 @@ def speak(*, as_events: bool) -> None:
 
 
 class Voice:
-    """How the process speaks."""
+    """How the process speaks, and whether its events have the slides' paths."""
 
     as_events = False
+    shows_paths = False
 
 
 def report(exc: Exception) -> None:
@@ -99,6 +102,16 @@ def say(event: str, text: str, **facts: object) -> None:
         _event(event, **facts)
     else:
         click.echo(one_line(text), err=True)
+
+
+def called(slide: str) -> str:
+    """What an event calls the slide."""
+    return slide if Voice.shows_paths else met.called(slide)
+
+
+def anonymous(exc: Exception) -> str:
+    """The error in words, as an event has it."""
+    return sentence(exc) if Voice.shows_paths else met.sentence(sentence(exc))
 
 
 def sentence(exc: Exception) -> str:
@@ -162,6 +175,7 @@ class Events:
     def __init__(self, options: ConvertOptions) -> None:
         self._options = options
         speak(as_events=True)
+        met.begin(self._id_of)
 
     @contextlib.contextmanager
     def progress(self, slide: str, target: str) -> Iterator[Callable[[Progress], None]]:
@@ -187,8 +201,17 @@ class Events:
         _event("failed", **self._names(slide), error=sentence(exc), exit_code=code)
 
     def _names(self, slide: str) -> dict[str, str]:
-        made = self._options.slide_id or _made_id(slide, self._options)
-        return {"slide": slide, "id": made or PurePath(slide).stem}
+        return {"slide": slide, "id": met.called(slide)}
+
+    def _id_of(self, slide: str) -> str | None:
+        """None where it cannot be one, or where this may be a folder that is not there."""
+        path = PurePath(slide)
+        if self._options.slide_id or not (path.suffix or Voice.shows_paths):
+            return self._options.slide_id
+        try:
+            return self._options.id_of(path.stem)
+        except OptionError:
+            return path.stem if Voice.shows_paths else None
 
 
 def _left_out(options: ConvertOptions) -> list[str]:
@@ -221,9 +244,33 @@ def _event(name: str, **facts: object) -> None:
     if not sys.stderr:
         return  # print would take stdout
     now = clock.utc().isoformat(timespec="milliseconds")
-    line = json.dumps({"time": now, "event": name, **facts})
+    line = json.dumps({"time": now, "event": name, **_told(facts)})
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
+
+
+# What is no place, though it may be written as one; all else goes through `met`.
+_AS_THEY_ARE = ("id", "status", "job", "excluded")
+_PLACES = ("slide", "folder")
+
+
+def _told(facts: dict[str, object]) -> dict[str, object]:
+    """The facts without the paths and names of slides, unless these are to be shown."""
+    if Voice.shows_paths:
+        return facts
+    if "slide" in facts:
+        met.meet([facts["slide"]])
+    return {name: _named(name, fact) for name, fact in facts.items() if name not in _PLACES}
+
+
+def _named(name: str, fact: object) -> object:
+    if name in _AS_THEY_ARE:
+        return fact
+    if isinstance(fact, (list, tuple)):
+        return [_named(name, each) for each in fact]
+    if isinstance(fact, str):
+        return met.path(fact) if name == "target" else met.sentence(fact)
+    return fact
 
 
 class _OneLine(logging.Formatter):

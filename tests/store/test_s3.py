@@ -661,7 +661,7 @@ def test_progress_is_an_event_every_ten_seconds(
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [event["seconds"] for event in events] == [10.0, 20.0]
     assert events[0]["event"] == "progress"
-    assert (events[0]["slide"], events[0]["tiles"], events[0]["total"]) == ("a.svs", 5, 20)
+    assert (events[0]["id"], events[0]["tiles"], events[0]["total"]) == ("a", 5, 20)
 
 
 def test_what_boto3_knows_of_s3_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

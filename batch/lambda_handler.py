@@ -7,12 +7,13 @@ of a slide's present state is not made again, and a lease keeps two from the sam
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ from vsv_pyramid.errors import (
     exit_code,
 )
 from vsv_pyramid.jobs import Queue
-from vsv_pyramid.reports import Events
+from vsv_pyramid.reports import Events, anonymous, called, say, sentence
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import SPARE_BYTES, extent
 from vsv_pyramid.watch import Handed, Stopped, Watch
 
@@ -48,24 +50,40 @@ def ingest(event: Event, context: Any) -> dict[str, Any] | None:
     {"audit": true} is for the schedule that looks for slides which were forgotten."""
     function = _Function(context)
     if event.get("audit"):
-        function.audit()
+        with _anonymously():
+            function.audit()
         return None
     if not any(record.get("eventSource") == "aws:sqs" for record in event.get("Records", ())):
-        function.take(event)
+        with _anonymously():
+            function.take(event)
         return None
     again = []
     for record in event["Records"]:
         try:
             function.take(json.loads(record["body"]))
         except Exception as exc:  # of one message; SQS gives it once more, or to the failures
-            function.say.failed(record["messageId"], _told(exc), exit_code(exc))
+            error, message = _told(exc), record["messageId"]
+            say("failed", "", id=message, error=sentence(error), exit_code=exit_code(exc))
             again.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": again}
 
 
 def scan(event: Event, context: Any) -> None:
     """Looks through the share, whatever the event: a schedule, or DataSync's about a task."""
-    _Function(context).scan()
+    with _anonymously():
+        _Function(context).scan()
+
+
+@contextlib.contextmanager
+def _anonymously() -> Iterator[None]:
+    """Has what is raised in the block say what an event would: Lambda logs it."""
+    try:
+        yield
+    except VsvPyramidError as exc:
+        exc.args = (anonymous(exc),)
+        raise
+    except OSError as exc:
+        raise VsvPyramidError(anonymous(exc)) from None
 
 
 class _Function:
@@ -85,6 +103,7 @@ class _Function:
         # Another invocation may be at a slide's former state, and would not see the present one.
         self._options = options_of([*words, "--update", "--if-busy", "wait"])
         self.say = Events(self._options)
+        met.meet_folder(self._slides)
 
     @cached_property
     def _queue(self) -> Queue:
@@ -146,12 +165,13 @@ class _Function:
         name = "FunctionName"
         metric = {"Name": "OldestWaitingHours", "Unit": "None"}
         metrics = {"Namespace": "vsv-pyramid", "Dimensions": [[name]], "Metrics": [metric]}
+        oldest = sorted(waiting, key=lambda slide: -waiting[slide])[:_TOLD]
         document = {
             "_aws": {"Timestamp": round(clock.time() * 1000), "CloudWatchMetrics": [metrics]},
             name: os.environ["AWS_LAMBDA_FUNCTION_NAME"],
             "OldestWaitingHours": round(max(waiting.values(), default=0.0), 2),
             "waiting": len(waiting),
-            "oldest": sorted(waiting, key=lambda slide: -waiting[slide])[:_TOLD],
+            "oldest": [called(slide) for slide in oldest],
         }
         print(json.dumps(document), flush=True)
 

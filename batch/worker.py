@@ -64,7 +64,7 @@ def _told_of(event: str) -> Arrived:
         (slide,) = told_of(json.loads(event))
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise OptionError(
-            f"{event!r} is no event about one new slide in S3; check the rule that sends it"
+            "what was given is no event about one new slide in S3; check the rule that sends it"
         ) from exc
     return slide
 

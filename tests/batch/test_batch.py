@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -19,7 +20,8 @@ from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
 from vsv_pyramid import aws, costs
 from vsv_pyramid.convert import convert
-from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable
+from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
+from vsv_pyramid.reports import Voice
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
 from vsv_pyramid.watch import PAUSES
@@ -288,7 +290,7 @@ class TestIngest:
         lambda_handler.ingest({"audit": True}, Context())
         said = json.loads(capsys.readouterr().out)
         assert said["OldestWaitingHours"] == pytest.approx(2, abs=0.1)
-        assert said["oldest"] == [f"s3://images/{uploaded}"]
+        assert said["oldest"] == ["170782"]
         (metrics,) = said["_aws"]["CloudWatchMetrics"]
         assert metrics["Namespace"] == "vsv-pyramid"
         assert (metrics["Dimensions"], said["FunctionName"]) == ([["FunctionName"]], "tried")
@@ -297,6 +299,66 @@ class TestIngest:
         capsys.readouterr()
         lambda_handler.ingest({"audit": True}, Context())
         assert json.loads(capsys.readouterr().out)["OldestWaitingHours"] == 0
+
+
+@pytest.mark.usefixtures("function")
+class TestPathsInTheLog:
+    """Which is CloudWatch's: there are none, but in the private message about a failure."""
+
+    PERSON = "Mustermann, Erika"
+
+    @pytest.fixture
+    def bad(self, place: Place) -> Iterator[str]:
+        """The key of a bad slide."""
+        place.put(f"scans/{self.PERSON}/bad.svs", b"hello")
+        yield f"{place.prefix}/scans/{self.PERSON}/bad.svs"
+        place.delete(f"scans/{self.PERSON}/bad.svs")
+
+    def test_of_a_failure(
+        self, bad: str, failures: Failures, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        lambda_handler.ingest(messages(object_created(bad)), Context())
+        start, failed = map(json.loads, capfd.readouterr().err.splitlines())
+        assert (start["id"], failed["id"]) == ("bad", "bad")
+        assert failed["error"].startswith("bad: neither a slide")
+        assert "slide" not in failed
+        assert [body["slide"] for body in failures.bodies] == [f"s3://images/{bad}"]
+
+    def test_when_they_are_asked_for(
+        self, bad: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("VSV_PYRAMID_OPTIONS", "--log-paths")
+        monkeypatch.setattr(Voice, "shows_paths", False)
+        lambda_handler.ingest(object_created(bad), Context())
+        _, failed = map(json.loads, capfd.readouterr().err.splitlines())
+        assert failed["slide"] == f"s3://images/{bad}"
+        lambda_handler.ingest({"audit": True}, Context())
+        assert json.loads(capfd.readouterr().out)["oldest"] == [f"s3://images/{bad}"]
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            StoreUnavailable("s3://to", f"no answer about {PERSON}/bad.svs; try again"),
+            OSError(28, "No space left on device", f"{PERSON}/bad.svs"),
+        ],
+    )
+    def test_of_what_ends_the_function(
+        self,
+        bad: str,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        error: Exception,
+    ) -> None:
+        def fails(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(lambda_handler, "convert", fails)
+        with pytest.raises(VsvPyramidError) as raised:
+            lambda_handler.ingest(object_created(bad), Context())
+        lambda_handler.ingest(messages(object_created(bad)), Context())
+        said = str(raised.value) + capfd.readouterr().err
+        assert "bad" in said
+        assert "bad.svs" not in said
 
 
 class TestScan:
@@ -383,7 +445,7 @@ class TestScan:
         (share / "b.svs").write_text("hello")
         lambda_handler.scan({}, Context())
         said = json.loads(capsys.readouterr().out)
-        assert said["oldest"] == [str(share / "b.svs")]
+        assert said["oldest"] == ["b"]
         assert 0 < said["OldestWaitingHours"] + 0.01 < 0.1
         (share / "b.svs").unlink()
         lambda_handler.scan({}, Context())

@@ -102,6 +102,18 @@ def test_a_bad_slide(place: Place) -> None:
     assert run(f"{place}/scans/bad.svs").code == 65
 
 
+def test_no_path_is_in_the_log(place: Place) -> None:
+    key = "scans/Mustermann, Erika/bad.svs"
+    place.put(key, b"hello")
+    event = json.dumps(object_created(f"{place.prefix}/{key}", 5))
+    no_slide = json.dumps(object_created("Mustermann, Erika.txt"))
+    for word, code in (f"{place}/{key}", 65), (event, 65), (no_slide, 2):
+        outcome = run(word)
+        assert outcome.code == code
+        assert "Mustermann" not in outcome.err
+    assert f"{place}/{key}" in run(event, VSV_PYRAMID_OPTIONS="--log-paths").err
+
+
 @pytest.mark.parametrize(
     ("words", "environment"),
     [

@@ -150,6 +150,15 @@ def test_a_folder(run: Run, slide: Path, scans: Path) -> None:
     assert str(scans) in run(*words, *PATHS).err
 
 
+def test_two_slides_of_the_same_id(run: Run, slide: Path, scans: Path) -> None:
+    other = Path(shutil.copytree(scans, scans.with_name("Mustermann, Max"))) / NAME
+    outcome = run("convert", slide, other, "--to", "out", *JSON)
+    assert [event["event"] for event in events(outcome)] == ["failed", "failed"]
+    assert outcome.err.count("mustermann_e and mustermann_e would get the same id") == 2
+    assert "Mustermann" not in outcome.err
+    assert "folder" not in outcome.err
+
+
 def test_a_folder_without_slides(run: Run, scans: Path) -> None:
     for place in scans, os.path.relpath(scans), f"{scans}/", scans / "gone":
         outcome = run("convert", place, "--to", "out", *JSON)

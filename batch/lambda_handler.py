@@ -20,7 +20,7 @@ from typing import Any
 
 from s3_events import Event, arrived
 
-from vsv_pyramid import aws, clock, costs, submit
+from vsv_pyramid import aws, clock, costs, ids, submit
 from vsv_pyramid.cli import options_of
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.destination import open_destination
@@ -101,7 +101,8 @@ class _Function:
         )
         words = shlex.split(environment.get("VSV_PYRAMID_OPTIONS", ""))
         # Another invocation may be at a slide's former state, and would not see the present one.
-        self._options = options_of([*words, "--update", "--if-busy", "wait"])
+        options = options_of([*words, "--update", "--if-busy", "wait"])
+        self._options = ids.keyed_at(self._destination, options)
         self.say = Events(self._options)
         met.meet_folder(self._slides)
 

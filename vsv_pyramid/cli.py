@@ -199,9 +199,9 @@ def convert_command(
     """
     workers = usable_cpus() if workers is None else workers
     options = ConvertOptions(workers=workers, **values)
-    say = Events(options) if log_format == "json" else Lines(quiet, as_json)
     check_places(destination, options.private_to)  # refused before anything is read
-    options = _keyed(options, destination, create=not dry_run)
+    options = ids.keyed_at(destination, options, create=not dry_run)
+    say = Events(options) if log_format == "json" else Lines(quiet, as_json)
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
 
@@ -263,14 +263,6 @@ def convert_command(
         click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
-
-
-def _keyed(options: ConvertOptions, destination: str, *, create: bool) -> ConvertOptions:
-    """The options by which ids can be made."""
-    if options.ids != "opaque":
-        return options
-    store = open_destination(destination, options.private_to, options.s3)
-    return ids.keyed(options, store, create=create)
 
 
 def options_of(words: Sequence[str]) -> ConvertOptions:

@@ -7,7 +7,7 @@ import json
 import secrets
 
 from vsv_pyramid import dzi, tie
-from vsv_pyramid.destination import Destination
+from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.publish import to_json
@@ -34,6 +34,14 @@ def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -
     if key is None:
         raise OptionError("the ids are not known yet: the first conversion makes their key")
     return dataclasses.replace(options, ids_key=key)
+
+
+def keyed_at(destination: str, options: ConvertOptions, *, create: bool = True) -> ConvertOptions:
+    """The same, of the destination at a path or URL."""
+    if options.ids != "opaque":
+        return options
+    store = open_destination(destination, options.private_to, options.s3)
+    return keyed(options, store, create=create)
 
 
 def _key(store: Destination) -> bytes | None:

@@ -220,8 +220,8 @@ def _left_out(options: ConvertOptions) -> list[str]:
 
 def _made_id(slide: str, options: ConvertOptions) -> str | None:
     stem = PurePath(slide).stem
-    is_made = options.ids == "safe" and not options.slide_id and not dzi.is_id(stem)
-    return options.id_of(stem) if is_made else None
+    is_made = options.ids == "opaque" or (options.ids == "safe" and not dzi.is_id(stem))
+    return options.id_of(stem) if is_made and not options.slide_id else None
 
 
 class EventProgress:

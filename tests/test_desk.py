@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -620,6 +621,84 @@ class TestSend:
     def test_nowhere(self, anna: Desk) -> None:
         with pytest.raises(OptionError):
             anna.send({"170782": 2}, "cdr.example.org")
+
+
+# Of labels as laboratories print them; five were published before.
+LABELS = ["ROE-19520317", "Roe/Zoe/F/1961-03-04", "MRN1952031701", "219-09-9999", "PID:1952031"]
+
+
+class TestWhatIsReadOffALabel:
+    """It is private until somebody has confirmed it, or it is the lab's own pattern."""
+
+    @pytest.fixture(params=LABELS)
+    def label(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+        label: str = request.param
+        monkeypatch.setattr(scans, "read_barcode", lambda _: Barcode("read", label, "QR Code"))
+        return label
+
+    def everything(self, store: Destination) -> bytes:
+        return b"".join(store.get(found.key) for found in store.keys("images/"))
+
+    def test_it_is_not_published(
+        self, label: str, slide: Path, target: str, store: Destination, anna: Desk
+    ) -> None:
+        options = replace(keeping(OPTIONS, target), slide_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
+        convert(slide, target, options)
+        assert anna.slides()[0]["review"]["slide_id"] == label
+        anna.set({"170782": 1}, {"status": "GOOD", "case_id": "C1"})
+        assert label.encode() not in self.everything(store)
+        assert public(store, "170782")[0]["slide_id"] is None
+        anna.set({"170782": 2}, {"slide_id": label})
+        assert [said["slide_id"] for said in public(store, "170782")] == [label] * 2
+        anna.set({"170782": 3}, {"slide_id": "S26-1"})
+        anna.set({"170782": 4}, {"slide_id": label}, confirmed=False)
+        assert label.encode() not in self.everything(store)
+
+    def test_it_is_tied_to_the_deleted_one_and_no_more_known_for_it(
+        self,
+        label: str,
+        real_slide: Path,
+        slide: Path,
+        target: str,
+        store: Destination,
+        anna: Desk,
+    ) -> None:
+        convert(slide, target, keeping(OPTIONS, target))
+        anna.delete({"170782": None})
+        again = scan(real_slide, slide.with_name("170790.svs"), width=320)
+        convert(again, target, keeping(OPTIONS, target))
+        assert anna.document("170790").history[-1].facts == {"rescan_of": "170782"}
+        assert label.encode() not in self.everything(store)
+
+    @pytest.mark.parametrize(
+        ("read", "is_public"),
+        [("S26-1041-A1", True), ("S26-1041-A", False), ("XS26-1041-A1", False)],
+    )
+    def test_the_lab_s_own_pattern(
+        self,
+        slide: Path,
+        target: str,
+        store: Destination,
+        monkeypatch: pytest.MonkeyPatch,
+        read: str,
+        is_public: bool,
+    ) -> None:
+        monkeypatch.setattr(scans, "read_barcode", lambda _: Barcode("read", read, "QR Code"))
+        options = replace(keeping(OPTIONS, target), slide_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
+        convert(slide, target, options)
+        assert public(store, "170782")[0]["slide_id"] == (read if is_public else None)
+
+
+def test_a_slide_without_details_has_no_review(
+    slide: Path, target: str, store: Destination, anna: Desk
+) -> None:
+    convert(slide, target, replace(keeping(OPTIONS, target), details="none"))
+    anna.set({"170782": 1}, {"slide_id": "S26-1", "case_id": "C1", "status": "GOOD"})
+    document = json.loads(store.get("images/170782/slide.json"))
+    assert document["kept"] and "review" not in document
+    assert "review" not in catalog.Catalog(store).slides()["170782"]
+    assert anna.slides()[0]["review"] == anna.document("170782").review()
+    assert anna.doubles(["170782"]) == {}
 
 
 def test_slides_that_were_published_before_have_no_document(

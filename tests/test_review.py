@@ -61,6 +61,45 @@ def test_a_deleted_slide_is_so_until_its_rescan() -> None:
     assert not document.logged("rescanned", "vsv-pyramid", {}).is_deleted
 
 
+READ = Document("a").logged("converted", "vsv-pyramid", {"slide_id": "ROE-1952"})
+
+
+class TestConfirmed:
+    """What was read off a label is not published before somebody has confirmed it."""
+
+    def test_what_was_read_is_not(self) -> None:
+        assert READ.value("slide_id") == "ROE-1952"
+        assert not READ.is_confirmed and not READ.review()["confirmed"]
+        assert READ.published() == {"status": "NEW", "slide_id": None, "case_id": None}
+
+    def test_what_is_typed_is(self) -> None:
+        document = READ.logged("set", "anna", {"slide_id": "S26-1"})
+        assert document.is_confirmed
+        assert document.published()["slide_id"] == "S26-1"
+
+    def test_the_same_once_more_confirms_it(self) -> None:
+        document = READ.logged("set", "anna", {"slide_id": "ROE-1952", "status": "GOOD"})
+        assert document.published()["slide_id"] == "ROE-1952"
+        assert str(document.history[-1]) == "set by anna: status NEW -> GOOD, slide ID confirmed"
+        assert document.logged("set", "ben", {"slide_id": "ROE-1952"}) is document
+
+    @pytest.mark.parametrize("changes", [{"status": "GOOD"}, {"case_id": "C1"}, {}])
+    def test_nothing_else_does(self, changes: dict[str, str]) -> None:
+        assert not READ.logged("set", "anna", changes, "a note").is_confirmed
+
+    def test_an_undo_brings_back_what_it_was(self) -> None:
+        typed = READ.logged("set", "anna", {"slide_id": "S26-1"})
+        facts = review.confirmed(False)
+        undone = typed.logged("set", "anna", {"slide_id": "ROE-1952"}, facts=facts)
+        assert undone.value("slide_id") == "ROE-1952"
+        assert not undone.is_confirmed
+        assert undone.logged("set", "anna", {"slide_id": "ROE-1952"}).is_confirmed
+
+    def test_what_is_read_again_of_a_rescan_changes_nothing(self) -> None:
+        typed = READ.logged("set", "anna", {"slide_id": "S26-1"})
+        assert typed.logged("rescanned", "vsv-pyramid", {"status": "NEW"}).is_confirmed
+
+
 @given(st.lists(st.tuples(st.sampled_from(["anna", "ben"]), values, st.text())))
 def test_a_document_survives_its_writing(events: list[tuple[str, dict[str, Any], str]]) -> None:
     document = Document("a", {"size": 1}, {"aperio.User": "Doe\udcff"}, ("label",), "read")

@@ -1,0 +1,117 @@
+"""Opaque ids, which tell nothing of the names that they are made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.support.clock import fake
+from tests.support.destinations import opened, private_of
+from tests.support.forge import forge_svs
+from vsv_pyramid import catalog, dzi, ids
+from vsv_pyramid.convert import convert
+from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.store import open_store
+
+NAME = "Roe^Zoë 1952"
+
+
+@pytest.fixture(params=["directory", "s3"])
+def to(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return str(request.getfixturevalue("place"))
+    return str(tmp_path / "to")
+
+
+@pytest.fixture
+def scans(real_slide: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number, name in enumerate([NAME, "170782"]):
+        path = folder / f"{name}.svs"
+        forge_svs(path, tissue=real_slide, size=(300, 200 + number), levels=(1,))
+    return folder
+
+
+def options(to: str) -> ConvertOptions:
+    return ConvertOptions(workers=1, ids="opaque", private_to=private_of(to))
+
+
+def published(to: str) -> set[str]:
+    return {entry["id"] for entry in catalog.listed(open_store(to))}
+
+
+def test_they_are_always_the_same_and_tell_no_name(to: str, scans: Path, run: Run) -> None:
+    words = ("convert", scans, "--to", to, "--private-to", private_of(to), "--ids", "opaque")
+    outcome = run(*words)
+    assert outcome.code == 0
+    found = published(to)
+    assert len(found) == 2 and all(len(slide_id) == 24 for slide_id in found)
+    assert "170782" not in str(found)
+    # Whoever converts is told which slide gets which.
+    assert sum(f"gets the id {slide_id}" in outcome.err for slide_id in found) == 2
+    assert run(*words).out.splitlines()[-1].startswith("0 converted, 2 skipped")
+    for key in open_store(to).keys(""):
+        assert "Roe" not in key.key and b"Roe" not in open_store(to).get(key.key)
+
+
+def test_another_destination_makes_others(scans: Path, tmp_path: Path) -> None:
+    places = [str(tmp_path / name) for name in ("one", "two")]
+    made = [convert(scans / "170782.svs", to, options(to)).id for to in places]
+    assert len(set(made)) == 2
+
+
+def test_all_that_looks_for_a_slide_finds_it(to: str, scans: Path, run: Run) -> None:
+    place = ("--to", to, "--private-to", private_of(to), "--ids", "opaque")
+    with fake():
+        assert run("watch", scans, *place, "--once").code == 0
+    found = published(to)
+    with fake():
+        outcome = run("watch", scans, *place, "--once", "--log-format", "json")
+    assert outcome.code == 0 and "start" not in outcome.err
+    planned = run("convert", scans, *place, "--dry-run", "--json")
+    assert {slide["id"] for slide in json.loads(planned.out)["slides"]} == found
+
+
+def test_they_need_the_private_place(to: str, scans: Path, run: Run) -> None:
+    outcome = run("convert", scans, "--to", to, "--ids", "opaque")
+    assert outcome.code == 2
+    assert "--ids opaque needs the private place" in outcome.err and "--private-to" in outcome.err
+
+
+def test_a_plan_makes_no_key(to: str, scans: Path, run: Run) -> None:
+    words = ("--private-to", private_of(to), "--ids", "opaque", "--dry-run")
+    outcome = run("convert", scans, "--to", to, *words)
+    assert outcome.code == 2 and "the first conversion makes their key" in outcome.err
+    assert list(open_store(private_of(to)).keys("")) == []
+
+
+def test_the_first_of_two_makes_the_key(to: str) -> None:
+    keys = [ids.keyed(options(to), opened(to)).ids_key for _ in range(2)]
+    assert keys[0] == keys[1] and len(keys[0] or b"") == 32
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b'{"key": 7}', b'{"key": "no"}'])
+def test_a_damaged_key(to: str, damage: bytes) -> None:
+    ids.keyed(options(to), opened(to))
+    opened(to).put(dzi.IDS_KEY, damage)
+    with pytest.raises(StoreError, match="is damaged; bring a former version back"):
+        ids.keyed(options(to), opened(to))
+
+
+def test_one_that_is_given_is_taken(to: str, scans: Path) -> None:
+    given = ConvertOptions(workers=1, ids="opaque", slide_id="a")
+    assert convert(scans / "170782.svs", to, given).id == "a"
+
+
+def test_names_that_are_written_otherwise_get_the_same() -> None:
+    """As file systems write them: composed, or letter and accent apart."""
+    assert dzi.opaque_id("Zoe\u0308", b"k") == dzi.opaque_id("Zo\xeb", b"k")
+    assert dzi.opaque_id("a", b"k") != dzi.opaque_id("b", b"k") != dzi.opaque_id("b", b"l")
+    assert dzi.is_id(dzi.opaque_id("a", b"k"))
+    with pytest.raises(OptionError, match="--ids"):
+        ConvertOptions(ids="hidden")

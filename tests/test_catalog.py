@@ -181,7 +181,8 @@ def test_an_entry_of_what_version_1_has_published_has_no_details() -> None:
     review = {"status": "GOOD", "slide_id": "S26-1"}
     said = {"scanned": "2026-11-23T09:00:00", "scanner": "SS1302", "source": source}
     entry = catalog.entry({**former, **said, "review": review})
-    assert (entry["year"], entry["scanned"], entry["scanner"]) == (2026, None, None)
+    assert (entry["entry"], entry["year"], entry["scanned"]) == (1, 2026, None)
+    assert entry["scanner"] is None
     assert "review" not in entry
     assert entry["source"] == {"file": digest("7 9")}
 

@@ -106,8 +106,10 @@ def test_it_is_read_and_verified(published: Published, run: Run, scans: Path, na
         outcome = run("verify", target, "--deep", "--against", scans / f"{slide_id}.svs")
         assert (outcome.code, outcome.err) == (0, "")
         assert run("info", target).code == 0
-    assert run("verify", root).code == 0
+    outcome = run("verify", root)
+    assert outcome.code == 1 and "of 2 slides, such as 170782, names of files" in outcome.out
     assert run("index", root).code == 0
+    assert run("verify", root).code == 1  # slide.json is as it was
     outcome = run("slides", root, *at(root, kept=name == "kept"), "--json")
     slides = {slide["id"]: slide for slide in json.loads(outcome.out)["slides"]}
     assert slides.keys() == {"170782", "170783"}
@@ -177,6 +179,7 @@ class TestRefresh:
         assert run(*words).out == f"{root}: 2 slides, 0 written anew, 0 left out\n"
         assert contents(open_store(root)) == after
         assert run("verify", f"{root}/images/170782", "--deep").code == 0
+        assert run("verify", root).code == 0
 
     def test_it_adds_a_lab_s_details_and_takes_them_away(
         self, published: Published, run: Run

@@ -77,11 +77,12 @@ def entry(document: dict[str, Any]) -> Entry:
     Raises DescriptorError where that lacks it.
     """
     try:
-        if document.get("version", 1) < record.VERSION:
+        is_former = document.get("version", 1) < record.VERSION
+        if is_former:
             document = record.renewed(document, "none")
         pyramid, mpp = document["pyramid"], document["mpp"]
         made = {
-            "entry": ENTRY_VERSION,
+            "entry": 1 if is_former else ENTRY_VERSION,
             "id": document["id"],
             "version": pyramid["version"],
             "width": document["width"],
@@ -122,6 +123,12 @@ def listed(store: Store) -> list[Entry]:
     """The entries of all that is published there now, whatever the catalog says."""
     found = Catalog(store, mend=True).published(ids_among(store.names(dzi.IMAGES)))
     return [slide for slide in found if slide]
+
+
+def of_former_versions(store: Store) -> list[str]:
+    """The ids of those whose slide.json is as earlier releases made it, with private facts."""
+    slides = Catalog(store, create=False).slides()
+    return sorted(key for key, slide in slides.items() if slide.get("entry", 1) < ENTRY_VERSION)
 
 
 def delete(store: Store, folder: str) -> None:

@@ -13,6 +13,7 @@ from vsv_pyramid import clock
 from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options, time_zone
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.private import Kept
 from vsv_pyramid.root import open_edited, open_root
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.words import counted
@@ -130,6 +131,7 @@ def serve_command(
     if edit:
         store = open_edited(root, private_to, s3, stopped)
         store.check_keeps()
+        Kept(store).update(())  # made now, where an earlier release has left none
     else:
         store = open_root(root, s3, stopped)
     with serve.listener(host, port) as listening:

@@ -154,9 +154,11 @@ class Kept(Catalog):
             super().update(ids)
 
     def rebuild(self) -> None:
-        """Lists all slides, and once more those that came while it did."""
-        for _ in range(2):
-            super().update(self._all())
+        """Lists all slides, then those that came while it did."""
+        before = self._all()
+        if before:
+            super().update(before)
+            super().update(self._all() - before)
 
     def slides(self) -> dict[str, Entry]:
         """All entries by id, of the documents themselves where there is no list yet."""

@@ -33,7 +33,7 @@ ALGORITHM = 1
 VERSION = 2
 
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
-_FORMER = ("image_id", "properties")  # which version 1 has published
+_FORMER = ("image_id", "properties", "review")  # which version 1 has published, whatever details
 
 
 def software() -> dict[str, str]:
@@ -77,14 +77,11 @@ def slide_facts(slide: Slide) -> dict[str, Any]:
 def source_facts(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """What tells the file from any other, and not when it was written: of an object in S3 its size
     in bytes and its ETag, else the mark of size and time, and the digest of the data."""
-    if "etag" in fingerprint:
-        return {name: fingerprint[name] for name in ("size", "etag")}
-    if "file" in fingerprint:
-        return {name: fingerprint[name] for name in ("file", "digest") if name in fingerprint}
     if "mtime_ns" in fingerprint:
-        mark = _mark(fingerprint["size"], fingerprint["mtime_ns"])
-        return {"file": mark, "digest": fingerprint["digest"]}
-    return {}  # it does not say
+        mark = _mark(fingerprint.get("size"), fingerprint["mtime_ns"])
+        return {"file": mark, "digest": fingerprint.get("digest")}
+    known = ("size", "etag") if "etag" in fingerprint else ("file", "digest")
+    return {name: fingerprint[name] for name in known if name in fingerprint}
 
 
 def is_look(published: Mapping[str, Any], size: int, mtime_ns: int) -> bool:
@@ -165,22 +162,25 @@ def renewed(
 ) -> dict[str, Any]:
     """The document in today's form and with those details; what a later release has written stays.
     `kept` is what is known of this very scan in the private place: its review and its times are
-    published from there, as far as the details have them."""
-    known = {name: value for name, value in document.items() if name not in _FORMER}
+    published from there, as far as the details have them. Raises DescriptorError where the document
+    is damaged."""
     said = metadata(kept.properties if kept else {})
     scanned = document.get("scanned") or said.scanned
     created = document.get("created") or (kept.made if kept else None)
-    made = {
-        **known,
-        "version": max(VERSION, document.get("version", VERSION)),
-        "source": source_facts(document["source"]),
-        "scanner": model(document.get("scanner")) or said.scanner,
-        "year": document.get("year") or _year(scanned),
-        "details": details,
-        **_details(details, zoned(scanned, time_zone), created),
-        "kept": is_finished(document) or kept is not None,
-    }
-    made.pop("review", None)
+    version = document.get("version", 1)
+    try:
+        made = {
+            **{name: value for name, value in document.items() if name not in _FORMER},
+            "version": max(VERSION, version),
+            "source": source_facts(document["source"]) if version < 2 else document["source"],
+            "scanner": model(document.get("scanner")) or said.scanner,
+            "year": document.get("year") or _year(scanned),
+            "details": details,
+            **_details(details, zoned(scanned, time_zone), created),
+            "kept": is_finished(document) or kept is not None,
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise DescriptorError(f"slide.json is damaged ({exc})") from exc
     return made | ({"review": kept.published()} if kept and details == LAB else {})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import simplejpeg
 
-from vsv_pyramid import compare, dzi, former, record
+from vsv_pyramid import catalog, compare, dzi, former, record
 from vsv_pyramid.against import hold_against
 from vsv_pyramid.compare import Picture
 from vsv_pyramid.convert import Progress
@@ -20,6 +20,7 @@ from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.root import open_root
 from vsv_pyramid.slide.search import is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
+from vsv_pyramid.words import counted
 
 _HEADER_BYTES = 4096
 
@@ -78,6 +79,13 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     report = Report(str(root), tiles=None)
     if found := former.not_empty(store):
         report.errors.append(former.sentence(store, found))
+    former_entries = catalog.of_former_versions(store)
+    if former_entries:
+        report.errors.append(
+            f"{store}/{dzi.IMAGES}: of {counted(len(former_entries), 'slide')}, such as "
+            f"{former_entries[0]}, names of files and times are published, as by earlier releases; "
+            f"vsv-pyramid refresh {store} removes them"
+        )
     for name in sorted(store.names("")):
         if dzi.is_private(name):
             report.errors.append(

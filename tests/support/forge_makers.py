@@ -14,35 +14,35 @@ _MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _ROOT = "1.2.826.0.1.3680043.8.498."  # below which anybody may make identifiers
 _UNDEFINED = 0xFFFFFFFF
 
-_ATTRIBUTE = '<Attribute Name="{}" Group="0x{}" Element="0x{}" PMSVR="{}">{}</Attribute>'
+ATTRIBUTE = '<Attribute Name="{}" Group="0x{}" Element="0x{}" PMSVR="{}">{}</Attribute>'
 
 
 def _objects(name: str, group: str, element: str, kind: str, *attributes: str) -> str:
     inner = f'<Array><DataObject ObjectType="{kind}">{"".join(attributes)}</DataObject></Array>'
-    return _ATTRIBUTE.format(name, group, element, "IDataObjectArray", inner)
+    return ATTRIBUTE.format(name, group, element, "IDataObjectArray", inner)
 
 
 # What OpenSlide asks of Philips' description.
 _PHILIPS = (
     '<?xml version="1.0" encoding="UTF-8" ?><DataObject ObjectType="DPUfsImport">'
-    + _ATTRIBUTE.format("DICOM_MANUFACTURER", "0008", "0070", "IString", "PHILIPS")
+    + ATTRIBUTE.format("DICOM_MANUFACTURER", "0008", "0070", "IString", "PHILIPS")
     + _objects(
         "PIM_DP_SCANNED_IMAGES",
         "301D",
         "1003",
         "DPScannedImage",
-        _ATTRIBUTE.format("PIM_DP_IMAGE_TYPE", "301D", "1004", "IString", "WSI"),
+        ATTRIBUTE.format("PIM_DP_IMAGE_TYPE", "301D", "1004", "IString", "WSI"),
         _objects(
             "PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE",
             "1001",
             "8B01",
             "PixelDataRepresentation",
-            _ATTRIBUTE.format(
+            ATTRIBUTE.format(
                 "DICOM_PIXEL_SPACING", "0028", "0030", "IDoubleArray", '"0.00025" "0.00025"'
             ),
         ),
     )
-    + "</DataObject>"
+    + "{}</DataObject>"
 )
 
 
@@ -53,8 +53,9 @@ def philips(
     shape: tuple[int, ...],
     tile: int,
     patch: Callable[[Path], None] = lambda path: None,
+    more: str = "",
 ) -> Path:
-    """A Philips TIFF of these JPEG tiles."""
+    """A Philips TIFF of these JPEG tiles, with `more` attributes in its description."""
     with TiffWriter(path) as tiff:
         tiff.write(
             iter(tiles),
@@ -66,7 +67,7 @@ def philips(
             compressionargs={"outcolorspace": tag},
             metadata=None,
             software="Philips DP v1.0",
-            description=_PHILIPS,
+            description=_PHILIPS.format(more),
         )
     patch(path)
     return path
@@ -77,7 +78,7 @@ _LEICA = (
     '<collection sizeX="{0}" sizeY="{1}">{2}</collection></scn>'
 )
 _AREA = (
-    '<image><device model="Leica SCN400" version="1"/><pixels sizeX="{0}" sizeY="{1}">'
+    '<image>{7}<device model="Leica SCN400" version="1"/><pixels sizeX="{0}" sizeY="{1}">'
     '<dimension sizeX="{0}" sizeY="{1}" r="0" ifd="{2}"/></pixels>'
     '<view sizeX="{3}" sizeY="{4}" offsetX="{5}" offsetY="{6}" spacingZ="0"/><scanSettings>'
     "<objectiveSettings><objective>20</objective></objectiveSettings><illuminationSettings>"
@@ -88,17 +89,23 @@ _NM = 500  # a pixel
 
 
 def leica(
-    path: Path, areas: Sequence[Sequence[bytes]], tag: str, size: tuple[int, int], tile: int
+    path: Path,
+    areas: Sequence[Sequence[bytes]],
+    tag: str,
+    size: tuple[int, int],
+    tile: int,
+    *,
+    more: str = "",
 ) -> Path:
     """A Leica slide of areas of `size`, side by side with as much between them, and a macro; each
-    is a page of its own."""
+    is a page of its own, and `more` is said of each."""
     width, height = size
     across, down = 2 * width * len(areas) * _NM, height * _NM
     nm = (width * _NM, height * _NM)
     images = [
-        _AREA.format(width, height, i, *nm, 2 * i * width * _NM, 0) for i in range(len(areas))
+        _AREA.format(width, height, i, *nm, 2 * i * width * _NM, 0, more) for i in range(len(areas))
     ]
-    images.append(_AREA.format(tile, tile, len(areas), across, down, 0, 0))
+    images.append(_AREA.format(tile, tile, len(areas), across, down, 0, 0, more))
     description = _LEICA.format(across, down, "".join(images))
     with TiffWriter(path, bigtiff=True) as tiff:
         for number, tiles in enumerate(areas):
@@ -129,66 +136,70 @@ def dicom(
     kind: str = "ORIGINAL\\PRIMARY\\VOLUME\\NONE",
     instance: int = 1,
     icon: bytes = b"",
+    more: Sequence[bytes] = (),
 ) -> Path:
     """An instance of a DICOM series: JPEG frames of `size` px in tiles; `icon` is a JPEG in its
-    IconImageSequence."""
+    IconImageSequence, `more` are further elements."""
     uid = f"{_ROOT}1.{instance}"
-    meta = _element(2, 2, "UI", _MICROSCOPY) + _element(2, 3, "UI", uid)
-    meta += _element(2, 0x10, "UI", _BASELINE)
+    meta = element(2, 2, "UI", _MICROSCOPY) + element(2, 3, "UI", uid)
+    meta += element(2, 0x10, "UI", _BASELINE)
     width, height = size
-    spacing = _element(0x28, 0x30, "DS", "0.0005\\0.0005") + _element(0x18, 0x50, "DS", "0.001")
-    groups = _sequence(0x28, 0x9110, spacing)
+    spacing = element(0x28, 0x30, "DS", "0.0005\\0.0005") + element(0x18, 0x50, "DS", "0.001")
+    groups = sequence(0x28, 0x9110, spacing)
     data = [
-        _element(8, 8, "CS", kind),
-        _element(8, 0x16, "UI", _MICROSCOPY),
-        _element(8, 0x18, "UI", uid),
-        _element(8, 0x60, "CS", "SM"),
-        _element(0x20, 0xD, "UI", _ROOT + "2"),
-        _element(0x20, 0xE, "UI", _ROOT + "3"),
-        _element(0x20, 0x52, "UI", _ROOT + "4"),
-        _element(0x20, 0x9311, "CS", "TILED_FULL"),
-        _element(0x28, 2, "US", 3),
-        _element(0x28, 4, "CS", photometric),
-        _element(0x28, 6, "US", 0),
-        _element(0x28, 8, "IS", str(len(frames))),
-        _element(0x28, 0x10, "US", tile),
-        _element(0x28, 0x11, "US", tile),
-        _element(0x28, 0x100, "US", 8),
-        _element(0x28, 0x101, "US", 8),
-        _element(0x28, 0x102, "US", 7),
-        _element(0x28, 0x103, "US", 0),
-        _element(0x48, 6, "UL", width),
-        _element(0x48, 7, "UL", height),
-        _element(0x48, 0x302, "UL", 1),
-        _element(0x48, 0x303, "UL", 1),
-        _sequence(0x5200, 0x9229, groups),
+        element(8, 8, "CS", kind),
+        element(8, 0x16, "UI", _MICROSCOPY),
+        element(8, 0x18, "UI", uid),
+        element(8, 0x60, "CS", "SM"),
+        element(0x20, 0xD, "UI", _ROOT + "2"),
+        element(0x20, 0xE, "UI", _ROOT + "3"),
+        element(0x20, 0x52, "UI", _ROOT + "4"),
+        element(0x20, 0x9311, "CS", "TILED_FULL"),
+        element(0x28, 2, "US", 3),
+        element(0x28, 4, "CS", photometric),
+        element(0x28, 6, "US", 0),
+        element(0x28, 8, "IS", str(len(frames))),
+        element(0x28, 0x10, "US", tile),
+        element(0x28, 0x11, "US", tile),
+        element(0x28, 0x100, "US", 8),
+        element(0x28, 0x101, "US", 8),
+        element(0x28, 0x102, "US", 7),
+        element(0x28, 0x103, "US", 0),
+        element(0x48, 6, "UL", width),
+        element(0x48, 7, "UL", height),
+        element(0x48, 0x302, "UL", 1),
+        element(0x48, 0x303, "UL", 1),
+        sequence(0x5200, 0x9229, groups),
         _encapsulated(frames),
     ]
     if icon:
-        data.insert(-8, _sequence(0x88, 0x200, _encapsulated([icon])))
-    head = bytes(128) + b"DICM" + _element(2, 0, "UL", len(meta)) + meta
+        data.insert(-8, sequence(0x88, 0x200, _encapsulated([icon])))
+    data = sorted([*data, *more], key=lambda made: struct.unpack_from("<HH", made))
+    head = bytes(128) + b"DICM" + element(2, 0, "UL", len(meta)) + meta
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(head + b"".join(data))
     return path
 
 
-def _element(group: int, element: int, kind: str, value: str | int) -> bytes:
+def element(group: int, number: int, kind: str, value: str | int) -> bytes:
+    """Of a kind whose length has 2 bytes."""
     if isinstance(value, int):
         body = struct.pack("<H" if kind == "US" else "<I", value)
     else:
         body = value.encode()
         body += (b"\0" if kind == "UI" else b" ") * (len(body) % 2)
-    return struct.pack("<HH2sH", group, element, kind.encode(), len(body)) + body
+    return struct.pack("<HH2sH", group, number, kind.encode(), len(body)) + body
 
 
 def _item(body: bytes, length: int | None = None) -> bytes:
     return struct.pack("<HHI", 0xFFFE, 0xE000, len(body) if length is None else length) + body
 
 
-def _sequence(group: int, element: int, item: bytes) -> bytes:
+def sequence(group: int, number: int, item: bytes) -> bytes:
+    """Of one item, whose elements these are."""
     end = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
     whole = _item(item, _UNDEFINED) + end + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-    return struct.pack("<HH2sHI", group, element, b"SQ", 0, _UNDEFINED) + whole
+    return struct.pack("<HH2sHI", group, number, b"SQ", 0, _UNDEFINED) + whole
 
 
 def _encapsulated(frames: Sequence[bytes]) -> bytes:

@@ -24,7 +24,7 @@ from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.review import Document
 from vsv_pyramid.slide import Slide, Source
-from vsv_pyramid.slide.metadata import metadata, model, zoned
+from vsv_pyramid.slide.metadata import magnification, metadata, model, zoned
 from vsv_pyramid.slide.source import digest
 
 # Another one only where the tiles of some slide would be others than before, whatever the release.
@@ -173,6 +173,7 @@ def renewed(
             **{name: value for name, value in document.items() if name not in _FORMER},
             "version": max(VERSION, version),
             "source": source_facts(document["source"]) if version < 2 else document["source"],
+            "objective_power": magnification(document.get("objective_power")),
             "scanner": model(document.get("scanner")) or said.scanner,
             "year": document.get("year") or _year(scanned),
             "details": details,

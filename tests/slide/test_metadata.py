@@ -259,6 +259,25 @@ def test_what_is_stated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stated", "power"),
+    [
+        ("40", 40),
+        ("0.5", 0.5),
+        ("400", 400),
+        ("400.1", None),
+        ("1952", None),
+        ("4711195203171", None),
+        ("0", None),
+        ("-20", None),
+        ("40x", None),
+    ],
+)
+def test_a_magnification_is_a_microscopes(stated: str, power: float | None) -> None:
+    for key in "openslide.objective-power", "aperio.AppMag":
+        assert metadata({key: stated}).objective_power == power
+
+
+@pytest.mark.parametrize(
     ("properties", "scanner"),
     [
         ({}, None),

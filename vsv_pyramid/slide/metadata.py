@@ -34,6 +34,7 @@ _SCANNERS = (
 
 # um/px: the limits of light, and of what is called a microscope; and how oblong a pixel can be.
 _LEAST_MPP, _MOST_MPP, _MOST_OBLONG = 0.02, 50.0, 2.0
+_MOST_POWER = 400.0  # what is more is another number, such as a patient's
 
 # "GMT-0500", "GMT-05:00"; and "GMT+429496728800": -8 hours, printed by the scanner as unsigned
 _ZONE = re.compile(r"GMT([+-])(\d{1,2}|42949672\d\d):?(\d\d)")
@@ -131,7 +132,7 @@ def metadata(
     return Metadata(
         vendor=properties.get("openslide.vendor"),
         scanner=next(filter(None, (model(properties.get(key)) for key in _SCANNERS)), None),
-        objective_power=_positive(number(power)),
+        objective_power=magnification(number(power)),
         mpp_x=mpp_x,
         mpp_y=mpp_y,
         scanned=_scanned(properties),
@@ -149,6 +150,11 @@ def native_tile(properties: Mapping[str, str]) -> Size | None:
 def model(text: str | None) -> str | None:
     """The scanner's model as the list has it, None for what is none of them."""
     return _MODEL_OF.get(re.sub(r"[\s._-]", "", text.lower())) if text else None
+
+
+def magnification(stated: float | None) -> float | None:
+    """What is stated as such, None where no microscope magnifies so."""
+    return stated if stated is not None and 0 < stated <= _MOST_POWER else None
 
 
 def zoned(moment: str | None, time_zone: str | None) -> str | None:
@@ -189,10 +195,6 @@ def _mpp(
 
 def _is_plausible(least: float, most: float) -> bool:
     return least >= _LEAST_MPP and most <= min(_MOST_MPP, _MOST_OBLONG * least)
-
-
-def _positive(value: float | None) -> float | None:
-    return value if value is not None and value > 0 else None
 
 
 def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:

@@ -222,6 +222,17 @@ class TestRefresh:
         assert slide_json(root, "170782")["scanned"] == "2009-12-29T09:59:15+01:00"
         assert slide_json(root, "170783")["scanned"] == "2009-12-29T09:59:15-05:00"
 
+    @pytest.mark.parametrize("scanned", ["2052-03-17", "1952-03-17"])
+    def test_a_year_in_which_no_slide_was_scanned(
+        self, published: Published, run: Run, scanned: str
+    ) -> None:
+        root = published("plain")
+        document = {**slide_json(root, "170782"), "scanned": f"{scanned}T09:59:15"}
+        open_store(root).put("images/170782/slide.json", json.dumps(document).encode())
+        assert run("refresh", root).code == 0
+        assert slide_json(root, "170782")["year"] is None
+        assert slide_json(root, "170783")["year"] == 2009
+
     def test_what_a_later_release_has_written_stays(self, published: Published, run: Run) -> None:
         root = published("kept")
         store = open_store(root)

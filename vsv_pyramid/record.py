@@ -24,7 +24,7 @@ from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.review import Document
 from vsv_pyramid.slide import Slide, Source
-from vsv_pyramid.slide.metadata import magnification, metadata, model, zoned
+from vsv_pyramid.slide.metadata import magnification, metadata, model, rounded, zoned
 from vsv_pyramid.slide.source import digest
 
 # Another one only where the tiles of some slide would be others than before, whatever the release.
@@ -32,6 +32,7 @@ ALGORITHM = 1
 
 VERSION = 2
 
+_FIRST_YEAR = 1990
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 _FORMER = ("image_id", "properties", "review")  # which version 1 has published, whatever details
 
@@ -98,7 +99,9 @@ def _mark(size: object, mtime_ns: object) -> str:
 
 
 def _year(scanned: str | None) -> int | None:
-    return int(scanned[:4]) if scanned else None
+    """None where no slide can be scanned: a date of birth, perhaps."""
+    year = int(scanned[:4]) if scanned else 0
+    return year if _FIRST_YEAR <= year <= clock.utc().year + 1 else None
 
 
 def slide_json(
@@ -173,6 +176,7 @@ def renewed(
             **{name: value for name, value in document.items() if name not in _FORMER},
             "version": max(VERSION, version),
             "source": source_facts(document["source"]) if version < 2 else document["source"],
+            "mpp": {side: value and rounded(value) for side, value in document["mpp"].items()},
             "objective_power": magnification(document.get("objective_power")),
             "scanner": model(document.get("scanner")) or said.scanner,
             "year": document.get("year") or _year(scanned),

@@ -314,6 +314,11 @@ def test_a_name_is_withheld_wherever_it_stands(key: str) -> None:
     assert "Doe" not in repr(said)
 
 
+def test_no_number_is_hidden_in_more_digits_than_are_measured() -> None:
+    said = metadata({"aperio.MPP": "0.4711195203171", "aperio.AppMag": "40.4711195203171"})
+    assert (said.mpp_x, said.mpp_y, said.objective_power) == (0.47112, 0.47112, 40.4711)
+
+
 def test_native_tile() -> None:
     tiled = {"openslide.level[0].tile-width": "240", "openslide.level[0].tile-height": "256"}
     assert native_tile(tiled) == Size(240, 256)

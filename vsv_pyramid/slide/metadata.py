@@ -34,6 +34,7 @@ _SCANNERS = (
 
 # um/px: the limits of light, and of what is called a microscope; and how oblong a pixel can be.
 _LEAST_MPP, _MOST_MPP, _MOST_OBLONG = 0.02, 50.0, 2.0
+_DIGITS = 6
 _MOST_POWER = 400.0  # what is more is another number, such as a patient's
 
 # "GMT-0500", "GMT-05:00"; and "GMT+429496728800": -8 hours, printed by the scanner as unsigned
@@ -154,7 +155,12 @@ def model(text: str | None) -> str | None:
 
 def magnification(stated: float | None) -> float | None:
     """What is stated as such, None where no microscope magnifies so."""
-    return stated if stated is not None and 0 < stated <= _MOST_POWER else None
+    return rounded(stated) if stated is not None and 0 < stated <= _MOST_POWER else None
+
+
+def rounded(value: float) -> float:
+    """To as many digits as are measured: another number could be hidden in the others."""
+    return float(f"{value:.{_DIGITS}g}")
 
 
 def zoned(moment: str | None, time_zone: str | None) -> str | None:
@@ -189,6 +195,7 @@ def _mpp(
         said = ((number(properties.get(x)), number(properties.get(y))) for x, y in keys)
     for x, y in said:
         if x and y and _is_plausible(*sorted((x, y))):
+            x, y = rounded(x), rounded(y)
             return (y, x) if swapped else (x, y)
     return None, None
 

@@ -183,6 +183,58 @@ def test_bad_arguments(run: Run, small_slide: Path, words: list[str], sentence: 
     assert list(Path().iterdir()) == []
 
 
+GIVEN = {
+    "VSV_PYRAMID_DETAILS": "lab",
+    "VSV_PYRAMID_IDS": "safe",
+    "VSV_PYRAMID_SLIDE_ID_PATTERN": r"S\d\d-\d{4,6} [A-Z]'?\d+",
+    "VSV_PYRAMID_TIME_ZONE": "Europe/Berlin",
+    "VSV_PYRAMID_PRIVATE": "/srv/private",
+}
+
+
+def test_options_that_variables_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(name, value)
+    options = cli.options_of([])
+    assert (options.details, options.ids, options.time_zone) == ("lab", "safe", "Europe/Berlin")
+    assert options.slide_id_pattern == GIVEN["VSV_PYRAMID_SLIDE_ID_PATTERN"]
+    assert options.private_to == "/srv/private"
+    options = cli.options_of(["--details", "none", "--ids", "strict", "--time-zone", "+01:00"])
+    assert (options.details, options.ids, options.time_zone) == ("none", "strict", "+01:00")
+
+
+def test_empty_variables_give_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template's empty parameter is an empty variable."""
+    expected = cli.options_of([])
+    for name in GIVEN:
+        monkeypatch.setenv(name, "")
+    assert cli.options_of([]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("DETAILS", "all", "not one of"),
+        ("IDS", "any", "not one of"),
+        ("SLIDE_ID_PATTERN", "S(", "--slide-id-pattern S( is refused"),
+        ("TIME_ZONE", "Europe/Atlantis", "no time zone"),
+    ],
+)
+def test_bad_variables(
+    run: Run,
+    small_slide: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    sentence: str,
+) -> None:
+    monkeypatch.setenv(f"VSV_PYRAMID_{name}", value)
+    outcome = run("convert", small_slide)
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, sentence)
+    assert list(Path().iterdir()) == []
+
+
 def test_no_arguments(run: Run) -> None:
     assert run("convert").code == 2
     assert run("transmogrify").code == 2

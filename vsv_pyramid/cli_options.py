@@ -230,6 +230,7 @@ def search_options(command: Command) -> Command:
         ),
         click.option(
             "--ids",
+            envvar="VSV_PYRAMID_IDS",
             type=click.Choice(["strict", "safe", "opaque"]),
             default="strict",
             show_default=True,

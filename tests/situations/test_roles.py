@@ -20,6 +20,9 @@ from tests.support import cloudformation, s3_server
 from tests.support.cloudformation import EVERYTHING
 from tests.support.cloudformation_rules import as_list, statements
 from tests.support.s3_server import BUCKET, PRIVATE_BUCKET, Place, Server
+from vsv_pyramid import catalog, dzi
+from vsv_pyramid.destination import Destination
+from vsv_pyramid.private import Kept
 from vsv_pyramid.submit import manifest_line
 
 SLIDES_BUCKET = "slides"
@@ -37,6 +40,9 @@ ROLES = {
 }
 DOCUMENT = "private/images/a/slide.private.json"
 LABEL = "private/images/a/label.jpeg"
+LIST = "private/images/index.json"
+IDS_KEY = "private/ids.json"
+OF_A_LAB = ("--ids", "opaque", "--details", "lab", "--time-zone", "Europe/Berlin")
 
 
 def allowed(role: str, prefix: str) -> list[Any]:
@@ -135,10 +141,15 @@ def test_jobs(work: Work, run: Run, real_slide: Path, small_slide: Path, slides:
     work.private.put("manifests/1.txt", f"{slides}/a.svs\n".encode())
     assert manifest_line(f"{work.private}/manifests/1.txt", 0) == f"{slides}/a.svs"
     work.private.put("watch/1.json", b"{}")
+    work.private.put(IDS_KEY, b"{}")
+    work.private.put("private/images/index-1/slide.private.json", b"{}")  # of a slide named so
     work.images.put(".private/images/a/label.jpeg", b"of a former release")
     assert_denied(
         work,
         ("delete_object", work.private, DOCUMENT),
+        ("delete_object", work.private, LIST),
+        ("delete_object", work.private, IDS_KEY),
+        ("delete_object", work.private, "private/images/index-1/slide.private.json"),
         ("delete_object", work.private, "root.json"),
         ("delete_object", work.private, "manifests/1.txt"),
         ("put_object", work.private, "manifests/1.txt"),
@@ -148,6 +159,41 @@ def test_jobs(work: Work, run: Run, real_slide: Path, small_slide: Path, slides:
         ("put_object", work.images, "viewer/index.html"),
         ("put_object", slides, "a.svs"),
     )
+
+
+def test_a_job_that_is_not_the_first_to_split_the_list(
+    work: Work, run: Run, small_slide: Path, slides: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has put of its own it can remove."""
+    work.be("jobs")
+    monkeypatch.setattr(catalog, "MOST_SLIDES", 1)
+    monkeypatch.setattr(catalog, "SHARDS", 2)
+    put_if = Destination.put_if
+    others = iter([lambda store: Kept(store).rebuild()])
+    removed = []
+
+    def second(store: Destination, key: str, data: bytes, tag: str | None) -> bool:
+        if key == LIST and b"shards" in data and (other := next(others, None)):
+            removed.extend(parts(work))
+            other(store)
+        return put_if(store, key, data, tag)
+
+    monkeypatch.setattr(Destination, "put_if", second)
+    for name in "abc":
+        slides.put(f"{name}.svs", small_slide.read_bytes())
+        outcome = run("convert", f"{slides}/{name}.svs", "--to", work.images)
+        assert (outcome.code, outcome.err) == (0, "")
+    assert len(removed) == 2
+    kept = json.loads(work.private.get(LIST)["Body"].read())["shards"]
+    assert parts(work) == sorted(kept)
+    assert not set(kept) & set(removed)
+
+
+def parts(work: Work) -> list[str]:
+    """The documents that the list of what is private is spread over."""
+    folder, _, _ = LIST.rpartition("/")
+    names = (key.removeprefix(f"{folder}/") for key in work.private.objects())
+    return sorted(filter(dzi.is_shard, names))
 
 
 def test_the_scan(work: Work, run: Run, small_slide: Path, tmp_path: Path) -> None:
@@ -204,6 +250,45 @@ def test_the_desk(work: Work, run: Run, real_slide: Path, slides: Place) -> None
         ("get_object", slides, "a.svs"),
         ("delete_object", slides, "a.svs"),
     )
+
+
+def test_slides_of_a_lab(
+    work: Work, run: Run, real_slide: Path, small_slide: Path, slides: Place, tmp_path: Path
+) -> None:
+    """Their ids do not tell their names, and what is published of them changes with the review."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    shutil.copy(small_slide, folder / "b.svs")
+    slides.put("a.svs", real_slide.read_bytes())
+
+    def listed() -> list[dict[str, Any]]:
+        outcome = run("slides", work.images, "--json")
+        assert (outcome.code, outcome.err) == (0, "")
+        found: list[dict[str, Any]] = json.loads(outcome.out)["slides"]
+        return found
+
+    def reviews() -> list[str | None]:
+        index = json.loads(work.images.get("images/index.json")["Body"].read())
+        return [slide.get("review", {}).get("slide_id") for slide in index["slides"]]
+
+    work.be("jobs")
+    for _ in range(2):  # the second one finds the key, and the slide
+        outcome = run("convert", f"{slides}/a.svs", "--to", work.images, *OF_A_LAB, "-q")
+        assert (outcome.code, outcome.err) == (0, "")
+    assert {LIST, IDS_KEY} <= work.private.objects().keys()
+    assert not any(key.startswith("images/a/") for key in work.images.objects())
+    work.be("scan")
+    watch = ("watch", folder, "--to", work.images, "--once", "--interval", "0.1", *OF_A_LAB)
+    assert run(*watch).code == 0
+    work.be("desk")
+    for slide in listed():
+        words = ("slides", "set", slide["id"], "--in", work.images, "--slide-id", "S-1")
+        assert run(*words).code == 0
+    assert reviews() == ["S-1", "S-1"]
+    for details, published in (("none", None), ("lab", "S-1")):
+        outcome = run("refresh", work.images, "--details", details)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert reviews() == [published, published]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -47,8 +47,8 @@ _KEPT_DAYS = 90
 
 _PRIVATE = f"arn:aws:s3:::{REQUIRED['compute']['PrivateBucket']}/"
 # Of what is private, these go without the desk: pictures that a rescan does not have, the name that
-# a check of rights deletes, and what the scan remembers.
-_GO = ("/label.jpeg", "/macro.jpeg", "/.is-this-allowed", "watch/*")
+# a check of rights deletes, parts of the list of slides, and what the scan remembers.
+_GO = ("/label.jpeg", "/macro.jpeg", "/.is-this-allowed", "/images/index-*-??.json", "watch/*")
 _CDN = {"Service": "cloudfront.amazonaws.com"}
 
 

@@ -6,7 +6,9 @@ import copy
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -783,6 +785,8 @@ def rights(verbs: tuple[str, ...], *places: str) -> set[tuple[str, str]]:
 # What lies at the keys that a rescan and its check of rights delete.
 PICTURES = [dzi.private_image_key("*", name) for name in scans.PICTURES]
 PROBE = f"{dzi.private_folder('*')}/{NEVER_THERE}"
+# The list of what is private, once it is spread over several documents.
+SHARDS = f"{dzi.KEPT}/index-*-??.json"
 
 
 @pytest.mark.parametrize(
@@ -796,7 +800,7 @@ PROBE = f"{dzi.private_folder('*')}/{NEVER_THERE}"
                 *LISTED,
                 *rights(WHOLE, f"{IMAGES}/images/*", f"{IMAGES}/.leases/*"),
                 *rights(("Get", "Put"), f"{KEPT}/root.json", f"{KEPT}/private/*"),
-                *rights(("Delete",), *(f"{KEPT}/{key}" for key in (*PICTURES, PROBE))),
+                *rights(("Delete",), *(f"{KEPT}/{key}" for key in (*PICTURES, PROBE, SHARDS))),
             },
         ),
         (
@@ -824,6 +828,15 @@ def test_policies_allow_what_is_needed_and_no_more(
     for one in document:
         if one["Action"] == "s3:ListBucket":
             assert one["Condition"] == {"StringLikeIfExists": {"s3:prefix": "*"}}
+
+
+def test_no_document_of_a_slide_is_taken_for_a_part_of_the_list() -> None:
+    """What a policy's wildcards match, slashes, too, is what fnmatch's do."""
+    shard = dzi.shard_name(uuid.uuid4().hex, 7)
+    assert fnmatchcase(f"{dzi.KEPT}/{shard}", SHARDS)
+    for slide_id in ("index-1", "index-a-01", shard.removesuffix(".json")):
+        assert dzi.is_id(slide_id)
+        assert not fnmatchcase(dzi.private_json_key(slide_id), SHARDS)
 
 
 @pytest.mark.parametrize("name", ["ConvertPolicy", "DeskPolicy"])

@@ -91,6 +91,12 @@ def test_pillow_simd_comes_last_and_is_the_makefiles() -> None:
     assert "uninstall --yes pillow " in installing[-1]
 
 
+def test_it_knows_time_zones() -> None:
+    """Python's own come with the package tzdata of PyPI only."""
+    (installing,) = (step.text for step in FINAL.of("RUN") if "apt-get install" in step.text)
+    assert " tzdata " in installing
+
+
 def test_both_stages_are_of_one_system() -> None:
     assert BUILD.image == FINAL.image
 

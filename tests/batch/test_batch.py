@@ -105,6 +105,25 @@ def function(place: Place, monkeypatch: pytest.MonkeyPatch, jobs: Jobs, failures
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture
+def lab(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the templates' parameters can want of a conversion."""
+    for name, value in {
+        "VSV_PYRAMID_DETAILS": "lab",
+        "VSV_PYRAMID_IDS": "opaque",
+        "VSV_PYRAMID_SLIDE_ID_PATTERN": r"S\d\d-\d+",
+        "VSV_PYRAMID_TIME_ZONE": "Europe/Berlin",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def published(place: Place) -> dict[str, Any]:
+    """The slide.json of the only slide there is."""
+    (key,) = (key for key in place.objects() if key.endswith("/slide.json"))
+    document: dict[str, Any] = json.loads(place.get(key)["Body"].read())
+    return document
+
+
 def messages(*events: object) -> dict[str, Any]:
     """As SQS hands them to a function."""
     return {
@@ -143,6 +162,28 @@ class TestIngest:
         assert verify(f"{place}/to/images/170782", deep=True).errors == []
         assert "to/private/images/170782/slide.private.json" in place.private.objects()
         assert not jobs.places
+
+    def test_what_a_lab_wants(
+        self, lab: None, uploaded: str, place: Place, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lambda_handler.ingest(object_created(uploaded), Context())
+        document = published(place)
+        assert (document["details"], document["scanned"]) == ("lab", "2009-12-29T09:59:15+01:00")
+        assert "170782" not in json.dumps(document)
+        assert {
+            "to/private/ids.json",
+            "to/private/images/index.json",
+        } <= place.private.objects().keys()
+        lambda_handler.ingest({"audit": True}, Context())
+        assert json.loads(capsys.readouterr().out)["waiting"] == 0
+
+    def test_empty_parameters(
+        self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("OPTIONS", "DETAILS", "IDS", "SLIDE_ID_PATTERN", "TIME_ZONE"):
+            monkeypatch.setenv(f"VSV_PYRAMID_{name}", "")
+        lambda_handler.ingest(object_created(uploaded), Context())
+        assert (published(place)["id"], published(place)["details"]) == ("170782", "none")
 
     def test_a_duplicate_makes_nothing_anew(
         self, uploaded: str, place: Place, capfd: pytest.CaptureFixture[str]
@@ -383,6 +424,16 @@ class TestScan:
             lambda_handler.scan({"source": "aws.events"}, Context())
         assert verify(f"{place}/to/images/a").errors == []
         assert not jobs.places
+
+    def test_what_a_lab_wants(
+        self, lab: None, place: Place, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+        document = published(place)
+        assert document["details"] == "lab"
+        assert document["id"] != "a"
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["waiting"] == 0
 
     def test_what_is_large_is_handed_to_batch_once(
         self, share: Path, jobs: Jobs, failures: Failures, monkeypatch: pytest.MonkeyPatch

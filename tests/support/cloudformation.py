@@ -51,6 +51,12 @@ _KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-00000000
 _PRIVATE_KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-1111-1111-1111-111111111111"
 _EFS = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}"
 _CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/0"
+_DETAILS = {
+    "Details": "lab",
+    "Ids": "opaque",
+    "SlideIdPattern": r"S\d\d-\d{4,6} [A-Z]'?\d+",
+    "TimeZone": "Europe/Berlin",
+}
 EVERYTHING: dict[str, dict[str, str]] = {
     "storage": {"SlidesKeyArn": _KEY_ARN, "PrivateKeyArn": _PRIVATE_KEY_ARN},
     "cdn": {
@@ -67,12 +73,14 @@ EVERYTHING: dict[str, dict[str, str]] = {
         "SlidesKeyArn": _KEY_ARN,
         "PrivateKeyArn": _PRIVATE_KEY_ARN,
         "ConvertOptions": "--quality 85",
+        **_DETAILS,
         "FileSystem": "new",
     },
     "ingest": {
         "SlidesPrefix": "scans/",
         "ImagesPrefix": "pathology/a/",
         "ConvertOptions": "--quality 85",
+        **_DETAILS,
         "FileSystemArn": f"{_EFS}:file-system/fs-0123456789abcdef0",
         "AccessPointArn": f"{_EFS}:access-point/fsap-0123456789abcdef0",
         "Subnets": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
@@ -212,6 +220,11 @@ def resources(body: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
     """The resources that the template makes with these parameters, all functions resolved; what
     only AWS knows is <Resource> or <Resource.Attribute>."""
     return _made(_scope(body, given, only_conditions=False), body["Resources"])
+
+
+def outputs(body: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs, in the same way."""
+    return _made(_scope(body, given, only_conditions=False), body["Outputs"])
 
 
 def refused(body: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:

@@ -49,6 +49,16 @@ _PRIVATE = f"arn:aws:s3:::{REQUIRED['compute']['PrivateBucket']}/"
 # Of what is private, these go without the desk: pictures that a rescan does not have, the name that
 # a check of rights deletes, parts of the list of slides, and what the scan remembers.
 _GO = ("/label.jpeg", "/macro.jpeg", "/.is-this-allowed", "/images/index-*-??.json", "watch/*")
+# What converting takes out of the environment.
+CONVERTING = (
+    "DESTINATION",
+    "PRIVATE",
+    "OPTIONS",
+    "DETAILS",
+    "IDS",
+    "SLIDE_ID_PATTERN",
+    "TIME_ZONE",
+)
 _CDN = {"Service": "cloudfront.amazonaws.com"}
 
 
@@ -367,14 +377,14 @@ def jobs_get_what_the_worker_reads(resources: Resources) -> Iterator[str]:
     for name, job in of_type(resources, "AWS::Batch::JobDefinition"):
         container = job["ContainerProperties"]
         names = {one["Name"] for one in container["Environment"]}
-        if names != {f"VSV_PYRAMID_{one}" for one in ("DESTINATION", "PRIVATE", "OPTIONS")}:
+        if names != {f"VSV_PYRAMID_{one}" for one in CONVERTING}:
             yield f"{name} has the environment {sorted(names)}"
         if container["Command"] != ["Ref::place"]:
             yield f"{name} has the command {container['Command']}"
 
 
 def functions_get_what_the_handlers_read(resources: Resources) -> Iterator[str]:
-    wanted = {"SLIDES", "DESTINATION", "PRIVATE", "OPTIONS", "QUEUE", "JOB_DEFINITION", "FAILURES"}
+    wanted = {*CONVERTING, "SLIDES", "QUEUE", "JOB_DEFINITION", "FAILURES"}
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         names = function["Environment"]["Variables"].keys()
         if names != {f"VSV_PYRAMID_{one}" for one in wanted}:

@@ -155,7 +155,8 @@ class Cloud:
         environment = {
             "PATH": os.defpath,
             "PYTHONPATH": str(ROOT),
-            **{one["name"]: one["value"] for one in container["environment"]},
+            # Moto takes an empty parameter for a list.
+            **{one["name"]: one["value"] or "" for one in container["environment"]},
             **self.environment(),
             **changed,
         }

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "cloudformation/README.md"
 KEY_ID = "K2JCJMDEHXQW5F"
 # When it updates a nested stack, ministack does not know attributes any more, but what Ref gives:
-# the page's links can be tried, a new image for the functions cannot.
+# the page's links can be tried, a new image or another environment for the functions cannot.
 FORGOTTEN = (("AccessControl", "Id"), ("Paths", "FunctionARN"))
 # Amazon's command line, which asks each half minute whether a stack is there.
 AT_ONCE = """
@@ -110,6 +110,7 @@ def parameters(ministack: StandIn) -> dict[str, str]:
 def uploaded(ministack: StandIn, packaged: Path, computed: dict[str, str]) -> None:
     """Puts what the stand-in can make in the place of what `package` has uploaded."""
     body = cloudformation.parsed(packaged.read_text())
+    body["Resources"]["Ingest"]["Properties"]["Parameters"]["Details"] = "none"  # see FORGOTTEN
     s3 = ministack.client("s3")
     nested = {
         "Storage": cloudformation.load("storage"),
@@ -244,9 +245,15 @@ def test_the_page_is_walked(
 
         assert "170782" in shell.run(page.next("What is private"))
 
+        assert shell.run("output Details").strip() == "none"
+        refresh = page.next("What is published of a slide")
+        assert "1 slide, 0 written anew" in shell.run(refresh)
+
         generate, public, deploy, link = page.next("Links instead of a public site").splitlines()
         shell.run(f"{generate}\n{public}\n{deploy}")
         until(lambda: parameters(ministack)["PublicKey"].startswith("-----BEGIN PUBLIC KEY-----\n"))
+        until(lambda: shell.run("output Details").strip() == "lab")
+        assert "1 slide, 1 written anew" in shell.run(refresh)
         signed = shell.run(link).strip()
         assert signed.startswith(url.replace("/?", "/index.html?"))
         assert f"Key-Pair-Id={KEY_ID}" in signed

@@ -91,11 +91,15 @@ def test_batch_by_default(moto: StandIn) -> None:
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert container["image"] == f"{repository['repositoryUri']}:1.0"
     assert container["command"] == ["Ref::place"]
-    # The last is the empty parameter, which moto takes for a list.
+    # The lists are empty parameters, as moto has them.
     assert container["environment"] == [
         {"name": "VSV_PYRAMID_DESTINATION", "value": "s3://images-bucket"},
         {"name": "VSV_PYRAMID_PRIVATE", "value": "s3://private-bucket"},
         {"name": "VSV_PYRAMID_OPTIONS", "value": []},
+        {"name": "VSV_PYRAMID_DETAILS", "value": "none"},
+        {"name": "VSV_PYRAMID_IDS", "value": "strict"},
+        {"name": "VSV_PYRAMID_SLIDE_ID_PATTERN", "value": []},
+        {"name": "VSV_PYRAMID_TIME_ZONE", "value": []},
     ]
     assert container["resourceRequirements"] == [
         {"type": "VCPU", "value": "2"},
@@ -122,7 +126,8 @@ def test_batch_by_default(moto: StandIn) -> None:
 
 
 def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
-    made = computing(moto, "files", EVERYTHING["compute"])
+    given = EVERYTHING["compute"]
+    made = computing(moto, "files", given)
     ec2, efs, iam = moto.client("ec2"), moto.client("efs"), moto.client("iam")
 
     (files,) = efs.describe_file_systems(FileSystemId=made["Files"])["FileSystems"]
@@ -163,6 +168,10 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
         {"name": "VSV_PYRAMID_DESTINATION", "value": "s3://images-bucket/pathology/a"},
         {"name": "VSV_PYRAMID_PRIVATE", "value": "s3://private-bucket/pathology/a"},
         {"name": "VSV_PYRAMID_OPTIONS", "value": "--quality 85"},
+        {"name": "VSV_PYRAMID_DETAILS", "value": "lab"},
+        {"name": "VSV_PYRAMID_IDS", "value": "opaque"},
+        {"name": "VSV_PYRAMID_SLIDE_ID_PATTERN", "value": given["SlideIdPattern"]},
+        {"name": "VSV_PYRAMID_TIME_ZONE", "value": "Europe/Berlin"},
     ]
 
     policy = iam.get_policy_version(PolicyArn=made["ConvertPolicy"], VersionId="v1")
@@ -176,9 +185,8 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
         "arn:aws:s3:::private-bucket/pathology/a/root.json",
         "arn:aws:s3:::private-bucket/pathology/a/private/*",
     ]
-    assert statements["DecryptSlides"]["Resource"] == EVERYTHING["compute"]["SlidesKeyArn"]
-    own_key = EVERYTHING["compute"]["PrivateKeyArn"]
-    assert statements["EncryptWhatIsPrivate"]["Resource"] == own_key
+    assert statements["DecryptSlides"]["Resource"] == given["SlidesKeyArn"]
+    assert statements["EncryptWhatIsPrivate"]["Resource"] == given["PrivateKeyArn"]
     attached = iam.list_entities_for_policy(PolicyArn=made["DeskPolicy"])
     assert not attached["PolicyRoles"] + attached["PolicyUsers"] + attached["PolicyGroups"]
     read = iam.get_role_policy(RoleName=made["JobRole"], PolicyName="ReadFiles")
@@ -441,6 +449,9 @@ def test_functions(ministack: StandIn, ingesting: Made, buckets: dict[str, str])
         assert variables["VSV_PYRAMID_DESTINATION"] == "s3://images-bucket/pathology/a"
         assert variables["VSV_PYRAMID_PRIVATE"] == "s3://private-bucket/pathology/a"
         assert variables["VSV_PYRAMID_FAILURES"] == ingesting["Failures"]
+        assert variables["VSV_PYRAMID_DETAILS"] == "lab"
+        pattern = EVERYTHING["ingest"]["SlideIdPattern"]
+        assert variables["VSV_PYRAMID_SLIDE_ID_PATTERN"] == pattern
         slides = f"s3://{buckets['SlidesBucket']}/scans" if name == "Ingest" else "/mnt/slides"
         assert variables["VSV_PYRAMID_SLIDES"] == slides
         callers = json.loads(client.get_policy(FunctionName=ingesting[name])["Policy"])["Statement"]
@@ -604,7 +615,8 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
     del body["Outputs"]["KeyId"]
 
     parameters = {"ImageTag": "2.0", "FileSystem": "new", "ScanSchedule": "rate(10 minutes)"}
-    made = ministack.create("main", body, parameters | {"ConvertOptions": "--quality 90"})
+    parameters |= {"ConvertOptions": "--quality 90", "KeyGroupId": "group", "Ids": "safe"}
+    made = ministack.create("main", body, parameters)
     assert made.keys() == {"Storage", "Cdn", "Ingest"}
     outputs = ministack.outputs("main")
     assert outputs["BaseUrl"].endswith(".cloudfront.net")
@@ -627,6 +639,10 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
         "VSV_PYRAMID_DESTINATION": f"s3://{outputs['ImagesBucket']}",
         "VSV_PYRAMID_PRIVATE": f"s3://{outputs['PrivateBucket']}",
         "VSV_PYRAMID_OPTIONS": "--quality 90",
+        "VSV_PYRAMID_DETAILS": "lab",
+        "VSV_PYRAMID_IDS": "safe",
+        "VSV_PYRAMID_SLIDE_ID_PATTERN": "",
+        "VSV_PYRAMID_TIME_ZONE": "",
         "VSV_PYRAMID_QUEUE": given["QueueArn"],
         "VSV_PYRAMID_JOB_DEFINITION": given["JobDefinitionArn"],
         "VSV_PYRAMID_FAILURES": outputs["FailuresQueueUrl"],

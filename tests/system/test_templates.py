@@ -641,8 +641,10 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
     (
         rules.jobs_get_what_the_worker_reads,
         "compute",
-        drop(f"{JOB}/ContainerProperties/Environment/1"),
-        "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION', 'VSV_PYRAMID_OPTIONS']",
+        drop(f"{JOB}/ContainerProperties/Environment/3"),
+        "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION', 'VSV_PYRAMID_IDS', "
+        "'VSV_PYRAMID_OPTIONS', 'VSV_PYRAMID_PRIVATE', 'VSV_PYRAMID_SLIDE_ID_PATTERN', "
+        "'VSV_PYRAMID_TIME_ZONE']",
     ),
     (
         rules.jobs_get_what_the_worker_reads,
@@ -714,6 +716,13 @@ def test_parameters_allow_what_fargate_does(name: str) -> None:
 
 # What others rely on
 
+DETAILS = {
+    "VSV_PYRAMID_DETAILS": "lab",
+    "VSV_PYRAMID_IDS": "opaque",
+    "VSV_PYRAMID_SLIDE_ID_PATTERN": r"S\d\d-\d{4,6} [A-Z]'?\d+",
+    "VSV_PYRAMID_TIME_ZONE": "Europe/Berlin",
+}
+
 
 @pytest.mark.parametrize(
     ("prefix", "destination", "private"),
@@ -734,6 +743,7 @@ def test_the_job_is_started_as_the_worker_expects(
         "VSV_PYRAMID_DESTINATION": destination,
         "VSV_PYRAMID_PRIVATE": private,
         "VSV_PYRAMID_OPTIONS": "--quality 85",
+        **DETAILS,
     }
     (mount,) = container["MountPoints"]
     assert mount == {"SourceVolume": "slides", "ContainerPath": "/mnt/slides", "ReadOnly": True}
@@ -753,6 +763,7 @@ def test_functions_are_started_as_the_handlers_expect(name: str, handler: str) -
         "VSV_PYRAMID_DESTINATION": "s3://images-bucket/pathology/a",
         "VSV_PYRAMID_PRIVATE": "s3://private-bucket/pathology/a",
         "VSV_PYRAMID_OPTIONS": "--quality 85",
+        **DETAILS,
         "VSV_PYRAMID_QUEUE": EVERYTHING["ingest"]["QueueArn"],
         "VSV_PYRAMID_JOB_DEFINITION": EVERYTHING["ingest"]["JobDefinitionArn"],
         "VSV_PYRAMID_FAILURES": "<Failures>",
@@ -975,6 +986,48 @@ def test_main_gives_each_template_what_it_takes(name: str) -> None:
             ours, theirs = main["Parameters"][parameter], body["Parameters"][parameter]
             for bound in bounds:
                 assert theirs.get(bound) in (None, ours.get(bound)), (parameter, bound)
+
+
+KEY = {"PublicKey": "-----BEGIN PUBLIC KEY-----"}
+
+
+@pytest.mark.parametrize(
+    ("given", "details"),
+    [
+        ({}, "none"),
+        (KEY, "lab"),
+        ({"KeyGroupId": "group"}, "lab"),
+        ({"Details": "auto"}, "none"),
+        ({"Details": "lab"}, "lab"),
+        (KEY | {"Details": "none"}, "none"),
+        (KEY | {"Details": "lab"}, "lab"),
+    ],
+)
+def test_details_are_published_behind_a_key(given: dict[str, str], details: str) -> None:
+    body = cloudformation.load("main")
+    made = cloudformation.resources(body, given | {"ImageTag": "1"})
+    for name in ("Compute", "Ingest"):
+        assert made[name]["Properties"]["Parameters"]["Details"] == details
+    assert cloudformation.outputs(body, given)["Details"]["Value"] == details
+
+
+@pytest.mark.parametrize("name", ["compute", "ingest", "main"])
+@pytest.mark.parametrize(
+    ("zone", "is_taken"),
+    [
+        ("", True),
+        ("Europe/Berlin", True),
+        ("America/Argentina/Buenos_Aires", True),
+        ("Etc/GMT+1", True),
+        ("+01:00", True),
+        ("-0330", True),
+        ("Europe/Berlin ", False),
+        ("--details lab", False),
+    ],
+)
+def test_time_zones(name: str, zone: str, is_taken: bool) -> None:
+    pattern = cloudformation.load(name)["Parameters"]["TimeZone"]["AllowedPattern"]
+    assert bool(re.search(pattern, zone)) is is_taken
 
 
 def test_main_asks_for_outputs_that_there_are() -> None:

@@ -57,6 +57,30 @@ def test_a_slide(uploaded: str, place: Place) -> None:
     assert "to/private/images/170782/slide.private.json" in place.private.objects()
 
 
+def test_what_a_lab_wants(uploaded: str, place: Place) -> None:
+    outcome = run(
+        f"s3://images/{uploaded}",
+        VSV_PYRAMID_DETAILS="lab",
+        VSV_PYRAMID_IDS="opaque",
+        VSV_PYRAMID_SLIDE_ID_PATTERN=r"S\d\d-\d+",
+        VSV_PYRAMID_TIME_ZONE="Europe/Berlin",
+    )
+    assert outcome.code == 0, outcome.err
+    assert "to/private/ids.json" in place.private.objects()
+    (key,) = (key for key in place.objects() if key.endswith("/slide.json"))
+    document = json.loads(place.get(key)["Body"].read())
+    assert (document["details"], document["scanned"]) == ("lab", "2009-12-29T09:59:15+01:00")
+    assert "170782" not in json.dumps(document)
+
+
+def test_empty_parameters(uploaded: str, place: Place) -> None:
+    names = ("OPTIONS", "DETAILS", "IDS", "SLIDE_ID_PATTERN", "TIME_ZONE")
+    outcome = run(f"s3://images/{uploaded}", **{f"VSV_PYRAMID_{name}": "" for name in names})
+    assert outcome.code == 0, outcome.err
+    document = json.loads(place.get("to/images/170782/slide.json")["Body"].read())
+    assert document["details"] == "none"
+
+
 def test_a_child_of_an_array(uploaded: str, place: Place) -> None:
     lines = f"{place}/gone.svs\ns3://images/{uploaded}\n"
     place.private.put("to/manifests/1.txt", lines.encode())
@@ -121,6 +145,9 @@ def test_no_path_is_in_the_log(place: Place) -> None:
         (("a.svs", "b.svs"), {}),
         (("a.svs",), {"VSV_PYRAMID_OPTIONS": "--no-such-option"}),
         (("a.svs",), {"VSV_PYRAMID_OPTIONS": "'"}),
+        (("a.svs",), {"VSV_PYRAMID_DETAILS": "all"}),
+        (("a.svs",), {"VSV_PYRAMID_SLIDE_ID_PATTERN": "S("}),
+        (("a.svs",), {"VSV_PYRAMID_TIME_ZONE": "Europe/Atlantis"}),
         (("{",), {}),
         (('{"source": "aws.s3", "detail-type": "Object Created"}',), {}),
         ((json.dumps(object_created("notes.txt")),), {}),

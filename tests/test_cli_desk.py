@@ -17,6 +17,7 @@ from tests.support.destinations import private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
+from vsv_pyramid.slide.barcodes import Barcode
 
 
 @pytest.fixture
@@ -103,6 +104,38 @@ def test_a_day(run: Run, target: str, scans: Path, real_slide: Path, repository:
 
     assert run("delete", f"{target}/images/170783", "--yes").code == 0
     assert_one_sentence(run("slides", "show", "170783", "--in", target).err, "no such slide")
+
+
+def test_a_slide_id_that_was_only_read_is_marked(
+    run: Run, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Barcode("read", "S26-1-A1", "QR Code")
+    monkeypatch.setattr("vsv_pyramid.scans.read_barcode", lambda label: read)
+    assert run("convert", scans / "170782.svs").code == 0
+
+    def listed(*words: str) -> list[str]:
+        return run("slides", *words).out.splitlines()[1].split()
+
+    assert listed()[:3] == ["170782", "NEW", "S26-1-A1?"]
+    assert "Slide ID:          S26-1-A1 (not confirmed)\n" in run("slides", "show", "170782").out
+    run("slides", "set", "170782", "--status", "good")
+    assert listed()[:3] == ["170782", "GOOD", "S26-1-A1?"]
+    run("slides", "set", "170782", "--slide-id", "S26-1-A1")
+    assert listed()[:3] == ["170782", "GOOD", "S26-1-A1"]
+    assert "Slide ID:          S26-1-A1\n" in run("slides", "show", "170782").out
+    run("slides", "delete", "170782", "--yes")
+    assert listed("--status", "awaiting")[:2] == ["170782", "S26-1-A1"]
+
+
+def test_so_is_that_of_a_deleted_slide(
+    run: Run, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Barcode("read", "S26-1-A1", "QR Code")
+    monkeypatch.setattr("vsv_pyramid.scans.read_barcode", lambda label: read)
+    run("convert", scans / "170782.svs")
+    run("slides", "delete", "170782", "--yes")
+    awaiting = run("slides", "--status", "awaiting").out.splitlines()
+    assert awaiting[1].split()[:2] == ["170782", "S26-1-A1?"]
 
 
 def test_records_in_a_bucket(run: Run, target: str, place: Place) -> None:

@@ -76,21 +76,23 @@ def summary_line(summary: Summary) -> str:
 
 
 def slide_lines(slides: list[dict[str, Any]]) -> list[str]:
-    """A table of the catalog's entries, and how many there are."""
+    """A table of the catalog's entries, and how many there are; a slide ID that was only read off
+    the label has a question mark."""
     rows: list[tuple[str, ...]] = [("ID", "STATUS", "SLIDE ID", "CASE ID", "SCANNED", "REVISION")]
     for slide in slides:
         review = slide["review"]
-        said = (review["status"], review["slide_id"], review["case_id"])
         scanned = str(slide["scanned"] or slide.get("year") or "")[:10]
-        rows.append((slide["id"], *map(_or_none, said), _or_none(scanned), str(review["revision"])))
+        said = (review["status"], _slide_id(review, "?"), review["case_id"], scanned)
+        rows.append((slide["id"], *map(_or_none, said), str(review["revision"])))
     return [*_table(rows), _count(slides)]
 
 
 def awaited_lines(slides: list[dict[str, Any]]) -> list[str]:
     """A table of the slides that await a rescan, and how many there are."""
-    names = ("id", "slide_id", "case_id", "who", "when")
     rows: list[tuple[str, ...]] = [("ID", "SLIDE ID", "CASE ID", "DELETED BY", "AT")]
-    rows += [tuple(_or_none(slide[name]) for name in names) for slide in slides]
+    for slide in slides:
+        said = (_slide_id(slide, "?"), slide["case_id"], slide["who"], slide["when"])
+        rows.append((slide["id"], *map(_or_none, said)))
     return [*_table(rows), f"{_count(slides)} awaiting a rescan"]
 
 
@@ -110,7 +112,7 @@ def document_lines(document: Document) -> list[str]:
     rows = {
         "Slide": document.id,
         "Status": document.value("status"),
-        "Slide ID": _or_none(document.value("slide_id")),
+        "Slide ID": _or_none(_slide_id(document.review(), " (not confirmed)")),
         "Case ID": _or_none(document.value("case_id")),
         "Barcode": _or_none(document.barcode),
         "Scanned file": _or_none(document.source.get("location")),
@@ -127,6 +129,12 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
 
 def _count(slides: list[dict[str, Any]]) -> str:
     return counted(len(slides), "slide")
+
+
+def _slide_id(said: dict[str, Any], mark: str) -> str:
+    """The slide ID if it is known, with the mark where it is not confirmed."""
+    slide_id = said["slide_id"] or ""
+    return slide_id + mark if slide_id and not said.get("confirmed") else slide_id
 
 
 def _or_none(value: str | None) -> str:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,6 +41,7 @@ NO_WEBGL = ("--disable-3d-apis",)
 # Nothing of ours: one is about reading pixels back, one about a tile whose slide was left since.
 HARMLESS = ("GPU stall", "Ignoring tile %s loaded before reset")
 
+_AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 _PATIENCE = 60_000  # ms, for what must happen at some time
 expect.set_options(timeout=_PATIENCE)
 
@@ -138,6 +140,18 @@ def window(browser: Browser, url: str, **options: Any) -> Iterator[Window]:
     finally:
         context.close()
     assert not opened.wrong(), opened.wrong()
+
+
+def serious_faults(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe finds in the page that keeps people from using it, and where."""
+    page.evaluate(_AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 10
+    return [
+        (fault["id"], [node["html"][:80] for node in fault["nodes"]])
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
 
 
 def decoded(page: Page, jpegs: list[bytes]) -> list[Pixels]:

@@ -50,7 +50,9 @@ export class Commands {
         return;
       }
       const name = Object.keys(this._table).find((each) => [this._table[each].key].flat().includes(key));
-      if (name && !(/^(Enter| )$/.test(key) && target.closest("button, a, summary"))) {
+      const isTargets = /^(Enter| )$/.test(key) && target.closest("button, a")
+        || /^Arrow/.test(key) && target.matches("aside"); // which scrolls
+      if (name && !isTargets) {
         event.preventDefault();
         run(name);
       }

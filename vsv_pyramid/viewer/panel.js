@@ -1,6 +1,6 @@
 // The side panel: what is known of a slide, its images, and the lengths measured on it.
 
-import { imageUrl } from "./published.js";
+import { imageUrl, scanTime } from "./published.js";
 import { lengthText } from "./scale.js";
 
 const IMAGES = ["thumbnail", "label", "macro"];
@@ -21,16 +21,13 @@ export function showFacts(element, { slide }) {
     ["", mpp && `${lengthText(width * mpp.x)} × ${lengthText(height * mpp.y)}`],
     ["Objective", power ? `${power}x` : "not stated by the slide"],
     ["Pixel", mpp ? pixelText(mpp) : "size not stated: no scale bar, lengths are in px"],
-    ["Scanned", facts.scanned?.replace("T", " ")],
+    ["Scanned", scanTime(facts)?.replace("T", " ")],
     ["Scanner", [facts.vendor, facts.scanner].filter(Boolean).join(", ")],
-    ["Image ID", facts.image_id],
     ["Full resolution", BASES[pyramid.base]],
     ["Tiles", pyramid.tile_count && `${count(pyramid.tile_count)} of ${pyramid.tile_size} px`],
     ["Published", facts.created?.slice(0, 10)],
   ];
-  const properties = made("details");
-  properties.append(made("summary", "As the scanner says it"), list(Object.entries(facts.properties ?? {})));
-  element.replaceChildren(list(rows), ...pictures(slide), properties);
+  element.replaceChildren(list(rows), ...pictures(slide));
 }
 
 /** Fills `element` with the lengths measured in the pane. */

@@ -107,6 +107,11 @@ export async function catalog() {
   return [index, ...shards].flatMap((document) => document.slides ?? []);
 }
 
+/** When the slide was scanned: the time or, where that is not published, the year; undefined where none is. */
+export function scanTime({ scanned, year }) {
+  return scanned ?? year?.toString();
+}
+
 /** The version of the slide as it is published now, undefined where that cannot be had. */
 export async function currentVersion(id) {
   const answer = await fetched(`${id}/slide.json`, `The slide ${id}`).catch(() => null);

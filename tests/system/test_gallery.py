@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from playwright.sync_api import Browser, Locator, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.conftest import Run
-from tests.support.browser import Window, window
+from tests.support.browser import Window, serious_faults, window
 from tests.support.destinations import keeping
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
@@ -100,6 +100,99 @@ def test_search_filter_and_order(gallery: Window) -> None:
     assert names(gallery) == ["case-12", "case-7"]
     page.get_by_label("Search").fill("nobody")
     expect(page.get_by_role("alert")).to_have_text("No slide is like that.")
+
+
+def offered(page: Page) -> list[str]:
+    """What the slides can be sorted by."""
+    return page.get_by_label("Sort by").locator("option").all_inner_texts()
+
+
+SIZE = "size, largest first"
+LACKING = "Slide IDs, status and dates are not published here."
+
+
+def test_with_a_labs_details_nothing_is_lacking(gallery: Window) -> None:
+    page = gallery.page
+    expect(page.locator("#lacking")).to_be_hidden()
+    dates = ["scan date, newest first", "publication, newest first"]
+    assert offered(page) == ["ID", *dates, SIZE]
+    expect(page.get_by_label("Search")).to_have_attribute("placeholder", "ID, scanner, date")
+
+
+@pytest.fixture(scope="module")
+def public(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Slides as they are published by default: of a known scanner, and of one that is none."""
+    folder = tmp_path_factory.mktemp("public")
+    for number, year in ((1, 24), (2, 26)):
+        path = folder / f"case-{number}.svs"
+        stated = {"Date": f"03/01/{year}"}
+        forge_svs(path, tissue=real_slide, size=(900, 700), levels=(1,), description=stated)
+        convert(path, str(folder), ConvertOptions())
+    with serving(serve.app(open_root(str(folder)))) as site:
+        yield site
+
+
+def test_without_details_it_says_what_it_lacks(chromium: Browser, public: Site) -> None:
+    """And neither offers it, nor asks for it where an address of before does."""
+    before = "#status=GOOD&order=created"
+    with window(chromium, f"{public.url}/viewer/gallery/{before}") as seen:
+        page = seen.page
+        expect(page.locator(".card")).to_have_count(2)
+        expect(page.locator("#lacking")).to_have_text(LACKING)
+        expect(page.get_by_label("Status")).to_be_hidden()
+        assert offered(page) == ["ID", "year of the scan, newest first", SIZE]
+        expect(page.get_by_label("Sort by")).to_have_value("id")
+        expect(page.get_by_label("Search")).to_have_attribute("placeholder", "ID, scanner, year")
+        texts = [text.split("\n") for text in page.locator(".card").all_inner_texts()]
+        assert texts == [
+            ["case-1", "900 × 700 px", "20x, 2024"],
+            ["case-2", "900 × 700 px", "20x, 2026"],
+        ]
+        page.get_by_label("Sort by").select_option("year of the scan, newest first")
+        assert names(seen) == ["case-2", "case-1"]
+        page.get_by_label("Search").fill("2024")
+        assert names(seen) == ["case-1"]
+
+
+def test_what_no_slide_says_is_not_offered(chromium: Browser, public: Site) -> None:
+    bare = json.loads(public.ask("/images/index.json").body)
+    for slide in bare["slides"]:
+        slide |= {"year": None, "scanner": None, "vendor": None}
+    with window(chromium, "about:blank") as seen:
+        page = seen.page
+        seen.host = public.url.removeprefix("http://")
+        page.route("**/images/index.json", lambda route: route.fulfill(json=bare))
+        page.goto(f"{public.url}/viewer/gallery/")
+        expect(page.locator(".card")).to_have_count(2)
+        assert offered(page) == ["ID", SIZE]
+        expect(page.get_by_label("Search")).to_have_attribute("placeholder", "ID")
+
+
+def test_some_slides_without_details_are_sorted_among_the_others(
+    chromium: Browser, public: Site
+) -> None:
+    mixed = json.loads(public.ask("/images/index.json").body)
+    mixed["slides"][0] |= {"scanned": "2027-01-02T03:04:05", "created": "2027-01-03T00:00:00+00:00"}
+    with window(chromium, "about:blank") as seen:
+        page = seen.page
+        seen.host = public.url.removeprefix("http://")
+        page.route("**/images/index.json", lambda route: route.fulfill(json=mixed))
+        page.goto(f"{public.url}/viewer/gallery/#order=scanned")
+        expect(page.locator(".card")).to_have_count(2)
+        expect(page.locator("#lacking")).to_have_text(
+            "Of some slides, slide IDs, status and dates are not published here."
+        )
+        assert names(seen) == ["case-1", "case-2"]
+        assert "year of the scan, newest first" not in offered(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_without_details(
+    chromium: Browser, public: Site, scheme: str
+) -> None:
+    with window(chromium, f"{public.url}/", color_scheme=scheme) as seen:
+        expect(seen.page.locator("#lacking")).to_be_visible()
+        assert serious_faults(seen.page) == []
 
 
 REVIEWS: dict[str, dict[str, Any]] = {

@@ -1,18 +1,19 @@
 // The gallery: all published slides, found, sorted, and opened, one or several.
 
-import { NotShown, catalog, overviewUrl, pageUrl } from "../published.js";
+import { NotShown, catalog, overviewUrl, pageUrl, scanTime } from "../published.js";
 import { scaleText } from "../scale.js";
 import { Window } from "./window.js";
 
 const find = (selector) => document.querySelector(selector);
 const controls = ["#search", "#objective", "#status", "#order"].map(find);
 const [search, objective, status, order] = controls;
-const newest = (field) => (one, other) => (other[field] ?? "").localeCompare(one[field] ?? "");
+const newest = (time) => (one, other) => (time(other) ?? "").localeCompare(time(one) ?? "");
 const byId = new Intl.Collator("en", { numeric: true }).compare;
 const ORDERS = {
   id: (one, other) => byId(one.id, other.id),
-  scanned: newest("scanned"),
-  created: newest("created"),
+  scanned: newest(scanTime),
+  year: newest(scanTime),
+  created: newest(({ created }) => created),
   size: (one, other) => other.width * other.height - one.width * one.height,
 };
 
@@ -34,9 +35,10 @@ async function start() {
   }
   for (const slide of slides) {
     const { slide_id, case_id } = slide.review ?? {};
-    slide.words = [slide.id, slide_id, case_id, slide.scanner, slide.vendor, slide.scanned]
+    slide.words = [slide.id, slide_id, case_id, slide.scanner, slide.vendor, scanTime(slide)]
       .filter(Boolean).join(" ").toLowerCase();
   }
+  offer();
   reviewed = slides.some(({ review }) => review && (review.slide_id || review.status !== "NEW"));
   status.closest("label").hidden = !reviewed;
   const powers = [...new Set(slides.map((slide) => slide.objective_power).filter(Boolean))];
@@ -44,11 +46,33 @@ async function start() {
     objective.add(new Option(`${power}x`, power));
   }
   const asked = new URLSearchParams(location.hash.slice(1));
-  for (const control of controls) {
+  for (const control of controls.filter((each) => !each.closest("label").hidden)) {
     control.value = asked.get(control.id) ?? control.value;
+    if (control.selectedIndex === -1) {
+      control.selectedIndex = 0; // what an earlier address asks for, and is not offered any more
+    }
     control.addEventListener("input", update);
   }
   update();
+}
+
+/** Offers what the slides can be sorted by and searched for, and says what is not published of them. */
+function offer() {
+  const some = (field) => slides.some((slide) => slide[field]);
+  const known = { scanned: some("scanned"), year: !some("scanned") && some("year"), created: some("created") };
+  for (const option of [...order.options]) {
+    if (!(known[option.value] ?? true)) {
+      option.remove();
+    }
+  }
+  search.placeholder = [
+    "ID", (some("scanner") || some("vendor")) && "scanner", known.scanned && "date", known.year && "year",
+  ].filter(Boolean).join(", ");
+  const lacking = slides.filter(({ created }) => !created).length; // it is among the details
+  find("#lacking").hidden = !lacking;
+  find("#lacking").textContent = lacking === slides.length
+    ? "Slide IDs, status and dates are not published here."
+    : "Of some slides, slide IDs, status and dates are not published here.";
 }
 
 /** Shows what is asked for, and keeps it in the address. */
@@ -81,7 +105,7 @@ function card(slide) {
     `${slide.width} × ${slide.height} px`,
     [
       slide.objective_power && scaleText(1, slide.objective_power),
-      slide.scanned?.slice(0, 10),
+      scanTime(slide)?.slice(0, 10),
     ].filter(Boolean).join(", "),
     ...(reviewed && slide.review
       ? [[slide.review.status, slide.review.slide_id].filter(Boolean).join(", ")] : []),

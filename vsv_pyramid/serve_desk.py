@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import hmac
 import json
 import logging
@@ -46,6 +45,7 @@ SHORTEST_PASSWORD = 12  # characters
 
 _MOST_BYTES = 1 << 20  # of a call: some ten thousand slides
 _SHOWN = ("who", "when", "action", "changes", "note")  # of the log
+_SHOWN_FACTS = ("confirmed",)
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -219,7 +219,10 @@ class Site:
     async def _slide(self, request: Request) -> Response:
         document = await run_in_threadpool(self._desk(request).document, request.path_params["id"])
         history = [
-            {name: value for name, value in dataclasses.asdict(event).items() if name in _SHOWN}
+            {
+                **{name: value for name, value in vars(event).items() if name in _SHOWN},
+                **{name: value for name, value in event.facts.items() if name in _SHOWN_FACTS},
+            }
             for event in document.history
         ]
         return _json(

@@ -30,6 +30,7 @@ const notices = new Notices(find("#notices"), () => rows);
 const editing = new Editing(find("#rows"), {
   leave: rows,
   save: saveId,
+  confirm: confirmId,
   begun: (input) => closeUp(slideOf(input)),
   ended: () => {
     closeUp(null);
@@ -49,7 +50,7 @@ const commands = new Commands({
   all: { key: "a", label: "Select all shown, or none", run: () => selection.chooseAll() },
   good: { key: "g", label: "Good", run: () => mark("GOOD") },
   bad: { key: "b", label: "Bad", run: () => mark("BAD") },
-  "slide-id": { key: "i", label: "Slide ID (Enter saves, Esc gives up)", run: () => edit("slide_id") },
+  "slide-id": { key: "i", label: "Slide ID (Enter saves and confirms, Esc gives up)", run: () => edit("slide_id") },
   "case-id": { key: "c", label: "Case ID (of all selected)", run: () => edit("case_id") },
   delete: { key: "d", label: "Delete for rescan", run: askAndDelete },
   send: { key: "s", label: "Send", run: send },
@@ -220,6 +221,14 @@ function saveId(input, before) {
   warnOfDouble(slide, changes);
   if (reviews.set(others, changes).length) {
     tell(`Case ID of ${names([slide, ...others])}: ${input.value || "none"}`);
+  }
+}
+
+/** Confirms a slide ID that was only read off the label, as it is shown. */
+function confirmId(input) {
+  const slide = slideOf(input);
+  if (input.dataset.field === "slide_id" && reviews.confirm(slide, input.value)) {
+    tell(`${slide.id}: slide ID ${input.value} confirmed`);
   }
 }
 

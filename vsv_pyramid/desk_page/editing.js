@@ -1,18 +1,20 @@
-// Inputs for IDs: what was typed is saved on leaving one, unless it is given up.
+// Inputs for IDs: what was typed is saved on leaving one, unless it is given up; Enter confirms the rest.
 
 const INPUTS = "input[data-field]";
 
 export class Editing {
   /**
-   * Of the inputs in `container`: `save(input, before)` takes a new value, the element `leave` the
-   * focus, and `beside(input, back)` gives the input that Tab leads to, where the browser is not to say.
+   * Of the inputs in `container`: `save(input, before)` takes a new value, `confirm(input)` one that is
+   * left by Enter as it was, the element `leave` the focus, and `beside(input, back)` gives the input that
+   * Tab leads to, where the browser is not to say.
    */
-  constructor(container, { save, leave, begun = () => {}, ended = () => {}, beside }) {
+  constructor(container, { save, confirm, leave, begun = () => {}, ended = () => {}, beside }) {
     this.input = null;
     container.addEventListener("focusin", ({ target }) => {
       if (target.matches(INPUTS) && target !== this.input) {
         this.input = target;
         this._before = target.value;
+        this._entered = false;
         target.select();
         begun(target);
       }
@@ -25,6 +27,8 @@ export class Editing {
       target.value = target.value.trim();
       if (target.value !== this._before) {
         save(target, this._before);
+      } else if (this._entered) {
+        confirm(target);
       }
       if (!this.input) {
         ended();
@@ -35,6 +39,7 @@ export class Editing {
       if (target !== this.input) {
         return;
       }
+      this._entered = key === "Enter";
       if (key === "Escape") {
         target.value = this._before;
       }

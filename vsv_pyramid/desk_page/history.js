@@ -6,10 +6,13 @@ import { timeText } from "./row.js";
 
 /** The history as items of a list, the latest first. */
 export function historyItems(history) {
-  return history.toReversed().map(({ when, who, action, changes = {}, note }) => {
+  return history.toReversed().map(({ when, who, action, changes = {}, confirmed, note }) => {
     const item = document.createElement("li");
     const changed = Object.entries(changes).map(([name, [before, after]]) =>
       `${FIELDS[name] ?? name} ${before ?? "none"} → ${after ?? "none"}`);
+    if (confirmed !== undefined) {
+      changed.push(`slide ID ${confirmed ? "" : "not "}confirmed`);
+    }
     item.append(
       line("strong", action === "set" ? changed.join(", ") : [action, ...changed].join(", ")),
       line("span", [timeText(when), who].filter(Boolean).join(", ")));
@@ -24,6 +27,7 @@ export function historyItems(history) {
 export function pictures(slide, images) {
   return ["label", "macro"].filter((name) => images.includes(name)).map((name) => {
     const figure = document.createElement("figure");
+    figure.className = name;
     const image = document.createElement("img");
     image.src = privateImageUrl(slide, name);
     image.alt = `The slide’s ${name}`;

@@ -1,5 +1,7 @@
 // The slides of the table: which of them, and in which order.
 
+import { scanTime } from "../viewer/published.js";
+
 const STATUSES = ["NEW", "BAD", "GOOD", "SENT"];
 const byText = new Intl.Collator("en", { numeric: true }).compare;
 const has = (status) => ({ review }) => review.status === status;
@@ -20,7 +22,7 @@ const ORDERS = {
   slide_id: text((slide) => slide.review.slide_id),
   case_id: text((slide) => slide.review.case_id),
   status: (one, other) => STATUSES.indexOf(one.review.status) - STATUSES.indexOf(other.review.status),
-  scanned: text((slide) => slide.scanned),
+  scanned: text(scanTime),
   changed: text((slide) => slide.review.changed),
 };
 
@@ -93,8 +95,9 @@ function order(name) {
 }
 
 /** What a search looks through, in lower case. */
-export function words({ id, scanner, scanned, review }) {
-  return [id, review.slide_id, review.case_id, scanner, scanned].filter(Boolean).join(" ").toLowerCase();
+export function words(slide) {
+  const { id, scanner, review } = slide;
+  return [id, review.slide_id, review.case_id, scanner, scanTime(slide)].filter(Boolean).join(" ").toLowerCase();
 }
 
 /** Whether a slide's words have all that is searched for. */

@@ -7,7 +7,7 @@ import { NotDone, news, stem } from "./api.js";
 import { Editing } from "./editing.js";
 import { historyItems, pictures } from "./history.js";
 import { Notices } from "./notices.js";
-import { Reviews } from "./reviews.js";
+import { Reviews, UNCONFIRMED, isUnconfirmed } from "./reviews.js";
 
 const EVERY = 15_000; // ms
 const PAN = 0.25; // of the pane, a key press
@@ -26,12 +26,12 @@ const fields = document.querySelectorAll("[data-field]");
 const reviews = new Reviews();
 const drafts = new Map(); // notes that no change has taken along yet
 const notices = new Notices(find("#notices"), () => find("h1"));
-const editing = new Editing(find("#panel"), { leave: find("h1"), save: saveId, ended: describe });
+const editing = new Editing(find("#panel"), { leave: find("h1"), save: saveId, confirm: confirmId, ended: describe });
 
 const commands = new Commands({
   good: { key: "g", label: "Good", run: () => mark("GOOD") },
   bad: { key: "b", label: "Bad", run: () => mark("BAD") },
-  "slide-id": { key: "i", label: "Slide ID (Enter saves, Esc gives up)", run: () => fields[0].focus() },
+  "slide-id": { key: "i", label: "Slide ID (Enter saves and confirms, Esc gives up)", run: () => fields[0].focus() },
   "case-id": { key: "c", label: "Case ID", run: () => fields[1].focus() },
   note: { key: "e", label: "Note", run: () => note.focus() },
   back: { key: ["PageUp", "k"], label: "Back", run: () => turnTo(page - 1) },
@@ -114,6 +114,7 @@ function describe() {
   }
   find(".status").textContent = review.status ?? "";
   find(".status").dataset.status = review.status ?? "";
+  find("#unconfirmed").textContent = isUnconfirmed(review) ? UNCONFIRMED : "";
   find("#barcode").textContent = BARCODES[review.barcode] ?? "";
   if (document.activeElement === document.body) {
     find("h1").focus(); // a button that is disabled loses it
@@ -145,19 +146,35 @@ async function look(slide) {
   }
 }
 
+/** Marks the slide; a good one's slide ID is confirmed by it, since it is seen beside the label. */
 function mark(status) {
   const slide = current();
   if (slide) {
-    reviews.set([slide], { status }, taken(slide));
-    tell(`${slide.id}: ${status}`);
+    const { slide_id: slideId } = slide.review;
+    const confirms = status === "GOOD" && isUnconfirmed(slide.review) && isLabelSeen();
+    reviews.set([slide], { status, ...(confirms && { slide_id: slideId }) }, taken(slide));
+    tell(`${slide.id}: ${status}${confirms ? `, slide ID ${slideId} confirmed` : ""}`);
     turnTo(page + 1);
   }
+}
+
+function isLabelSeen() {
+  const label = find("#pictures .label img");
+  return Boolean(label?.complete && label.naturalWidth);
 }
 
 function saveId(input, before) {
   const { field } = input.dataset;
   const slide = current();
   reviews.setFrom(slide, { [field]: before || null }, { [field]: input.value || null }, taken(slide));
+}
+
+/** Confirms a slide ID that was only read off the label, as it is shown. */
+function confirmId(input) {
+  const slide = current();
+  if (input.dataset.field === "slide_id" && reviews.confirm(slide, input.value)) {
+    tell(`${slide.id}: slide ID ${input.value} confirmed`);
+  }
 }
 
 /** Saves the note of a slide that is left without another change. */

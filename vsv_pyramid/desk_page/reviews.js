@@ -5,6 +5,7 @@ import { words } from "./listing.js";
 
 const MOST = 50; // slides a request: of many, the rows are answered bit by bit
 export const FIELDS = { status: "status", slide_id: "slide ID", case_id: "case ID" };
+export const UNCONFIRMED = "read off the label, not confirmed";
 const LOST = {
   set: (slides) => `the change of ${names(slides)} was not saved.`,
   delete: (slides) => `${names(slides)} may not have been deleted.`,
@@ -42,16 +43,22 @@ export class Reviews extends EventTarget {
     return this._steps.length > 0;
   }
 
-  /** Sets what the changes name, where it is not so already, as one step; a note goes along always. */
+  /**
+   * Sets what the changes name, where it is not so already, as one step; a note goes along always. A
+   * slide ID is confirmed by it, unless the changes say `confirmed` otherwise; to confirm the same is no
+   * step, since the log cannot take it back.
+   */
   set(slides, changes, note) {
-    const others = slides.filter((slide) => note || !is(slide, changes));
+    const wanted = "slide_id" in changes ? { confirmed: true, ...changes } : changes;
+    const { confirmed, ...fields } = wanted;
+    const others = slides.filter((slide) => note || !is(slide, wanted));
     if (others.length) {
-      const step = new Map(others.map((slide) =>
-        [slide, { before: part(slide, changes), after: changes }]));
-      if (Object.keys(changes).length) {
+      const step = new Map(others.filter((slide) => !is(slide, fields)).map((slide) =>
+        [slide, { before: part(slide, wanted), after: wanted }]));
+      if (step.size) {
         this._steps.push(step);
       }
-      this._ask("set", others, { changes, ...(note && { note }) }, step);
+      this._ask("set", others, { changes: wanted, ...(note && { note }) }, step);
     }
     return others;
   }
@@ -63,6 +70,15 @@ export class Reviews extends EventTarget {
     } else {
       this._isOther(slide, changes, note);
     }
+  }
+
+  /** Confirms the slide ID that is seen, where it was only read; returns whether that is asked for. */
+  confirm(slide, seen) {
+    const wanted = isUnconfirmed(slide.review) && slide.review.slide_id === seen;
+    if (wanted) {
+      this.set([slide], { slide_id: seen });
+    }
+    return wanted;
   }
 
   delete(slides, source) {
@@ -88,7 +104,7 @@ export class Reviews extends EventTarget {
       this._ask("set", group.map(([slide]) => slide), { changes: group[0][1].before });
     }
     const slides = mine.map(([slide]) => slide);
-    const fields = Object.keys(step[0][1].before).map((name) => FIELDS[name]);
+    const fields = Object.keys(step[0][1].before).map((name) => FIELDS[name]).filter(Boolean);
     const text = mine.length ? `Undone: ${fields.join(", ")} of ${names(slides)}` : "Nothing is undone.";
     return { slides, text };
   }
@@ -112,7 +128,7 @@ export class Reviews extends EventTarget {
     const slides = job.slides.filter((slide) => slide.pending.includes(job));
     try {
       const revisions = slides.map(({ id, saved }) => ({ id, revision: saved.revision }));
-      const results = slides.length ? await posted(job.path, { slides: revisions, ...job.body }) : [];
+      const results = slides.length ? await posted(job.path, { slides: revisions, ...sent(job.body) }) : [];
       const found = new Map(results.map((result) => [result.id, result]));
       const done = slides.filter((slide) =>
         this._answered(job, slide, found.get(slide.id) ?? { error: "The server says nothing of it." }));
@@ -159,7 +175,7 @@ export class Reviews extends EventTarget {
       return false;
     }
     if (job.path === "set") {
-      job.step?.set(slide, { ...job.step.get(slide), after: part({ review }, job.body.changes) });
+      job.step?.has(slide) && job.step.set(slide, { ...job.step.get(slide), after: part({ review }, job.body.changes) });
     } else {
       this._steps.forEach((step) => step.delete(slide));
     }
@@ -215,8 +231,19 @@ export function names(slides) {
   return ids.length > 4 ? `${ids.slice(0, 3).join(", ")} and ${ids.length - 3} others` : ids.join(", ");
 }
 
-function wish(changes) {
-  return Object.entries(changes).map(([name, value]) => `${FIELDS[name]} ${value || "none"}`).join(", ");
+/** Whether the review's slide ID was only read off the label. */
+export function isUnconfirmed({ slide_id: slideId, confirmed }) {
+  return Boolean(slideId) && !confirmed;
+}
+
+function wish({ confirmed, ...fields }) {
+  return Object.entries(fields).map(([name, value]) => `${FIELDS[name]} ${value || "none"}${
+    name === "slide_id" && value && confirmed === false ? " (not confirmed)" : ""}`).join(", ");
+}
+
+/** What is asked for as the server takes it: whether an ID is confirmed is beside the changes. */
+function sent({ changes: { confirmed, ...changes } = {}, ...others }) {
+  return { ...others, changes, confirmed };
 }
 
 /** Gives up what the jobs would have changed. */

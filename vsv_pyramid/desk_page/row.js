@@ -1,7 +1,8 @@
 // A slide as a row of the table.
 
-import { overviewUrl } from "../viewer/published.js";
+import { overviewUrl, scanTime } from "../viewer/published.js";
 import { privateImageUrl } from "./api.js";
+import { UNCONFIRMED, isUnconfirmed } from "./reviews.js";
 
 const DOING = { set: "saving…", delete: "deleting…", send: "sending…" };
 const when = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
@@ -14,23 +15,26 @@ export function madeRow(slide) {
   const cells = slide.awaiting ? [
     [], [], [],
     [slide.id],
-    ...[slide.slide_id, slide.case_id].map((id) => [made("span", { className: "id", textContent: id })]),
+    [idText(slide.slide_id), mark(slide)],
+    [idText(slide.case_id)],
   ] : [
     [made("input", { type: "checkbox", tabIndex: -1, ariaLabel: `Select ${slide.id}` })],
     [picture(overviewUrl(slide))],
     slide.review.label ? [picture(privateImageUrl(slide, "label"))] : [],
     [made("a", { href: queueUrl([slide.id], slide.id), textContent: slide.id, title: slide.id, tabIndex: -1 })],
-    [field(slide, "slide_id", "Slide ID")],
+    [field(slide, "slide_id", "Slide ID"), mark(slide)],
     [field(slide, "case_id", "Case ID")],
   ];
   cells.push(
-    [made("span", { className: "status" })], [slide.scanned?.slice(0, 16).replace("T", " ") ?? ""], []);
+    [made("span", { className: "status" })], [scanTime(slide)?.slice(0, 16).replace("T", " ") ?? ""], []);
   for (const content of cells) {
     const cell = made("td");
     cell.append(...content);
     row.append(cell);
   }
   row.cells[2].className = "label";
+  row.cells[4].className = "slide-id";
+  drawMark(row, slide.review ?? slide);
   return row;
 }
 
@@ -51,6 +55,7 @@ export function drawRow(row, slide, { current, selected, editing }) {
       input.value = review[input.dataset.field] ?? "";
     }
   }
+  drawMark(row, review);
   status.dataset.status = review.status;
   tell(status, review.status);
   row.ariaBusy = pending.length > 0;
@@ -65,6 +70,31 @@ export function queueUrl(ids, at) {
 /** A moment in the time of who looks. */
 export function timeText(moment) {
   return moment ? when.format(new Date(moment)) : "";
+}
+
+/** Marks the slide ID where it was only read off the label. */
+function drawMark(row, review) {
+  const [shown] = row.cells[4].children;
+  const mark = row.querySelector(".unconfirmed");
+  mark.hidden = !isUnconfirmed(review);
+  if (mark.hidden) {
+    shown.removeAttribute("aria-describedby");
+  } else {
+    shown.setAttribute("aria-describedby", mark.id);
+  }
+}
+
+function mark({ id }) {
+  const element = made("span", {
+    id: `unconfirmed-${id}`, className: "unconfirmed", textContent: "?", title: UNCONFIRMED,
+  });
+  element.role = "img";
+  element.ariaLabel = UNCONFIRMED;
+  return element;
+}
+
+function idText(textContent) {
+  return made("span", { className: "id", textContent });
 }
 
 function changeText(moment, who) {

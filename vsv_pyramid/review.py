@@ -57,8 +57,9 @@ class Event:
         ]
         said = [f"“{self.note}”"] if self.note else []
         told = [_TOLD[name].format(fact) for name, fact in self.facts.items() if name in _TOLD]
-        confirmed = ["slide ID confirmed"] if self.facts.get(_CONFIRMED) else []
-        facts = ", ".join(changed + confirmed + said + told)
+        if _CONFIRMED in self.facts:
+            changed.append(f"slide ID {'' if self.facts[_CONFIRMED] else 'not '}confirmed")
+        facts = ", ".join(changed + said + told)
         return ": ".join(filter(None, [f"{self.action} by {self.who}", facts]))
 
 

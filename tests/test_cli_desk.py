@@ -140,8 +140,10 @@ def test_so_is_that_of_a_deleted_slide(
 
 def test_records_in_a_bucket(run: Run, target: str, place: Place) -> None:
     run("slides", "set", "170782", "--slide-id", "A1", "--case-id", "C1", "--in", target)
-    assert run("slides", "send", "170782", "--cdr", f"{place}/cdr", "--in", target).code == 0
-    assert json.loads(place.get("cdr/170782.json")["Body"].read())["CaseID"] == "C1"
+    assert (
+        run("slides", "send", "170782", "--cdr", f"{place.private}/cdr", "--in", target).code == 0
+    )
+    assert json.loads(place.private.get("cdr/170782.json")["Body"].read())["CaseID"] == "C1"
 
 
 def test_a_revision_that_was_looked_at(run: Run, scans: Path) -> None:

@@ -338,7 +338,8 @@ class TestRescan:
         monkeypatch.setattr(
             scans, "read_barcode", lambda label: Barcode("read", "S26-1", "QR Code")
         )
-        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, keeping(OPTIONS, target))
+        rescan = scan(real_slide, tmp_path / "scans/170790.svs", width=320)
+        convert(rescan, target, keeping(OPTIONS, target))
         document = anna.document("170790")
         assert document.ids == {"slide_id": "S26-1", "case_id": "C1"}
         assert str(document.history[-1]) == (
@@ -364,13 +365,25 @@ class TestRescan:
         """What is typed can be wrong: it counts when it is sent."""
         anna.set({"170782": 1}, {"slide_id": "S26-1", "case_id": "C1"})
         anna.delete({"170782": 2})
-        convert(scan(real_slide, tmp_path / "scans/170790.svs"), target, keeping(OPTIONS, target))
+        rescan = scan(real_slide, tmp_path / "scans/170790.svs", width=320)
+        convert(rescan, target, keeping(OPTIONS, target))
         anna.set({"170790": 1}, {"slide_id": "S26-1", "case_id": "C2"})
         assert len(anna.awaited()) == 1
         anna.send({"170790": 2}, repository.url)
         assert anna.awaited() == []
         assert anna.document("170790").ids["case_id"] == "C2"
         assert anna.slides()[0]["review"]["status"] == "SENT"
+
+    def test_a_copy_of_the_bad_scan_is_no_rescan(
+        self, slide: Path, target: str, anna: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scans, "read_barcode", lambda _: Barcode("read", "S26-1", "QR Code"))
+        convert(slide, target, keeping(OPTIONS, target))
+        anna.delete({"170782": None})
+        copy = slide.with_name("copy.svs")
+        copy.write_bytes(slide.read_bytes())
+        convert(copy, target, keeping(OPTIONS, target))
+        assert [awaited["id"] for awaited in anna.awaited()] == ["170782"]
 
     @pytest.mark.parametrize("spelling", ["moved", "touched", "linked"])
     def test_the_bad_scan_under_another_path(
@@ -562,7 +575,12 @@ class TestSend:
         assert repository.records["170782"]["SlideID"] == "A1"
         assert public(store, "170782")[1]["status"] == "SENT"
         event = anna.document("170782").history[-1]
-        assert event.facts == {"to": repository.url, "status": 201, "answer": '{"taken": true}'}
+        assert event.facts == {
+            "to": repository.url,
+            "status": 201,
+            "answer": '{"taken": true}',
+            "date": "2009-12-29T09:59:15",
+        }
         assert event.who == "anna"
 
     def test_another_repository_gets_it_too(
@@ -570,11 +588,33 @@ class TestSend:
     ) -> None:
         anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1", "status": "GOOD"})
         for _ in range(2):
-            for url in (repository.url, f"{place}/cdr"):
+            for url in (repository.url, f"{place.private}/cdr"):
                 assert anna.send({"170782": None}, url)[0].error is None
         assert repository.requests == 1
-        assert list(place.objects()).count("cdr/170782.json") == 1
+        assert list(place.private.objects()).count("cdr/170782.json") == 1
         assert [event.action for event in anna.document("170782").history].count("sent") == 2
+
+    def test_it_is_sent_again_with_another_time_zone(
+        self, published: Summary, target: str, anna: Desk, repository: Cdr
+    ) -> None:
+        anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
+        anna.send({"170782": None}, repository.url)
+        repository.records.clear()
+        berlin = Desk(opened(target), "anna", time_zone="Europe/Berlin")
+        for _ in range(2):
+            berlin.send({"170782": None}, repository.url)
+        assert repository.requests == 2
+        assert repository.records["170782"]["ScanDate"] == "2009-12-29T09:59:15+01:00"
+
+    def test_not_into_the_bucket_that_is_published(
+        self, real_slide: Path, place: Any, slide: Path
+    ) -> None:
+        convert(slide, str(place), keeping(OPTIONS, place))
+        desk = Desk(opened(place), "anna")
+        desk.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
+        with pytest.raises(OptionError, match="records would lie in the bucket that is published"):
+            desk.send({"170782": None}, f"{place}/cdr")
+        assert not any("cdr" in key for key in place.objects())
 
     def test_what_is_corrected_is_sent_again(
         self, published: Summary, anna: Desk, repository: Cdr
@@ -687,6 +727,47 @@ class TestWhatIsReadOffALabel:
         options = replace(keeping(OPTIONS, target), slide_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
         convert(slide, target, options)
         assert public(store, "170782")[0]["slide_id"] == (read if is_public else None)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b'{"version": 1, "slides": [{"id": "170782", "review": null}]}']
+)
+def test_a_damaged_list_of_what_is_known_is_made_anew(
+    published: Summary, store: Destination, anna: Desk, damage: bytes
+) -> None:
+    key = f"{dzi.KEPT}/{dzi.CATALOG}"
+    store.put(key, damage)
+    assert anna.slides()[0]["review"] == anna.document("170782").review()
+    (outcome,) = anna.set({"170782": 1}, {"status": "GOOD"})
+    assert outcome.error is None
+    assert anna.slides()[0]["review"]["status"] == "GOOD"
+    assert json.loads(store.get(key))["slides"][0]["review"]["status"] == "GOOD"
+
+
+def test_a_part_of_the_list_that_is_lost_is_made_anew(
+    real_slide: Path,
+    tmp_path: Path,
+    target: str,
+    store: Destination,
+    anna: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalog, "MOST_SLIDES", 2)
+    monkeypatch.setattr(catalog, "SHARDS", 2)
+    ids = [f"s{number}" for number in range(6)]
+    path = scan(real_slide, tmp_path / "scans/s0.svs")
+    for slide_id in ids:
+        convert(path.rename(path.with_name(f"{slide_id}.svs")), target, keeping(OPTIONS, target))
+        path = path.with_name(f"{slide_id}.svs")
+    parts = [name for name in store.names(dzi.KEPT) if dzi.is_shard(name)]
+    assert len(parts) == 2
+    before = anna.slides()
+    store.delete(*(f"{dzi.KEPT}/{name}" for name in parts))
+    assert anna.slides() == before
+    anna.set(dict.fromkeys(ids), {"status": "GOOD"})
+    assert private.Kept(store).slides().keys() == set(ids)
+    assert all(store.head(f"{dzi.KEPT}/{name}") for name in parts)
+    assert {slide["review"]["status"] for slide in anna.slides()} == {"GOOD"}
 
 
 def test_a_slide_without_details_has_no_review(

@@ -364,3 +364,50 @@ class TestVerifyingARoot:
         assert run("verify", place).code == 0
         place.put(".private/images/a/label.jpeg", b"1")
         assert run("verify", place).code == 1
+
+
+class TestWithinAnother:
+    """What is private lies in no published folder, be it another one's; and what is in a private
+    place is no destination."""
+
+    def test_a_private_place_in_another_published_folder(
+        self, slide: Path, tmp_path: Path, run: Run
+    ) -> None:
+        convert(slide, str(tmp_path / "www"), OPTIONS)
+        inside = tmp_path / "www/images/private"
+        outcome = run("convert", slide, "--to", tmp_path / "other", "--private-to", inside)
+        assert outcome.code == 2 and "which is published; give another folder" in outcome.err
+        assert not inside.exists()
+
+    @pytest.mark.parametrize("state", ["www", "www/state", "www/images", "."])
+    def test_what_watch_remembers(self, slide: Path, tmp_path: Path, run: Run, state: str) -> None:
+        place = tmp_path / "to"
+        words = ("--to", place / "www", "--state", place / state, "--once")
+        outcome = run("watch", slide.parent, *words)
+        assert outcome.code == 2 and "cannot lie there" in outcome.err
+        assert not place.exists()
+
+    def test_the_folders_of_a_private_place(self, slide: Path, to: str, run: Run) -> None:
+        convert(slide, to, keeping(OPTIONS, to))
+        inside = f"{private_of(to)}/private"
+        before = contents(inside)
+        for words in (
+            ("index", inside),
+            ("slides", inside),
+            ("delete", "a", "--in", inside, "--yes"),
+            ("delete", f"{inside}/images/a", "--yes"),
+            ("convert", slide, "--to", inside),
+            ("verify", inside),
+            ("refresh", inside),
+            ("serve", inside, "--port", 0),
+            ("viewer", "--to", inside),
+        ):
+            outcome = run(*words)
+            assert outcome.code == 2, words
+            assert "is in the private place" in outcome.err, words
+        assert contents(inside) == before
+
+
+def contents(place: str) -> dict[str, bytes]:
+    store = open_store(place)
+    return {found.key: store.get(found.key) for found in store.keys("")}

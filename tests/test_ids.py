@@ -11,6 +11,7 @@ from tests.conftest import Run
 from tests.support.clock import fake
 from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
+from tests.support.s3_server import Place
 from vsv_pyramid import catalog, dzi, ids
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import OptionError, StoreError
@@ -86,7 +87,7 @@ def test_they_need_the_private_place(to: str, scans: Path, run: Run) -> None:
 def test_a_plan_makes_no_key(to: str, scans: Path, run: Run) -> None:
     words = ("--private-to", private_of(to), "--ids", "opaque", "--dry-run")
     outcome = run("convert", scans, "--to", to, *words)
-    assert outcome.code == 2 and "the first conversion makes their key" in outcome.err
+    assert outcome.code == 2 and "not known before the first conversion" in outcome.err
     assert list(open_store(private_of(to)).keys("")) == []
 
 
@@ -95,12 +96,58 @@ def test_the_first_of_two_makes_the_key(to: str) -> None:
     assert keys[0] == keys[1] and len(keys[0] or b"") == 32
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b'{"key": 7}', b'{"key": "no"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{}",
+        b'{"version": 1, "key": 7}',
+        b'{"version": 1, "key": "no"}',
+        b'{"version": 1, "key": ""}',
+        b'{"version": 1, "key": "ab"}',
+        b'{"version": 9, "key": "' + b"00" * 32 + b'"}',
+    ],
+)
 def test_a_damaged_key(to: str, damage: bytes) -> None:
     ids.keyed(options(to), opened(to))
     opened(to).put(dzi.IDS_KEY, damage)
     with pytest.raises(StoreError, match="is damaged; bring a former version back"):
         ids.keyed(options(to), opened(to))
+
+
+def test_one_machine_that_is_set_up_otherwise_publishes_no_names(
+    to: str, scans: Path, run: Run
+) -> None:
+    place = ("--to", to, "--private-to", private_of(to))
+    assert run("convert", scans / "170782.svs", *place, "--ids", "opaque").code == 0
+    for words in (("convert", scans), ("convert", scans, "--ids", "safe"), ("watch", scans)):
+        outcome = run(*words, *place)
+        assert outcome.code == 2 and "do not tell names; give --ids opaque" in outcome.err
+    assert run("convert", scans / "170782.svs", *place, "--id", "a").code == 0
+    assert published(to) == {"a", convert(scans / "170782.svs", to, options(to)).id}
+
+
+def test_an_archive_has_none(scans: Path, tmp_path: Path, run: Run) -> None:
+    words = ("--to", tmp_path / "a.zip", "--private-to", tmp_path / "p", "--ids", "opaque")
+    outcome = run("convert", scans / "170782.svs", *words)
+    assert outcome.code == 2 and "is an archive, which has no opaque ids" in outcome.err
+
+
+def test_submit_tells_those_that_jobs_make(place: Place, scans: Path, run: Run) -> None:
+    to = f"{place}/to"
+    place.put("scans/170782.svs", (scans / "170782.svs").read_bytes())
+    words = ("--to", to, "--private-to", private_of(to), "--ids", "opaque")
+    planned = run("submit", f"{place}/scans", *words, "--dry-run")
+    assert planned.code == 2 and "not known before the first conversion" in planned.err
+    assert not any("to/" in key for key in (*place.objects(), *place.private.objects()))
+    made = convert(f"{place}/scans/170782.svs", to, options(to)).id
+    planned = run("submit", f"{place}/scans", *words, "--dry-run", "--json")
+    assert json.loads(planned.out)["published"] == 1
+    place.put("scans/new.svs", b"new")
+    planned = run("submit", f"{place}/scans", *words, "--dry-run")
+    key = ids.keyed(options(to), opened(to)).ids_key
+    assert key and f"gets the id {dzi.opaque_id('new', key)}" in planned.err
+    assert made == dzi.opaque_id("170782", key)
 
 
 def test_one_that_is_given_is_taken(to: str, scans: Path) -> None:

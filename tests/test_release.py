@@ -260,10 +260,31 @@ class TestRefresh:
         root = published("kept")
         place = opened(root)
         place.put(dzi.private_json_key("170782"), b"{")
-        outcome = run("refresh", root, *at(root, kept=True))
+        outcome = run("refresh", root, *at(root, kept=True), "--details", "lab")
         assert outcome.code == 1
         assert "170782" in outcome.err and "is damaged" in outcome.err
+        outcome = run("refresh", root, *at(root, kept=True))
+        assert outcome.code == 0 and "is damaged" in outcome.err
+        assert said_of_persons(root) == set()  # for which nothing of it is needed
         assert Desk(opened(root), "ben").slides()[1]["review"]["case_id"] == "S26-1042"
+
+    @pytest.mark.parametrize("value", [7, None, ["a"]])
+    def test_a_private_document_of_another_kind(
+        self, published: Published, run: Run, value: object
+    ) -> None:
+        root = published("kept")
+        place = opened(root)
+        key = dzi.private_json_key("170782")
+        document = json.loads(place.get(key))
+        document["properties"]["aperio.Date"] = value
+        place.put(key, json.dumps(document).encode())
+        outcome = run("refresh", root, *at(root, kept=True), "--details", "lab")
+        assert outcome.code == 1 and "170782 is left as it is" in outcome.err
+        assert slide_json(root, "170783")["scanned"]
+
+    def test_a_lab_s_details_without_a_private_place(self, published: Published, run: Run) -> None:
+        outcome = run("refresh", published("plain"), "--details", "lab")
+        assert outcome.code == 0 and "since there is no private place" in outcome.err
 
     def test_without_its_private_place_it_is_refused(self, published: Published, run: Run) -> None:
         root = published("kept")

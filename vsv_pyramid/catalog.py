@@ -56,7 +56,7 @@ class Rebuilt:
     warnings: tuple[str, ...]
 
 
-class _Document(NamedTuple):
+class Part(NamedTuple):
     """A document as it was read. One that lacks or is damaged is not `sound`: it holds nothing, and
     is to be written."""
 
@@ -221,7 +221,7 @@ class Catalog:
         """Whether it holds this very entry."""
         document = self._read(dzi.CATALOG)
         if document.shards:
-            document = self._read(_shard(entry["id"], document.shards))
+            document = self._read(shard_of(entry["id"], document.shards))
         return document.slides.get(entry["id"]) == entry
 
     def slides(self) -> dict[str, Entry]:
@@ -280,13 +280,13 @@ class Catalog:
         self._unnamed.clear()
         wanted: dict[str, set[str]] = defaultdict(set)
         for slide_id in ids:
-            wanted[_shard(slide_id, root.shards)].add(slide_id)
+            wanted[shard_of(slide_id, root.shards)].add(slide_id)
         names = list(wanted) if ids else root.shards
         return any(
             self._each(lambda name: self._updated(name, self._read(name), wanted[name]), names)
         )
 
-    def _updated(self, name: str, document: _Document, ids: Collection[str]) -> bool:
+    def _updated(self, name: str, document: Part, ids: Collection[str]) -> bool:
         published = self.published(ids)
         slides = {
             key: slide
@@ -312,7 +312,7 @@ class Catalog:
         }
         names = list(shards)
         for slide_id, slide in slides.items():
-            shards[_shard(slide_id, names)].append(slide)
+            shards[shard_of(slide_id, names)].append(slide)
         self._unnamed.update(names)
         put = self._each(
             lambda name: self._store.put_if(self._key(name), write(shards[name]), None), names
@@ -343,26 +343,23 @@ class Catalog:
             )
         return None
 
-    def _read(self, name: str) -> _Document:
+    def _read(self, name: str) -> Part:
         """Raises StoreError where the document is damaged, or a shard is lacking."""
         found = self._store.tagged(self._key(name))
         try:
             if found is None and name != dzi.CATALOG:
                 raise ValueError("it is missing")
             if found is None:
-                return _Document(None, {}, (), False)
-            return _Document(found.tag, *_parsed(found.data), True)
+                return Part(None, {}, (), False)
+            return Part(found.tag, *_parsed(found.data), True)
         except ValueError as exc:
             if not self._mend:
+                root = self._place(dzi.CATALOG).removesuffix(f"/{dzi.catalog_key()}")
                 raise StoreError(
                     self._place(name),
-                    f"the catalog is damaged ({exc}); make it anew: {self._remedy()}",
+                    f"the catalog is damaged ({exc}); make it anew: vsv-pyramid index {root}",
                 ) from exc
-            return _Document(found and found.tag, {}, (), False)
-
-    def _remedy(self) -> str:
-        root = self._place(dzi.CATALOG).removesuffix(f"/{dzi.catalog_key()}")
-        return f"vsv-pyramid index {root}"
+            return Part(found and found.tag, {}, (), False)
 
     def _key(self, name: str) -> str:
         return f"{self._images}/{name}".lstrip("/")
@@ -412,6 +409,6 @@ def _number(slide_id: str, shards: int = SHARDS) -> int:
     return xxhash.xxh3_64_intdigest(slide_id.encode()) % shards
 
 
-def _shard(slide_id: str, names: Sequence[str]) -> str:
+def shard_of(slide_id: str, names: Sequence[str]) -> str:
     """Which of the shards a slide belongs to."""
     return names[_number(slide_id, len(names))]

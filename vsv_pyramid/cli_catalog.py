@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from vsv_pyramid import catalog, display, signals
+from vsv_pyramid import catalog, display, signals, tie
 from vsv_pyramid.cli_options import (
     PlaceType,
     as_json,
@@ -20,7 +20,7 @@ from vsv_pyramid.convert import Progress
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.refresh import refresh
 from vsv_pyramid.root import open_edited
-from vsv_pyramid.store import S3Options
+from vsv_pyramid.store import S3Options, open_store
 
 
 @click.command(
@@ -39,6 +39,7 @@ def index_command(target: str, as_json: bool, s3: S3Options) -> None:
     or s3://bucket/prefix, that images/ is in. convert and delete keep it up to date; this is for
     what was published, copied or removed without them, and for a catalog that is damaged.
     """
+    tie.check_is_no_part(open_store(target, s3))
     rebuilt = catalog.rebuild(target, s3)
     if as_json:
         print_json(dataclasses.asdict(rebuilt))

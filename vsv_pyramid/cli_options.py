@@ -192,10 +192,9 @@ private_to = click.option(
 
 def _zone(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     try:
-        zone_of(value or "+00:00")
+        return value if value is None or zone_of(value) else None
     except ValueError as exc:
         raise click.BadParameter(f"{exc}; give one such as Europe/Berlin or +01:00.") from exc
-    return value
 
 
 time_zone = click.option(

@@ -285,7 +285,7 @@ def submit_command(
     from vsv_pyramid import submit
     from vsv_pyramid.jobs import Queue
 
-    options = ConvertOptions(**values)
+    options = ids.keyed_at(destination, ConvertOptions(**values), create=not dry_run)
     found = submit.backlog(slides, destination, options)
     if not (found.slides or found.published or found.archived or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")

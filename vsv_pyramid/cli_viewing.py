@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsv_pyramid import clock
+from vsv_pyramid import clock, tie
 from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options, time_zone
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
@@ -209,7 +209,10 @@ def viewer_command(destination: str, overwrite: bool, s3: S3Options) -> None:
     """
     from vsv_pyramid import page
 
-    count = page.publish(open_store(destination, s3), overwrite=overwrite)
+    store = open_store(destination, s3)
+    tie.check_is_no_part(store)
+    tie.check_publishes(store)
+    count = page.publish(store, overwrite=overwrite)
     click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 

@@ -305,6 +305,7 @@ def _skipped(
     document: dict[str, Any],
 ) -> Summary:
     pyramid = document["pyramid"]
+    is_as_asked = document.get("details", options.details) == options.details
     return Summary(
         slide=str(source),
         id=id_of(source, options),
@@ -315,6 +316,9 @@ def _skipped(
         tile_size=pyramid.get("tile_size", 0),
         tiles=pyramid.get("tile_count", 0),
         bytes=pyramid.get("bytes", 0),
+        notes=()
+        if is_as_asked
+        else ("its details stay as they are; vsv-pyramid refresh changes them",),
     )
 
 

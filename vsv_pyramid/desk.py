@@ -15,7 +15,7 @@ from typing import Any
 
 from vsv_pyramid import catalog, dzi, private, record, review, scans
 from vsv_pyramid.catalog import Catalog, Entry
-from vsv_pyramid.destination import Destination
+from vsv_pyramid.destination import Destination, is_in_reach
 from vsv_pyramid.errors import (
     DescriptorError,
     NoSuchObject,
@@ -180,18 +180,25 @@ class Desk:
         from vsv_pyramid import cdr  # late: only sending needs urllib3
 
         cdr.check_url(url)
+        if is_in_reach(url, self._store.published):
+            raise OptionError(
+                f"--cdr {url}: records would lie in the bucket that is published; give another one"
+            )
 
         def action(slide_id: str, revision: int | None) -> Document:
             document = self.document(slide_id)
             _check_revision(document, revision)
-            if document.value("status") == review.SENT and cdr.address(url, slide_id) in {
-                event.facts.get("to") for event in document.history
-            }:
+            _check_not_deleted(document)
+            made = cdr.record(self._facts(slide_id), document, self._time_zone)
+            date, place = made["ScanDate"], cdr.address(url, slide_id)
+            if document.value("status") == review.SENT and any(
+                event.facts.get("to") == place and event.facts.get("date", date) == date
+                for event in document.history
+            ):
                 return document
             _check_ready(document)
             self._check_rights(slide_id)
-            made = cdr.record(self._facts(slide_id), document, self._time_zone)
-            answer = cdr.send(made, url, self._s3)
+            answer = {**cdr.send(made, url, self._s3), "date": date}
 
             def change(present: Document) -> Document:
                 status = {} if present.revision > document.revision else {"status": review.SENT}
@@ -403,7 +410,6 @@ def _remove(slide_id: str, scanned: Source) -> None:
 
 def _check_ready(document: Document) -> None:
     """Raises ReviewError for a slide that is not to be sent."""
-    _check_not_deleted(document)
     lacking = [name for field, name in review.IDS.items() if not document.value(field)]
     if lacking:
         raise ReviewError(

@@ -6,6 +6,7 @@ published.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -185,7 +186,11 @@ def open_destination(
     if private_to:
         private = open_private_store(private_to, options, stop)
         _check_apart(published, private)
-    kept = PrivateStore(state / _digest(published)) if state and private is None else None
+    tie.check_is_no_part(published)
+    kept = None
+    if state and private is None:
+        _check_apart(published, PrivateStore(state))
+        kept = PrivateStore(state / _digest(published))
     return Destination(published, private, state=kept)
 
 
@@ -206,8 +211,17 @@ def _check_apart(published: Store, private: Store) -> None:
                 raise OptionError(f"{what} in {published}, which is published; give another folder")
             if root.is_relative_to(place):
                 raise OptionError(f"{what} around {published}; give a folder beside it")
+        for folder in place.parents:
+            if os.path.exists(folder / dzi.catalog_key()):  # also where it may not be looked at
+                raise OptionError(f"{what} in {folder}, which is published; give another folder")
     elif _bucket(published) and _bucket(published) == _bucket(private):
         raise OptionError(f"{what} in the bucket that is published; give another bucket")
+
+
+def is_in_reach(url: str, published: Store) -> bool:
+    """Whether what is put at the s3:// URL can be read by those who read what is published."""
+    bucket = url.removeprefix("s3://").partition("/")[0]
+    return url.startswith("s3://") and _bucket(published) == bucket
 
 
 def _bucket(store: Store) -> str:

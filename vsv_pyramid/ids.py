@@ -18,9 +18,18 @@ _KEY_BYTES = 32
 
 def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -> ConvertOptions:
     """The options with the destination's key, where ids are made by it; one that lacks is made, if
-    it is to be. Raises OptionError and StoreError."""
-    if options.ids != "opaque" or options.slide_id or options.ids_key:
+    it is to be. Raises OptionError, also where ids would be names although there is a key: the
+    program may be set up otherwise on another machine. Raises StoreError."""
+    if options.slide_id or options.ids_key is not None:
         return options
+    if options.ids != "opaque":
+        if store.private and store.head(dzi.IDS_KEY) is not None:
+            raise OptionError(
+                f"the ids at {store} do not tell names; give --ids opaque, or an id by --id"
+            )
+        return dataclasses.replace(options, ids_key=b"")
+    if store.sealed:
+        raise OptionError(f"{store} is an archive, which has no opaque ids; give an id by --id")
     if store.private is None:
         raise OptionError(
             f"--ids opaque needs the private place of {store}, in which the key of the ids lies; "
@@ -32,13 +41,16 @@ def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -
         store.put_if(dzi.IDS_KEY, to_json(made), None)  # unless another process was faster
         key = _key(store)
     if key is None:
-        raise OptionError("the ids are not known yet: the first conversion makes their key")
+        raise OptionError(
+            "the ids are not known before the first conversion, which makes their key; plan "
+            "without --ids opaque"
+        )
     return dataclasses.replace(options, ids_key=key)
 
 
 def keyed_at(destination: str, options: ConvertOptions, *, create: bool = True) -> ConvertOptions:
     """The same, of the destination at a path or URL."""
-    if options.ids != "opaque":
+    if options.ids != "opaque" and not options.private_to:
         return options
     store = open_destination(destination, options.private_to, options.s3)
     return keyed(options, store, create=create)
@@ -49,7 +61,11 @@ def _key(store: Destination) -> bytes | None:
     if found is None:
         return None
     try:
-        return bytes.fromhex(json.loads(found.data)["key"])
+        said = json.loads(found.data)
+        key = bytes.fromhex(said["key"])
+        if said["version"] != VERSION or len(key) != _KEY_BYTES:
+            raise ValueError("no key of ours")
+        return key
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreError(
             store.place(dzi.IDS_KEY),

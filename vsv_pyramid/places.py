@@ -27,8 +27,8 @@ def check(
     if not known:
         raise OptionError(
             f"{source}: {store}/{folder} is of another file, and of which place is not known here; "
-            "give the private place that remembers it (--private-to), or replace the pyramid "
-            "with --overwrite"
+            "give the private place that remembers it (--private-to), or replace the pyramid by "
+            "convert --overwrite"
         )
     if known.isdisjoint(source.places):
         raise OptionError(

@@ -50,7 +50,8 @@ class ConvertOptions:
     "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into; `private_to`
     is the private place of the destination, where label, macro, all properties and the desk's log
     are kept, and nothing of it is without one; `is_slide` says that a file which is named as a
-    label is none; `ids` is "strict" or "safe" (an id is made of a name that cannot be one);
+    label is none; `ids` is "strict", "safe" (an id is made of a name that cannot be one) or
+    "opaque" (of every name, by the private place's `ids_key`, see ids.keyed);
     `exclude` are patterns of what is left out where slides are looked for; `details` is "none", or
     "lab" to publish of a slide also its IDs, status, day and time, which is in `time_zone` where
     the scanner states none; `slide_id_pattern` is the regular expression of the lab's slide IDs:
@@ -107,14 +108,15 @@ class ConvertOptions:
             _demand("associated", name, dzi.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
         self.background_rgb  # noqa: B018 - refuses an unknown colour
         with _refusing("time-zone", self.time_zone, "such as Europe/Berlin or +01:00"):
-            zone_of(self.time_zone or "+00:00")
+            zone_of(self.time_zone if self.time_zone is not None else "UTC")
         with _refusing("slide-id-pattern", self.slide_id_pattern, "that is a regular expression"):
             re.compile(self.slide_id_pattern or "")
 
     def id_of(self, stem: str) -> str:
         """The id of a slide by its file's stem. Raises OptionError where that cannot be one."""
         if self.ids == "opaque":
-            return dzi.opaque_id(stem, self.ids_key or b"")
+            assert self.ids_key, "the key is to be had first, see ids.keyed"
+            return dzi.opaque_id(stem, self.ids_key)
         return dzi.safe_id(stem) if self.ids == "safe" else dzi.check_id(stem)
 
     @property

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from vsv_pyramid import clock, dzi, record, review
-from vsv_pyramid.catalog import Catalog, Entry, ids_among
+from vsv_pyramid.catalog import Catalog, Entry, Part, ids_among, shard_of
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     DescriptorError,
@@ -32,6 +32,7 @@ from vsv_pyramid.threads import Pool
 _GIVE_UP_SECONDS = 30.0
 _LONGEST_PAUSE = 0.2
 _THREADS = 16
+_REVIEW = Document("").review().keys()
 
 Deleted = dict[str, dict[str, Any]]
 
@@ -116,7 +117,7 @@ def renew(
         if found is None:
             return False
         facts = record.parse(found.data)
-        present = document(store, slide_id) if store.private else Document(slide_id)
+        present = _known(store, slide_id, details)
         is_this = not present.source or record.is_of(facts, present.source)
         is_kept = bool(present.history) and is_this
         if not is_kept and details is None:
@@ -138,33 +139,48 @@ def renew(
             return True  # whoever is at it does the same afterwards
 
 
+def _known(store: Destination, slide_id: str, details: str | None) -> Document:
+    """The private document; an empty one where nothing of it is needed, and it is damaged."""
+    if store.private is None:
+        return Document(slide_id)
+    try:
+        return document(store, slide_id)
+    except StoreError as exc:
+        if details != "none" or exc.environment:
+            raise
+        return Document(slide_id)
+
+
 class Kept(Catalog):
     """The list of what is known of all slides, in the private place: of each its review, when it
-    was scanned and by what, and where its file is. Where there is none yet, the first update makes
-    it of all slides."""
+    was scanned and by what, and where its file is. A part of it that lacks, or is damaged, is made
+    anew of all slides that belong there."""
 
-    def __init__(self, store: Destination, *, create: bool = True, mend: bool = False) -> None:
-        super().__init__(store, dzi.KEPT, create=create, mend=mend)
+    def __init__(self, store: Destination, *, create: bool = True) -> None:
+        super().__init__(store, dzi.KEPT, create=create, mend=True)
         self._destination = store
-
-    def update(self, ids: Collection[str]) -> None:
-        if self._create and not self._read(dzi.CATALOG).sound:
-            self.rebuild()
-        else:
-            super().update(ids)
 
     def rebuild(self) -> None:
         """Lists all slides, then those that came while it did."""
         before = self._all()
         if before:
-            super().update(before)
-            super().update(self._all() - before)
+            self.update(before)
+            self.update(self._all() - before)
 
     def slides(self) -> dict[str, Entry]:
-        """All entries by id, of the documents themselves where there is no list yet."""
-        if self._read(dzi.CATALOG).sound:
-            return super().slides()
-        return {entry["id"]: entry for entry in self.published(self._all()) if entry}
+        """All entries by id, of the slides' documents themselves where a part of the list lacks."""
+        root = self._read(dzi.CATALOG)
+        parts = [root, *self._each(self._read, root.shards)]
+        if not all(part.sound and all(map(_is_whole, part.slides.values())) for part in parts):
+            return {entry["id"]: entry for entry in self.published(self._all()) if entry}
+        return {key: entry for part in parts for key, entry in part.slides.items()}
+
+    def _updated(self, name: str, document: Part, ids: Collection[str]) -> bool:
+        if not document.sound:
+            shards = self._read(dzi.CATALOG).shards
+            mine = {one for one in self._all() if not shards or shard_of(one, shards) == name}
+            ids = mine.union(ids)
+        return super()._updated(name, document, ids)
 
     def _all(self) -> set[str]:
         return ids_among(self._destination.names(dzi.KEPT))
@@ -188,8 +204,9 @@ class Kept(Catalog):
             "location": present.source.get("location"),
         }
 
-    def _remedy(self) -> str:
-        return f"vsv-pyramid refresh {self._destination}"
+
+def _is_whole(entry: Entry) -> bool:
+    return isinstance(entry.get("review"), dict) and entry["review"].keys() >= _REVIEW
 
 
 def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Document:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vsv_pyramid import catalog, dzi, private
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.plan import LAB, ConvertOptions
 from vsv_pyramid.threads import Pool
 
 _THREADS = 16
@@ -68,9 +68,11 @@ def refresh(
                 else:
                     changed += outcome
     left_out = len(warnings)
+    if details == LAB and store.private is None:
+        warnings.append("IDs, status and dates are not known, since there is no private place")
     if not dry_run and ids:
         if store.private:
-            kept = private.Kept(store, mend=True)
+            kept = private.Kept(store)
             kept.rebuild()
             warnings += kept.warnings.values()
         warnings += catalog.rebuild_in(store.published).warnings

@@ -209,7 +209,12 @@ def parse(data: bytes) -> Document:
             raise ValueError("its version is unknown")
         history = tuple(Event(**_known(Event, event)) for event in said.pop("history"))
         known = _known(Document, {**said, "images": tuple(said["images"])})
-        return Document(**known, history=history)
+        made = Document(**known, history=history)
+        texts = [made.id, *made.properties.values(), *made.images]
+        texts += [text for event in history for text in (event.action, event.who, event.when)]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(made.source, dict):
+            raise ValueError("it is not of the kind that this program writes")
+        return made
     except (TypeError, KeyError, AttributeError) as exc:
         raise ValueError(str(exc)) from exc
 

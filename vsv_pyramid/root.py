@@ -6,7 +6,7 @@ import re
 import threading
 from pathlib import Path
 
-from vsv_pyramid import dzi
+from vsv_pyramid import dzi, tie
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
@@ -23,6 +23,7 @@ def open_root(
     """The store that a path or URL names. Raises StoreError where it holds no images/, with the
     right one where that is to be guessed, and OptionError as open_store does."""
     store = open_store(root, options, stopped)
+    tie.check_is_no_part(store)
     if isinstance(store, DirectoryStore):
         with naming(store.root):
             _check_folder(store.root)

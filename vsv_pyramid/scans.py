@@ -113,7 +113,7 @@ def link(store: Destination, document: Document) -> Document:
         ),
         None,
     )
-    if former is None:
+    if former is None or _is_same(store, former["id"], document):
         return document
     rescan = {"rescan_of": former["id"]}
     if "rescanned_as" in former and _is_said(document, rescan):
@@ -131,6 +131,13 @@ def link(store: Destination, document: Document) -> Document:
     changed(store, former["id"], replace)
     change_deleted(store, lambda slides: {**slides, former["id"]: {**former, **replaced}})
     return changed(store, document.id, tie)
+
+
+def _is_same(store: Destination, former: str, present: Document) -> bool:
+    """Whether the slide is a copy of the deleted one, and no rescan of it."""
+    names = ("size", "etag", "digest")
+    before = document(store, former).source
+    return bool(before) and all(before.get(n) == present.source.get(n) for n in names)
 
 
 def _is_said(document: Document, facts: Mapping[str, Any]) -> bool:

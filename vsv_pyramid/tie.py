@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import uuid
 from typing import NamedTuple
 
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused
 from vsv_pyramid.publish import to_json
-from vsv_pyramid.store import Store
+from vsv_pyramid.slide.source import normal
+from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.base import Tagged
+from vsv_pyramid.store.directory import DirectoryStore
 
 VERSION = 1
 HOW = "--private-to (or VSV_PYRAMID_PRIVATE)"
@@ -77,6 +80,19 @@ def check_publishes(store: Store) -> None:
                 f"{store} is the private place of another destination, and nothing is published "
                 "there; give another one"
             )
+
+
+def check_is_no_part(store: Store) -> None:
+    """Raises OptionError for what lies within a private place, whose folders look like those of a
+    destination."""
+    place = str(normal(store.root)) if isinstance(store, DirectoryStore) else str(store)
+    above, slash, name = place.replace(os.sep, "/").rpartition("/")
+    if name in dzi.PRIVATE_PARTS and slash and not above.endswith("/"):
+        with contextlib.suppress(ValueError, StoreError):
+            if _id(open_store(above).tagged(dzi.ROOT)):
+                raise OptionError(
+                    f"{store} is in the private place {above}; give what is published"
+                )
 
 
 def _read(store: Store, key: str) -> _Id | None:

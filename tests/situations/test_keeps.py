@@ -1017,7 +1017,9 @@ class TestNoS3:
             overwrite,
             lambda w: w.run("index", w.to),
             lambda w: w.convert(w.scan(width=340), "--update"),
-            lambda w: w.run("slides", "send", ID, *w.at("--in"), "--cdr", f"{w.to}/cdr"),
+            lambda w: w.run(
+                "slides", "send", ID, *w.at("--in"), "--cdr", f"{private_of(w.to)}/cdr"
+            ),
         ],
         ids=["set", "bad", "delete", "overwrite", "index", "update", "send"],
     )

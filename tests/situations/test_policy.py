@@ -57,18 +57,18 @@ def test_it_is_enough(run: Run, small_slide: Path, clerk: Place) -> None:
         ("convert", small_slide, *to),
         ("convert", small_slide, *to, "--tile-size", 480, "--overwrite"),
         ("viewer", *to),
-        ("convert", small_slide, *to, "--ids", "opaque", "--details", "lab", "-q"),
         ("verify", f"{clerk}/images/small", "--deep"),
         ("info", f"{clerk}/images/small"),
         ("index", clerk),
         ("slides", clerk),
         ("slides", "set", "small", "--in", clerk, "--slide-id", "S-1", "--case-id", "S"),
         ("refresh", clerk, "--details", "lab"),
-        ("slides", "send", "small", "--in", clerk, "--cdr", f"{clerk}/cdr"),
+        ("slides", "send", "small", "--in", clerk, "--cdr", f"{clerk.private}/cdr"),
         ("slides", "delete", "small", "--in", clerk, "--yes"),
         ("submit", f"{clerk}/scans", *to, "--dry-run"),
         ("convert", f"{clerk}/scans/small.svs", *to),
         ("delete", f"{clerk}/images/small", "--yes"),
+        ("convert", small_slide, *to, "--ids", "opaque", "--details", "lab", "-q"),
     ):
         outcome = run(*words)
         assert (outcome.code, outcome.err) == (0, ""), words

@@ -983,7 +983,7 @@ COMMANDS = [  # of all that open a store
     ("viewer --to PLACE", viewer),
     ("index PLACE", pyramid),
     ("slides set small --in PLACE --status good --slide-id S-1 --case-id S", pyramid),
-    ("slides send small --in PLACE --cdr PLACE/cdr", pyramid),
+    ("slides send small --in PLACE --cdr PRIVATE/cdr", pyramid),
     ("slides delete small --in PLACE --yes", no_pyramid),
     ("delete PLACE/images/small --yes", no_pyramid),
     ("slides PLACE", pyramid),
@@ -1085,8 +1085,11 @@ def play(
     scene.proxy.requests.clear()
     scene.proxy.fault = row.fault
     port = scene.proxy.url.rpartition(":")[2]
-    named = {"SLIDE": str(slide), "PLACE": str(scene.place)}
-    words = [re.sub("SLIDE|PLACE", lambda word: named[word[0]], word) for word in row.words.split()]
+    named = {"SLIDE": str(slide), "PLACE": str(scene.place), "PRIVATE": str(scene.place.private)}
+    words = [
+        re.sub("SLIDE|PLACE|PRIVATE", lambda word: named[word[0]], word)
+        for word in row.words.split()
+    ]
     with monkeypatch.context() as patch:
         for name, value in row.variables.items():
             patch.setenv(name, value.replace("PORT", port))

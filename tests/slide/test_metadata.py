@@ -12,7 +12,7 @@ from tifffile import imwrite
 from tests.support.forge_tiffs import JFIF, Row, jpeg, tiles
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.slide import open_slide
-from vsv_pyramid.slide.metadata import metadata, native_tile
+from vsv_pyramid.slide.metadata import metadata, native_tile, zone_of
 
 PLAIN = {"openslide.vendor": "generic-tiff"}
 DATE = {"aperio.Date": "12/29/09", "aperio.Time": "09:59:15"}
@@ -317,6 +317,14 @@ def test_a_name_is_withheld_wherever_it_stands(key: str) -> None:
 def test_no_number_is_hidden_in_more_digits_than_are_measured() -> None:
     said = metadata({"aperio.MPP": "0.4711195203171", "aperio.AppMag": "40.4711195203171"})
     assert (said.mpp_x, said.mpp_y, said.objective_power) == (0.47112, 0.47112, 40.4711)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "localtime", "posixrules", "tzdata.zi", "../../etc/passwd", "/etc", "Europe"]
+)
+def test_what_is_no_time_zone(name: str) -> None:
+    with pytest.raises(ValueError, match="there is no time zone"):
+        zone_of(name)
 
 
 def test_native_tile() -> None:

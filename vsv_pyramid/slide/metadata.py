@@ -40,6 +40,7 @@ _MOST_POWER = 400.0  # what is more is another number, such as a patient's
 # "GMT-0500", "GMT-05:00"; and "GMT+429496728800": -8 hours, printed by the scanner as unsigned
 _ZONE = re.compile(r"GMT([+-])(\d{1,2}|42949672\d\d):?(\d\d)")
 _UINT32 = 1 << 32
+_ZONE_NAME = re.compile(r"[A-Z][A-Za-z0-9+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 # What a scanner calls itself is typed by people, too: only what is on this list is a model.
 _MODELS = (
     *(
@@ -179,9 +180,11 @@ def zone_of(name: str) -> tzinfo:
     if offset:
         return offset
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError) as exc:
-        raise ValueError(f"no time zone {name!r}") from exc
+        if _ZONE_NAME.fullmatch(name):
+            return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    raise ValueError(f"there is no time zone {name!r}")
 
 
 def _mpp(

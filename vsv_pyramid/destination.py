@@ -6,7 +6,6 @@ published.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -212,10 +211,17 @@ def _check_apart(published: Store, private: Store) -> None:
             if root.is_relative_to(place):
                 raise OptionError(f"{what} around {published}; give a folder beside it")
         for folder in place.parents:
-            if os.path.exists(folder / dzi.catalog_key()):  # also where it may not be looked at
+            if _publishes(folder):
                 raise OptionError(f"{what} in {folder}, which is published; give another folder")
     elif _bucket(published) and _bucket(published) == _bucket(private):
         raise OptionError(f"{what} in the bucket that is published; give another bucket")
+
+
+def _publishes(folder: Path) -> bool:
+    try:
+        return (folder / dzi.catalog_key()).exists()
+    except OSError:  # it may not be looked at
+        return False
 
 
 def is_in_reach(url: str, published: Store) -> bool:

@@ -306,6 +306,15 @@ class TestUpdate:
         os.utime(paths[0], (9, 9))
         assert convert(paths[0], to, options).status == "converted"
 
+    def test_a_folder_of_state_that_takes_nothing_is_told(
+        self, paths: list[Path], to: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        state = tmp_path / "state"
+        state.write_text("no folder")
+        options = ConvertOptions(tile_size=256, update=True, state=state)
+        assert convert(paths[0], to, options).status == "converted"
+        assert "a: from which place it is, is not remembered" in caplog.text
+
     def test_of_which_place_it_is_nobody_knows(self, paths: list[Path], to: str) -> None:
         options = ConvertOptions(tile_size=256, update=True)
         assert convert(paths[0], to, options).status == "converted"

@@ -6,14 +6,17 @@ Nobody serves that: it is in the slide's private document, or else in what `watc
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from vsv_pyramid import dzi, private
 from vsv_pyramid.destination import Destination
-from vsv_pyramid.errors import OptionError
+from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.slide import Source
 from vsv_pyramid.slide.source import places_of
+
+_log = logging.getLogger(__name__)
 
 
 def check(
@@ -39,14 +42,17 @@ def check(
 
 def remember(store: Destination, slide_id: str, place: str) -> None:
     """Remembers the place (see Source) of what is published, where that is not done by the slide's
-    private document. Raises StoreError."""
+    private document; warns where it cannot be."""
     if store.private is None and store.state:
-        store.put(dzi.place_key(slide_id), place.encode())
+        try:
+            store.put(dzi.place_key(slide_id), place.encode())
+        except StoreError as exc:
+            _log.warning("%s: from which place it is, is not remembered: %s", slide_id, exc)
 
 
 def adopt(store: Destination, places: Mapping[str, str]) -> None:
     """Remembers those places, by id, of which nothing is known yet, since they were published by
-    other means. Raises StoreError."""
+    other means."""
     if store.private is None and store.state:
         known = store.names(dzi.place_key("").rstrip("/"))
         for slide_id in places.keys() - known:

@@ -188,7 +188,7 @@ def _started(
         for name, (key, secret, actions) in IDENTITIES.items()
     ]
     if public:
-        identities.append({"name": "anonymous", "credentials": [], "actions": ["Read"]})
+        identities.append({"name": "anonymous", "credentials": [], "actions": [f"Read:{BUCKET}"]})
     config.write_text(json.dumps({"identities": identities}))
     names = ["master.port", "volume.port", "filer.port", "s3.port"]
     names += [f"{name}.grpc" for name in names]

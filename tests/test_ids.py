@@ -150,6 +150,16 @@ def test_submit_tells_those_that_jobs_make(place: Place, scans: Path, run: Run) 
     assert made == dzi.opaque_id("170782", key)
 
 
+def test_a_lost_key_is_told(to: str, scans: Path) -> None:
+    made = convert(scans / "170782.svs", to, options(to)).id
+    key = opened(to).get(dzi.IDS_KEY)
+    opened(to).delete(dzi.IDS_KEY)
+    with pytest.raises(StoreError, match=r"ids\.json: is lost, and all slides would get other ids"):
+        convert(scans / "170782.svs", to, options(to))
+    opened(to).put(dzi.IDS_KEY, key)
+    assert convert(scans / "170782.svs", to, options(to)).id == made
+
+
 def test_one_that_is_given_is_taken(to: str, scans: Path) -> None:
     given = ConvertOptions(workers=1, ids="opaque", slide_id="a")
     assert convert(scans / "170782.svs", to, given).id == "a"

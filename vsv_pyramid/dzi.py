@@ -33,9 +33,10 @@ _ICC = "icc.icc"
 _TILES = "DeepZoom_files"
 
 _SAFE_LETTERS, _SAFE_DIGITS = 100, 10
-_OPAQUE_BYTES = 15  # 24 letters and digits
+_OPAQUE_BYTES = 15
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_OPAQUE = re.compile(r"[a-z2-7]{24}")  # Base32
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
 _NUMBER = r"(?:0|[1-9][0-9]{0,9})"
 _FILE = re.compile(
@@ -157,6 +158,11 @@ def opaque_id(name: str, key: bytes) -> str:
     whole = unicodedata.normalize("NFC", name).encode(errors="surrogateescape")
     made = hmac.digest(key, whole, "sha256")[:_OPAQUE_BYTES]
     return base64.b32encode(made).decode().lower()
+
+
+def is_opaque(name: str) -> bool:
+    """Whether the name is of the kind of opaque ids."""
+    return _OPAQUE.fullmatch(name) is not None
 
 
 def is_id(name: str) -> bool:

@@ -37,6 +37,11 @@ def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -
         )
     key = _key(store)
     if key is None and create:
+        if any(dzi.is_opaque(name.rstrip("/")) for name in store.names(dzi.KEPT)):
+            raise StoreError(
+                store.place(dzi.IDS_KEY),
+                "is lost, and all slides would get other ids; bring a former version back",
+            )
         made = {"version": VERSION, "key": secrets.token_hex(_KEY_BYTES)}
         store.put_if(dzi.IDS_KEY, to_json(made), None)  # unless another process was faster
         key = _key(store)

@@ -385,7 +385,7 @@ def test_a_shared_link_opens_the_slide_and_no_other(
     link = outcome.out.strip()
     with window(chromium, link) as seen:
         page = opened(seen)
-        page.wait_for_function("document.querySelector('#facts img')?.naturalWidth > 100")
+        page.wait_for_function("() => document.querySelector('#facts img')?.naturalWidth > 100")
         page.keyboard.press("5")
         seen.settled()
         assert all("Signature=" in url for url in seen.requests if "/images/" in url)

@@ -469,7 +469,7 @@ def test_the_panel_scrolls_by_keyboard(chromium: Browser, site: Site) -> None:
         panel = page.locator("#panel")
         panel.focus()
         page.keyboard.press("ArrowDown")
-        page.wait_for_function("document.querySelector('#panel').scrollTop > 0")
+        page.wait_for_function("() => document.querySelector('#panel').scrollTop > 0")
         assert view(page) == before
 
 
@@ -565,9 +565,9 @@ def test_overview_full_screen_and_help(real: Window) -> None:
     button(page, "Overview").click()
     expect(navigator).to_be_visible()
     button(page, "Full screen").click()
-    page.wait_for_function("document.fullscreenElement")
+    page.wait_for_function("() => document.fullscreenElement")
     page.keyboard.press("f")
-    page.wait_for_function("!document.fullscreenElement")
+    page.wait_for_function("() => !document.fullscreenElement")
     page.keyboard.press("?")
     help_ = page.get_by_role("dialog", name="Keys")
     keys = help_.inner_text()
@@ -861,7 +861,7 @@ def test_other_viewers_open_the_descriptor(webgl: Browser, site: Site, html: str
             "**/other.html", lambda route: route.fulfill(body=html, content_type="text/html")
         )
         seen.page.goto(f"{site.url}/other.html")
-        seen.page.wait_for_function("globalThis.viewer?.world.getItemAt(0)?.getFullyLoaded()")
+        seen.page.wait_for_function("() => globalThis.viewer?.world.getItemAt(0)?.getFullyLoaded()")
         seen.settled()
         size = seen.page.evaluate("viewer.world.getItemAt(0).getContentSize()")
         assert (size["x"], size["y"]) == (2220, 2967)

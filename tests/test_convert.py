@@ -314,6 +314,10 @@ class TestUpdate:
         options = ConvertOptions(tile_size=256, update=True, state=state)
         assert convert(paths[0], to, options).status == "converted"
         assert "a: from which place it is, is not remembered" in caplog.text
+        assert convert(paths[0], to, options).status == "skipped"
+        os.utime(paths[0], (9, 9))
+        with pytest.raises(OptionError, match="not known here"):
+            convert(paths[0], to, options)
 
     def test_of_which_place_it_is_nobody_knows(self, paths: list[Path], to: str) -> None:
         options = ConvertOptions(tile_size=256, update=True)

@@ -54,9 +54,9 @@ def adopt(store: Destination, places: Mapping[str, str]) -> None:
     """Remembers those places, by id, of which nothing is known yet, since they were published by
     other means."""
     if store.private is None and store.state:
-        known = store.names(dzi.place_key("").rstrip("/"))
-        for slide_id in places.keys() - known:
-            remember(store, slide_id, places[slide_id])
+        for slide_id, place in places.items():
+            if _stated(store, dzi.place_key(slide_id)) is None:
+                remember(store, slide_id, place)
 
 
 def _known(store: Destination, slide_id: str, document: Mapping[str, Any]) -> frozenset[str]:
@@ -69,5 +69,8 @@ def _known(store: Destination, slide_id: str, document: Mapping[str, Any]) -> fr
 
 
 def _stated(store: Destination, key: str) -> str | None:
-    found = store.tagged(key)
+    try:
+        found = store.tagged(key)
+    except StoreError:  # what cannot be read is not known
+        return None
     return found.data.decode(errors="replace") if found else None

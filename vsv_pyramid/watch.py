@@ -335,6 +335,8 @@ class Watch:
         except (DescriptorError, StoreError):
             return False
         is_this = record.is_look(document["source"], *look)
+        if is_this:
+            places.adopt(self._store, {slide_id: place_of(path)})
         is_finished = record.is_finished(document) or not self._store.private
         return is_this and is_finished and self._is_listed(document)
 

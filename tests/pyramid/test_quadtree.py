@@ -180,10 +180,10 @@ def test_an_error_stops_all_at_once() -> None:
         visits.append(address)
         if address == (12, 63, 63):
             raise OSError("the last tile of the first worker's turn")
-        if len(visits) == 300:
+        if len(visits) >= 300:  # of base tiles, or of their parents, as the threads come
             raise ValueError(str(address))
 
-    with pytest.raises(ValueError, match="12/"):
+    with pytest.raises(ValueError, match=r"^\d+/\d+_\d+$"):
         fold(pyramid, visit, workers=2)
     assert len(visits) < 310
 

@@ -17,7 +17,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import xxhash
@@ -25,7 +24,7 @@ import xxhash
 from vsv_pyramid import clock, dzi, record
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused, StoreUnavailable
 from vsv_pyramid.publish import own_keys, pyramid_keys
-from vsv_pyramid.store import S3Options, Store, open_store
+from vsv_pyramid.store import Store
 from vsv_pyramid.threads import Pool
 
 VERSION, ENTRY_VERSION = 1, 2
@@ -166,17 +165,12 @@ def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:
         write()
 
 
-def rebuild(target: str | Path, s3: S3Options | None = None) -> Rebuilt:
-    """Makes the catalog what is published in the target (a folder or an s3:// URL, which holds
-    images/), beside whatever other processes publish and delete.
+def rebuild(store: Store) -> Rebuilt:
+    """Makes the catalog what is published in the store, which holds images/, beside whatever other
+    processes publish and delete.
 
-    Raises StoreError where there is nothing, and OptionError.
+    Raises StoreError where there is nothing.
     """
-    return rebuild_in(open_store(target, s3))
-
-
-def rebuild_in(store: Store) -> Rebuilt:
-    """The same in an open store."""
     names = store.names(dzi.IMAGES)
     if not names:
         raise StoreError(

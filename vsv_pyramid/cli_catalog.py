@@ -39,8 +39,9 @@ def index_command(target: str, as_json: bool, s3: S3Options) -> None:
     or s3://bucket/prefix, that images/ is in. convert and delete keep it up to date; this is for
     what was published, copied or removed without them, and for a catalog that is damaged.
     """
-    tie.check_is_no_part(open_store(target, s3))
-    rebuilt = catalog.rebuild(target, s3)
+    store = open_store(target, s3)
+    tie.check_is_no_part(store)
+    rebuilt = catalog.rebuild(store)
     if as_json:
         print_json(dataclasses.asdict(rebuilt))
     else:

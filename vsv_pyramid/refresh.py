@@ -75,7 +75,7 @@ def refresh(
             kept = private.Kept(store)
             kept.rebuild()
             warnings += kept.warnings.values()
-        warnings += catalog.rebuild_in(store.published).warnings
+        warnings += catalog.rebuild(store.published).warnings
     if progress:
         progress(len(ids), len(ids))
     return Refreshed(str(store), dry_run, len(ids), changed, left_out, tuple(warnings))

@@ -102,7 +102,7 @@ class World:
             shutil.copytree(self.stock.published / dzi.folder(slide), local / dzi.folder(slide))
             folder = dzi.private_folder(slide)
             shutil.copytree(self.stock.private / folder, private / folder)
-        catalog.rebuild(str(local))
+        catalog.rebuild(open_store(str(local)))
         for slide, name in product(self.slides, MINE):
             path = local / dzi.folder(slide) / name
             path.parent.mkdir(parents=True, exist_ok=True)

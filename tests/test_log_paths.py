@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -271,16 +271,18 @@ class TestWatch:
 
             def submit(self, place: str) -> str:
                 assert place == str(slide.with_name("4711.svs"))
-                return job(place)
+                return next(answers)(place)
 
         def refused(place: str) -> str:
             raise QueueError("slides", f"{place} is no name of a job; check the queue")
+
+        answers: Iterator[Callable[[str], str]] = iter([refused, lambda _: "job-1"])
 
         slide.rename(slide.with_name("4711.svs"))
         monkeypatch.setattr(jobs, "Queue", Queue)
         to_batch = ("--submit", "slides", "--job-definition", "convert")
         words = ("watch", scans, "--to", "out", "--once", *to_batch, *JSON)
-        for job, kind in (refused, "failed"), (lambda _: "job-1", "submitted"):  # noqa: B007
+        for kind in "failed", "submitted":
             outcome = run(*words)
             first, *_ = events(outcome)
             assert (first["event"], first["id"]) == (kind, "4711")

@@ -366,6 +366,16 @@ def _jpeg_page(markers: Markers, where: str) -> tuple[list[bytes], dict[str, Any
     }
 
 
+# A picture beside the slide is one strip, without loss.
+_PICTURE: dict[str, Any] = {
+    "photometric": "rgb",
+    "rowsperstrip": 300,
+    "compression": "lzw",
+    "predictor": True,
+    "metadata": None,
+}
+
+
 def svs(path: Path, markers: Markers) -> None:
     """An Aperio slide of one level, with a thumbnail, a label and a macro, and another picture."""
     width, height = SIZE
@@ -398,12 +408,8 @@ def svs(path: Path, markers: Markers) -> None:
                 picture = Image.fromarray(PICTURE).resize((60, 45))
             tiff.write(
                 np.asarray(picture),
-                photometric="rgb",
-                rowsperstrip=300,
-                compression="lzw",
-                predictor=True,
+                **_PICTURE,
                 subfiletype=kind,
-                metadata=None,
                 description=_HEADER.format("") + said.format(markers.word(f"{name}: description")),
                 software=markers.word(f"{name}: Software"),
                 extratags=_page_tags(markers, name),
@@ -428,11 +434,8 @@ def labelled(path: Path, barcode: str) -> None:
         ):
             tiff.write(
                 np.asarray(picture),
-                photometric="rgb",
-                rowsperstrip=300,
-                compression="lzw",
+                **_PICTURE,
                 subfiletype=kind,
-                metadata=None,
                 description=_HEADER.format("") + name,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -154,16 +155,25 @@ def test_without_details_it_says_what_it_lacks(chromium: Browser, public: Site) 
         assert names(seen) == ["case-1"]
 
 
+@contextlib.contextmanager
+def gallery_of(
+    chromium: Browser, site: Site, index: dict[str, Any], at: str = ""
+) -> Iterator[Window]:
+    """The gallery of the site with another list of its slides."""
+    with window(chromium, "about:blank") as seen:
+        seen.host = site.url.removeprefix("http://")
+        seen.page.route("**/images/index.json", lambda route: route.fulfill(json=index))
+        seen.page.goto(f"{site.url}/viewer/gallery/{at}")
+        expect(seen.page.locator(".card")).to_have_count(len(index["slides"]))
+        yield seen
+
+
 def test_what_no_slide_says_is_not_offered(chromium: Browser, public: Site) -> None:
     bare = json.loads(public.ask("/images/index.json").body)
     for slide in bare["slides"]:
         slide |= {"year": None, "scanner": None, "vendor": None}
-    with window(chromium, "about:blank") as seen:
+    with gallery_of(chromium, public, bare) as seen:
         page = seen.page
-        seen.host = public.url.removeprefix("http://")
-        page.route("**/images/index.json", lambda route: route.fulfill(json=bare))
-        page.goto(f"{public.url}/viewer/gallery/")
-        expect(page.locator(".card")).to_have_count(2)
         assert offered(page) == ["ID", SIZE]
         expect(page.get_by_label("Search")).to_have_attribute("placeholder", "ID")
 
@@ -173,12 +183,8 @@ def test_some_slides_without_details_are_sorted_among_the_others(
 ) -> None:
     mixed = json.loads(public.ask("/images/index.json").body)
     mixed["slides"][0] |= {"scanned": "2027-01-02T03:04:05", "created": "2027-01-03T00:00:00+00:00"}
-    with window(chromium, "about:blank") as seen:
+    with gallery_of(chromium, public, mixed, "#order=scanned") as seen:
         page = seen.page
-        seen.host = public.url.removeprefix("http://")
-        page.route("**/images/index.json", lambda route: route.fulfill(json=mixed))
-        page.goto(f"{public.url}/viewer/gallery/#order=scanned")
-        expect(page.locator(".card")).to_have_count(2)
         expect(page.locator("#lacking")).to_have_text(
             "Of some slides, slide IDs, status and dates are not published here."
         )

@@ -5,12 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -20,7 +16,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from tests.support import s3_server
 from tests.support.browser import window
-from tests.support.clock import until
+from tests.support.nginx import nginx, process, readable
 from tests.support.planted import Markers, found, svs
 from tests.support.s3_server import BUCKET, HOST, free_ports
 from tests.support.site import Answer, Site, serving
@@ -34,16 +30,10 @@ from vsv_pyramid.store import open_store
 
 ID = "170782"
 TECHNICIAN, NOTE = "Zq901Roe, Jane", "as Zq902Roe said"
-# A server as it comes out of the package, over a folder: it lists what is there.
+# As it comes out of the package, over a folder, and with lists of what is there.
 NGINX = """
-pid {folder}/pid; error_log {folder}/errors; daemon off; events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
-  uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
-  types {{ text/html html; text/javascript js; text/css css; image/svg+xml svg; image/jpeg jpeg; }}
-  server {{ listen {host}:{port}; root {root}; autoindex on; }}
-}}
+types {{ text/html html; text/javascript js; text/css css; image/svg+xml svg; image/jpeg jpeg; }}
+server {{ listen {host}:{port}; root {root}; autoindex on; }}
 """
 # Where something private lies, or has lain, or could be thought to lie.
 GUESSED = [
@@ -85,9 +75,7 @@ def root(
     request: pytest.FixtureRequest, slide: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("lab")
-    for each in (folder, *folder.parents):  # nginx's workers may be somebody else
-        if Path(tempfile.gettempdir()) in each.parents:
-            each.chmod(0o755)
+    readable(folder)
     private = folder / "private"
     is_careful = request.param == "careful"
     publish(slide, str(folder / "www"), str(private) if is_careful else None)
@@ -98,46 +86,18 @@ def root(
 
 
 @contextlib.contextmanager
-def ended(command: list[object], port: int) -> Iterator[str]:
-    process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        site = Site(port)
-
-        def answers() -> bool:
-            assert process.poll() is None
-            try:
-                return site.ask("/").status > 0
-            except OSError:
-                return False
-
-        until(answers)
-        yield f"{site.url}/"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@contextlib.contextmanager
-def nginx(root: Path) -> Iterator[str]:
-    program = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
-    assert program, "nginx is missing: make set-up"
+def nginx_over(root: Path) -> Iterator[str]:
     (port,) = free_ports(1)
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "nginx.conf")
-        config.write_text(NGINX.format(folder=folder, host=HOST, port=port, root=root))
-        command = [program, "-c", config, "-p", folder, "-e", Path(folder, "errors")]
-        with ended(command, port) as url:
-            yield url
+    with nginx(NGINX.format(host=HOST, port=port, root=root), port) as site:
+        yield f"{site.url}/"
 
 
 @contextlib.contextmanager
 def pythons_own(root: Path) -> Iterator[str]:
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "http.server", port, "--bind", HOST, "--directory", root]
-    with ended(command, port) as url:
-        yield url
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", HOST]
+    with process([*command, "--directory", str(root)], port) as site:
+        yield f"{site.url}/"
 
 
 @contextlib.contextmanager
@@ -200,7 +160,7 @@ def check(chromium: Browser, start: str, known: list[str]) -> None:
     assert told == {}
 
 
-@pytest.mark.parametrize("server", [nginx, pythons_own, our_own])
+@pytest.mark.parametrize("server", [nginx_over, pythons_own, our_own])
 def test_of_a_folder(
     chromium: Browser,
     root: Path,

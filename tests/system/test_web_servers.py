@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.clock import until
+from tests.support.nginx import nginx, readable
 from tests.support.s3_server import HOST, free_ports
 from tests.support.site import Site
 from vsv_pyramid import page
@@ -22,21 +19,10 @@ from vsv_pyramid.store import open_store
 
 DOCUMENT = Path(__file__).parents[2] / "docs/viewing.md"
 IMMUTABLE = "public, max-age=31536000, immutable"
-SERVER = """
-pid {folder}/pid; error_log {folder}/errors; daemon off; events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
-  uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
-  {server}
-}}
-"""
 
 
 @pytest.fixture(scope="module")
 def site(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    nginx = shutil.which("nginx", path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
-    assert nginx, "nginx is missing: make set-up"
     folder = tmp_path_factory.mktemp("nginx")
     root = folder / "www"
     convert(small_slide, str(root), ConvertOptions())
@@ -47,30 +33,12 @@ def site(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     former.mkdir(parents=True)
     for name in ("slide.private.json", "label.jpeg"):
         (former / name).write_bytes(b"private")
-    for path in (folder, *folder.parents):  # nginx's workers may be somebody else
-        if Path(tempfile.gettempdir()) in path.parents:
-            path.chmod(0o755)
+    readable(folder)
     (found,) = re.findall(r"```nginx\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     (port,) = free_ports(1)
     server = found.replace("listen 80", f"listen {HOST}:{port}").replace("/srv/www", str(root))
-    config = folder / "nginx.conf"
-    config.write_text(SERVER.format(folder=folder, server=server))
-    process = subprocess.Popen([nginx, "-c", config, "-p", folder, "-e", folder / "errors"])
-    site = Site(port)
-
-    def answers() -> bool:
-        assert process.poll() is None, (folder / "errors").read_text()
-        try:
-            return site.ask("/").status == 404
-        except OSError:
-            return False
-
-    try:
-        until(answers)
+    with nginx(server, port) as site:
         yield site
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.mark.parametrize(

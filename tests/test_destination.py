@@ -387,6 +387,21 @@ class TestWithinAnother:
         assert outcome.code == 2 and "cannot lie there" in outcome.err
         assert not place.exists()
 
+    @pytest.mark.parametrize("scratch", ["www", "www/images", "www/../www/tmp"])
+    def test_a_slide_that_is_fetched(
+        self, place: Place, real_slide: Path, tmp_path: Path, run: Run, scratch: str
+    ) -> None:
+        """With its label, if only for a while."""
+        place.put("a.svs", real_slide.read_bytes())
+        www = tmp_path / "www"
+        (tmp_path / scratch).mkdir(parents=True)
+        before = files(tmp_path)
+        words = ("convert", f"{place}/a.svs", "--to", www)
+        outcome = run(*words, "--scratch", tmp_path / scratch)
+        assert outcome.code == 2 and "give another folder as --scratch" in outcome.err
+        assert files(tmp_path) == before
+        assert run(*words, "--scratch", tmp_path).code == 0
+
     def test_the_folders_of_a_private_place(self, slide: Path, to: str, run: Run) -> None:
         convert(slide, to, keeping(OPTIONS, to))
         inside = f"{private_of(to)}/private"

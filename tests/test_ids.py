@@ -14,9 +14,10 @@ from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog, dzi, ids
 from vsv_pyramid.convert import convert
-from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import open_store
+from vsv_pyramid.watch import Watch
 
 NAME = "Roe^Zoë 1952"
 
@@ -125,6 +126,29 @@ def test_one_machine_that_is_set_up_otherwise_publishes_no_names(
         assert outcome.code == 2 and "do not tell names; give --ids opaque" in outcome.err
     assert run("convert", scans / "170782.svs", *place, "--id", "a").code == 0
     assert published(to) == {"a", convert(scans / "170782.svs", to, options(to)).id}
+
+
+def test_a_watch_waits_for_a_destination_that_does_not_answer(
+    to: str, scans: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with the question for its ids, which is the first one."""
+    keyed, away = ids.keyed, iter([True, True])
+
+    def answers(*words: object) -> ConvertOptions:
+        if next(away, False):
+            raise StoreUnavailable(to, "does not answer; try again")
+        monkeypatch.setattr(Watch, "run", lambda *_, **__: None)  # it would go on
+        return keyed(options(to), opened(to))
+
+    monkeypatch.setattr(ids, "keyed", answers)
+    words = ("watch", scans, "--to", to, "--private-to", private_of(to), "--ids", "opaque")
+    with fake():
+        outcome = run(*words)
+    assert outcome.code == 0 and outcome.err.count("does not answer") == 1
+    away = iter([True])
+    with fake():
+        outcome = run(*words, "--once")
+    assert outcome.code == 75
 
 
 def test_an_archive_has_none(scans: Path, tmp_path: Path, run: Run) -> None:

@@ -221,6 +221,10 @@ class TestRefresh:
         assert run("refresh", root, *words).code == 0
         assert slide_json(root, "170782")["scanned"] == "2009-12-29T09:59:15+01:00"
         assert slide_json(root, "170783")["scanned"] == "2009-12-29T09:59:15-05:00"
+        # One that was wrong is corrected, and stays with what the desk publishes.
+        assert run("refresh", root, *words[:-1], "Europe/London").code == 0
+        Desk(opened(root), "anna").set({"170782": None}, {"status": "BAD"})
+        assert slide_json(root, "170782")["scanned"] == "2009-12-29T09:59:15+00:00"
 
     @pytest.mark.parametrize("scanned", ["2052-03-17", "1952-03-17"])
     def test_a_year_in_which_no_slide_was_scanned(

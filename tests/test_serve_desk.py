@@ -16,6 +16,7 @@ from tests.conftest import Run
 from tests.support import cdr_stub
 from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
+from tests.support.s3_server import Place
 from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
@@ -281,3 +282,11 @@ def test_wrong_use(run: Run, tmp_path: Path) -> None:
         assert_one_sentence(outcome.err, sentence)
     assert "--edit is for a folder" in run("serve", "a.zip", "--edit").err
     assert_one_sentence(run("serve", "root", "--edit").err, "has no private place")
+
+
+def test_not_with_a_cdr_in_the_bucket_that_is_published(place: Place, run: Run) -> None:
+    place.put("images/a/slide.json", b"{}")
+    words = ("--edit", "--private-to", place.private, "--cdr", f"{place}/cdr", "--port", 0)
+    outcome = run("serve", place, *words)
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, "records would lie in the bucket that is published")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import click
 from platformdirs import user_state_path
 
-from vsv_pyramid import ids
+from vsv_pyramid import clock, ids
 from vsv_pyramid.cli_options import (
     PathType,
     PlaceType,
@@ -26,8 +27,8 @@ from vsv_pyramid.cli_options import (
     store_options,
 )
 from vsv_pyramid.convert import Progress, convert
-from vsv_pyramid.destination import open_destination
-from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError
+from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError, StoreUnavailable
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.reports import Events, Lines
 from vsv_pyramid.slide.pseudonyms import met
@@ -35,6 +36,8 @@ from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive
 from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
 from vsv_pyramid.words import counted, one_line
+
+_log = logging.getLogger(__name__)
 
 
 def _number(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -63,6 +66,22 @@ class _Stop(threading.Event):
         super().set()
         for event in tuple(self._others):
             event.set()
+
+
+def _keyed(options: ConvertOptions, store: Destination, interval: float | None) -> ConvertOptions:
+    """The options by which ids can be made. A destination that does not answer is asked again at
+    each interval (s), as the watch does it, if there is one."""
+    told = False
+    while True:
+        try:
+            return ids.keyed(options, store)
+        except StoreUnavailable as exc:
+            if interval is None:
+                raise
+            if not told:
+                _log.warning("%s", exc)
+            told = True
+            clock.sleep(interval)
 
 
 _job_definition = click.option(
@@ -190,7 +209,7 @@ def watch_command(
     folder = normal(folder)  # by which the destination remembers its slides
     stop = _Stop()
     store = open_destination(destination, options.private_to, options.s3, stop, state=state)
-    options = ids.keyed(options, store)
+    options = _keyed(options, store, None if once else interval)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
 
     def converted(path: Path) -> Handed:

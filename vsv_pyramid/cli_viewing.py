@@ -11,6 +11,7 @@ import click
 
 from vsv_pyramid import clock, tie
 from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options, time_zone
+from vsv_pyramid.desk import account, check_apart
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.private import Kept
@@ -131,6 +132,8 @@ def serve_command(
     if edit:
         store = open_edited(root, private_to, s3, stopped)
         store.check_keeps()
+        if entrance and entrance.cdr:
+            check_apart(entrance.cdr, store)
         Kept(store).update(())  # made now, where an earlier release has left none
     else:
         store = open_root(root, s3, stopped)
@@ -163,7 +166,6 @@ def _entrance(
     token_file: Path | None,
 ) -> Entrance:
     from vsv_pyramid.cdr import check_url
-    from vsv_pyramid.desk import account
     from vsv_pyramid.serve_desk import Entrance
 
     if cdr:

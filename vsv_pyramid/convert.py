@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vsv_pyramid import catalog, clock, dzi, ids, places, private, record, scans
-from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.destination import Destination, check_scratch, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -80,6 +80,7 @@ def convert(
     """
     stop = stop or threading.Event()
     store = open_destination(destination, options.private_to, options.s3, stop, state=options.state)
+    check_scratch(store.published, slide, options.scratch)
     source = find_source(slide, options.scratch, options.s3.request_payer)
     options = ids.keyed(options, store)
     slide_id = id_of(source, options)

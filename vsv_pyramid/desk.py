@@ -180,10 +180,7 @@ class Desk:
         from vsv_pyramid import cdr  # late: only sending needs urllib3
 
         cdr.check_url(url)
-        if is_in_reach(url, self._store.published):
-            raise OptionError(
-                f"--cdr {url}: records would lie in the bucket that is published; give another one"
-            )
+        check_apart(url, self._store)
 
         def action(slide_id: str, revision: int | None) -> Document:
             document = self.document(slide_id)
@@ -355,6 +352,14 @@ def account() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # an account without a name, as in containers
         return "unknown"
+
+
+def check_apart(cdr: str, store: Destination) -> None:
+    """Raises OptionError for a CDR whose records those could read who read the slides."""
+    if is_in_reach(cdr, store.published):
+        raise OptionError(
+            f"--cdr {cdr}: records would lie in the bucket that is published; give another one"
+        )
 
 
 def _checked(slide_id: str) -> str:

@@ -6,6 +6,7 @@ published.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -213,7 +214,7 @@ def _check_apart(published: Store, private: Store) -> None:
         for folder in place.parents:
             if _publishes(folder):
                 raise OptionError(f"{what} in {folder}, which is published; give another folder")
-    elif _bucket(published) and _bucket(published) == _bucket(private):
+    elif is_in_reach(private, published):
         raise OptionError(f"{what} in the bucket that is published; give another bucket")
 
 
@@ -224,14 +225,26 @@ def _publishes(folder: Path) -> bool:
         return False
 
 
-def is_in_reach(url: str, published: Store) -> bool:
-    """Whether what is put at the s3:// URL can be read by those who read what is published."""
-    bucket = url.removeprefix("s3://").partition("/")[0]
-    return url.startswith("s3://") and _bucket(published) == bucket
+def check_scratch(published: Store, slide: str | Path, scratch: Path | None) -> None:
+    """Raises OptionError where a slide from S3, with its label, would be fetched into the folder
+    that is published, even if only for a while."""
+    if not str(slide).startswith("s3://") or not isinstance(published, DirectoryStore):
+        return
+    folder = normal(Path(scratch or tempfile.gettempdir()))
+    if folder.is_relative_to(normal(published.root)):
+        raise OptionError(
+            f"{folder}: slides are fetched there, which is in {published}, and published; give "
+            "another folder as --scratch"
+        )
 
 
-def _bucket(store: Store) -> str:
-    scheme, slashes, rest = str(store).partition("://")
+def is_in_reach(place: Store | str, published: Store) -> bool:
+    """Whether the place, a store or a URL, is in the bucket that is published."""
+    return _bucket(place) == _bucket(published) != ""
+
+
+def _bucket(place: Store | str) -> str:
+    scheme, slashes, rest = str(place).partition("://")
     return rest.partition("/")[0] if slashes and scheme == "s3" else ""
 
 

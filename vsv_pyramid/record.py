@@ -168,7 +168,8 @@ def renewed(
     published from there, as far as the details have them. Raises DescriptorError where the document
     is damaged."""
     said = metadata(kept.properties if kept else {})
-    scanned = document.get("scanned") or said.scanned
+    # With a time zone by what the scanner says: the one before may have been another, and wrong.
+    scanned = (said.scanned if time_zone else None) or document.get("scanned") or said.scanned
     created = document.get("created") or (kept.made if kept else None)
     version = document.get("version", 1)
     try:

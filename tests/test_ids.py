@@ -79,6 +79,14 @@ def test_all_that_looks_for_a_slide_finds_it(to: str, scans: Path, run: Run) -> 
     assert {slide["id"] for slide in json.loads(planned.out)["slides"]} == found
 
 
+def test_the_desk_finds_a_slide_by_its_file(to: str, scans: Path, run: Run) -> None:
+    place = ("--private-to", private_of(to))
+    assert run("convert", scans, "--to", to, *place, "--ids", "opaque").code == 0
+    (found,) = json.loads(run("slides", to, *place, "--search", "170782", "--json").out)["slides"]
+    assert found["id"] == convert(scans / "170782.svs", to, options(to)).id
+    assert found["file"] == "170782.svs"
+
+
 def test_they_need_the_private_place(to: str, scans: Path, run: Run) -> None:
     outcome = run("convert", scans, "--to", to, "--ids", "opaque")
     assert outcome.code == 2

@@ -92,8 +92,8 @@ def slides_command() -> None:
     "--search",
     default="",
     metavar="TEXT",
-    help="Only slides that have each of these words in their id, slide ID, case ID, scanner or "
-    "scan date.",
+    help="Only slides that have each of these words in their id, slide ID, case ID, file, "
+    "scanner or scan date.",
 )
 @click.option(
     "--since",

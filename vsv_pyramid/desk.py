@@ -36,7 +36,7 @@ from vsv_pyramid.threads import Pool
 
 _THREADS = 16
 _GONE = "is deleted, and awaits its rescan; convert that first"
-_SEARCHED = ("scanned", "scanner")
+_SEARCHED = ("scanned", "scanner", "file")
 
 Slides = Mapping[str, int | None]  # ids, and the revisions that were looked at where they count
 

@@ -153,8 +153,8 @@ def _known(store: Destination, slide_id: str, details: str | None) -> Document:
 
 class Kept(Catalog):
     """The list of what is known of all slides, in the private place: of each its review, when it
-    was scanned and by what, and where its file is. A part of it that lacks, or is damaged, is made
-    anew of all slides that belong there."""
+    was scanned and by what, and its file's name and place. A part of it that lacks, or is damaged,
+    is made anew of all slides that belong there."""
 
     def __init__(self, store: Destination, *, create: bool = True) -> None:
         super().__init__(store, dzi.KEPT, create=create, mend=True)
@@ -201,6 +201,7 @@ class Kept(Catalog):
             "review": present.review(),
             "scanned": said.scanned,
             "scanner": present.properties.get("aperio.ScanScope ID") or said.scanner,
+            "file": present.source.get("name"),
             "location": present.source.get("location"),
         }
 

@@ -96,8 +96,8 @@ function order(name) {
 
 /** What a search looks through, in lower case. */
 export function words(slide) {
-  const { id, scanner, review } = slide;
-  return [id, review.slide_id, review.case_id, scanner, scanTime(slide)].filter(Boolean).join(" ").toLowerCase();
+  const { id, file, scanner, review } = slide;
+  return [id, file, review.slide_id, review.case_id, scanner, scanTime(slide)].filter(Boolean).join(" ").toLowerCase();
 }
 
 /** Whether a slide's words have all that is searched for. */

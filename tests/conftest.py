@@ -211,6 +211,14 @@ def place(s3: s3_server.Server) -> s3_server.Place:
     return s3_server.Place(s3, f"place-{uuid.uuid4().hex[:12]}")
 
 
+@pytest.fixture(params=["directory", "s3"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A destination of each kind, with nothing in it."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("place"))
+    return str(tmp_path / "to")
+
+
 @pytest.fixture
 def uploaded(real_slide: Path, place: s3_server.Place) -> Iterator[str]:
     """The key of the real slide in S3."""

@@ -125,14 +125,6 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]
     monkeypatch.setattr(Catalog, "_published", interposed)
 
 
-@pytest.fixture(params=["directory", "s3"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place of each kind that a catalog can be kept in."""
-    if request.param == "s3":
-        return str(request.getfixturevalue("place"))
-    return str(tmp_path / "root")
-
-
 @pytest.fixture
 def store(target: str) -> Store:
     return open_store(target)

@@ -40,13 +40,6 @@ from vsv_pyramid.store.directory import DirectoryStore
 OPTIONS = ConvertOptions(workers=1)
 
 
-@pytest.fixture(params=["directory", "s3"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "s3":
-        return str(request.getfixturevalue("place"))
-    return str(tmp_path / "to")
-
-
 @pytest.fixture
 def store(target: str) -> Store:
     return opened(target)

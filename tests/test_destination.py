@@ -38,13 +38,6 @@ def slide(real_slide: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["folder", "s3"])
-def to(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "s3":
-        return str(request.getfixturevalue("place"))
-    return str(tmp_path / "to")
-
-
 def files(folder: Path) -> set[str]:
     found = filter(Path.is_file, folder.rglob("*"))
     return {path.relative_to(folder).as_posix() for path in found}
@@ -56,31 +49,31 @@ def at_top(store: Store) -> set[str]:
 
 
 class TestWithoutAPrivatePlace:
-    def test_nothing_is_kept(self, slide: Path, to: str) -> None:
-        assert convert(slide, to, OPTIONS).status == "converted"
-        place = open_destination(to)
+    def test_nothing_is_kept(self, slide: Path, target: str) -> None:
+        assert convert(slide, target, OPTIONS).status == "converted"
+        place = open_destination(target)
         assert at_top(place) == {"images"}
         assert list(place.keys(dzi.PRIVATE)) == []
         document = json.loads(place.get(dzi.slide_json_key("images/a")))
         assert "review" not in document
 
     def test_the_same_again_is_skipped_without_opening_the_slide(
-        self, slide: Path, to: str
+        self, slide: Path, target: str
     ) -> None:
-        convert(slide, to, OPTIONS)
+        convert(slide, target, OPTIONS)
         with mock.patch("vsv_pyramid.slide.source.open_slide", side_effect=AssertionError):
-            assert convert(slide, to, OPTIONS).status == "skipped"
+            assert convert(slide, target, OPTIONS).status == "skipped"
 
-    def test_the_desk_lists_and_changes_nothing(self, slide: Path, to: str) -> None:
-        convert(slide, to, OPTIONS)
-        desk = Desk(open_destination(to), "anna")
+    def test_the_desk_lists_and_changes_nothing(self, slide: Path, target: str) -> None:
+        convert(slide, target, OPTIONS)
+        desk = Desk(open_destination(target), "anna")
         assert [entry["id"] for entry in desk.slides()] == ["a"]
         assert desk.awaited() == []
         with pytest.raises(StoreError, match=r"has no private place.*--private-to"):
             desk.set({"a": None}, {"status": "GOOD"})
 
-    def test_nothing_private_can_be_put(self, to: str) -> None:
-        place = open_destination(to)
+    def test_nothing_private_can_be_put(self, target: str) -> None:
+        place = open_destination(target)
         for put in (
             lambda: place.put(DOCUMENT, b""),
             lambda: place.put_if(DOCUMENT, b"", None),
@@ -92,52 +85,55 @@ class TestWithoutAPrivatePlace:
         assert (place.head(DOCUMENT), place.tagged(DOCUMENT)) == (None, None)
 
     def test_what_watch_remembers_goes_into_the_folder_of_state(
-        self, to: str, tmp_path: Path
+        self, target: str, tmp_path: Path
     ) -> None:
-        for place in (to, str(tmp_path / "another")):
+        for place in (target, str(tmp_path / "another")):
             open_destination(place, state=tmp_path / "state").put("watch/1.json", place.encode())
-        assert open_destination(to, state=tmp_path / "state").get("watch/1.json") == to.encode()
-        assert open_destination(to).names("") == []
+        assert (
+            open_destination(target, state=tmp_path / "state").get("watch/1.json")
+            == target.encode()
+        )
+        assert open_destination(target).names("") == []
         assert len(files(tmp_path / "state")) == 2
 
 
 class TestAPlaceOfItsOwn:
-    def test_it_is_kept_there(self, slide: Path, to: str) -> None:
-        convert(slide, to, keeping(OPTIONS, to))
-        place = opened(to)
+    def test_it_is_kept_there(self, slide: Path, target: str) -> None:
+        convert(slide, target, keeping(OPTIONS, target))
+        place = opened(target)
         assert at_top(place.published) == {"images"}
         assert place.private
         assert {found.key for found in place.private.keys("")} == {"root.json", DOCUMENT, LIST}
         assert private.document(place, "a").source["location"] == str(slide)
 
-    def test_it_can_be_given_later(self, slide: Path, to: str) -> None:
-        convert(slide, to, OPTIONS)
-        assert convert(slide, to, keeping(OPTIONS, to)).status == "skipped"
-        assert private.document(opened(to), "a").value("status") == "NEW"
+    def test_it_can_be_given_later(self, slide: Path, target: str) -> None:
+        convert(slide, target, OPTIONS)
+        assert convert(slide, target, keeping(OPTIONS, target)).status == "skipped"
+        assert private.document(opened(target), "a").value("status") == "NEW"
 
-    def test_once_it_is_there_nothing_is_done_without_it(self, slide: Path, to: str) -> None:
-        convert(slide, to, keeping(OPTIONS, to))
-        other = keeping(OPTIONS, f"{to}-other")
+    def test_once_it_is_there_nothing_is_done_without_it(self, slide: Path, target: str) -> None:
+        convert(slide, target, keeping(OPTIONS, target))
+        other = keeping(OPTIONS, f"{target}-other")
         for options, sentence in (
             (OPTIONS, "has a private place, which was not given; give it as --private-to"),
             (other, "is not the private place of"),
         ):
             with pytest.raises(OptionError, match=sentence):
-                convert(slide, to, options)
+                convert(slide, target, options)
         with pytest.raises(OptionError, match="is not the private place of"):
-            convert(slide, f"{to}-other", keeping(OPTIONS, to))
-        assert convert(slide, to, keeping(OPTIONS, to)).status == "skipped"
+            convert(slide, f"{target}-other", keeping(OPTIONS, target))
+        assert convert(slide, target, keeping(OPTIONS, target)).status == "skipped"
 
-    def test_a_look_ties_nothing(self, to: str) -> None:
-        place = opened(to)
+    def test_a_look_ties_nothing(self, target: str) -> None:
+        place = opened(target)
         assert place.names("images") == []
         assert place.tagged(DOCUMENT) is None
         assert place.private
         assert place.private.names("") == []
 
     @pytest.mark.parametrize("step", [1, 2, 3])
-    def test_tying_that_was_interrupted_goes_on(self, to: str, step: int) -> None:
-        place = opened(to)
+    def test_tying_that_was_interrupted_goes_on(self, target: str, step: int) -> None:
+        place = opened(target)
         puts = 0
 
         def counted(put_if: Callable[..., bool]) -> Callable[..., bool]:
@@ -157,31 +153,31 @@ class TestAPlaceOfItsOwn:
             pytest.raises(KeyboardInterrupt),
         ):
             place.put(DOCUMENT, b"1")
-        again = opened(to)
+        again = opened(target)
         again.put(DOCUMENT, b"1")
         assert again.private
         assert tie.is_tied(again.published, again.private)
 
-    def test_nothing_is_published_into_a_private_place(self, to: str, slide: Path) -> None:
-        convert(slide, to, keeping(OPTIONS, to))
+    def test_nothing_is_published_into_a_private_place(self, target: str, slide: Path) -> None:
+        convert(slide, target, keeping(OPTIONS, target))
         sentence = r"is the private place of another destination.*; give another one"
         with pytest.raises(OptionError, match=sentence):
-            convert(slide, private_of(to), OPTIONS)
-        kept, other = open_store(private_of(to)), open_store(f"{to}-other")
+            convert(slide, private_of(target), OPTIONS)
+        kept, other = open_store(private_of(target)), open_store(f"{target}-other")
         with pytest.raises(OptionError, match=sentence):
             tie.tie(kept, other)
         assert other.names("") == []
 
-    def test_a_root_json_of_another_program_is_let_be(self, to: str, slide: Path) -> None:
+    def test_a_root_json_of_another_program_is_let_be(self, target: str, slide: Path) -> None:
         for foreign in (b"{", b"[]", b'{"name": "site"}'):
-            open_store(to).put(dzi.ROOT, foreign)
-            assert convert(slide, to, replace(OPTIONS, overwrite=True)).status == "converted"
+            open_store(target).put(dzi.ROOT, foreign)
+            assert convert(slide, target, replace(OPTIONS, overwrite=True)).status == "converted"
 
-    def test_a_damaged_root_json_is_told(self, to: str) -> None:
-        opened(to).put(DOCUMENT, b"1")
-        open_destination(to).published.put(dzi.root_key(), b"{")
+    def test_a_damaged_root_json_is_told(self, target: str) -> None:
+        opened(target).put(DOCUMENT, b"1")
+        open_destination(target).published.put(dzi.root_key(), b"{")
         with pytest.raises(StoreError, match=r"root.json: is damaged"):
-            opened(to).names("images")
+            opened(target).names("images")
 
     @pytest.mark.parametrize(
         ("destination", "place", "sentence"),
@@ -235,9 +231,9 @@ class TestAPlaceOfItsOwn:
 
 @NEITHER_MODES
 def test_nobody_else_reads_it(slide: Path, tmp_path: Path) -> None:
-    to, kept = tmp_path / "to", tmp_path / "deep/er/private"
+    target, kept = tmp_path / "to", tmp_path / "deep/er/private"
     kept.mkdir(parents=True, mode=0o755)
-    convert(slide, to, replace(OPTIONS, private_to=str(kept)))
+    convert(slide, target, replace(OPTIONS, private_to=str(kept)))
     modes = {path.stat().st_mode & 0o777 for path in kept.rglob("*") if path.is_dir()}
     assert modes == {0o700}
     assert {path.stat().st_mode & 0o777 for path in kept.rglob("*") if path.is_file()} == {0o600}
@@ -250,10 +246,10 @@ class TestFormerParts:
     """What lies in .private and its like, from before there were private places."""
 
     @pytest.fixture
-    def former(self, slide: Path, to: str) -> str:
+    def former(self, slide: Path, target: str) -> str:
         """A destination whose slide was deleted as a bad scan by then."""
-        convert(slide, to, keeping(OPTIONS, to))
-        place = opened(to)
+        convert(slide, target, keeping(OPTIONS, target))
+        place = opened(target)
         Desk(place, "anna").delete({"a": None})
         place.put("watch/1.json", b"{}")
         place.put("manifests/1.txt", b"s3://scans/a.svs")
@@ -263,7 +259,7 @@ class TestFormerParts:
                 place.published.put(f".{found.key}", place.private.get(found.key))
             place.private.delete(found.key)
         place.published.delete(dzi.root_key())
-        return to
+        return target
 
     def test_no_deleted_scan_comes_back(
         self, former: str, slide: Path, caplog: pytest.LogCaptureFixture
@@ -402,9 +398,9 @@ class TestWithinAnother:
         assert files(tmp_path) == before
         assert run(*words, "--scratch", tmp_path).code == 0
 
-    def test_the_folders_of_a_private_place(self, slide: Path, to: str, run: Run) -> None:
-        convert(slide, to, keeping(OPTIONS, to))
-        inside = f"{private_of(to)}/private"
+    def test_the_folders_of_a_private_place(self, slide: Path, target: str, run: Run) -> None:
+        convert(slide, target, keeping(OPTIONS, target))
+        inside = f"{private_of(target)}/private"
         before = contents(inside)
         for words in (
             ("index", inside),

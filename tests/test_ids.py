@@ -22,13 +22,6 @@ from vsv_pyramid.watch import Watch
 NAME = "Roe^Zoë 1952"
 
 
-@pytest.fixture(params=["directory", "s3"])
-def to(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "s3":
-        return str(request.getfixturevalue("place"))
-    return str(tmp_path / "to")
-
-
 @pytest.fixture
 def scans(real_slide: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
@@ -39,39 +32,48 @@ def scans(real_slide: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def options(to: str) -> ConvertOptions:
-    return ConvertOptions(workers=1, ids="opaque", private_to=private_of(to))
+def options(target: str) -> ConvertOptions:
+    return ConvertOptions(workers=1, ids="opaque", private_to=private_of(target))
 
 
-def published(to: str) -> set[str]:
-    return {entry["id"] for entry in catalog.listed(open_store(to))}
+def published(target: str) -> set[str]:
+    return {entry["id"] for entry in catalog.listed(open_store(target))}
 
 
-def test_they_are_always_the_same_and_tell_no_name(to: str, scans: Path, run: Run) -> None:
-    words = ("convert", scans, "--to", to, "--private-to", private_of(to), "--ids", "opaque")
+def test_they_are_always_the_same_and_tell_no_name(target: str, scans: Path, run: Run) -> None:
+    words = (
+        "convert",
+        scans,
+        "--to",
+        target,
+        "--private-to",
+        private_of(target),
+        "--ids",
+        "opaque",
+    )
     outcome = run(*words)
     assert outcome.code == 0
-    found = published(to)
+    found = published(target)
     assert len(found) == 2 and all(len(slide_id) == 24 for slide_id in found)
     assert "170782" not in str(found)
     # Whoever converts is told which slide gets which.
     assert sum(f"gets the id {slide_id}" in outcome.err for slide_id in found) == 2
     assert run(*words).out.splitlines()[-1].startswith("0 converted, 2 skipped")
-    for key in open_store(to).keys(""):
-        assert "Roe" not in key.key and b"Roe" not in open_store(to).get(key.key)
+    for key in open_store(target).keys(""):
+        assert "Roe" not in key.key and b"Roe" not in open_store(target).get(key.key)
 
 
 def test_another_destination_makes_others(scans: Path, tmp_path: Path) -> None:
     places = [str(tmp_path / name) for name in ("one", "two")]
-    made = [convert(scans / "170782.svs", to, options(to)).id for to in places]
+    made = [convert(scans / "170782.svs", target, options(target)).id for target in places]
     assert len(set(made)) == 2
 
 
-def test_all_that_looks_for_a_slide_finds_it(to: str, scans: Path, run: Run) -> None:
-    place = ("--to", to, "--private-to", private_of(to), "--ids", "opaque")
+def test_all_that_looks_for_a_slide_finds_it(target: str, scans: Path, run: Run) -> None:
+    place = ("--to", target, "--private-to", private_of(target), "--ids", "opaque")
     with fake():
         assert run("watch", scans, *place, "--once").code == 0
-    found = published(to)
+    found = published(target)
     with fake():
         outcome = run("watch", scans, *place, "--once", "--log-format", "json")
     assert outcome.code == 0 and "start" not in outcome.err
@@ -79,29 +81,31 @@ def test_all_that_looks_for_a_slide_finds_it(to: str, scans: Path, run: Run) -> 
     assert {slide["id"] for slide in json.loads(planned.out)["slides"]} == found
 
 
-def test_the_desk_finds_a_slide_by_its_file(to: str, scans: Path, run: Run) -> None:
-    place = ("--private-to", private_of(to))
-    assert run("convert", scans, "--to", to, *place, "--ids", "opaque").code == 0
-    (found,) = json.loads(run("slides", to, *place, "--search", "170782", "--json").out)["slides"]
-    assert found["id"] == convert(scans / "170782.svs", to, options(to)).id
+def test_the_desk_finds_a_slide_by_its_file(target: str, scans: Path, run: Run) -> None:
+    place = ("--private-to", private_of(target))
+    assert run("convert", scans, "--to", target, *place, "--ids", "opaque").code == 0
+    (found,) = json.loads(run("slides", target, *place, "--search", "170782", "--json").out)[
+        "slides"
+    ]
+    assert found["id"] == convert(scans / "170782.svs", target, options(target)).id
     assert found["file"] == "170782.svs"
 
 
-def test_they_need_the_private_place(to: str, scans: Path, run: Run) -> None:
-    outcome = run("convert", scans, "--to", to, "--ids", "opaque")
+def test_they_need_the_private_place(target: str, scans: Path, run: Run) -> None:
+    outcome = run("convert", scans, "--to", target, "--ids", "opaque")
     assert outcome.code == 2
     assert "--ids opaque needs the private place" in outcome.err and "--private-to" in outcome.err
 
 
-def test_a_plan_makes_no_key(to: str, scans: Path, run: Run) -> None:
-    words = ("--private-to", private_of(to), "--ids", "opaque", "--dry-run")
-    outcome = run("convert", scans, "--to", to, *words)
+def test_a_plan_makes_no_key(target: str, scans: Path, run: Run) -> None:
+    words = ("--private-to", private_of(target), "--ids", "opaque", "--dry-run")
+    outcome = run("convert", scans, "--to", target, *words)
     assert outcome.code == 2 and "not known before the first conversion" in outcome.err
-    assert list(open_store(private_of(to)).keys("")) == []
+    assert list(open_store(private_of(target)).keys("")) == []
 
 
-def test_the_first_of_two_makes_the_key(to: str) -> None:
-    keys = [ids.keyed(options(to), opened(to)).ids_key for _ in range(2)]
+def test_the_first_of_two_makes_the_key(target: str) -> None:
+    keys = [ids.keyed(options(target), opened(target)).ids_key for _ in range(2)]
     assert keys[0] == keys[1] and len(keys[0] or b"") == 32
 
 
@@ -117,39 +121,39 @@ def test_the_first_of_two_makes_the_key(to: str) -> None:
         b'{"version": 9, "key": "' + b"00" * 32 + b'"}',
     ],
 )
-def test_a_damaged_key(to: str, damage: bytes) -> None:
-    ids.keyed(options(to), opened(to))
-    opened(to).put(dzi.IDS_KEY, damage)
+def test_a_damaged_key(target: str, damage: bytes) -> None:
+    ids.keyed(options(target), opened(target))
+    opened(target).put(dzi.IDS_KEY, damage)
     with pytest.raises(StoreError, match="is damaged; bring a former version back"):
-        ids.keyed(options(to), opened(to))
+        ids.keyed(options(target), opened(target))
 
 
 def test_one_machine_that_is_set_up_otherwise_publishes_no_names(
-    to: str, scans: Path, run: Run
+    target: str, scans: Path, run: Run
 ) -> None:
-    place = ("--to", to, "--private-to", private_of(to))
+    place = ("--to", target, "--private-to", private_of(target))
     assert run("convert", scans / "170782.svs", *place, "--ids", "opaque").code == 0
     for words in (("convert", scans), ("convert", scans, "--ids", "safe"), ("watch", scans)):
         outcome = run(*words, *place)
         assert outcome.code == 2 and "do not tell names; give --ids opaque" in outcome.err
     assert run("convert", scans / "170782.svs", *place, "--id", "a").code == 0
-    assert published(to) == {"a", convert(scans / "170782.svs", to, options(to)).id}
+    assert published(target) == {"a", convert(scans / "170782.svs", target, options(target)).id}
 
 
 def test_a_watch_waits_for_a_destination_that_does_not_answer(
-    to: str, scans: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    target: str, scans: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also with the question for its ids, which is the first one."""
     keyed, away = ids.keyed, iter([True, True])
 
     def answers(*words: object) -> ConvertOptions:
         if next(away, False):
-            raise StoreUnavailable(to, "does not answer; try again")
+            raise StoreUnavailable(target, "does not answer; try again")
         monkeypatch.setattr(Watch, "run", lambda *_, **__: None)  # it would go on
-        return keyed(options(to), opened(to))
+        return keyed(options(target), opened(target))
 
     monkeypatch.setattr(ids, "keyed", answers)
-    words = ("watch", scans, "--to", to, "--private-to", private_of(to), "--ids", "opaque")
+    words = ("watch", scans, "--to", target, "--private-to", private_of(target), "--ids", "opaque")
     with fake():
         outcome = run(*words)
     assert outcome.code == 0 and outcome.err.count("does not answer") == 1
@@ -166,35 +170,35 @@ def test_an_archive_has_none(scans: Path, tmp_path: Path, run: Run) -> None:
 
 
 def test_submit_tells_those_that_jobs_make(place: Place, scans: Path, run: Run) -> None:
-    to = f"{place}/to"
+    target = f"{place}/to"
     place.put("scans/170782.svs", (scans / "170782.svs").read_bytes())
-    words = ("--to", to, "--private-to", private_of(to), "--ids", "opaque")
+    words = ("--to", target, "--private-to", private_of(target), "--ids", "opaque")
     planned = run("submit", f"{place}/scans", *words, "--dry-run")
     assert planned.code == 2 and "not known before the first conversion" in planned.err
     assert not any("to/" in key for key in (*place.objects(), *place.private.objects()))
-    made = convert(f"{place}/scans/170782.svs", to, options(to)).id
+    made = convert(f"{place}/scans/170782.svs", target, options(target)).id
     planned = run("submit", f"{place}/scans", *words, "--dry-run", "--json")
     assert json.loads(planned.out)["published"] == 1
     place.put("scans/new.svs", b"new")
     planned = run("submit", f"{place}/scans", *words, "--dry-run")
-    key = ids.keyed(options(to), opened(to)).ids_key
+    key = ids.keyed(options(target), opened(target)).ids_key
     assert key and f"gets the id {dzi.opaque_id('new', key)}" in planned.err
     assert made == dzi.opaque_id("170782", key)
 
 
-def test_a_lost_key_is_told(to: str, scans: Path) -> None:
-    made = convert(scans / "170782.svs", to, options(to)).id
-    key = opened(to).get(dzi.IDS_KEY)
-    opened(to).delete(dzi.IDS_KEY)
+def test_a_lost_key_is_told(target: str, scans: Path) -> None:
+    made = convert(scans / "170782.svs", target, options(target)).id
+    key = opened(target).get(dzi.IDS_KEY)
+    opened(target).delete(dzi.IDS_KEY)
     with pytest.raises(StoreError, match=r"ids\.json: is lost, and all slides would get other ids"):
-        convert(scans / "170782.svs", to, options(to))
-    opened(to).put(dzi.IDS_KEY, key)
-    assert convert(scans / "170782.svs", to, options(to)).id == made
+        convert(scans / "170782.svs", target, options(target))
+    opened(target).put(dzi.IDS_KEY, key)
+    assert convert(scans / "170782.svs", target, options(target)).id == made
 
 
-def test_one_that_is_given_is_taken(to: str, scans: Path) -> None:
+def test_one_that_is_given_is_taken(target: str, scans: Path) -> None:
     given = ConvertOptions(workers=1, ids="opaque", slide_id="a")
-    assert convert(scans / "170782.svs", to, given).id == "a"
+    assert convert(scans / "170782.svs", target, given).id == "a"
 
 
 def test_names_that_are_written_otherwise_get_the_same() -> None:

@@ -79,13 +79,14 @@ else
 	@echo "make wheel makes wheels for Linux only: pip wheel . makes one for this machine."
 endif
 
-# What goes to AWS: the templates, and all that the image is built of.
+# What goes to AWS: the templates, and all that the image is built of. Files only: a folder may change
+# while it is packed, when Python makes its __pycache__ there.
 package:
 	rm -rf $(PACKAGE) && mkdir -p $(PACKAGE)
 	cp cloudformation/*.yaml $(PACKAGE)
-	tar --create --gzip --file $(PACKAGE)/image.tar.gz --exclude '*.so' --exclude __pycache__ \
-	  --exclude vendor batch LICENSE MANIFEST.in README.md package.json package-lock.json \
-	  pyproject.toml setup.cfg setup.py vsv_pyramid
+	find batch vsv_pyramid -type f ! -name '*.so' ! -name '*.c' ! -path '*/__pycache__/*' ! -path '*/vendor/*' \
+	  | tar -czf $(PACKAGE)/image.tar.gz -T - LICENSE MANIFEST.in README.md package.json \
+	    package-lock.json pyproject.toml setup.cfg setup.py
 
 # The image itself takes Docker; its steps take root, and Debian.
 image: $(VENV)/.dev

@@ -46,8 +46,10 @@ def test_the_package_has_it_all(tmp_path: Path) -> None:
     templates = {path.name for path in (ROOT / "cloudformation").glob("*.yaml")}
     assert {path.name for path in (tmp_path / "aws").iterdir()} == templates | {"image.tar.gz"}
     with tarfile.open(tmp_path / "aws/image.tar.gz") as packed:
+        assert all(member.isfile() for member in packed)
         names = set(packed.getnames())
-    assert {*sources(), "batch/Dockerfile"} <= names
+    folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    assert {*sources(), "batch/Dockerfile"} <= names | folders
     assert not [name for name in names if name.endswith(".so") or "vendor" in name]
 
 

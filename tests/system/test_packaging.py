@@ -25,7 +25,7 @@ def wheel(tmp_path: Path, **environment: str) -> set[str]:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(ROOT / name, source)
     for name in ("vsv_pyramid", "tests"):
-        built = shutil.ignore_patterns("*.so", "vendor")
+        built = shutil.ignore_patterns("*.so", "vendor", "__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=built)
     shutil.copy(ROOT / "cli.py", source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path)]

@@ -20,8 +20,12 @@ LOWEST := .cache/lowest
 SECONDS ?= 60
 WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+# What is not run every day; the oldest libraries have no browser.
+SYSTEM := tests/system tests/situations
 CLANG ?= clang
 PACKAGE ?= dist/aws
+# Without it each of the many processes that tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lowest test-all set-up lint bench wheel package image sanitize fuzz clean
 
@@ -36,16 +40,16 @@ demo: $(VENV)/.installed
 
 # Units, and a real S3 server.
 test: $(VENV)/.test
-	$(PYTEST) --ignore tests/system
+	$(PYTEST) $(SYSTEM:%=--ignore %)
 
-# The same by the oldest libraries that setup.cfg allows, of which none is Pillow-SIMD.
+# These, and whole situations, by the oldest libraries that setup.cfg allows, of which none is Pillow-SIMD.
 lowest: $(LOWEST)/.installed
 	PYTHONPATH="$(CURDIR)" $(LOWEST)/bin/python -m pytest -n $(WORKERS) --ignore tests/system \
 	  --deselect tests/test_cli.py::test_pillow_simd_is_really_in_place
 
 test-all: PYTEST += --thorough --durations=10 --cov --cov-report=
 test-all: set-up test
-	$(PYTEST) tests/system --cov-append --cov-report=term --cov-report=json:.cache/coverage.json
+	$(PYTEST) $(SYSTEM) --cov-append --cov-report=term --cov-report=json:.cache/coverage.json
 	$(BIN)/python tests/support/coverage_floor.py .cache/coverage.json 90
 
 # What all others need, and fetch if it is not there.

@@ -32,8 +32,8 @@ from vsv_pyramid import against, compare
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.display import report_lines
 from vsv_pyramid.errors import StoreError
+from vsv_pyramid.jpeg.planes import Plane
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.pyramid.planes import Plane
 from vsv_pyramid.verify import verify
 
 

@@ -169,6 +169,7 @@ def _converted(
                 leaves,
                 publication.put_tile,
                 quality=options.quality,
+                subsampling=options.subsampling,
                 workers=options.workers,
                 tick=tick,
                 stop=stop,

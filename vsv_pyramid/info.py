@@ -9,6 +9,7 @@ from typing import Any
 from vsv_pyramid import dzi
 from vsv_pyramid.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
 from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.lanes import PIXELS, leaf_source, pixel_leaves
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import pyramid_keys
@@ -110,7 +111,7 @@ def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, 
     pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
     parents = _sampled_parents(plan.pyramid)
     with leaf_source(pixels, plan.lane, options) as leaves:
-        estimate = _estimated_bytes(plan.pyramid, parents, leaves, options.quality)
+        estimate = _estimated_bytes(plan.pyramid, parents, leaves, options)
     tiles = [tile for parent in parents for row in plan.pyramid.children(parent) for tile in row]
     if plan.lane.name == PIXELS and len(pixels.blanked) == max(1, len(tiles)):
         replace(pixels, blank_damaged=False).image(pixels.blanked[0])  # raises
@@ -130,23 +131,28 @@ def _sampled_parents(pyramid: Pyramid) -> list[TileAddress]:
 
 
 def _estimated_bytes(
-    pyramid: Pyramid, parents: list[TileAddress], leaves: LeafSource, quality: int
+    pyramid: Pyramid, parents: list[TileAddress], leaves: LeafSource, options: ConvertOptions
 ) -> int:
     """Bytes of all tiles, from those of the parents and of the base tiles that these are made of.
 
     A level counts by its pixels: the base as its tiles do, all levels above it as the parents do.
     """
+
+    def leaf(address: TileAddress) -> tuple[int, Planes]:
+        half = empty(pyramid.dimensions(address).halved(), options.subsampling)
+        return len(leaves.leaf(address, half)), half
+
     if not parents:
-        return len(leaves.leaf(TileAddress(0, 0, 0))[0])
+        return leaf(TileAddress(0, 0, 0))[0]
     base_bytes = base_pixels = parent_bytes = parent_pixels = 0
     for parent in parents:
         halves = []
         for row in pyramid.children(parent):
-            tiles = [leaves.leaf(child) for child in row]
-            base_bytes += sum(len(jpeg) for jpeg, _ in tiles)
+            tiles = [leaf(child) for child in row]
+            base_bytes += sum(size for size, _ in tiles)
             base_pixels += sum(pyramid.dimensions(child).pixels for child in row)
             halves.append([half for _, half in tiles])
-        parent_bytes += len(planes.encoded(planes.joined(halves), quality))
+        parent_bytes += len(planes.encoded(planes.joined(halves), options.quality))
         parent_pixels += pyramid.dimensions(parent).pixels
     above = sum(level.size.pixels for level in pyramid.levels[:-1])
     base = base_bytes / base_pixels * pyramid.base.size.pixels

@@ -15,8 +15,8 @@ from PIL import ImageColor
 from vsv_pyramid import dzi
 from vsv_pyramid.errors import OptionError, SlideError
 from vsv_pyramid.geometry import Pyramid, Size
+from vsv_pyramid.jpeg.planes import FACTORS, Subsampling
 from vsv_pyramid.lanes import LANES, Lane, choose_lane
-from vsv_pyramid.pyramid.planes import FACTORS, Subsampling
 from vsv_pyramid.slide import Slide
 from vsv_pyramid.slide.metadata import zone_of
 from vsv_pyramid.slide.pages import kind_named

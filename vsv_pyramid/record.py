@@ -18,6 +18,7 @@ from PIL import features
 from vsv_pyramid import __version__, clock, dzi
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.geometry import Pyramid
+from vsv_pyramid.jpeg.encode import has_stepped_back
 from vsv_pyramid.lanes import LOSSLESS
 from vsv_pyramid.plan import LAB, ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
@@ -38,7 +39,8 @@ _FORMER = ("image_id", "properties", "review")  # which version 1 has published,
 
 
 def software() -> dict[str, str]:
-    """The versions that the bytes of a pyramid depend on."""
+    """The versions that the bytes of a pyramid depend on; and the encoder of the tiles above the
+    base, where that is simplejpeg because the kernel's own makes other bytes."""
     pillow = "pillow-simd" if ".post" in PIL.__version__ else "pillow"
     return {
         "vsv-pyramid": __version__,
@@ -46,7 +48,7 @@ def software() -> dict[str, str]:
         "libjpeg-turbo": features.version("libjpeg_turbo") or "none",
         pillow: PIL.__version__,
         "simplejpeg": simplejpeg.__version__,
-    }
+    } | ({"encoder": "simplejpeg"} if has_stepped_back() else {})
 
 
 def pyramid_levels(pyramid: Pyramid) -> list[dict[str, int]]:

@@ -30,8 +30,9 @@ from tests.support.tiles import (
     table_of,
     tissue,
 )
-from vsv_pyramid.jpeg.join import Joined, Subsampling, join
+from vsv_pyramid.jpeg.join import Joined, join
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.jpeg.planes import Subsampling
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, parse
 
 Colour = tuple[int, int, int]

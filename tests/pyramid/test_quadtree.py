@@ -18,8 +18,8 @@ from openslide import OpenSlide
 from PIL import Image
 
 from vsv_pyramid.geometry import Pyramid, Size, TileAddress
+from vsv_pyramid.jpeg.planes import Planes
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.planes import Planes
 from vsv_pyramid.pyramid.quadtree import build, fold
 
 Luma = npt.NDArray[np.float64]
@@ -32,12 +32,13 @@ class ArrayLeaves:
         self.pyramid = pyramid
         self.pixels = pixels
 
-    def leaf(self, address: TileAddress) -> tuple[bytes, Planes]:
+    def leaf(self, address: TileAddress, half: Planes) -> bytes:
         x, y = self.pyramid.location(address)
         width, height = self.pyramid.dimensions(address)
         tile = np.ascontiguousarray(self.pixels[y : y + height, x : x + width])
-        jpeg = simplejpeg.encode_jpeg(tile, 95, "RGB", "420")
-        return jpeg, planes.from_rgb(Image.fromarray(tile).reduce(2), "420")
+        planes.fill(half, planes.from_rgb(Image.fromarray(tile).reduce(2), "420"))
+        jpeg: bytes = simplejpeg.encode_jpeg(tile, 95, "RGB", "420")
+        return jpeg
 
 
 def tissue(size: Size) -> npt.NDArray[np.uint8]:
@@ -73,7 +74,9 @@ def built(pyramid: Pyramid, pixels: npt.NDArray[np.uint8], workers: int = 2) -> 
             assert str(address) not in tiles
             tiles[str(address)] = jpeg
 
-    build(pyramid, ArrayLeaves(pyramid, pixels), emit, quality=95, workers=workers)
+    build(
+        pyramid, ArrayLeaves(pyramid, pixels), emit, quality=95, subsampling="420", workers=workers
+    )
     return tiles
 
 

@@ -8,8 +8,7 @@ cdef void halve(int16_t* coefficients, int number, const Job* job) noexcept nogi
     cdef const Part* part
     cdef int16_t* line
     cdef uint8_t* out
-    cdef uint8_t pixels[4 * 32]
-    cdef int c, row, column, first, y, inside_x, inside_y
+    cdef int c, row, column, first, inside_x, inside_y
     for c in range(job.parts):
         part = &job.part[c]
         for row in range(part.rows):
@@ -17,13 +16,7 @@ cdef void halve(int16_t* coefficients, int number, const Job* job) noexcept nogi
             inside_y = part.height - (top * part.rows + row) * 8
             if part.unit == 4 and inside_y > 0:
                 out = part.plane + (top * part.rows + row) * 4 * part.stride + left * part.columns * 4
-                for column in range(0, part.columns - 7, 8):
-                    idct4(line + column * 16, part.scale, out + 4 * column, part.stride)
-                column = part.columns & ~7
-                if column < part.columns:
-                    idct4(line + column * 16, part.scale, pixels, 32)
-                    for y in range(4):
-                        memcpy(out + 4 * column + y * part.stride, pixels + 32 * y, 4 * (part.columns - column))
+                idct4_line(line, part.scale, out, part.stride, part.columns)
             memset(line, 0, part.pitch * sizeof(int16_t))
             if inside_y <= 0:
                 continue
@@ -37,41 +30,6 @@ cdef void halve(int16_t* coefficients, int number, const Job* job) noexcept nogi
                     whole(tile, part, c, row, column, min(8, inside_x), min(8, inside_y), job,
                           part.plane + (top * part.rows + row) * part.unit * part.stride
                           + (left * part.columns + column) * part.unit)
-
-
-cdef inline void transform4(v8 g0, v8 g1, v8 g2, v8 g3, v8* out) noexcept nogil:
-    """A 4-point inverse DCT of eight blocks, its frequencies scaled already."""
-    # cos(pi / 8) is 1 - 4989 / 2**16, sin(pi / 8) is 25080 / 2**16.
-    cdef v8 even = v8_add(g0, g2)
-    cdef v8 odd = v8_sub(g0, g2)
-    cdef v8 a = v8_add(v8_sub(g1, v8_times(g1, 4989)), v8_times(g3, 25080))
-    cdef v8 b = v8_sub(v8_add(v8_times(g1, 25080), v8_times(g3, 4989)), g3)
-    out[0] = v8_add(even, a)
-    out[1] = v8_add(odd, b)
-    out[2] = v8_sub(odd, b)
-    out[3] = v8_sub(even, a)
-
-
-cdef void idct4(const int16_t* group, const int16_t* scale, uint8_t* out, size_t stride) noexcept nogil:
-    """Eight blocks at half size, side by side, in 16 bits with HALF_BITS of fraction."""
-    cdef v8 half[16]
-    cdef v8 rows[4]
-    cdef v8 g0
-    cdef int i
-    if v8_flat(group):  # glass, half of a slide
-        g0 = v8_dc(v8_load(group), scale[0])
-        for i in range(4):
-            v8_pixels(out + i * stride, g0, g0, g0, g0)
-        return
-    for i in range(4):
-        g0 = v8_times(v8_load(group + 8 * i), scale[i]) if i else v8_dc(v8_load(group), scale[0])
-        transform4(
-            g0, v8_times(v8_load(group + 8 * i + 32), scale[4 + i]), v8_times(v8_load(group + 8 * i + 64), scale[8 + i]),
-            v8_times(v8_load(group + 8 * i + 96), scale[12 + i]), half + 4 * i,
-        )
-    for i in range(4):
-        transform4(half[i], half[4 + i], half[8 + i], half[12 + i], rows)
-        v8_pixels(out + i * stride, rows[0], rows[1], rows[2], rows[3])
 
 
 cdef inline uint8_t clamped(float x) noexcept nogil:
@@ -171,7 +129,7 @@ cdef void replicate(const Part* part, int width, int height) noexcept nogil:
                max(width, part.plane_width))
 
 
-cdef void box(const uint8_t* source, size_t stride, int fx, int fy, uint8_t[:, ::1] out) noexcept nogil:
+cdef void box(const uint8_t* source, size_t stride, int fx, int fy, uint8_t[:, :] out) noexcept nogil:
     """The plane, or the mean of fx x fy of its pixels."""
     cdef Py_ssize_t x, y
     cdef Py_ssize_t width = out.shape[1]
@@ -189,8 +147,7 @@ cdef void box(const uint8_t* source, size_t stride, int fx, int fy, uint8_t[:, :
             for x in range(width):
                 to[x] = (p[x] + q[x] + 1) >> 1
         elif fx == 2 and fy == 2:
-            for x in range(width):
-                to[x] = (p[2 * x] + p[2 * x + 1] + q[2 * x] + q[2 * x + 1] + 2) >> 2
+            means_row(p, q, to, width)
         else:
             for x in range(width):
                 sum = fx * fy // 2
@@ -200,7 +157,7 @@ cdef void box(const uint8_t* source, size_t stride, int fx, int fy, uint8_t[:, :
                 to[x] = sum // (fx * fy)
 
 
-cdef void to_ycc(const Job* job, uint8_t[:, ::1] luma, uint8_t[:, ::1] cb, uint8_t[:, ::1] cr,
+cdef void to_ycc(const Job* job, uint8_t[:, :] luma, uint8_t[:, :] cb, uint8_t[:, :] cr,
                  uint8_t* scratch) noexcept nogil:
     """JFIF's YCbCr (ITU-T T.871) from the planes R, G, B.
 
@@ -216,55 +173,18 @@ cdef void to_ycc(const Job* job, uint8_t[:, ::1] luma, uint8_t[:, ::1] cb, uint8
                    averaged(job, 2, y, cb.shape[1], scratch), &cb[y, 0], &cr[y, 0], cb.shape[1])
 
 
-cdef void luma_row(const uint8_t* r, const uint8_t* g, const uint8_t* b, uint8_t* y, Py_ssize_t width) noexcept nogil:
-    """Y, eight at a time with 7 bits of fraction; up to 7 bytes behind the planes' rows are read."""
-    cdef Py_ssize_t x
-    cdef v8 green, sum
-    for x in range(0, width, 8):
-        green = v8_widen(g + x)
-        # 0.299 R + (0.5 + 0.087) G + 0.114 B
-        sum = v8_add(v8_times(v8_widen(r + x), 19595), v8_times(v8_widen(b + x), 7471))
-        sum = v8_add(sum, v8_add(v8_halved(green), v8_times(green, 5702)))
-        narrow(sum, y + x, width - x)
-
-
-cdef void chroma_row(const uint8_t* r, const uint8_t* g, const uint8_t* b, uint8_t* cb, uint8_t* cr,
-                     Py_ssize_t width) noexcept nogil:
-    cdef Py_ssize_t x
-    cdef v8 red, green, blue, sum
-    for x in range(0, width, 8):
-        red = v8_widen(r + x)
-        green = v8_widen(g + x)
-        blue = v8_widen(b + x)
-        sum = v8_add(v8_times(red, -11058), v8_times(green, -21710))
-        narrow(v8_add(v8_add(sum, v8_halved(blue)), v8_128()), cb + x, width - x)
-        sum = v8_add(v8_times(green, -27439), v8_times(blue, -5329))
-        narrow(v8_add(v8_add(sum, v8_halved(red)), v8_128()), cr + x, width - x)
-
-
-cdef inline void narrow(v8 a, uint8_t* out, Py_ssize_t room) noexcept nogil:
-    cdef uint8_t last[8]
-    if room >= 8:
-        v8_narrow(out, a)
-    else:
-        v8_narrow(last, a)
-        memcpy(out, last, room)
-
-
 cdef const uint8_t* averaged(const Job* job, int c, Py_ssize_t y, Py_ssize_t width, uint8_t* scratch) noexcept nogil:
     cdef size_t stride = job.part[c].stride
     cdef const uint8_t* p = job.part[c].plane + y * job.fy * stride
     cdef const uint8_t* q = p + (job.fy - 1) * stride
     cdef uint8_t* to = scratch + c * stride
-    cdef Py_ssize_t x
     if job.fx == 1 and job.fy == 1:
         return p
-    for x in range(width):
-        to[x] = (p[2 * x] + p[2 * x + 1] + q[2 * x] + q[2 * x + 1] + 2) >> 2
+    means_row(p, q, to, width)
     return to
 
 
-cdef void finish(Job* job, uint8_t[:, ::1] luma, uint8_t[:, ::1] cb, uint8_t[:, ::1] cr, uint8_t* scratch) noexcept nogil:
+cdef void finish(Job* job, uint8_t[:, :] luma, uint8_t[:, :] cb, uint8_t[:, :] cr, uint8_t* scratch) noexcept nogil:
     """The half planes at their true size."""
     cdef int c
     cdef Part* part
@@ -321,23 +241,22 @@ cdef void weigh(Part* part) noexcept nogil:
         part.folds[i + 1].weight = <int16_t><int32_t>max(-32767, min(32767, weight + (0.5 if weight > 0 else -0.5)))
 
 
-def halved(const uint8_t[:, ::1] plane, uint8_t[:, ::1] out):
+def halved(const uint8_t[:, :] plane, uint8_t[:, :] out):
     """Fill `out` with the plane at half size, rounded up: a 2x2 box, the last row and column
     replicated."""
     cdef Py_ssize_t high = plane.shape[0]
     cdef Py_ssize_t wide = plane.shape[1]
-    cdef Py_ssize_t x, y
+    cdef Py_ssize_t y
     cdef const uint8_t* p
     cdef const uint8_t* q
-    cdef uint8_t* to
+    if plane.strides[1] != 1 or out.strides[1] != 1:
+        raise ValueError("planes whose pixels are not side by side")
     if out.shape[0] != (high + 1) // 2 or out.shape[1] != (wide + 1) // 2 or high == 0 or wide == 0:
         raise ValueError("the half of another plane")
     with nogil:
         for y in range(out.shape[0]):
             p = &plane[2 * y, 0]
-            q = p + (wide if 2 * y + 1 < high else 0)
-            to = &out[y, 0]
-            for x in range(wide // 2):
-                to[x] = (p[2 * x] + p[2 * x + 1] + q[2 * x] + q[2 * x + 1] + 2) >> 2
+            q = &plane[min(2 * y + 1, high - 1), 0]
+            means_row(p, q, &out[y, 0], wide // 2)
             if wide & 1:
-                to[wide // 2] = (p[wide - 1] + q[wide - 1] + 1) >> 1
+                out[y, wide // 2] = (p[wide - 1] + q[wide - 1] + 1) >> 1

@@ -10,6 +10,22 @@ class Coding:
         use: tuple[int, ...],
     ) -> None: ...
 
+class Encoder:
+    def __init__(
+        self,
+        head: bytes,
+        frame: int,
+        quantisation: tuple[tuple[int, ...], ...],
+        coding: Coding,
+        sampling: tuple[int, int],
+        accurate: bool,
+    ) -> None: ...
+    def encode(
+        self, y: NDArray[np.uint8], cb: NDArray[np.uint8], cr: NDArray[np.uint8]
+    ) -> bytes: ...
+
+def use_avx2(wanted: bool) -> None: ...
+def uses_avx2() -> bool: ...
 def halved(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None: ...
 def splice(
     sources: list[bytes | None],

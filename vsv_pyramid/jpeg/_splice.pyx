@@ -11,7 +11,8 @@
 5. *stuff* puts the 00 bytes back.
 
 The steps are in files of their own: _huffman.pxi, _walk.pxi (1 and 2), _half.pxi and _emit.pxi (4
-and 5). Bit positions count from the start of a tile's unstuffed scan. Blocks are numbered in the order of
+and 5). `Encoder` makes the tiles above the base (_encode.pxi). Vectors are in _vector.h and _wide.h,
+what is computed with them in _half.h and _encode.h. Bit positions count from the start of a tile's unstuffed scan. Blocks are numbered in the order of
 the scan.
 """
 
@@ -24,21 +25,22 @@ from libc.string cimport memcpy, memset
 from vsv_pyramid.jpeg.stream import ZIGZAG, StreamError
 
 cdef extern from "_vector.h" nogil:
-    ctypedef struct v8:
-        pass
-    v8 v8_load(const int16_t*)
-    v8 v8_add(v8, v8)
-    v8 v8_sub(v8, v8)
-    v8 v8_times(v8, int16_t)
-    v8 v8_dc(v8, int16_t)
-    bint v8_flat(const int16_t*)
-    void v8_pixels(uint8_t*, v8, v8, v8, v8)
-    v8 v8_widen(const uint8_t*)
-    v8 v8_halved(v8)
-    v8 v8_128()
-    void v8_narrow(uint8_t*, v8)
     int before_ff(const uint8_t*)
     size_t count_ff(const uint8_t*, size_t)
+    enum:
+        HALF_BITS "VSV_HALF_BITS"
+        GROUP "VSV_GROUP"
+
+cdef extern from "_wide.h":
+    pass
+
+cdef extern from "_half.h" nogil:
+    void set_wide "use_avx2"(bint)
+    bint is_wide "uses_avx2"()
+    void idct4_line(const int16_t*, const int16_t*, uint8_t*, size_t, long)
+    void luma_row(const uint8_t*, const uint8_t*, const uint8_t*, uint8_t*, long)
+    void chroma_row(const uint8_t*, const uint8_t*, const uint8_t*, uint8_t*, uint8_t*, long)
+    void means_row(const uint8_t*, const uint8_t*, uint8_t*, long)
 
 cdef enum:
     BITS = 11  # of the first-level lookup
@@ -48,8 +50,6 @@ cdef enum:
     PAD = 32  # bytes that may be read beyond a scan
     EOB = 129  # what the end of a block adds to k; see `step` for why
     FOLDS = 256  # more than k can reach
-    HALF_BITS = 5  # of fraction in the pixels of the 4x4 transform; _vector.h has it too
-    GROUP = 128  # coefficients of eight blocks side by side: [16][8]
 
 cdef enum Status:
     DONE
@@ -212,6 +212,20 @@ include "_huffman.pxi"
 include "_walk.pxi"
 include "_half.pxi"
 include "_emit.pxi"
+include "_encode.pxi"
+
+
+def use_avx2(bint wanted):
+    """Take the processor's vectors of 256 bits from now on, or do without. The bytes are the same."""
+    set_wide(wanted)
+
+
+def uses_avx2():
+    """Whether they are used: from the start wherever the processor has them."""
+    return is_wide()
+
+
+use_avx2(True)
 
 
 cdef void lay_out(Place* places, const Job* job, const uint8_t* use) noexcept nogil:
@@ -316,7 +330,7 @@ cdef _measure(Job* job, tuple tile_size, tuple size, tuple sampling, tuple quant
 def splice(
     list sources, list starts, list codings, list intervals, int columns, int rows, tuple tile_size, tuple size,
     tuple sampling, tuple quantisation, tuple subsampling, bint rgb, bytes header, bytes fallback_header,
-    Coding fallback not None, uint8_t[:, ::1] luma, uint8_t[:, ::1] cb, uint8_t[:, ::1] cr,
+    Coding fallback not None, uint8_t[:, :] luma, uint8_t[:, :] cb, uint8_t[:, :] cr,
 ):
     """The joined JPEG; luma, cb and cr are filled with its half. Arguments as `join` prepares them.
 
@@ -367,7 +381,7 @@ def splice(
             high, wide = ceil_div(high, job.fy), ceil_div(wide, job.fx)
         else:
             high, wide = ceil_div(high, job.part[i].fy), ceil_div(wide, job.part[i].fx)
-        if plane.shape[0] != high or plane.shape[1] != wide:
+        if plane.shape[0] != high or plane.shape[1] != wide or plane.strides[1] != 1:
             raise ValueError(f"a half plane of another size than {wide} x {high}")
     job.tiles = <Tile*>calloc(count, sizeof(Tile))
     if not job.tiles:

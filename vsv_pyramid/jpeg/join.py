@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from vsv_pyramid.jpeg._splice import Coding, splice
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.jpeg.planes import FACTORS, Planes, Subsampling, empty
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, Stream, header, parse
 
-Plane = NDArray[np.uint8]
-Subsampling = Literal["420", "422", "444"]
 _Tables = tuple[tuple[HuffmanTable, HuffmanTable], ...]
-_FACTORS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 
 
 class Joined(NamedTuple):
-    """One JPEG, and its half as planes Y, Cb, Cr (rows, columns), subsampled as asked for."""
+    """One JPEG, and its half, subsampled as asked for."""
 
     jpeg: bytes
-    half: tuple[Plane, Plane, Plane]
+    half: Planes
 
 
 def join(
@@ -37,8 +32,10 @@ def join(
     tables: bytes = b"",
     rgb: bool,
     subsampling: Subsampling = "420",
+    half: Planes | None = None,
 ) -> Joined:
-    """The tiles, in row-major order, as one JPEG of `size` (width, height) px, and its half.
+    """The tiles, in row-major order, as one JPEG of `size` (width, height) px, and its half, in the
+    planes given or in new ones.
 
     A tile that is None or empty becomes white; at least one must not be. `tile_size` is that of a
     source tile. `rgb` is the TIFF's word on what the samples are, for streams that have none of
@@ -69,12 +66,9 @@ def join(
             raise type(exc)(exc.reason, (i % columns, i // columns)) from exc
     if first is None:
         raise Unspliceable("every tile is empty")
-    half_width, half_height = -(-size[0] // 2), -(-size[1] // 2)
-    fx, fy = _FACTORS[subsampling]
-    luma = np.empty((half_height, half_width), np.uint8)
-    cb, cr = (np.empty((-(-half_height // fy), -(-half_width // fx)), np.uint8) for _ in range(2))
+    half = half or empty((-(-size[0] // 2), -(-size[1] // 2)), subsampling)
     if len(first.sampling) == 1:  # gray has no chroma of its own
-        cb[:] = cr[:] = 128
+        half.cb[:] = half.cr[:] = 128
     jpeg = splice(
         sources,
         [kind.stream.scan if kind else 0 for kind in kinds],
@@ -86,15 +80,13 @@ def join(
         (*size,),
         first.sampling,
         first.stream.quantisation,
-        (fx, fy),
+        FACTORS[subsampling],
         first.rgb,
         *_headers(first, (*size,)),
         _fallback_coding(len(first.sampling), first.rgb),
-        luma,
-        cb,
-        cr,
+        *half,
     )
-    return Joined(jpeg, (luma, cb, cr))
+    return Joined(jpeg, half)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +120,7 @@ def _kind(tile: bytes, tables: bytes, rgb: bool) -> _Kind:
 
 def _read_kind(head: bytes, tables: bytes, rgb: bool) -> _Kind:
     stream = parse(head, tables)
-    sampling, coding = _sampling(stream), _coding(stream.coding)
+    sampling, coding = _sampling(stream), coding_of(stream.coding)
     return _Kind(head[: stream.scan], stream, sampling, coding, stream.is_rgb(rgb))
 
 
@@ -146,7 +138,8 @@ def _headers(kind: _Kind, size: tuple[int, int]) -> tuple[bytes, bytes]:
 
 
 @lru_cache(maxsize=64)
-def _coding(tables: _Tables) -> Coding:
+def coding_of(tables: _Tables) -> Coding:
+    """The tables of a stream's components, as the kernel takes them."""
     pairs = tuple(dict.fromkeys(tables))
     return Coding(
         tuple(((dc.counts, dc.symbols), (ac.counts, ac.symbols)) for dc, ac in pairs),
@@ -161,7 +154,7 @@ def _fallback(count: int, rgb: bool) -> _Tables:
 
 @lru_cache
 def _fallback_coding(count: int, rgb: bool) -> Coding:
-    return _coding(_fallback(count, rgb))
+    return coding_of(_fallback(count, rgb))
 
 
 def _sampling(stream: Stream) -> tuple[tuple[int, int], ...]:

@@ -14,8 +14,8 @@ from PIL import Image, ImageCms, features
 
 from vsv_pyramid.errors import OptionError, SlideError, TileError
 from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.jpeg.planes import Planes, Subsampling
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.planes import Planes, Subsampling
 from vsv_pyramid.slide import Slide
 from vsv_pyramid.slide.tiles import UnreadKind
 
@@ -41,10 +41,10 @@ class PixelLeaves:
     blanked: list[TileAddress] = field(default_factory=list)
     fallbacks: Counter[str] = field(default_factory=Counter)
 
-    def leaf(self, address: TileAddress) -> tuple[bytes, Planes]:
+    def leaf(self, address: TileAddress, half: Planes) -> bytes:
         image = self.image(address)
-        jpeg = encoded(np.asarray(image), self.quality, self.subsampling)
-        return jpeg, planes.from_rgb(image.reduce(2), self.subsampling)
+        planes.fill(half, planes.from_rgb(image.reduce(2), self.subsampling))
+        return encoded(np.asarray(image), self.quality, self.subsampling)
 
     def image(self, address: TileAddress) -> Image.Image:
         """The tile's pixels, RGB. Raises TileError where they cannot be decoded."""

@@ -13,11 +13,11 @@ from PIL import Image
 
 from vsv_pyramid.errors import TileError
 from vsv_pyramid.geometry import TileAddress
-from vsv_pyramid.jpeg.join import Joined, join
+from vsv_pyramid.jpeg.join import join
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.jpeg.planes import Planes
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
-from vsv_pyramid.pyramid.planes import Planes
 from vsv_pyramid.slide.raw import MOST_READS, RawTiles
 
 _WHITE = (255, 255, 255)
@@ -39,20 +39,19 @@ class LosslessLeaves:
     reencode: bool
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def leaf(self, address: TileAddress) -> tuple[bytes, Planes]:
+    def leaf(self, address: TileAddress, half: Planes) -> bytes:
         try:
-            joined = self._joined(address)
+            jpeg = self._joined(address, half)
         except Unspliceable as exc:
             with self._lock:
                 self.pixels.fallbacks[exc.reason] += 1
-            return self.pixels.leaf(address)
-        jpeg = joined.jpeg
+            return self.pixels.leaf(address, half)
         if self.reencode:
             rgb = simplejpeg.decode_jpeg(jpeg, "RGB")
             jpeg = encoded(rgb, self.pixels.quality, self.pixels.subsampling)
-        return jpeg, Planes(*joined.half)
+        return jpeg
 
-    def _joined(self, address: TileAddress) -> Joined:
+    def _joined(self, address: TileAddress, half: Planes) -> bytes:
         """The native tiles under the address as one. Raises Unspliceable, TileError."""
         native = self.raw.base.tile_size
         size = self.pixels.pyramid.dimensions(address)
@@ -75,7 +74,8 @@ class LosslessLeaves:
                     tables=self.raw.base.tables,
                     rgb=self.raw.base.photometric == "RGB",
                     subsampling=self.pixels.subsampling,
-                )
+                    half=half,
+                ).jpeg
             except Unspliceable:
                 raise
             except StreamError as exc:
@@ -94,7 +94,7 @@ class LosslessLeaves:
                 with self._lock:
                     if address not in self.pixels.blanked:
                         self.pixels.blanked.append(address)
-        return self._white(address)
+        return self._white(address, half)
 
     def _has_changed(self, tiles: list[bytes | None], index: int, place: tuple[int, int]) -> bool:
         """Reads the tile anew, since damaged is only what was read twice; whether it is another."""
@@ -111,10 +111,10 @@ class LosslessLeaves:
             return False
         return True
 
-    def _white(self, address: TileAddress) -> Joined:
+    def _white(self, address: TileAddress, half: Planes) -> bytes:
         image = Image.new("RGB", self.pixels.pyramid.dimensions(address), "white")
-        jpeg = encoded(np.asarray(image), self.pixels.quality, self.pixels.subsampling)
-        return Joined(jpeg, planes.from_rgb(image.reduce(2), self.pixels.subsampling))
+        planes.fill(half, planes.from_rgb(image.reduce(2), self.pixels.subsampling))
+        return encoded(np.asarray(image), self.pixels.quality, self.pixels.subsampling)
 
     def _error(self, address: TileAddress, place: tuple[int, int], reason: str) -> TileError:
         return TileError(

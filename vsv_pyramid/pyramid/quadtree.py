@@ -1,8 +1,8 @@
 """The quadtree walk: every tile is made once, depth first, from what its four children left.
 
 Tile (c, r) of a level covers exactly the tiles (2c..2c+1, 2r..2r+1) of the next higher level, since
-overlap is 0. `fold` walks subtrees in worker threads, and the levels above them in the caller's;
-in memory are, for each worker, at most four results a level.
+overlap is 0. Subtrees are walked in worker threads, and the levels above them in the caller's; in
+memory are, for each worker, at most four results a level.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.jpeg.planes import Planes, Subsampling, empty, part
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.planes import Planes
 from vsv_pyramid.threads import Pool
 
 Result = TypeVar("Result")
 Emit = Callable[[TileAddress, bytes], None]
+Below = Callable[[TileAddress, Planes], None]
 
 _TICK_SECONDS = 0.2
 _SUBTREES_PER_WORKER = 16
@@ -30,8 +32,9 @@ _AHEAD_PER_WORKER = 2
 class LeafSource(Protocol):
     """Where base tiles come from: a class per lane. Safe from several threads."""
 
-    def leaf(self, address: TileAddress) -> tuple[bytes, Planes]:
-        """The base tile as a JPEG of its dimensions, and its planes at half size (rounded up)."""
+    def leaf(self, address: TileAddress, half: Planes) -> bytes:
+        """The base tile as a JPEG of its dimensions; `half` is filled with its planes at half size
+        (rounded up)."""
 
 
 def build(
@@ -40,22 +43,53 @@ def build(
     emit: Emit,
     *,
     quality: int,
+    subsampling: Subsampling,
     workers: int,
     tick: Callable[[], None] = lambda: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Makes every tile once and hands it to `emit`, which is called from several threads."""
+    """Makes every tile once and hands it to `emit`, which is called from several threads.
 
-    def visit(address: TileAddress, children: Sequence[Sequence[Planes]]) -> Planes:
-        if not children:
-            jpeg, half = leaves.leaf(address)
+    A tile leaves its half in a part of its parent's planes. `tick` and `stop` are as in `fold`.
+    """
+    stop = stop or threading.Event()
+    root = TileAddress(0, 0, 0)
+    side = pyramid.tile_size // 2
+
+    def make(
+        address: TileAddress, half: Planes, below: Callable[[TileAddress, Planes], None]
+    ) -> None:
+        if address.level == pyramid.base.number:
+            jpeg = leaves.leaf(address, half)
         else:
-            whole = planes.joined(children)
-            jpeg, half = planes.encoded(whole, quality), planes.halved(whole)
+            whole = empty(pyramid.dimensions(address), subsampling)
+            for row, children in enumerate(pyramid.children(address)):
+                for column, child in enumerate(children):
+                    size = pyramid.dimensions(child).halved()
+                    below(child, part(whole, column * side, row * side, size, subsampling))
+            jpeg = planes.encoded(whole, quality)
+            planes.halve(whole, half)
         emit(address, jpeg)
+
+    def in_worker(address: TileAddress, half: Planes) -> None:
+        if stop.is_set():
+            raise _Stopped
+        make(address, half, in_worker)
+
+    def subtree(address: TileAddress) -> Planes:
+        half = empty(pyramid.dimensions(address).halved(), subsampling)
+        in_worker(address, half)
         return half
 
-    fold(pyramid, visit, workers=workers, tick=tick, stop=stop)
+    with _subtrees(pyramid, subtree, workers, tick, stop) as (split, results):
+
+        def on_top(address: TileAddress, half: Planes) -> None:
+            if address.level == split:
+                planes.fill(half, next(results))
+            else:
+                make(address, half, on_top)
+
+        on_top(root, empty(pyramid.dimensions(root).halved(), subsampling))
 
 
 def fold(
@@ -79,29 +113,17 @@ def fold(
         if stop.is_set():
             raise _Stopped
         rows = [] if address.level == pyramid.base.number else pyramid.children(address)
-        try:
-            return visit(address, [[subtree(child) for child in row] for row in rows])
-        except BaseException:
-            stop.set()
-            raise
+        return visit(address, [[subtree(child) for child in row] for row in rows])
 
-    def top(address: TileAddress) -> Result:
-        if address.level == split:
-            return next(results)
-        rows = pyramid.children(address)
-        return visit(address, [[top(child) for child in row] for row in rows])
+    with _subtrees(pyramid, subtree, workers, tick, stop) as (split, results):
 
-    root = TileAddress(0, 0, 0)
-    split = _split_level(pyramid, workers)
-    with Pool(workers) as pool:
-        results = _in_order(
-            pool, subtree, _subtrees(pyramid, root, split), workers * _AHEAD_PER_WORKER, tick
-        )
-        try:
-            return top(root)
-        except BaseException:
-            stop.set()
-            raise
+        def on_top(address: TileAddress) -> Result:
+            if address.level == split:
+                return next(results)
+            rows = pyramid.children(address)
+            return visit(address, [[on_top(child) for child in row] for row in rows])
+
+        return on_top(TileAddress(0, 0, 0))
 
 
 class _Stopped(Exception):
@@ -117,14 +139,42 @@ def _split_level(pyramid: Pyramid, workers: int) -> int:
     )
 
 
-def _subtrees(pyramid: Pyramid, address: TileAddress, level: int) -> Iterator[TileAddress]:
-    """The tiles of `level` below `address`, in the order in which the walk needs them."""
+@contextmanager
+def _subtrees(
+    pyramid: Pyramid,
+    make: Callable[[TileAddress], Result],
+    workers: int,
+    tick: Callable[[], None],
+    stop: threading.Event,
+) -> Iterator[tuple[int, Iterator[Result]]]:
+    """The level at which the pyramid is split, and what `make` makes there in worker threads, in
+    the order in which the walk comes by."""
+    split = _split_level(pyramid, workers)
+
+    def in_worker(address: TileAddress) -> Result:
+        try:
+            return make(address)
+        except BaseException:
+            stop.set()
+            raise
+
+    with Pool(workers) as pool:
+        addresses = _below(pyramid, TileAddress(0, 0, 0), split)
+        try:
+            yield split, _in_order(pool, in_worker, addresses, workers * _AHEAD_PER_WORKER, tick)
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _below(pyramid: Pyramid, address: TileAddress, level: int) -> Iterator[TileAddress]:
+    """The tiles of `level` below `address`, in the order of the walk."""
     if address.level == level:
         yield address
         return
     for row in pyramid.children(address):
         for child in row:
-            yield from _subtrees(pyramid, child, level)
+            yield from _below(pyramid, child, level)
 
 
 def _in_order(

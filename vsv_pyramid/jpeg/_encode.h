@@ -1,0 +1,318 @@
+/* Planes as the scan of a baseline JPEG, byte for byte as libjpeg-turbo makes it, by AVX2: two blocks
+   at a time, one in each half of a vector, go through
+
+   1. the forward DCT: libjpeg's fast one (jfdctfst) or its accurate one (jfdctint);
+   2. quantisation, by reciprocals that make it exact; what is not 0 is noted by its zigzag place;
+   3. Huffman coding, from one of these places to the next;
+   4. bits, in words of 64, with a 00 behind each FF. */
+
+typedef struct {
+    uint16_t reciprocal[64], correction[64], scale[64]; /* in natural order */
+} Divisors;
+
+typedef struct {
+    uint32_t dc[16], ac[256]; /* code << 8 | its length, by symbol */
+} Codes;
+
+typedef struct {
+    const uint8_t *plane[3]; /* of whole MCUs */
+    size_t stride[3];
+    int mcu_columns, h, v;
+    int columns, rows; /* blocks of luma; what an MCU has beyond them are dummies */
+    int accurate;
+    Divisors divisors[2]; /* luma's, chroma's */
+    Codes codes[2];
+} Frame;
+
+typedef struct {
+    uint8_t *out;
+    uint64_t bits; /* the lowest `count` are to come */
+    int count;
+    int last[3]; /* DC of each component */
+} Scan;
+
+#define BLOCK_BYTES 420 /* at most: 64 values with 26 bits each, every byte stuffed */
+
+static uint8_t ZIGZAG_AT[64];        /* natural index by zigzag place */
+static uint64_t ZIGZAG_MASK[8][256]; /* by row, and its columns as bits: their zigzag places as bits */
+
+static void tabulate_zigzag(const uint8_t *natural)
+{
+    memset(ZIGZAG_MASK, 0, sizeof ZIGZAG_MASK);
+    for (int place = 0; place < 64; place++) {
+        ZIGZAG_AT[place] = natural[place];
+        for (int columns = 0; columns < 256; columns++)
+            if (columns >> (natural[place] & 7) & 1)
+                ZIGZAG_MASK[natural[place] >> 3][columns] |= 1ull << place;
+    }
+}
+
+/* 1 / divisor as libjpeg-turbo's vectors multiply with it (jcdctmgr), for steps in zigzag order */
+static void make_divisors(Divisors *d, const uint16_t *steps, int accurate)
+{
+    static const double AAN[8] = {1, 1.387039845, 1.306562965, 1.175875602, 1, 0.785694958, 0.541196100, 0.275899379};
+    for (int place = 0; place < 64; place++) {
+        int n = ZIGZAG_AT[place], bits = 16;
+        uint32_t divisor = (uint32_t)steps[place] << 3;
+        if (!accurate) /* the fast transform leaves its outputs scaled */
+            divisor = (steps[place] * (uint32_t)(AAN[n >> 3] * AAN[n & 7] * 16384 + 0.5) + (1 << 10)) >> 11;
+        while (divisor >> (bits - 15))
+            bits++;
+        uint32_t quotient = (1u << bits) / divisor, rest = (1u << bits) % divisor;
+        d->correction[n] = (uint16_t)(divisor / 2 + (rest && rest <= divisor / 2));
+        if (rest == 0)
+            quotient >>= 1, bits--;
+        d->reciprocal[n] = (uint16_t)(quotient + (rest > divisor / 2));
+        d->scale[n] = (uint16_t)(1u << (32 - bits));
+    }
+}
+
+static void make_codes(uint32_t *codes, int symbols, const uint16_t *code, const uint8_t *size)
+{
+    for (int i = 0; i < symbols; i++)
+        codes[i] = (uint32_t)code[i] << 8 | size[i];
+}
+
+#ifdef VSV_AVX2
+
+#define INLINE static inline __attribute__((always_inline, target(VSV_AVX2)))
+
+INLINE __m256i pair16(int a, int b) { return _mm256_set1_epi32((int)((uint32_t)b << 16 | (uint16_t)a)); }
+
+/* Sums of 32 bits, descaled and packed: the dot products of (a, b) with each 16-bit pair, plus what is given */
+INLINE __m256i descaled(__m256i low, __m256i high, int shift)
+{
+    __m256i half = _mm256_set1_epi32(1 << (shift - 1));
+    return _mm256_packs_epi32(_mm256_srai_epi32(_mm256_add_epi32(low, half), shift),
+                              _mm256_srai_epi32(_mm256_add_epi32(high, half), shift));
+}
+
+/* One pass of jfdctint down the columns, its constants with 13 bits of fraction */
+INLINE void accurate_pass(__m256i *d, int last)
+{
+    __m256i s0 = _mm256_add_epi16(d[0], d[7]), t7 = _mm256_sub_epi16(d[0], d[7]);
+    __m256i s1 = _mm256_add_epi16(d[1], d[6]), t6 = _mm256_sub_epi16(d[1], d[6]);
+    __m256i s2 = _mm256_add_epi16(d[2], d[5]), t5 = _mm256_sub_epi16(d[2], d[5]);
+    __m256i s3 = _mm256_add_epi16(d[3], d[4]), t4 = _mm256_sub_epi16(d[3], d[4]);
+    __m256i e0 = _mm256_add_epi16(s0, s3), e3 = _mm256_sub_epi16(s0, s3);
+    __m256i e1 = _mm256_add_epi16(s1, s2), e2 = _mm256_sub_epi16(s1, s2);
+    __m256i sum = _mm256_add_epi16(e0, e1), difference = _mm256_sub_epi16(e0, e1), two = _mm256_set1_epi16(2);
+    d[0] = last ? _mm256_srai_epi16(_mm256_add_epi16(sum, two), 2) : _mm256_slli_epi16(sum, 2);
+    d[4] = last ? _mm256_srai_epi16(_mm256_add_epi16(difference, two), 2) : _mm256_slli_epi16(difference, 2);
+    int shift = last ? 15 : 11;
+#define LOW(a, b) _mm256_unpacklo_epi16(a, b)
+#define HIGH(a, b) _mm256_unpackhi_epi16(a, b)
+#define DOT(a, b, x, y) \
+    _mm256_madd_epi16(LOW(a, b), pair16(x, y)), _mm256_madd_epi16(HIGH(a, b), pair16(x, y))
+#define DOT_PLUS(a, b, x, y, low, high) \
+    _mm256_add_epi32(_mm256_madd_epi16(LOW(a, b), pair16(x, y)), low), \
+        _mm256_add_epi32(_mm256_madd_epi16(HIGH(a, b), pair16(x, y)), high)
+    d[2] = descaled(DOT(e3, e2, 4433 + 6270, 4433), shift);
+    d[6] = descaled(DOT(e3, e2, 4433, 4433 - 15137), shift);
+    __m256i a = _mm256_add_epi16(t4, t6), b = _mm256_add_epi16(t5, t7);
+    __m256i low3 = _mm256_madd_epi16(LOW(a, b), pair16(9633 - 16069, 9633));
+    __m256i high3 = _mm256_madd_epi16(HIGH(a, b), pair16(9633 - 16069, 9633));
+    __m256i low4 = _mm256_madd_epi16(LOW(a, b), pair16(9633, 9633 - 3196));
+    __m256i high4 = _mm256_madd_epi16(HIGH(a, b), pair16(9633, 9633 - 3196));
+    d[7] = descaled(DOT_PLUS(t4, t7, 2446 - 7373, -7373, low3, high3), shift);
+    d[1] = descaled(DOT_PLUS(t4, t7, -7373, 12299 - 7373, low4, high4), shift);
+    d[5] = descaled(DOT_PLUS(t5, t6, 16819 - 20995, -20995, low4, high4), shift);
+    d[3] = descaled(DOT_PLUS(t5, t6, -20995, 25172 - 20995, low3, high3), shift);
+#undef LOW
+#undef HIGH
+#undef DOT
+#undef DOT_PLUS
+}
+
+/* a * b, b with 8 bits of fraction, as jfdctfst's vectors take it: 2 bits before and 6 within */
+INLINE __m256i times(__m256i a, int b) { return _mm256_mulhi_epi16(a, _mm256_set1_epi16((int16_t)(b << 6))); }
+
+/* One pass of jfdctfst down the columns */
+INLINE void fast_pass(__m256i *d)
+{
+    __m256i s0 = _mm256_add_epi16(d[0], d[7]), t7 = _mm256_sub_epi16(d[0], d[7]);
+    __m256i s1 = _mm256_add_epi16(d[1], d[6]), t6 = _mm256_sub_epi16(d[1], d[6]);
+    __m256i s2 = _mm256_add_epi16(d[2], d[5]), t5 = _mm256_sub_epi16(d[2], d[5]);
+    __m256i s3 = _mm256_add_epi16(d[3], d[4]), t4 = _mm256_sub_epi16(d[3], d[4]);
+    __m256i e0 = _mm256_add_epi16(s0, s3), e3 = _mm256_sub_epi16(s0, s3);
+    __m256i e1 = _mm256_add_epi16(s1, s2), e2 = _mm256_sub_epi16(s1, s2);
+    __m256i z1 = times(_mm256_slli_epi16(_mm256_add_epi16(e2, e3), 2), 181);
+    d[0] = _mm256_add_epi16(e0, e1), d[4] = _mm256_sub_epi16(e0, e1);
+    d[2] = _mm256_add_epi16(e3, z1), d[6] = _mm256_sub_epi16(e3, z1);
+    __m256i a = _mm256_slli_epi16(_mm256_add_epi16(t4, t5), 2);
+    __m256i b = _mm256_slli_epi16(_mm256_add_epi16(t5, t6), 2);
+    __m256i c = _mm256_slli_epi16(_mm256_add_epi16(t6, t7), 2);
+    __m256i z3 = times(b, 181), z5 = times(_mm256_sub_epi16(a, c), 98);
+    __m256i z2 = _mm256_add_epi16(times(a, 139), z5), z4 = _mm256_add_epi16(times(c, 334), z5);
+    __m256i z11 = _mm256_add_epi16(t7, z3), z13 = _mm256_sub_epi16(t7, z3);
+    d[5] = _mm256_add_epi16(z13, z2), d[3] = _mm256_sub_epi16(z13, z2);
+    d[1] = _mm256_add_epi16(z11, z4), d[7] = _mm256_sub_epi16(z11, z4);
+}
+
+INLINE void transpose(__m256i *d)
+{
+    __m256i a[8], b[8];
+    for (int i = 0; i < 4; i++) {
+        a[2 * i] = _mm256_unpacklo_epi16(d[2 * i], d[2 * i + 1]);
+        a[2 * i + 1] = _mm256_unpackhi_epi16(d[2 * i], d[2 * i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            b[i + 2 * j] = _mm256_unpacklo_epi32(a[i + j], a[i + j + 2]);
+            b[i + 2 * j + 1] = _mm256_unpackhi_epi32(a[i + j], a[i + j + 2]);
+        }
+    for (int i = 0; i < 4; i++) {
+        d[2 * i] = _mm256_unpacklo_epi64(b[i], b[i + 4]);
+        d[2 * i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 4]);
+    }
+}
+
+INLINE __m256i both(const uint16_t *a, const uint16_t *b)
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)a)),
+                                   _mm_loadu_si128((const __m128i *)b), 1);
+}
+
+/* Two blocks, at a and b: their coefficients, and the zigzag places of those that are not 0 */
+INLINE void two_blocks(const uint8_t *a, size_t stride_a, const Divisors *p, const uint8_t *b, size_t stride_b,
+                       const Divisors *q, int accurate, int16_t *out, uint64_t *places)
+{
+    __m256i d[8];
+    for (int i = 0; i < 8; i++) {
+        __m128i left = _mm_loadl_epi64((const __m128i *)(a + i * stride_a));
+        __m128i right = _mm_loadl_epi64((const __m128i *)(b + i * stride_b));
+        d[i] = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_unpacklo_epi64(left, right)), _mm256_set1_epi16(128));
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        transpose(d);
+        if (accurate)
+            accurate_pass(d, pass);
+        else
+            fast_pass(d);
+    }
+    for (int i = 0; i < 8; i++) {
+        __m256i x = _mm256_add_epi16(_mm256_abs_epi16(d[i]), both(p->correction + 8 * i, q->correction + 8 * i));
+        x = _mm256_mulhi_epu16(x, both(p->reciprocal + 8 * i, q->reciprocal + 8 * i));
+        x = _mm256_mulhi_epu16(x, both(p->scale + 8 * i, q->scale + 8 * i));
+        d[i] = _mm256_sign_epi16(x, d[i]);
+        _mm_storeu_si128((__m128i *)(out + 8 * i), _mm256_castsi256_si128(d[i]));
+        _mm_storeu_si128((__m128i *)(out + 64 + 8 * i), _mm256_extracti128_si256(d[i], 1));
+    }
+    places[0] = places[1] = 0;
+    for (int i = 0; i < 8; i += 2) {
+        __m256i zero = _mm256_cmpeq_epi8(_mm256_packs_epi16(d[i], d[i + 1]), _mm256_setzero_si256());
+        uint32_t set = ~(uint32_t)_mm256_movemask_epi8(zero);
+        places[0] |= ZIGZAG_MASK[i][set & 255] | ZIGZAG_MASK[i + 1][set >> 8 & 255];
+        places[1] |= ZIGZAG_MASK[i][set >> 16 & 255] | ZIGZAG_MASK[i + 1][set >> 24];
+    }
+}
+
+INLINE void put_bits(Scan *s, uint64_t bits, int length)
+{
+    int over = s->count + length - 64;
+    if (over < 0) {
+        s->bits = s->bits << length | bits;
+        s->count += length;
+        return;
+    }
+    uint64_t word = s->bits << (length - over) | bits >> over;
+    s->bits = bits;
+    s->count = over;
+    if (word & 0x8080808080808080ull & ~(word + 0x0101010101010101ull)) { /* perhaps an FF */
+        for (int shift = 56; shift >= 0; shift -= 8) {
+            *s->out++ = (uint8_t)(word >> shift);
+            if (s->out[-1] == 0xFF)
+                *s->out++ = 0;
+        }
+    } else {
+        word = __builtin_bswap64(word);
+        memcpy(s->out, &word, 8);
+        s->out += 8;
+    }
+}
+
+INLINE int bit_length(int value) { return value ? 32 - __builtin_clz((unsigned)(value < 0 ? -value : value)) : 0; }
+
+/* A code, and behind it the value in so many bits */
+INLINE void put_value(Scan *s, uint32_t code, int value, int size)
+{
+    uint32_t bits = (uint32_t)(value + (value >> 31)) & ((1u << size) - 1);
+    put_bits(s, (uint64_t)(code >> 8) << size | bits, (int)(code & 255) + size);
+}
+
+INLINE void put_coded(Scan *s, const int16_t *block, uint64_t places, int component, const Codes *c)
+{
+    int difference = block[0] - s->last[component], at = 0;
+    s->last[component] = block[0];
+    put_value(s, c->dc[bit_length(difference)], difference, bit_length(difference));
+    for (places &= ~1ull; places; places &= places - 1) {
+        int place = __builtin_ctzll(places), run = place - at - 1, value = block[ZIGZAG_AT[place]];
+        at = place;
+        for (; run > 15; run -= 16)
+            put_bits(s, c->ac[0xF0] >> 8, (int)(c->ac[0xF0] & 255));
+        put_value(s, c->ac[run << 4 | bit_length(value)], value, bit_length(value));
+    }
+    if (at < 63)
+        put_bits(s, c->ac[0] >> 8, (int)(c->ac[0] & 255));
+}
+
+/* A row of MCUs, with what is constant known to the compiler */
+INLINE void encode_mcus(Scan *s, const Frame *f, int row, int h, int v, int accurate)
+{
+    const Divisors *luma = f->divisors, *chroma = f->divisors + 1;
+    int16_t blocks[6][64];
+    uint64_t places[6];
+    int lumas = h * v;
+    for (int column = 0; column < f->mcu_columns; column++) {
+        const uint8_t *y = f->plane[0] + (size_t)row * v * 8 * f->stride[0] + (size_t)column * h * 8;
+        const uint8_t *cb = f->plane[1] + (size_t)row * 8 * f->stride[1] + (size_t)column * 8;
+        const uint8_t *cr = f->plane[2] + (size_t)row * 8 * f->stride[2] + (size_t)column * 8;
+        for (int i = 0; h == 2 && i < v; i++)
+            two_blocks(y + i * 8 * f->stride[0], f->stride[0], luma, y + i * 8 * f->stride[0] + 8, f->stride[0], luma,
+                       accurate, blocks[2 * i], places + 2 * i);
+        if (h == 1)
+            two_blocks(y, f->stride[0], luma, y, f->stride[0], luma, accurate, blocks[0], places);
+        two_blocks(cb, f->stride[1], chroma, cr, f->stride[2], chroma, accurate, blocks[lumas], places + lumas);
+        for (int i = 0; i < lumas; i++) {
+            if (column * h + i % h >= f->columns || row * v + i / h >= f->rows) {
+                blocks[i][0] = blocks[i - 1][0]; /* a dummy has its neighbour's DC */
+                places[i] = 0;
+            }
+            put_coded(s, blocks[i], places[i], 0, f->codes);
+        }
+        put_coded(s, blocks[lumas], places[lumas], 1, f->codes + 1);
+        put_coded(s, blocks[lumas + 1], places[lumas + 1], 2, f->codes + 1);
+    }
+}
+
+/* A row of MCUs; there is room for BLOCK_BYTES a block behind `out` */
+static __attribute__((noinline, target(VSV_AVX2))) void encode_row(Scan *s, const Frame *f, int row)
+{
+    if (f->accurate)
+        encode_mcus(s, f, row, f->h, f->v, 1);
+    else if (f->h == 2 && f->v == 2)
+        encode_mcus(s, f, row, 2, 2, 0);
+    else
+        encode_mcus(s, f, row, f->h, f->v, 0);
+}
+
+/* The last bits, filled up with ones (F.1.2.3), and EOI */
+static __attribute__((noinline, target(VSV_AVX2))) void encode_end(Scan *s)
+{
+    int count = s->count, fill = -count & 7;
+    put_bits(s, (1u << fill) - 1, fill);
+    for (count = s->count - 8; count >= 0; count -= 8) {
+        *s->out++ = (uint8_t)(s->bits >> count);
+        if (s->out[-1] == 0xFF)
+            *s->out++ = 0;
+    }
+    *s->out++ = 0xFF;
+    *s->out++ = 0xD9;
+}
+
+#else
+
+static void encode_row(Scan *s, const Frame *f, int row) { (void)s, (void)f, (void)row; }
+static void encode_end(Scan *s) { (void)s; }
+
+#endif

@@ -1,0 +1,89 @@
+"""Planes as a baseline JPEG (JFIF), as simplejpeg makes it: by the kernel where the processor has
+AVX2, in less time.
+
+simplejpeg is the truth. Before the kernel's encoder makes the first JPEG of a quality and a
+subsampling, both make one of the same planes; where theirs are not the same bytes, which a later
+libjpeg-turbo might bring about, simplejpeg makes them all.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import simplejpeg
+
+try:
+    from vsv_pyramid.jpeg import _splice
+    from vsv_pyramid.jpeg.join import coding_of
+except ImportError:  # without a compiler
+    _splice = None  # type: ignore[assignment]
+
+from vsv_pyramid.jpeg.planes import Plane, Planes
+from vsv_pyramid.jpeg.stream import parse
+
+_ACCURATE = 96  # the quality from which TurboJPEG takes libjpeg's accurate DCT
+_SOF0 = b"\xff\xc0"
+_different: set[tuple[tuple[int, int], int]] = set()
+
+
+def encode(planes: Planes, quality: int) -> bytes:
+    """The planes as a JPEG."""
+    # Of a single row or column simplejpeg makes another subsampling.
+    if _splice is not None and _splice.uses_avx2() and min(planes.y.shape) > 1:
+        encoder = _encoder(_factors(planes), quality)
+        if encoder:
+            return encoder.encode(*planes)
+    return by_simplejpeg(planes, quality)
+
+
+def by_simplejpeg(planes: Planes, quality: int) -> bytes:
+    """The same, by simplejpeg."""
+    y, cb, cr = planes
+    height, width = y.shape
+    if height % 2 or width % 2:
+        # simplejpeg 1.9 reads luma up to the next even row and column, past an odd plane's end
+        y = np.pad(y, ((0, height % 2), (0, width % 2)), "edge")[:height, :width]
+    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(y, cb, cr, quality=quality)
+    return jpeg
+
+
+def has_stepped_back() -> bool:
+    """Whether the kernel's encoder has been found to make other bytes than simplejpeg."""
+    return bool(_different)
+
+
+@cache
+def _encoder(factors: tuple[int, int], quality: int) -> _splice.Encoder | None:
+    """The kernel's encoder, None where it makes other bytes than simplejpeg."""
+    planes = _sample(factors)
+    jpeg = by_simplejpeg(planes, quality)
+    stream = parse(jpeg)
+    encoder = _splice.Encoder(
+        jpeg[: stream.scan],
+        jpeg.index(_SOF0),
+        stream.quantisation,
+        coding_of(stream.coding),
+        factors,
+        quality >= _ACCURATE,
+    )
+    if encoder.encode(*planes) == jpeg:
+        return encoder
+    _different.add((factors, quality))
+    return None
+
+
+def _factors(planes: Planes) -> tuple[int, int]:
+    (height, width), (chroma_height, chroma_width) = planes.y.shape, planes.cb.shape
+    return -(-width // chroma_width), -(-height // chroma_height)
+
+
+def _sample(factors: tuple[int, int]) -> Planes:
+    """Planes with all that an encoder may treat in its own way: glass, edges, noise, a slope, faint
+    dots, and sides that are a multiple of nothing."""
+    y, x = np.indices((53, 87), dtype=np.uint32)
+    noise = (x * 2654435761 ^ y * 2246822519) * 3266489917 >> 24
+    kinds = (np.full_like(x, 243), (x // 3 + y // 5) % 2 * 255, noise, x * 2 + y, (x + y) % 2 * 9)
+    image: Plane = np.choose(x // 16 % 5, kinds).astype(np.uint8)
+    chroma = image[:: factors[1], :: factors[0]]
+    return Planes(image, chroma[::-1].copy(), chroma[:, ::-1].copy())

@@ -578,11 +578,11 @@ def test_what_is_in_the_way_is_named_and_left(
 def test_what_the_disk_refuses_is_said_with_the_remedy(
     store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
 ) -> None:
-    def refuse(self: Path, data: bytes) -> int:
+    def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
     store.put("before", b"1")
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(directory, "write", refuse)
     with pytest.raises(StoreError, match=remedy):
         store.put("key", b"1")
     with pytest.raises(StoreError, match=remedy), store.replacing(FOLDER) as staged:

@@ -16,6 +16,7 @@ from unittest import mock
 
 from tests.support.clock import FakeClock
 from tests.support.s3_proxy import Handler, Request
+from vsv_pyramid.store import directory
 
 SLIDES = [f"slide{number:02}" for number in range(20)]
 FOR_GOOD = 10**9
@@ -131,7 +132,7 @@ def to_files(fault: Fault, clock: FakeClock) -> Iterator[Callable[[int, bool], N
         if fault.comes(event):
             effects[fault.kind](makes)
 
-    with mock.patch.object(Path, "write_bytes", lambda path, data: disk.write(path, data)):
+    with mock.patch.object(directory, "write", disk.write):
         yield come
 
 
@@ -140,20 +141,19 @@ class _Disk:
 
     def __init__(self) -> None:
         self._is_full = False
-        self._write = Path.write_bytes
+        self._write = directory.write
 
     def fill(self, makes: bool) -> None:
         if makes and self._is_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._is_full |= makes
 
-    def write(self, path: Path, data: bytes) -> int:
+    def write(self, path: str | Path, data: bytes, mode: int = 0o666) -> None:
         was_full = self._is_full
-        written = self._write(path, data)
+        self._write(path, data, mode)
         if self._is_full and not was_full:
             os.truncate(path, len(data) // 2)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return written
 
 
 def to_requests(

@@ -77,12 +77,25 @@ static void make_codes(uint32_t *codes, int symbols, const uint16_t *code, const
 
 #define INLINE static inline __attribute__((always_inline, target(VSV_AVX2)))
 
-INLINE __m256i pair16(int a, int b) { return _mm256_set1_epi32((int)((uint32_t)b << 16 | (uint16_t)a)); }
-
-/* Sums of 32 bits, descaled and packed: the dot products of (a, b) with each 16-bit pair, plus what is given */
-INLINE __m256i descaled(__m256i low, __m256i high, int shift)
+/* What both passes begin with: sums and differences of rows, and those of the sums */
+INLINE void butterflies(const __m256i *d, __m256i *t, __m256i *e)
 {
-    __m256i half = _mm256_set1_epi32(1 << (shift - 1));
+    __m256i s[4];
+    for (int i = 0; i < 4; i++)
+        s[i] = _mm256_add_epi16(d[i], d[7 - i]), t[i] = _mm256_sub_epi16(d[3 - i], d[4 + i]);
+    e[0] = _mm256_add_epi16(s[0], s[3]), e[3] = _mm256_sub_epi16(s[0], s[3]);
+    e[1] = _mm256_add_epi16(s[1], s[2]), e[2] = _mm256_sub_epi16(s[1], s[2]);
+}
+
+/* a * x + b * y + c * z + d * w in 32 bits, descaled by a shift */
+INLINE __m256i rotated(__m256i a, __m256i b, int x, int y, __m256i c, __m256i d, int z, int w, int shift)
+{
+    __m256i xy = _mm256_set1_epi32((int)((uint32_t)y << 16 | (uint16_t)x));
+    __m256i zw = _mm256_set1_epi32((int)((uint32_t)w << 16 | (uint16_t)z)), half = _mm256_set1_epi32(1 << (shift - 1));
+    __m256i low = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), xy),
+                                   _mm256_madd_epi16(_mm256_unpacklo_epi16(c, d), zw));
+    __m256i high = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), xy),
+                                    _mm256_madd_epi16(_mm256_unpackhi_epi16(c, d), zw));
     return _mm256_packs_epi32(_mm256_srai_epi32(_mm256_add_epi32(low, half), shift),
                               _mm256_srai_epi32(_mm256_add_epi32(high, half), shift));
 }
@@ -90,61 +103,39 @@ INLINE __m256i descaled(__m256i low, __m256i high, int shift)
 /* One pass of jfdctint down the columns, its constants with 13 bits of fraction */
 INLINE void accurate_pass(__m256i *d, int last)
 {
-    __m256i s0 = _mm256_add_epi16(d[0], d[7]), t7 = _mm256_sub_epi16(d[0], d[7]);
-    __m256i s1 = _mm256_add_epi16(d[1], d[6]), t6 = _mm256_sub_epi16(d[1], d[6]);
-    __m256i s2 = _mm256_add_epi16(d[2], d[5]), t5 = _mm256_sub_epi16(d[2], d[5]);
-    __m256i s3 = _mm256_add_epi16(d[3], d[4]), t4 = _mm256_sub_epi16(d[3], d[4]);
-    __m256i e0 = _mm256_add_epi16(s0, s3), e3 = _mm256_sub_epi16(s0, s3);
-    __m256i e1 = _mm256_add_epi16(s1, s2), e2 = _mm256_sub_epi16(s1, s2);
-    __m256i sum = _mm256_add_epi16(e0, e1), difference = _mm256_sub_epi16(e0, e1), two = _mm256_set1_epi16(2);
-    d[0] = last ? _mm256_srai_epi16(_mm256_add_epi16(sum, two), 2) : _mm256_slli_epi16(sum, 2);
-    d[4] = last ? _mm256_srai_epi16(_mm256_add_epi16(difference, two), 2) : _mm256_slli_epi16(difference, 2);
+    __m256i t[4], e[4], none = _mm256_setzero_si256(), two = _mm256_set1_epi16(2);
     int shift = last ? 15 : 11;
-#define LOW(a, b) _mm256_unpacklo_epi16(a, b)
-#define HIGH(a, b) _mm256_unpackhi_epi16(a, b)
-#define DOT(a, b, x, y) \
-    _mm256_madd_epi16(LOW(a, b), pair16(x, y)), _mm256_madd_epi16(HIGH(a, b), pair16(x, y))
-#define DOT_PLUS(a, b, x, y, low, high) \
-    _mm256_add_epi32(_mm256_madd_epi16(LOW(a, b), pair16(x, y)), low), \
-        _mm256_add_epi32(_mm256_madd_epi16(HIGH(a, b), pair16(x, y)), high)
-    d[2] = descaled(DOT(e3, e2, 4433 + 6270, 4433), shift);
-    d[6] = descaled(DOT(e3, e2, 4433, 4433 - 15137), shift);
-    __m256i a = _mm256_add_epi16(t4, t6), b = _mm256_add_epi16(t5, t7);
-    __m256i low3 = _mm256_madd_epi16(LOW(a, b), pair16(9633 - 16069, 9633));
-    __m256i high3 = _mm256_madd_epi16(HIGH(a, b), pair16(9633 - 16069, 9633));
-    __m256i low4 = _mm256_madd_epi16(LOW(a, b), pair16(9633, 9633 - 3196));
-    __m256i high4 = _mm256_madd_epi16(HIGH(a, b), pair16(9633, 9633 - 3196));
-    d[7] = descaled(DOT_PLUS(t4, t7, 2446 - 7373, -7373, low3, high3), shift);
-    d[1] = descaled(DOT_PLUS(t4, t7, -7373, 12299 - 7373, low4, high4), shift);
-    d[5] = descaled(DOT_PLUS(t5, t6, 16819 - 20995, -20995, low4, high4), shift);
-    d[3] = descaled(DOT_PLUS(t5, t6, -20995, 25172 - 20995, low3, high3), shift);
-#undef LOW
-#undef HIGH
-#undef DOT
-#undef DOT_PLUS
+    butterflies(d, t, e);
+    d[0] = _mm256_add_epi16(e[0], e[1]), d[4] = _mm256_sub_epi16(e[0], e[1]);
+    for (int i = 0; i < 8; i += 4)
+        d[i] = last ? _mm256_srai_epi16(_mm256_add_epi16(d[i], two), 2) : _mm256_slli_epi16(d[i], 2);
+    d[2] = rotated(e[3], e[2], 4433 + 6270, 4433, none, none, 0, 0, shift);
+    d[6] = rotated(e[3], e[2], 4433, 4433 - 15137, none, none, 0, 0, shift);
+    __m256i a = _mm256_add_epi16(t[0], t[2]), b = _mm256_add_epi16(t[1], t[3]);
+    d[7] = rotated(t[0], t[3], 2446 - 7373, -7373, a, b, 9633 - 16069, 9633, shift);
+    d[3] = rotated(t[1], t[2], -20995, 25172 - 20995, a, b, 9633 - 16069, 9633, shift);
+    d[1] = rotated(t[0], t[3], -7373, 12299 - 7373, a, b, 9633, 9633 - 3196, shift);
+    d[5] = rotated(t[1], t[2], 16819 - 20995, -20995, a, b, 9633, 9633 - 3196, shift);
 }
 
-/* a * b, b with 8 bits of fraction, as jfdctfst's vectors take it: 2 bits before and 6 within */
-INLINE __m256i times(__m256i a, int b) { return _mm256_mulhi_epi16(a, _mm256_set1_epi16((int16_t)(b << 6))); }
+/* a * b, b with 8 bits of fraction, as jfdctfst's vectors shift it */
+INLINE __m256i times(__m256i a, int b)
+{
+    return _mm256_mulhi_epi16(_mm256_slli_epi16(a, 2), _mm256_set1_epi16((int16_t)(b << 6)));
+}
 
 /* One pass of jfdctfst down the columns */
 INLINE void fast_pass(__m256i *d)
 {
-    __m256i s0 = _mm256_add_epi16(d[0], d[7]), t7 = _mm256_sub_epi16(d[0], d[7]);
-    __m256i s1 = _mm256_add_epi16(d[1], d[6]), t6 = _mm256_sub_epi16(d[1], d[6]);
-    __m256i s2 = _mm256_add_epi16(d[2], d[5]), t5 = _mm256_sub_epi16(d[2], d[5]);
-    __m256i s3 = _mm256_add_epi16(d[3], d[4]), t4 = _mm256_sub_epi16(d[3], d[4]);
-    __m256i e0 = _mm256_add_epi16(s0, s3), e3 = _mm256_sub_epi16(s0, s3);
-    __m256i e1 = _mm256_add_epi16(s1, s2), e2 = _mm256_sub_epi16(s1, s2);
-    __m256i z1 = times(_mm256_slli_epi16(_mm256_add_epi16(e2, e3), 2), 181);
-    d[0] = _mm256_add_epi16(e0, e1), d[4] = _mm256_sub_epi16(e0, e1);
-    d[2] = _mm256_add_epi16(e3, z1), d[6] = _mm256_sub_epi16(e3, z1);
-    __m256i a = _mm256_slli_epi16(_mm256_add_epi16(t4, t5), 2);
-    __m256i b = _mm256_slli_epi16(_mm256_add_epi16(t5, t6), 2);
-    __m256i c = _mm256_slli_epi16(_mm256_add_epi16(t6, t7), 2);
+    __m256i t[4], e[4];
+    butterflies(d, t, e);
+    __m256i z1 = times(_mm256_add_epi16(e[2], e[3]), 181);
+    d[0] = _mm256_add_epi16(e[0], e[1]), d[4] = _mm256_sub_epi16(e[0], e[1]);
+    d[2] = _mm256_add_epi16(e[3], z1), d[6] = _mm256_sub_epi16(e[3], z1);
+    __m256i a = _mm256_add_epi16(t[0], t[1]), b = _mm256_add_epi16(t[1], t[2]), c = _mm256_add_epi16(t[2], t[3]);
     __m256i z3 = times(b, 181), z5 = times(_mm256_sub_epi16(a, c), 98);
     __m256i z2 = _mm256_add_epi16(times(a, 139), z5), z4 = _mm256_add_epi16(times(c, 334), z5);
-    __m256i z11 = _mm256_add_epi16(t7, z3), z13 = _mm256_sub_epi16(t7, z3);
+    __m256i z11 = _mm256_add_epi16(t[3], z3), z13 = _mm256_sub_epi16(t[3], z3);
     d[5] = _mm256_add_epi16(z13, z2), d[3] = _mm256_sub_epi16(z13, z2);
     d[1] = _mm256_add_epi16(z11, z4), d[7] = _mm256_sub_epi16(z11, z4);
 }
@@ -179,9 +170,11 @@ INLINE void two_blocks(const uint8_t *a, size_t stride_a, const Divisors *p, con
 {
     __m256i d[8];
     for (int i = 0; i < 8; i++) {
-        __m128i left = _mm_loadl_epi64((const __m128i *)(a + i * stride_a));
-        __m128i right = _mm_loadl_epi64((const __m128i *)(b + i * stride_b));
-        d[i] = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_unpacklo_epi64(left, right)), _mm256_set1_epi16(128));
+        __m128i row = _mm_loadu_si128((const __m128i *)(a + i * stride_a));
+        if (b != a + 8)
+            row = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)(a + i * stride_a)),
+                                     _mm_loadl_epi64((const __m128i *)(b + i * stride_b)));
+        d[i] = _mm256_sub_epi16(_mm256_cvtepu8_epi16(row), _mm256_set1_epi16(128));
     }
     for (int pass = 0; pass < 2; pass++) {
         transpose(d);
@@ -231,33 +224,48 @@ INLINE void put_bits(Scan *s, uint64_t bits, int length)
     }
 }
 
-INLINE int bit_length(int value) { return value ? 32 - __builtin_clz((unsigned)(value < 0 ? -value : value)) : 0; }
+typedef struct {
+    uint64_t bits;
+    int length;
+} Bits;
 
-/* A code, and behind it the value in so many bits */
-INLINE void put_value(Scan *s, uint32_t code, int value, int size)
+/* A code by the value's size, and behind it the value in so many bits (F.1.2.1) */
+INLINE Bits coded(const uint32_t *codes, int value)
 {
-    uint32_t bits = (uint32_t)(value + (value >> 31)) & ((1u << size) - 1);
-    put_bits(s, (uint64_t)(code >> 8) << size | bits, (int)(code & 255) + size);
+    int size = 32 - (int)_lzcnt_u32((uint32_t)(value < 0 ? -value : value));
+    uint32_t code = codes[size], low = (uint32_t)(value + (value >> 31)) & ((1u << size) - 1);
+    return (Bits){(uint64_t)(code >> 8) << size | low, (int)(code & 255) + size};
 }
 
-INLINE void put_coded(Scan *s, const int16_t *block, uint64_t places, int component, const Codes *c)
+INLINE Bits behind(Bits a, uint32_t code) { return (Bits){a.bits << (code & 255) | code >> 8, a.length + (int)(code & 255)}; }
+
+INLINE void put_block(Scan *s, const int16_t *block, uint64_t places, int component, const Codes *c)
 {
-    int difference = block[0] - s->last[component], at = 0;
+    int at = 0;
+    Bits dc = coded(c->dc, block[0] - s->last[component]);
     s->last[component] = block[0];
-    put_value(s, c->dc[bit_length(difference)], difference, bit_length(difference));
-    for (places &= ~1ull; places; places &= places - 1) {
-        int place = __builtin_ctzll(places), run = place - at - 1, value = block[ZIGZAG_AT[place]];
-        at = place;
-        for (; run > 15; run -= 16)
-            put_bits(s, c->ac[0xF0] >> 8, (int)(c->ac[0xF0] & 255));
-        put_value(s, c->ac[run << 4 | bit_length(value)], value, bit_length(value));
+    places &= ~1ull;
+    if (!places) { /* glass, half of a slide */
+        dc = behind(dc, c->ac[0]);
+        put_bits(s, dc.bits, dc.length);
+        return;
     }
+    put_bits(s, dc.bits, dc.length);
+    do {
+        int place = __builtin_ctzll(places), run = place - at - 1;
+        places &= places - 1;
+        at = place;
+        for (; __builtin_expect(run > 15, 0); run -= 16)
+            put_bits(s, c->ac[0xF0] >> 8, (int)(c->ac[0xF0] & 255));
+        Bits ac = coded(c->ac + (run << 4), block[ZIGZAG_AT[place]]);
+        put_bits(s, ac.bits, ac.length);
+    } while (places);
     if (at < 63)
         put_bits(s, c->ac[0] >> 8, (int)(c->ac[0] & 255));
 }
 
-/* A row of MCUs, with what is constant known to the compiler */
-INLINE void encode_mcus(Scan *s, const Frame *f, int row, int h, int v, int accurate)
+/* A row of MCUs, with what is constant known to the compiler; the scan's state is in registers */
+INLINE Scan encode_mcus(Scan s, const Frame *f, int row, int h, int v, int accurate)
 {
     const Divisors *luma = f->divisors, *chroma = f->divisors + 1;
     int16_t blocks[6][64];
@@ -278,22 +286,23 @@ INLINE void encode_mcus(Scan *s, const Frame *f, int row, int h, int v, int accu
                 blocks[i][0] = blocks[i - 1][0]; /* a dummy has its neighbour's DC */
                 places[i] = 0;
             }
-            put_coded(s, blocks[i], places[i], 0, f->codes);
+            put_block(&s, blocks[i], places[i], 0, f->codes);
         }
-        put_coded(s, blocks[lumas], places[lumas], 1, f->codes + 1);
-        put_coded(s, blocks[lumas + 1], places[lumas + 1], 2, f->codes + 1);
+        put_block(&s, blocks[lumas], places[lumas], 1, f->codes + 1);
+        put_block(&s, blocks[lumas + 1], places[lumas + 1], 2, f->codes + 1);
     }
+    return s;
 }
 
 /* A row of MCUs; there is room for BLOCK_BYTES a block behind `out` */
 static __attribute__((noinline, target(VSV_AVX2))) void encode_row(Scan *s, const Frame *f, int row)
 {
     if (f->accurate)
-        encode_mcus(s, f, row, f->h, f->v, 1);
+        *s = encode_mcus(*s, f, row, f->h, f->v, 1);
     else if (f->h == 2 && f->v == 2)
-        encode_mcus(s, f, row, 2, 2, 0);
+        *s = encode_mcus(*s, f, row, 2, 2, 0);
     else
-        encode_mcus(s, f, row, f->h, f->v, 0);
+        *s = encode_mcus(*s, f, row, f->h, f->v, 0);
 }
 
 /* The last bits, filled up with ones (F.1.2.3), and EOI */

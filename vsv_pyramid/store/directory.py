@@ -21,6 +21,7 @@ from vsv_pyramid.store.disk import (
     made,
     naming,
     real,
+    write,
 )
 from vsv_pyramid.store.moves import beside, check_way, settle, switch
 
@@ -180,7 +181,7 @@ class DirectoryStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     def _write(self, path: Path, data: bytes) -> None:
-        path.write_bytes(data)
+        write(path, data)
 
 
 class PrivateStore(DirectoryStore):
@@ -194,8 +195,7 @@ class PrivateStore(DirectoryStore):
 
     def _write(self, path: Path, data: bytes) -> None:
         path.unlink(missing_ok=True)  # or it kept its mode
-        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(data)
+        write(path, data, 0o600)
 
 
 class EnclosedStore(DirectoryStore):
@@ -221,7 +221,7 @@ class _StagedStore(DirectoryStore):
         super().__init__(root)
         self._folder = folder + "/"
         self._staging = staging
-        self._made_folders: set[str] = set()
+        self._places: dict[str, str] = {}
 
     def path(self, key: str) -> Path:
         if (key + "/").startswith(self._folder):
@@ -230,12 +230,17 @@ class _StagedStore(DirectoryStore):
 
     def put(self, key: str, data: bytes) -> None:
         """Writes in place: nobody sees the folder before it is whole."""
-        path, folder = self.path(key), key.rpartition("/")[0]
-        with naming(path):
-            if folder not in self._made_folders:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._made_folders.add(folder)
-            path.write_bytes(data)
+        folder, _, name = key.rpartition("/")
+        try:
+            place = self._places.get(folder)
+            if place is None:
+                made = self.path(folder)
+                made.mkdir(parents=True, exist_ok=True)
+                place = self._places[folder] = str(made)
+            write(f"{place}/{name}", data)
+        except OSError:
+            with naming(self.path(key)):
+                raise
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:

@@ -16,6 +16,7 @@ from vsv_pyramid import clock
 from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
 from vsv_pyramid.store.locks import Lock
 
+_MADE_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _IS_LINUX = sys.platform == "linux"
 _LOOK_SECONDS = 0.05  # between looks whether another process still holds a lock
 
@@ -52,6 +53,18 @@ def naming(path: Path) -> Iterator[None]:
             raise StoreUnavailable(path, said) from exc
         what = what or f"{exc.strerror or exc}; check the disk and try again"
         raise (StoreRefused if exc.errno in _CLOSED else StoreError)(path, what) from exc
+
+
+def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
+    """Makes a file of these bytes, or writes it anew; a file object would take as long as the file
+    system. Raises OSError."""
+    number = os.open(path, _MADE_ANEW, mode)
+    try:
+        written = os.write(number, data)
+        while written < len(data):  # of very large data, or on a disk that becomes full
+            written += os.write(number, memoryview(data)[written:])
+    finally:
+        os.close(number)
 
 
 def real(path: Path) -> Path:

@@ -21,7 +21,8 @@ from typing import Any
 from s3_events import Event, arrived
 
 from vsv_pyramid import aws, clock, costs, ids, submit
-from vsv_pyramid.cli import options_of
+from vsv_pyramid.cli.main import options_of
+from vsv_pyramid.cli.reports import Events, anonymous, called, say, sentence
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
@@ -32,7 +33,6 @@ from vsv_pyramid.errors import (
     exit_code,
 )
 from vsv_pyramid.jobs import Queue
-from vsv_pyramid.reports import Events, anonymous, called, say, sentence
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import SPARE_BYTES, extent

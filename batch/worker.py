@@ -19,9 +19,9 @@ from typing import NoReturn
 import click
 from s3_events import Arrived, told_of
 
-from vsv_pyramid.cli import main, options_of
+from vsv_pyramid.cli.main import main, options_of
+from vsv_pyramid.cli.reports import report
 from vsv_pyramid.errors import OptionError, VsvPyramidError
-from vsv_pyramid.reports import report
 from vsv_pyramid.submit import manifest_line
 
 

@@ -21,10 +21,10 @@ from tests.support import s3_proxy, s3_server
 from tests.support.clock import FakeClock, fake
 from tests.support.forge import forge_svs
 from tests.support.real_slide import fetch
-from vsv_pyramid.cli import main
+from vsv_pyramid.cli.main import main
+from vsv_pyramid.cli.reports import Voice
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.reports import Voice
 
 # What a run finds, the next one finds, too; --hypothesis-profile=random looks elsewhere.
 settings.register_profile("random", deadline=None)

@@ -21,7 +21,10 @@ from tifffile import TiffWriter
 from tests.conftest import Run
 from tests.support.clock import FakeClock, until
 from tests.support.forge import damage_tile, forge_svs
-from vsv_pyramid import cli, display, reports, signals
+from vsv_pyramid import signals
+from vsv_pyramid.cli import convert as cli_convert
+from vsv_pyramid.cli import display, reports
+from vsv_pyramid.cli import main as cli
 from vsv_pyramid.convert import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -447,7 +450,7 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 @pytest.mark.parametrize(
     ("before", "words", "code"),
     [
-        (SIGNAL_AT_IMPORT, "vsv_pyramid.cli --version", -signal.SIGINT),
+        (SIGNAL_AT_IMPORT, "vsv_pyramid.cli.main --version", -signal.SIGINT),
         (SIGNAL_AT_IMPORT, "numpy --version", -signal.SIGINT),
         (SIGNAL_AT_IMPORT, "boto3 info s3://bucket/images/a", 130),
         (SIGNAL_AT_EXIT, "--version", -signal.SIGINT),
@@ -536,7 +539,7 @@ def test_a_signal_within_a_destructor_is_no_traceback(
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(cli, "check_places", lambda *_: Dying())
+    monkeypatch.setattr(cli_convert, "check_places", lambda *_: Dying())
     outcome = run("convert", small_slide, "--dry-run")
     assert outcome.code == 143
     assert outcome.err == "Stopped: nothing half-made is published.\n"

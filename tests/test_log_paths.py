@@ -14,11 +14,12 @@ import pytest
 from tests.conftest import Outcome, Run
 from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
-from vsv_pyramid import jobs, reports
+from vsv_pyramid import jobs
+from vsv_pyramid.cli import reports
+from vsv_pyramid.cli.reports import EventProgress, Events, Voice
 from vsv_pyramid.convert import Progress
 from vsv_pyramid.errors import QueueError, StoreUnavailable, exit_code
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.reports import EventProgress, Events, Voice
 from vsv_pyramid.slide.pseudonyms import Pseudonyms
 from vsv_pyramid.slide.source import digest
 
@@ -256,7 +257,7 @@ class TestWatch:
         def fail(path: Path, *_: object, **__: object) -> None:
             raise KeyError(f"{path.parent}/Slidedat of Erika.ini")
 
-        monkeypatch.setattr("vsv_pyramid.cli_unattended.convert", fail)
+        monkeypatch.setattr("vsv_pyramid.cli.unattended.convert", fail)
         outcome = run("watch", scans, "--to", "out", "--once", *JSON)
         assert "the program failed (KeyError: " in outcome.err
         assert "Mustermann" not in outcome.err

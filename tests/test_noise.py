@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from vsv_pyramid.cli.reports import sentence
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.reports import sentence
 from vsv_pyramid.words import counted, one_line
 
 # What libraries do to stderr in the middle of a conversion.
 NOISE = """
 import logging, os, sys, warnings
 from vsv_pyramid import convert
-from vsv_pyramid.cli import main
+from vsv_pyramid.cli.main import main
 from vsv_pyramid.errors import SlideError
 made = convert._put_images
 def noisy(*arguments):

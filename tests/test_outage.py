@@ -18,7 +18,7 @@ from watchdog.observers.api import BaseObserver
 
 from tests.support.clock import FakeClock, until
 from tests.test_watch import Failing, Watched, away, bad, full, in_the_way, watched
-from vsv_pyramid import cli_unattended
+from vsv_pyramid.cli import unattended
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     EXIT_TRY_AGAIN,
@@ -262,7 +262,7 @@ class TestListening:
 
 
 def test_a_stop_is_passed_on_to_those_who_wait() -> None:
-    stop = cli_unattended._Stop()
+    stop = unattended._Stop()
     with stop.passed_on() as one, stop.passed_on() as other:
         one.set()
         assert not stop.is_set()

@@ -14,7 +14,7 @@ def main() -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     # NumPy's threads for linear algebra, of which there is none here, would spin for a while.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from vsv_pyramid.cli import main
+    from vsv_pyramid.cli.main import main
 
     main()
 

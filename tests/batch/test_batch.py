@@ -19,9 +19,9 @@ from tests.support.aws_events import notification, object_created
 from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
 from vsv_pyramid import aws, costs
+from vsv_pyramid.cli.reports import Voice
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
-from vsv_pyramid.reports import Voice
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify
 from vsv_pyramid.watch import PAUSES

@@ -18,7 +18,8 @@ import s3_events
 
 from tests.batch.test_batch import Context, messages
 from tests.support.aws_events import object_created
-from vsv_pyramid import aws, reports
+from vsv_pyramid import aws
+from vsv_pyramid.cli import reports
 from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import EXIT_BAD_SLIDE, SlideError, StoreUnavailable, VsvPyramidError
 

@@ -27,7 +27,8 @@ from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from vsv_pyramid import aws, private, reports
+from vsv_pyramid import aws, private
+from vsv_pyramid.cli import reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
@@ -290,7 +291,7 @@ def audit(event, words):
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(audit)
-from vsv_pyramid.cli import main
+from vsv_pyramid.cli.main import main
 
 try:
     main()

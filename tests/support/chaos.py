@@ -16,7 +16,7 @@ from unittest import mock
 
 from tests.support.clock import FakeClock
 from tests.support.s3_proxy import Handler, Request
-from vsv_pyramid.store import directory
+from vsv_pyramid.store import directory, disk
 
 SLIDES = [f"slide{number:02}" for number in range(20)]
 FOR_GOOD = 10**9
@@ -141,7 +141,7 @@ class _Disk:
 
     def __init__(self) -> None:
         self._is_full = False
-        self._write = directory.write
+        self._write = disk.write
 
     def fill(self, makes: bool) -> None:
         if makes and self._is_full:

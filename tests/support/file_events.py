@@ -87,7 +87,7 @@ def _main(root: str, at: int, numbers: list[int], words: list[str]) -> None:
             for sent in numbers:
                 os.kill(os.getpid(), sent)
 
-    from vsv_pyramid.cli import main
+    from vsv_pyramid.cli.main import main
 
     running = _RunningClock()
     with (

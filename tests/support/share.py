@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vsv_pyramid.cli import main
+from vsv_pyramid.cli.main import main
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import exit_code
 from vsv_pyramid.plan import ConvertOptions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsv_pyramid import clock, tie
-from vsv_pyramid.cli_options import PathType, PlaceType, private_to, store_options, time_zone
+from vsv_pyramid.cli.options import PathType, PlaceType, private_to, store_options, time_zone
 from vsv_pyramid.desk import account, check_apart
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError

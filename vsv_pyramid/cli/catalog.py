@@ -6,8 +6,9 @@ import dataclasses
 
 import click
 
-from vsv_pyramid import catalog, display, signals, tie
-from vsv_pyramid.cli_options import (
+from vsv_pyramid import catalog, signals, tie
+from vsv_pyramid.cli import display
+from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
     details,

@@ -17,8 +17,8 @@ from typing import TextIO
 import click
 
 from vsv_pyramid import clock, dzi
+from vsv_pyramid.cli.display import ProgressDisplay, summary_line
 from vsv_pyramid.convert import Progress, Summary
-from vsv_pyramid.display import ProgressDisplay, summary_line
 from vsv_pyramid.errors import OptionError, VsvPyramidError, exit_code, passing
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.slide.excluded import NOT_THE_USERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from vsv_pyramid import former, tie
-from vsv_pyramid.cli_options import PlaceType, private_to, store_options
+from vsv_pyramid.cli.options import PlaceType, private_to, store_options
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.root import open_root

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import display
-from vsv_pyramid.cli_options import (
+from vsv_pyramid.cli import display
+from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
     confirm_removal,
@@ -18,9 +18,9 @@ from vsv_pyramid.cli_options import (
     store_options,
     time_zone,
 )
+from vsv_pyramid.cli.reports import report
 from vsv_pyramid.desk import Desk, Outcome, account, found
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
-from vsv_pyramid.reports import report
 from vsv_pyramid.review import GIVEN, STATUSES
 from vsv_pyramid.root import open_edited
 from vsv_pyramid.store import S3Options

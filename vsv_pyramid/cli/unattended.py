@@ -14,7 +14,7 @@ import click
 from platformdirs import user_state_path
 
 from vsv_pyramid import clock, ids
-from vsv_pyramid.cli_options import (
+from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
     as_json,
@@ -26,11 +26,11 @@ from vsv_pyramid.cli_options import (
     search_options,
     store_options,
 )
+from vsv_pyramid.cli.reports import Events, Lines
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError, StoreUnavailable
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
-from vsv_pyramid.reports import Events, Lines
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive

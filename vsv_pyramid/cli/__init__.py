@@ -1,0 +1,1 @@
+"""The command line: parse, one library call, print. Data on stdout, all else on stderr."""

@@ -1,0 +1,203 @@
+"""The commands about one pyramid: look, check, remove."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import PurePath
+from typing import Any
+
+import click
+
+from vsv_pyramid import catalog, dzi, scans
+from vsv_pyramid.cli import display
+from vsv_pyramid.cli.options import (
+    PlaceType,
+    as_json,
+    confirm_removal,
+    plan_options,
+    print_json,
+    private_to,
+    slide_id,
+    store_options,
+    workers,
+)
+from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.errors import EXIT_FAILED, OptionError
+from vsv_pyramid.findings import Report
+from vsv_pyramid.info import info, is_pyramid, published
+from vsv_pyramid.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.publish import own_keys, pyramid_keys
+from vsv_pyramid.root import is_root
+from vsv_pyramid.store import S3Options, Store, open_pyramid
+from vsv_pyramid.verify import verify, verify_root
+from vsv_pyramid.words import counted
+
+
+@click.command(
+    "info",
+    short_help="Show a slide's facts and its plan, or what is published.",
+    epilog="""\b
+Examples:
+  vsv-pyramid info 170782.svs
+  vsv-pyramid info 170782.svs --tile-size 1024 --json
+  vsv-pyramid info s3://bucket/images/170782""",
+)
+@click.argument("place", type=PlaceType(), metavar="SLIDE|TARGET")
+@slide_id
+@plan_options
+@store_options
+@as_json
+def info_command(place: str, as_json: bool, s3: S3Options, **values: Any) -> None:
+    """Show what SLIDE is, and what its pyramid would be and cost; or what is published as TARGET
+    (a pyramid's folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or .szi file).
+    """
+    if is_pyramid(place):
+        facts, lines = published(place, s3), display.published_lines
+    else:
+        facts, lines = info(place, ConvertOptions(s3=s3, **values)), display.info_lines
+    if as_json:
+        print_json(facts)
+    else:
+        for line in lines(facts):
+            click.echo(line)
+
+
+@click.command(
+    "verify",
+    short_help="Check a published pyramid.",
+    epilog="""\b
+Examples:
+  vsv-pyramid verify images/170782
+  vsv-pyramid verify images/170782 --deep --against 170782.svs
+  vsv-pyramid verify s3://bucket/images/170782 --deep --sample 200
+  vsv-pyramid verify /srv/www""",
+)
+@click.argument("target", type=PlaceType())
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Decode every tile and compare it with its neighbours in the levels above and below.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    metavar="N",
+    help="With --deep: decode only N tiles, spread evenly, and compare none.",
+)
+@click.option(
+    "--against",
+    type=PlaceType(),
+    metavar="SLIDE",
+    help="Compare a sample of the tiles with the slide's pixels.",
+)
+@workers
+@store_options
+@as_json
+@click.pass_context
+def verify_command(
+    context: click.Context,
+    /,
+    target: str,
+    deep: bool,
+    sample: int | None,
+    against: str | None,
+    workers: int | None,
+    as_json: bool,
+    s3: S3Options,
+) -> None:
+    """Check the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or
+    .szi file): descriptor, slide.json, every planned tile and no other, the size that each tile's
+    JPEG header states. In S3, tiles are listed only, and looked into with --deep.
+
+    If TARGET is the folder or s3://bucket/prefix that images/ is in: check that nothing private is
+    in reach of those who may read it.
+    """
+    if sample is not None and not deep:
+        raise OptionError("--sample needs --deep")
+    if is_root(target, s3):
+        if deep or against:
+            raise OptionError(f"{target} is no pyramid; give {target}/images/ID")
+        _tell(context, verify_root(target, s3), as_json)
+        return
+    threads = ConvertOptions(workers=usable_cpus() if workers is None else workers).workers
+    with display.ProgressDisplay(PurePath(target).name) as show:
+        report = verify(
+            target,
+            deep=deep,
+            sample=sample,
+            against=against,
+            workers=threads,
+            progress=show,
+            s3=s3,
+        )
+    _tell(context, report, as_json)
+
+
+def _tell(context: click.Context, report: Report, as_json: bool) -> None:
+    if as_json:
+        print_json(dataclasses.asdict(report))
+    else:
+        for line in display.report_lines(report):
+            click.echo(line)
+    if report.errors:
+        context.exit(EXIT_FAILED)
+
+
+@click.command(
+    "delete",
+    short_help="Remove a published pyramid.",
+    epilog="""\b
+Examples:
+  vsv-pyramid delete 170782
+  vsv-pyramid delete 170782 --in s3://bucket --yes
+  vsv-pyramid delete images/170782
+  vsv-pyramid delete s3://bucket/images/170782 --yes""",
+)
+@click.argument("target", type=PlaceType(), metavar="ID|TARGET")
+@click.option(
+    "--in",
+    "root",
+    type=PlaceType(),
+    metavar="ROOT",
+    help="For an ID: the folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@private_to
+@store_options
+def delete_command(
+    target: str, root: str | None, yes: bool, private_to: str | None, s3: S3Options
+) -> None:
+    """Remove the pyramid of the slide ID, or TARGET (a pyramid's folder or its DeepZoom.dzi, by
+    path or s3:// URL), the descriptor first, then its entry in the catalog, and what is remembered
+    of the slide, even if only that is left. For a slide that is to be scanned anew there is `slides
+    delete`.
+    """
+    store, folder = _named(target, root, private_to, s3)
+    slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
+    private = scans.remembered(store, slide_id) if isinstance(store, Destination) else []
+    found = (own_keys if private else pyramid_keys)(store, folder)
+    if not yes:
+        confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
+    entries = [f"{folder.rpartition('/')[0]}/{dzi.CATALOG}".lstrip("/"), dzi.DELETED]
+    store.check_rights(put=entries, delete=[*found, *private])
+    if found:
+        catalog.delete(store, folder)
+    if private and isinstance(store, Destination):
+        scans.forget(store, slide_id)
+    click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
+
+
+def _named(
+    target: str, root: str | None, private_to: str | None, s3: S3Options
+) -> tuple[Store | Destination, str]:
+    """The store and the pyramid's folder in it; of one outside images/ nothing else is known.
+    Raises OptionError and StoreError."""
+    if root is None and (not dzi.is_id(target) or os.path.lexists(target)):
+        store, folder = open_pyramid(target, s3)
+        if not folder.startswith(f"{dzi.IMAGES}/"):
+            return store, folder
+        return open_destination(str(store), private_to, s3), folder
+    if not dzi.is_id(target):
+        raise OptionError(f"{target!r} cannot be an id; vsv-pyramid slides lists those there are")
+    return open_destination(root or ".", private_to, s3), dzi.folder(target)

@@ -25,9 +25,9 @@ from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.slide.source import digest
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.words import digest
 
 INDEX = "images/index.json"
 OPTIONS = ConvertOptions(tile_size=512, workers=2)

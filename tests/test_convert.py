@@ -30,10 +30,10 @@ from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
-from vsv_pyramid.slide import Slide, find_source, open_slide
 from vsv_pyramid.slide.icc import published_profile
+from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.search import find_slides
-from vsv_pyramid.slide.source import fingerprint
+from vsv_pyramid.slide.source import find_source, fingerprint
 from vsv_pyramid.store import directory, moves
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.verify import verify
@@ -136,6 +136,7 @@ def test_slide_json(real_slide: Path, tmp_path: Path) -> None:
     tiles = list((tmp_path / "images/CMU-1-Small-Region/DeepZoom_files").rglob("*.jpeg"))
     assert pyramid["bytes"] == sum(path.stat().st_size for path in tiles)
     assert {"vsv-pyramid", "openslide", "simplejpeg"} < set(document["software"])
+    assert "encoder" not in document["software"]
 
 
 def test_the_details_of_a_lab(real_slide: Path, tmp_path: Path) -> None:

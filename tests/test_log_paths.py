@@ -21,7 +21,7 @@ from vsv_pyramid.convert import Progress
 from vsv_pyramid.errors import QueueError, StoreUnavailable, exit_code
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.slide.pseudonyms import Pseudonyms
-from vsv_pyramid.slide.source import digest
+from vsv_pyramid.words import digest
 
 JSON = ("--log-format", "json")
 PATHS = (*JSON, "--log-paths")

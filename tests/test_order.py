@@ -27,8 +27,8 @@ from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.barcodes import Barcode
+from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.store.directory import DirectoryStore, _StagedStore
 from vsv_pyramid.verify import verify
 from vsv_pyramid.watch import Handed, Watch

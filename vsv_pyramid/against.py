@@ -17,8 +17,9 @@ from vsv_pyramid.findings import Check
 from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.lanes import pixel_leaves
 from vsv_pyramid.pyramid.leaves import PixelLeaves
-from vsv_pyramid.slide import Slide, find_source
+from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference
+from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.words import counted
 
 

@@ -23,7 +23,8 @@ from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
 from vsv_pyramid.scans import Scan
-from vsv_pyramid.slide import Slide, Source, find_source
+from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.slide.source import Source, find_source
 from vsv_pyramid.store import Store
 from vsv_pyramid.words import counted
 

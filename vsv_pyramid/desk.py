@@ -29,8 +29,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.publish import own_keys
 from vsv_pyramid.review import Changes, Document
-from vsv_pyramid.slide import Source, find_source
-from vsv_pyramid.slide.source import is_of
+from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
 from vsv_pyramid.threads import Pool
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from vsv_pyramid import dzi, former, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
-from vsv_pyramid.slide.source import digest, normal
+from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import S3Options, Store, open_private_store, open_store
 from vsv_pyramid.store.base import StoredObject, Tagged
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
+from vsv_pyramid.words import digest
 
 
 class Destination:

@@ -16,8 +16,9 @@ from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.quadtree import LeafSource
 from vsv_pyramid.record import parse, pyramid_levels, slide_facts
-from vsv_pyramid.slide import Slide, find_source
+from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.search import SLIDE_SUFFIXES
+from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.store import S3Options, open_pyramid
 
 _SAMPLED_PARENTS = 9

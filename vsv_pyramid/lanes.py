@@ -11,7 +11,7 @@ from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.pyramid.leaves import PixelLeaves, srgb_transform
 from vsv_pyramid.pyramid.quadtree import LeafSource
-from vsv_pyramid.slide import Slide
+from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.raw import RawTiles, probes
 from vsv_pyramid.slide.tiff import TiffBase
 

@@ -13,8 +13,7 @@ from typing import Any
 from vsv_pyramid import dzi, private
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError, StoreError
-from vsv_pyramid.slide import Source
-from vsv_pyramid.slide.source import places_of
+from vsv_pyramid.slide.source import Source, places_of
 
 _log = logging.getLogger(__name__)
 

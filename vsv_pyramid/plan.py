@@ -17,9 +17,9 @@ from vsv_pyramid.errors import OptionError, SlideError
 from vsv_pyramid.geometry import Pyramid, Size
 from vsv_pyramid.jpeg.planes import FACTORS, Subsampling
 from vsv_pyramid.lanes import LANES, Lane, choose_lane
-from vsv_pyramid.slide import Slide
 from vsv_pyramid.slide.metadata import zone_of
 from vsv_pyramid.slide.pages import kind_named
+from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.store import S3Options
 
 LAB = "lab"

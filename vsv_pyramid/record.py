@@ -10,12 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import openslide
-import PIL
-import simplejpeg
-from PIL import features
-
-from vsv_pyramid import __version__, clock, dzi
+from vsv_pyramid import clock, dzi
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.jpeg.encode import has_stepped_back
@@ -24,9 +19,11 @@ from vsv_pyramid.plan import LAB, ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.review import Document
-from vsv_pyramid.slide import Slide, Source
 from vsv_pyramid.slide.metadata import magnification, metadata, model, rounded, zoned
-from vsv_pyramid.slide.source import digest
+from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.slide.source import Source
+from vsv_pyramid.versions import software
+from vsv_pyramid.words import digest
 
 # Another one only where the tiles of some slide would be others than before, whatever the release.
 ALGORITHM = 1
@@ -36,19 +33,6 @@ VERSION = 2
 _FIRST_YEAR = 1990
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 _FORMER = ("image_id", "properties", "review")  # which version 1 has published, whatever details
-
-
-def software() -> dict[str, str]:
-    """The versions that the bytes of a pyramid depend on; and the encoder of the tiles above the
-    base, where that is simplejpeg because the kernel's own makes other bytes."""
-    pillow = "pillow-simd" if ".post" in PIL.__version__ else "pillow"
-    return {
-        "vsv-pyramid": __version__,
-        "openslide": openslide.__library_version__,
-        "libjpeg-turbo": features.version("libjpeg_turbo") or "none",
-        pillow: PIL.__version__,
-        "simplejpeg": simplejpeg.__version__,
-    } | ({"encoder": "simplejpeg"} if has_stepped_back() else {})
 
 
 def pyramid_levels(pyramid: Pyramid) -> list[dict[str, int]]:
@@ -147,7 +131,8 @@ def slide_json(
             "algorithm": ALGORITHM,
         },
         "options": options.recorded(),
-        "software": software(),
+        # Nobody has to know the encoder, unless it is the one that is stepped back to.
+        "software": software() | ({"encoder": "simplejpeg"} if has_stepped_back() else {}),
         "seconds": round(seconds, 2),
         "details": options.details,
         **_details(

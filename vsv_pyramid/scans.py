@@ -19,9 +19,9 @@ from vsv_pyramid.errors import SlideError
 from vsv_pyramid.private import Deleted, Kept, change_deleted, changed, deleted, document
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.review import Document, Event
-from vsv_pyramid.slide import Slide, Source
 from vsv_pyramid.slide.barcodes import Barcode, read_barcode
-from vsv_pyramid.slide.source import is_of
+from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.slide.source import Source, is_of
 
 PICTURES = ("label", "macro")
 _PICTURE_QUALITY = 85

@@ -21,9 +21,10 @@ from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import Kept, deleted
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import is_slide, is_slide_key
-from vsv_pyramid.slide.source import digest, is_one_file
+from vsv_pyramid.slide.source import is_one_file
 from vsv_pyramid.slide.tiff import base_pixels
 from vsv_pyramid.store import S3Options, open_store
+from vsv_pyramid.words import digest
 
 DEFAULTS = ConvertOptions()
 _SAMPLED = 20

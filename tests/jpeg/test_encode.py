@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 import simplejpeg
 from openslide import OpenSlide
 
-from vsv_pyramid import record
+from vsv_pyramid.convert import convert
 from vsv_pyramid.jpeg import _splice
 from vsv_pyramid.jpeg import encode as encoding
 from vsv_pyramid.jpeg.encode import by_simplejpeg, encode, has_stepped_back
 from vsv_pyramid.jpeg.join import coding_of
 from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling, empty, part
 from vsv_pyramid.jpeg.stream import LUMINANCE
+from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.pyramid.planes import fill, from_rgb
 
 SUBSAMPLINGS: tuple[Subsampling, ...] = ("420", "422", "444")
@@ -108,7 +110,9 @@ def test_without_avx2_the_bytes_are_the_same(monkeypatch: pytest.MonkeyPatch) ->
     assert encode(picture, 80) == fast
 
 
-def test_simplejpeg_is_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simplejpeg_is_the_truth(
+    small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = simplejpeg.encode_jpeg_yuv_planes
 
     def later(y: Plane, *chroma: Plane, quality: int) -> bytes:
@@ -118,12 +122,13 @@ def test_simplejpeg_is_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
 
     picture = pictures((300, 200), "420")[0]
     usual = encode(picture, 80)
-    assert "encoder" not in record.software()
     encoding._encoder.cache_clear()
     monkeypatch.setattr(simplejpeg, "encode_jpeg_yuv_planes", later)
     assert encode(picture, 80) == later(*picture, quality=80) != usual
     assert has_stepped_back()
-    assert record.software()["encoder"] == "simplejpeg"
+    convert(small_slide, tmp_path, ConvertOptions(workers=2))
+    document = json.loads((tmp_path / "images/small/slide.json").read_bytes())
+    assert document["software"]["encoder"] == "simplejpeg"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.jpeg.planes import Subsampling
 from vsv_pyramid.lanes import Lane
 from vsv_pyramid.plan import ConvertOptions, make_plan
-from vsv_pyramid.slide import open_slide
+from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verify import verify
 
 

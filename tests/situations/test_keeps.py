@@ -34,9 +34,10 @@ from vsv_pyramid import aws, catalog, dzi, private, scans
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy
-from vsv_pyramid.slide.source import digest, normal
+from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.submit import backlog
+from vsv_pyramid.words import digest
 
 ID = "170782"
 DESCRIPTOR = f"images/{ID}/DeepZoom.dzi"

@@ -19,8 +19,8 @@ from PIL import Image, ImageCms, features
 from tests.support.forge import forge_svs
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.slide import open_slide
 from vsv_pyramid.slide.icc import mismatch, published_profile
+from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verify import verify
 
 if not features.check("littlecms2"):

@@ -29,7 +29,7 @@ from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.jpeg.markers import segment
-from vsv_pyramid.slide import open_slide
+from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verify import verify
 
 Make = Callable[[Path, list[bytes], str], Path]

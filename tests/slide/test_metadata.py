@@ -11,8 +11,8 @@ from tifffile import imwrite
 
 from tests.support.forge_tiffs import JFIF, Row, jpeg, tiles
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.slide import open_slide
 from vsv_pyramid.slide.metadata import metadata, native_tile, zone_of
+from vsv_pyramid.slide.pixels import open_slide
 
 PLAIN = {"openslide.vendor": "generic-tiff"}
 DATE = {"aperio.Date": "12/29/09", "aperio.Time": "09:59:15"}

@@ -22,7 +22,8 @@ from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
-from vsv_pyramid.slide import containers, open_slide, plain
+from vsv_pyramid.slide import containers, plain
+from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verify import verify
 
 LACKS = not features.check("libtiff")

@@ -16,7 +16,8 @@ from tifffile import TiffWriter
 
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
 from vsv_pyramid.geometry import Size
-from vsv_pyramid.slide import open_slide, reading
+from vsv_pyramid.slide import reading
+from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.slide.tiles import JpegTiles, false_colours
 

@@ -27,12 +27,11 @@ from vsv_pyramid.cli.reports import Events, Lines
 from vsv_pyramid.convert import Progress, convert, id_of
 from vsv_pyramid.destination import check_places
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
-from vsv_pyramid.info import plan_facts
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
-from vsv_pyramid.slide import find_source
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.search import find_slides, once_each
+from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.store import is_archive
 from vsv_pyramid.words import counted, one_line
 
@@ -196,6 +195,8 @@ def _planned(
     options = dataclasses.replace(options, slide_id=id_of(source, options))
     with source.opened() as opened:
         plan = make_plan(opened, options)
+    from vsv_pyramid.info import plan_facts  # which `convert` itself does not need
+
     facts = plan_facts(plan)
     if not as_json:
         width, height = plan.pyramid.size

@@ -7,15 +7,16 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid import clock, review
-from vsv_pyramid.catalog import Rebuilt
-from vsv_pyramid.convert import Progress, Summary
-from vsv_pyramid.findings import Report
-from vsv_pyramid.refresh import Refreshed
 from vsv_pyramid.review import IDS, Document
 from vsv_pyramid.words import counted, one_line
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+    from vsv_pyramid.catalog import Rebuilt
+    from vsv_pyramid.convert import Progress, Summary
+    from vsv_pyramid.findings import Report
+    from vsv_pyramid.refresh import Refreshed
 
 _LINE_SECONDS = 8.0
 

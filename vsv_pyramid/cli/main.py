@@ -7,15 +7,16 @@ import dataclasses
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from vsv_pyramid import signals, streams
 from vsv_pyramid.cli.reports import Voice, only_our_own, report, say, speak
 from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code
-from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.store import S3Options
+
+if TYPE_CHECKING:
+    from vsv_pyramid.plan import ConvertOptions
 
 # Commands by the modules they are in, as NAME_command.
 _MODULES = {
@@ -83,9 +84,9 @@ def _refusal(exc: click.ClickException) -> str:
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from vsv_pyramid import record
+        from vsv_pyramid.versions import software
 
-        for name, version in record.software().items():
+        for name, version in software().items():
             click.echo(f"{name} {version}")
         context.exit()
 
@@ -123,6 +124,8 @@ def options_of(words: Sequence[str]) -> ConvertOptions:
     """The options that these words are on the command line of `convert`. Raises ClickException."""
     from vsv_pyramid.cli.convert import convert_command
     from vsv_pyramid.cli.options import s3_options
+    from vsv_pyramid.plan import ConvertOptions
+    from vsv_pyramid.store import S3Options
 
     group = click.Context(commands, **commands.context_settings)
     values = convert_command.make_context("convert", ["-", *words], parent=group).params

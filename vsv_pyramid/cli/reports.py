@@ -12,18 +12,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from vsv_pyramid import clock, dzi
 from vsv_pyramid.cli.display import ProgressDisplay, summary_line
-from vsv_pyramid.convert import Progress, Summary
 from vsv_pyramid.errors import OptionError, VsvPyramidError, exit_code, passing
-from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.slide.excluded import NOT_THE_USERS
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.words import one_line
+
+if TYPE_CHECKING:
+    from vsv_pyramid.convert import Progress, Summary
+    from vsv_pyramid.plan import ConvertOptions
 
 _EVENT_SECONDS = 10.0
 

@@ -16,7 +16,7 @@ from vsv_pyramid.errors import OptionError, SlideError, TileError
 from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.jpeg.planes import Planes, Subsampling
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.slide import Slide
+from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.tiles import UnreadKind
 
 

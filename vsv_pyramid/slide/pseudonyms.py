@@ -10,8 +10,7 @@ from pathlib import Path, PurePath
 from urllib.parse import quote, quote_plus
 
 from vsv_pyramid import dzi
-from vsv_pyramid.slide.source import digest
-from vsv_pyramid.words import one_line
+from vsv_pyramid.words import digest, one_line
 
 _IN_A_WORD = r"[^\W_]"
 # A file's stem that could be a word or a number of our own sentences.

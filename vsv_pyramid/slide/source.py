@@ -25,6 +25,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.reading import naming, read_exactly, reason
+from vsv_pyramid.words import digest
 
 Result = TypeVar("Result")
 
@@ -282,11 +283,6 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name.casefold())
 
 
-def digest(place: str) -> str:
-    """Tells the place from another one, and is too short to tell which it is."""
-    return hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:8]
-
-
 def extent(path: Path) -> tuple[int, int]:
     """Of a slide's file, or of all its files: bytes in all, newest mtime in ns."""
     companions = _COMPANIONS.get(path.suffix.lower())
@@ -298,7 +294,7 @@ def extent(path: Path) -> tuple[int, int]:
 def fingerprint(path: Path) -> dict[str, object]:
     """Identity of a slide's file(s): its extent, and a digest of the first and last megabyte of the
     file itself. Raises SlideError."""
-    digest = hashlib.sha256()
+    data = hashlib.sha256()
     with naming(path):
         mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe may take for ever
@@ -308,5 +304,5 @@ def fingerprint(path: Path) -> dict[str, object]:
         length = os.fstat(file.fileno()).st_size
         part = min(length, _MEGABYTE)
         for offset in (0, length - part):
-            digest.update(read_exactly(file, path, offset, part))
-    return {"size": size, "mtime_ns": mtime_ns, "digest": digest.hexdigest()}
+            data.update(read_exactly(file, path, offset, part))
+    return {"size": size, "mtime_ns": mtime_ns, "digest": data.hexdigest()}

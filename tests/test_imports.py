@@ -1,0 +1,52 @@
+"""A command imports what it uses: each module costs every start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+VERSION = """
+__main__ cli cli.display cli.main cli.reports clock dzi errors geometry review signals slide
+slide.excluded slide.pseudonyms streams versions words
+"""
+CONVERT = f"""
+{VERSION}
+catalog cli.convert cli.options convert destination former ids jpeg jpeg._splice jpeg.colour
+jpeg.encode jpeg.join jpeg.markers jpeg.planes jpeg.stream lanes places plan private publish pyramid
+pyramid.leaves pyramid.lossless pyramid.planes pyramid.quadtree record scans slide.barcodes
+slide.containers slide.dicom slide.handles slide.icc slide.metadata slide.pages slide.pixels
+slide.plain slide.raw slide.reading slide.samples slide.scale slide.search slide.source slide.tiff
+slide.tiles store store.base store.directory store.disk store.locks store.moves store.options
+threads tie
+"""
+OF_OTHERS = {"PIL", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}
+IMPORTED = """
+import atexit, sys
+atexit.register(lambda: print("\\n" + " ".join(sys.modules)))
+from vsv_pyramid.__main__ import main
+main()
+"""
+
+
+def imported(*words: object) -> tuple[set[str], set[str]]:
+    """The package's own modules, without its name, and the others' packages, of a command."""
+    command = [sys.executable, "-c", IMPORTED, *map(str, words)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    modules = printed.splitlines()[-1].split()
+    standard = {"cython_runtime", *sys.stdlib_module_names}
+    others = {name.partition(".")[0] for name in modules} - standard - {"vsv_pyramid"}
+    own = {name.removeprefix("vsv_pyramid.") for name in modules if name.startswith("vsv_pyramid.")}
+    return own, {name for name in others if not name.startswith("_")}
+
+
+def test_the_version() -> None:
+    own, others = imported("--version")
+    assert own == set(VERSION.split())
+    assert others == OF_OTHERS
+
+
+def test_a_conversion_into_a_folder(small_slide: Path, tmp_path: Path) -> None:
+    own, others = imported("convert", small_slide, "--to", tmp_path)
+    assert own == set(CONVERT.split())
+    assert others == OF_OTHERS | {"imagecodecs", "tifffile", "xxhash"}

@@ -40,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if argv is None else argv)
     with only_our_own(), streams.forgiving(lambda: "--json" in words) as out:
         speak(as_events=False)
-        for name in words[:1]:
-            _command(name)  # before signals are exceptions, which must not come amid an import
+        load(words)  # before signals are exceptions, which must not come amid an import
         try:
             signals.begin()
             code = _exit_code(words)
@@ -96,14 +95,15 @@ class _Commands(click.Group):
         return sorted(_MODULE_OF)
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        return _command(name)
+        return load([name])
 
 
-def _command(name: str) -> click.Command | None:
-    if name not in _MODULE_OF:
+def load(words: Sequence[str]) -> click.Command | None:
+    """The command that these words are, its module imported; None where there is none."""
+    if not words or words[0] not in _MODULE_OF:
         return None
-    module = importlib.import_module(f"vsv_pyramid.cli.{_MODULE_OF[name]}")
-    command: click.Command = getattr(module, f"{name}_command")
+    module = importlib.import_module(f"vsv_pyramid.cli.{_MODULE_OF[words[0]]}")
+    command: click.Command = getattr(module, f"{words[0]}_command")
     return command
 
 

@@ -10,8 +10,11 @@ typedef struct {
     uint16_t reciprocal[64], correction[64], scale[64]; /* in natural order */
 } Divisors;
 
+#define SMALL 64
+
 typedef struct {
     uint32_t dc[16], ac[256]; /* code << 8 | its length, by symbol */
+    uint32_t small[16][2 * SMALL]; /* and of a value from -SMALL on with its code, by run and value + SMALL */
 } Codes;
 
 typedef struct {
@@ -67,10 +70,26 @@ static void make_divisors(Divisors *d, const uint16_t *steps, int accurate)
     }
 }
 
-static void make_codes(uint32_t *codes, int symbols, const uint16_t *code, const uint8_t *size)
+/* A code, and behind it the value in so many bits (F.1.2.1), as code << 8 | length */
+static inline uint64_t valued(uint32_t code, int value, int size)
 {
-    for (int i = 0; i < symbols; i++)
-        codes[i] = (uint32_t)code[i] << 8 | size[i];
+    uint32_t low = (uint32_t)(value + (value >> 31)) & ((1u << size) - 1);
+    return ((uint64_t)(code >> 8) << size | low) << 8 | ((code & 255) + (uint32_t)size);
+}
+
+static void make_codes(Codes *c, const uint16_t *dc_code, const uint8_t *dc_size, const uint16_t *ac_code,
+                       const uint8_t *ac_size)
+{
+    for (int i = 0; i < 16; i++)
+        c->dc[i] = (uint32_t)dc_code[i] << 8 | dc_size[i];
+    for (int i = 0; i < 256; i++)
+        c->ac[i] = (uint32_t)ac_code[i] << 8 | ac_size[i];
+    for (int run = 0; run < 16; run++)
+        for (int value = -SMALL, size; value < SMALL; value++) {
+            for (size = 0; (value < 0 ? -value : value) >> size; size++)
+                ;
+            c->small[run][value + SMALL] = (uint32_t)valued(c->ac[run << 4 | size], value, size);
+        }
 }
 
 #ifdef VSV_AVX2
@@ -158,15 +177,11 @@ INLINE void transpose(__m256i *d)
     }
 }
 
-INLINE __m256i both(const uint16_t *a, const uint16_t *b)
-{
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)a)),
-                                   _mm_loadu_si128((const __m128i *)b), 1);
-}
+INLINE __m256i twice(const uint16_t *a) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)a)); }
 
 /* Two blocks, at a and b: their coefficients, and the zigzag places of those that are not 0 */
-INLINE void two_blocks(const uint8_t *a, size_t stride_a, const Divisors *p, const uint8_t *b, size_t stride_b,
-                       const Divisors *q, int accurate, int16_t *out, uint64_t *places)
+INLINE void two_blocks(const uint8_t *a, size_t stride_a, const uint8_t *b, size_t stride_b, const Divisors *by,
+                       int accurate, int16_t *out, uint64_t *places)
 {
     __m256i d[8];
     for (int i = 0; i < 8; i++) {
@@ -184,9 +199,9 @@ INLINE void two_blocks(const uint8_t *a, size_t stride_a, const Divisors *p, con
             fast_pass(d);
     }
     for (int i = 0; i < 8; i++) {
-        __m256i x = _mm256_add_epi16(_mm256_abs_epi16(d[i]), both(p->correction + 8 * i, q->correction + 8 * i));
-        x = _mm256_mulhi_epu16(x, both(p->reciprocal + 8 * i, q->reciprocal + 8 * i));
-        x = _mm256_mulhi_epu16(x, both(p->scale + 8 * i, q->scale + 8 * i));
+        __m256i x = _mm256_add_epi16(_mm256_abs_epi16(d[i]), twice(by->correction + 8 * i));
+        x = _mm256_mulhi_epu16(x, twice(by->reciprocal + 8 * i));
+        x = _mm256_mulhi_epu16(x, twice(by->scale + 8 * i));
         d[i] = _mm256_sign_epi16(x, d[i]);
         _mm_storeu_si128((__m128i *)(out + 8 * i), _mm256_castsi256_si128(d[i]));
         _mm_storeu_si128((__m128i *)(out + 64 + 8 * i), _mm256_extracti128_si256(d[i], 1));
@@ -227,41 +242,53 @@ INLINE void put_bits(Scan *s, uint64_t bits, int length)
 typedef struct {
     uint64_t bits;
     int length;
-} Bits;
+} Code;
 
-/* A code by the value's size, and behind it the value in so many bits (F.1.2.1) */
-INLINE Bits coded(const uint32_t *codes, int value)
+INLINE Code unpacked(uint64_t code) { return (Code){code >> 8, (int)(code & 255)}; }
+
+INLINE void put(Scan *s, Code code) { put_bits(s, code.bits, code.length); }
+
+INLINE void put_both(Scan *s, Code a, Code b) { put_bits(s, a.bits << b.length | b.bits, a.length + b.length); }
+
+INLINE int bit_length(int value) { return 32 - (int)_lzcnt_u32((uint32_t)(value < 0 ? -value : value)); }
+
+/* The code of the next place that is not 0; where too many zeros are before it, what is held is put, and they are */
+INLINE Code next_code(Scan *s, Code *held, const int16_t *block, uint64_t *places, int *at, const Codes *c)
 {
-    int size = 32 - (int)_lzcnt_u32((uint32_t)(value < 0 ? -value : value));
-    uint32_t code = codes[size], low = (uint32_t)(value + (value >> 31)) & ((1u << size) - 1);
-    return (Bits){(uint64_t)(code >> 8) << size | low, (int)(code & 255) + size};
+    int place = __builtin_ctzll(*places), run = place - *at - 1, value = block[ZIGZAG_AT[place]];
+    *places &= *places - 1;
+    *at = place;
+    if (__builtin_expect(run > 15, 0)) {
+        put(s, *held);
+        *held = (Code){0, 0};
+        for (; run > 15; run -= 16)
+            put(s, unpacked(c->ac[0xF0]));
+    }
+    if (__builtin_expect((unsigned)(value + SMALL) < 2 * SMALL, 1))
+        return unpacked(c->small[run][value + SMALL]);
+    return unpacked(valued(c->ac[run << 4 | bit_length(value)], value, bit_length(value)));
 }
 
-INLINE Bits behind(Bits a, uint32_t code) { return (Bits){a.bits << (code & 255) | code >> 8, a.length + (int)(code & 255)}; }
-
+/* Codes are put by twos: half as often there is a word to look after */
 INLINE void put_block(Scan *s, const int16_t *block, uint64_t places, int component, const Codes *c)
 {
-    int at = 0;
-    Bits dc = coded(c->dc, block[0] - s->last[component]);
+    int difference = block[0] - s->last[component], at = 0;
+    Code held = unpacked(valued(c->dc[bit_length(difference)], difference, bit_length(difference)));
+    Code end = unpacked(c->ac[0]);
     s->last[component] = block[0];
     places &= ~1ull;
-    if (!places) { /* glass, half of a slide */
-        dc = behind(dc, c->ac[0]);
-        put_bits(s, dc.bits, dc.length);
-        return;
+    while (places) {
+        Code code = next_code(s, &held, block, &places, &at, c);
+        put_both(s, held, code);
+        held = (Code){0, 0};
+        if (!places)
+            break;
+        held = next_code(s, &held, block, &places, &at, c);
     }
-    put_bits(s, dc.bits, dc.length);
-    do {
-        int place = __builtin_ctzll(places), run = place - at - 1;
-        places &= places - 1;
-        at = place;
-        for (; __builtin_expect(run > 15, 0); run -= 16)
-            put_bits(s, c->ac[0xF0] >> 8, (int)(c->ac[0xF0] & 255));
-        Bits ac = coded(c->ac + (run << 4), block[ZIGZAG_AT[place]]);
-        put_bits(s, ac.bits, ac.length);
-    } while (places);
     if (at < 63)
-        put_bits(s, c->ac[0] >> 8, (int)(c->ac[0] & 255));
+        put_both(s, held, end);
+    else
+        put(s, held);
 }
 
 /* A row of MCUs, with what is constant known to the compiler; the scan's state is in registers */
@@ -275,12 +302,11 @@ INLINE Scan encode_mcus(Scan s, const Frame *f, int row, int h, int v, int accur
         const uint8_t *y = f->plane[0] + (size_t)row * v * 8 * f->stride[0] + (size_t)column * h * 8;
         const uint8_t *cb = f->plane[1] + (size_t)row * 8 * f->stride[1] + (size_t)column * 8;
         const uint8_t *cr = f->plane[2] + (size_t)row * 8 * f->stride[2] + (size_t)column * 8;
-        for (int i = 0; h == 2 && i < v; i++)
-            two_blocks(y + i * 8 * f->stride[0], f->stride[0], luma, y + i * 8 * f->stride[0] + 8, f->stride[0], luma,
-                       accurate, blocks[2 * i], places + 2 * i);
-        if (h == 1)
-            two_blocks(y, f->stride[0], luma, y, f->stride[0], luma, accurate, blocks[0], places);
-        two_blocks(cb, f->stride[1], chroma, cr, f->stride[2], chroma, accurate, blocks[lumas], places + lumas);
+        for (int i = 0; i < lumas; i += 2) {
+            const uint8_t *left = y + i / 2 * 8 * f->stride[0];
+            two_blocks(left, f->stride[0], h == 2 ? left + 8 : left, f->stride[0], luma, accurate, blocks[i], places + i);
+        }
+        two_blocks(cb, f->stride[1], cr, f->stride[2], chroma, accurate, blocks[lumas], places + lumas);
         for (int i = 0; i < lumas; i++) {
             if (column * h + i % h >= f->columns || row * v + i / h >= f->rows) {
                 blocks[i][0] = blocks[i - 1][0]; /* a dummy has its neighbour's DC */

@@ -6,8 +6,7 @@ cdef extern from "_encode.h" nogil:
     ctypedef struct Divisors:
         pass
     ctypedef struct Codes:
-        uint32_t dc[16]
-        uint32_t ac[256]
+        pass
     ctypedef struct Frame:
         const uint8_t* plane[3]
         size_t stride[3]
@@ -20,7 +19,7 @@ cdef extern from "_encode.h" nogil:
         uint8_t* out
     void tabulate_zigzag(const uint8_t*)
     void make_divisors(Divisors*, const uint16_t*, bint)
-    void make_codes(uint32_t*, int, const uint16_t*, const uint8_t*)
+    void make_codes(Codes*, const uint16_t*, const uint8_t*, const uint16_t*, const uint8_t*)
     void encode_row(Scan*, const Frame*, int)
     void encode_end(Scan*)
 
@@ -54,8 +53,7 @@ cdef class Encoder:
                 steps[j] = quantisation[i][j]
             make_divisors(&self.frame.divisors[i], steps, accurate)
             pair = coding.pairs + coding.use[i]
-            make_codes(self.frame.codes[i].dc, 16, pair.dc.code, pair.dc.size)
-            make_codes(self.frame.codes[i].ac, 256, pair.ac.code, pair.ac.size)
+            make_codes(&self.frame.codes[i], pair.dc.code, pair.dc.size, pair.ac.code, pair.ac.size)
 
     def encode(self, const uint8_t[:, :] y, const uint8_t[:, :] cb, const uint8_t[:, :] cr):
         """The JPEG of planes (rows, columns) whose chroma is subsampled by `sampling`, rounded up."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import os
 import signal
 import sys
 from typing import NoReturn
+
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 64 << 20
 
 
 def main() -> NoReturn:
@@ -23,7 +29,18 @@ def main() -> NoReturn:
     load(sys.argv[1:])
     gc.freeze()
     gc.enable()
+    _keep_memory()
     main()
+
+
+def _keep_memory() -> None:
+    """Each tile takes as much memory as the one before: glibc would give it back to the system, and
+    ask for it again."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # another C library
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+            libc.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES // 2)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ def draw_bars(axes: Axes, runs: Sequence[dict[str, Any]]) -> None:
     """CPU seconds a gigapixel, a group of bars for each kind of slide."""
     slides = list(dict.fromkeys(run["slide"] for run in runs))
     for run in runs:
+        if run["tool"] not in COLOURS:
+            continue
         place = list(COLOURS).index(run["tool"])
         seconds = run["cpu_seconds"] / run["gigapixels"]
         x = slides.index(run["slide"]) + (place - (len(COLOURS) - 1) / 2) * BAR

@@ -17,6 +17,7 @@ from tests.benchmarks.measure import Cost, measure
 from tests.benchmarks.pixels import OURS, TISSUE, USUAL, size
 from tests.benchmarks.report import (
     DECODE,
+    NARROW,
     OUR_NAME,
     USUAL_NAME,
     VIPS,
@@ -31,6 +32,7 @@ from vsv_pyramid.geometry import Pyramid, Size
 OPTIONS = ["{slide}", "--to", "{to}", "--tile-size", "{tile_size}"]
 TOOLS = {
     OUR_NAME: OURS,
+    NARROW: [sys.executable, "-m", "tests.benchmarks.narrow_driver", *OURS[1:]],
     DECODE: [sys.executable, "-m", "tests.benchmarks.decode_driver", "{slide}"],
     VIPS: [sys.executable, "-m", "tests.benchmarks.vips_driver", *OPTIONS],
     USUAL_NAME: USUAL,
@@ -49,9 +51,9 @@ class Kind:
 
 
 KINDS = (
-    Kind("RGB 4:4:4 Q70, 240 px", Encoding(240, 70, "4:4:4", rgb=True), 4, 5, 1.0),
-    Kind("YCbCr 4:2:0 Q70, 256 px", Encoding(256, 70, "4:2:0", rgb=False), 6, 6, 0.9),
-    Kind("YCbCr 4:2:2 Q91, 256 px", Encoding(256, 91, "4:2:2", rgb=False), 4, 5, 1.1),
+    Kind("RGB 4:4:4 Q70, 240 px", Encoding(240, 70, "4:4:4", rgb=True), 4, 5, 0.75),
+    Kind("YCbCr 4:2:0 Q70, 256 px", Encoding(256, 70, "4:2:0", rgb=False), 6, 6, 0.75),
+    Kind("YCbCr 4:2:2 Q91, 256 px", Encoding(256, 91, "4:2:2", rgb=False), 4, 5, 0.85),
 )
 USUAL_CPU = 15
 PEAK_MB = 200

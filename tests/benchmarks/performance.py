@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.report import OUR_NAME, USUAL_NAME, VIPS, percentile, table
+from tests.benchmarks.report import NARROW, OUR_NAME, USUAL_NAME, VIPS, percentile, table
 
 PAGES = (Path("docs/performance.md"), Path("README.md"))
 ON_DEMAND, VISITS = "on demand", ("cold", "warm")
@@ -28,6 +28,7 @@ Columns = Mapping[str, Callable[[Result], str]]  # by heading, the cell of what 
 
 def lossless(result: Result) -> str:
     ours = {_slide(run): run for run in result["runs"] if run["tool"] == OUR_NAME}
+    narrow = {_slide(run): run for run in result["runs"] if run["tool"] == NARROW}
     runs = {run["tool"]: run["runs"] for run in result["runs"]}
     compared: Columns = {
         "slide": lambda run: str(run["slide"]),
@@ -35,6 +36,11 @@ def lossless(result: Result) -> str:
         "tool": lambda run: str(run["tool"]),
         "CPU s": lambda run: f"{run['cpu_seconds']:.1f}",
         "CPU ratio": lambda run: f"{run['cpu_seconds'] / ours[_slide(run)]['cpu_seconds']:.1f}",
+        "CPU s without AVX2": lambda run: (
+            f"{narrow[_slide(run)]['cpu_seconds']:.1f}"
+            if run["tool"] == OUR_NAME and _slide(run) in narrow
+            else ""
+        ),
         "wall s": lambda run: f"{run['wall_seconds']:.1f}",
         "wall ratio": lambda run: f"{run['wall_seconds'] / ours[_slide(run)]['wall_seconds']:.1f}",
         "peak MB": _megabytes,
@@ -48,7 +54,7 @@ def lossless(result: Result) -> str:
     return _section(
         f"Median of {runs[OUR_NAME]} runs ({USUAL_NAME}: {runs.get(USUAL_NAME, 0)}), "
         f"{result['options']['workers']} workers.",
-        _table(result["runs"], compared, left=(0, 2)),
+        _table([run for run in result["runs"] if run["tool"] != NARROW], compared, left=(0, 2)),
         f"{OUR_NAME}, as the slide grows:",
         _table(result["growth"], growing, left=(0,)),
         *_end(result),

@@ -15,7 +15,10 @@ from typing import Any
 import openslide
 import PIL
 
+from vsv_pyramid.jpeg import _splice
+
 OUR_NAME, VIPS, USUAL_NAME, DECODE = "vsv-pyramid", "pyvips", "DeepZoomGenerator", "full decode"
+NARROW = f"{OUR_NAME} without AVX2"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def machine(*packages: str) -> dict[str, str | int]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 1,
         "os": _os_name(),
+        "vectors of": "256 bits (AVX2)" if _splice.uses_avx2() else "128 bits",
         "python": platform.python_version(),
         "openslide": openslide.__library_version__,
         "openslide-python": openslide.__version__,

@@ -30,10 +30,12 @@ from tests.support.tiles import (
     table_of,
     tissue,
 )
+from vsv_pyramid.jpeg import _splice
 from vsv_pyramid.jpeg.join import Joined, join
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.jpeg.planes import Subsampling
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, parse
+from vsv_pyramid.pyramid.planes import halved
 
 Colour = tuple[int, int, int]
 Tables = tuple[HuffmanTable, HuffmanTable]
@@ -332,6 +334,24 @@ def test_padding_within_a_block_does_not_leak(
         want = boxed(halves[..., c], 2, 2) if c and half == "420" else halves[..., c]
         assert np.abs(want - made.half[c]).max() <= 4
     assert np.abs(made.half[0].astype(int) - 200).max() < 20
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_without_avx2_all_is_the_same(half: Subsampling) -> None:
+    for variant, (width, height) in product(VARIANTS, [(96, 96), (85, 61), (34, 90)]):
+        image = tissue(width, height, 5)
+        wide = joined(variant, image, 32, half=half)
+        _splice.use_avx2(False)
+        try:
+            narrow = joined(variant, image, 32, half=half)
+            smaller = halved(narrow.half)
+        finally:
+            _splice.use_avx2(True)
+        assert narrow.jpeg == wide.jpeg
+        for one, other in zip(
+            (*narrow.half, *smaller), (*wide.half, *halved(wide.half)), strict=True
+        ):
+            assert np.array_equal(one, other), variant.name
 
 
 def test_gray() -> None:

@@ -7,7 +7,7 @@
    4. bits, in words of 64, with a 00 behind each FF. */
 
 typedef struct {
-    uint16_t reciprocal[64], correction[64], scale[64]; /* in natural order */
+    uint16_t reciprocal[64], correction[64], scale[64]; /* in natural order; encode.py makes them */
 } Divisors;
 
 #define SMALL 64
@@ -47,26 +47,6 @@ static void tabulate_zigzag(const uint8_t *natural)
         for (int columns = 0; columns < 256; columns++)
             if (columns >> (natural[place] & 7) & 1)
                 ZIGZAG_MASK[natural[place] >> 3][columns] |= 1ull << place;
-    }
-}
-
-/* 1 / divisor as libjpeg-turbo's vectors multiply with it (jcdctmgr), for steps in zigzag order */
-static void make_divisors(Divisors *d, const uint16_t *steps, int accurate)
-{
-    static const double AAN[8] = {1, 1.387039845, 1.306562965, 1.175875602, 1, 0.785694958, 0.541196100, 0.275899379};
-    for (int place = 0; place < 64; place++) {
-        int n = ZIGZAG_AT[place], bits = 16;
-        uint32_t divisor = (uint32_t)steps[place] << 3;
-        if (!accurate) /* the fast transform leaves its outputs scaled */
-            divisor = (steps[place] * (uint32_t)(AAN[n >> 3] * AAN[n & 7] * 16384 + 0.5) + (1 << 10)) >> 11;
-        while (divisor >> (bits - 15))
-            bits++;
-        uint32_t quotient = (1u << bits) / divisor, rest = (1u << bits) % divisor;
-        d->correction[n] = (uint16_t)(divisor / 2 + (rest && rest <= divisor / 2));
-        if (rest == 0)
-            quotient >>= 1, bits--;
-        d->reciprocal[n] = (uint16_t)(quotient + (rest > divisor / 2));
-        d->scale[n] = (uint16_t)(1u << (32 - bits));
     }
 }
 

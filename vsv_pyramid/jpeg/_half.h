@@ -67,7 +67,7 @@ static void chroma_row(const uint8_t *r, const uint8_t *g, const uint8_t *b, uin
 /* The means of 2 x 2 pixels of the rows p and q, which may be one */
 static void means_row(const uint8_t *p, const uint8_t *q, uint8_t *out, long width)
 {
-    for (long x = BOTH(means, p, q, out); x < width; x++)
+    for (long x = wide ? means_16(p, q, out, width) : 0; x < width; x++)
         out[x] = (uint8_t)((p[2 * x] + p[2 * x + 1] + q[2 * x] + q[2 * x + 1] + 2) >> 2);
 }
 

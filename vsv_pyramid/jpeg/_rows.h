@@ -60,14 +60,6 @@ static TARGET long ROW(chroma)(const uint8_t *r, const uint8_t *g, const uint8_t
     return x;
 }
 
-/* The means of 2 x 2 pixels */
-static TARGET long ROW(means)(const uint8_t *p, const uint8_t *q, uint8_t *out, long x, long width)
-{
-    for (; x + LANES <= width; x += LANES)
-        VECTOR(bytes)(out + x, VECTOR(mean)(p + 2 * x, q + 2 * x));
-    return x;
-}
-
 #undef LANES
 #undef V
 #undef VECTOR

@@ -15,13 +15,17 @@ class Encoder:
         self,
         head: bytes,
         frame: int,
-        quantisation: tuple[tuple[int, ...], ...],
+        divisors: tuple[bytes, ...],
         coding: Coding,
         sampling: tuple[int, int],
         accurate: bool,
     ) -> None: ...
     def encode(
-        self, y: NDArray[np.uint8], cb: NDArray[np.uint8], cr: NDArray[np.uint8]
+        self,
+        size: tuple[int, int],
+        y: NDArray[np.uint8],
+        cb: NDArray[np.uint8],
+        cr: NDArray[np.uint8],
     ) -> bytes: ...
 
 def use_avx2(wanted: bool) -> None: ...

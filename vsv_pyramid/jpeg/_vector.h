@@ -60,19 +60,10 @@ static inline v8 v8_widen(const uint8_t *p)
 }
 static inline v8 v8_halved(v8 a) { return _mm_srai_epi16(a, 1); }
 static inline v8 v8_128(void) { return _mm_set1_epi16(128 << 7); }
-static inline void v8_bytes(uint8_t *p, v8 a) { _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(a, a)); }
 static inline void v8_narrow(uint8_t *p, v8 a)
 {
-    v8_bytes(p, _mm_srli_epi16(_mm_add_epi16(a, _mm_set1_epi16(65)), 7));
-}
-
-/* The mean of each two pixels side by side and the two below */
-static inline v8 v8_mean(const uint8_t *p, const uint8_t *q)
-{
-    __m128i above = _mm_loadu_si128((const __m128i *)p), below = _mm_loadu_si128((const __m128i *)q);
-    __m128i even = _mm_set1_epi16(255), sum = _mm_add_epi16(_mm_and_si128(above, even), _mm_srli_epi16(above, 8));
-    sum = _mm_add_epi16(sum, _mm_add_epi16(_mm_and_si128(below, even), _mm_srli_epi16(below, 8)));
-    return _mm_srli_epi16(_mm_add_epi16(sum, _mm_set1_epi16(2)), 2);
+    a = _mm_srli_epi16(_mm_add_epi16(a, _mm_set1_epi16(65)), 7);
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(a, a));
 }
 
 /* How many of 16 bytes come before the first FF */
@@ -189,25 +180,12 @@ static inline v8 v8_128(void)
     return a;
 }
 
-static inline void v8_bytes(uint8_t *p, v8 a)
-{
-    for (int i = 0; i < 8; i++)
-        p[i] = (uint8_t)(a.x[i] > 255 ? 255 : a.x[i]);
-}
-
 static inline void v8_narrow(uint8_t *p, v8 a)
 {
-    for (int i = 0; i < 8; i++)
-        a.x[i] = (int16_t)((uint16_t)(a.x[i] + 65) >> 7);
-    v8_bytes(p, a);
-}
-
-static inline v8 v8_mean(const uint8_t *p, const uint8_t *q)
-{
-    v8 a;
-    for (int i = 0; i < 8; i++)
-        a.x[i] = (int16_t)((p[2 * i] + p[2 * i + 1] + q[2 * i] + q[2 * i + 1] + 2) >> 2);
-    return a;
+    for (int i = 0; i < 8; i++) {
+        unsigned x = (uint16_t)(a.x[i] + 65) >> 7;
+        p[i] = (uint8_t)(x > 255 ? 255 : x);
+    }
 }
 
 static inline int before_ff(const uint8_t *p)

@@ -19,10 +19,13 @@ try:
 except ImportError:  # without a compiler
     _splice = None  # type: ignore[assignment]
 
+from vsv_pyramid.jpeg.markers import StreamError
 from vsv_pyramid.jpeg.planes import Plane, Planes
-from vsv_pyramid.jpeg.stream import parse
+from vsv_pyramid.jpeg.stream import ZIGZAG, parse
 
 _ACCURATE = 96  # the quality from which TurboJPEG takes libjpeg's accurate DCT
+# The outputs' scale in the fast DCT (Arai, Agui and Nakajima).
+_AAN = (1, 1.387039845, 1.306562965, 1.175875602, 1, 0.785694958, 0.541196100, 0.275899379)
 _SOF0 = b"\xff\xc0"
 _different: set[tuple[tuple[int, int], int]] = set()
 
@@ -31,9 +34,9 @@ def encode(planes: Planes, quality: int) -> bytes:
     """The planes as a JPEG."""
     # Of a single row or column simplejpeg makes another subsampling.
     if _splice is not None and _splice.uses_avx2() and min(planes.y.shape) > 1:
-        encoder = _encoder(_factors(planes), quality)
-        if encoder:
-            return encoder.encode(*planes)
+        factors = _factors(planes)
+        if encoder := _encoder(factors, quality):
+            return _encoded(encoder, planes, factors)
     return by_simplejpeg(planes, quality)
 
 
@@ -58,19 +61,55 @@ def _encoder(factors: tuple[int, int], quality: int) -> _splice.Encoder | None:
     """The kernel's encoder, None where it makes other bytes than simplejpeg."""
     planes = _sample(factors)
     jpeg = by_simplejpeg(planes, quality)
-    stream = parse(jpeg)
-    encoder = _splice.Encoder(
-        jpeg[: stream.scan],
-        jpeg.index(_SOF0),
-        stream.quantisation,
-        coding_of(stream.coding),
-        factors,
-        quality >= _ACCURATE,
-    )
-    if encoder.encode(*planes) == jpeg:
-        return encoder
+    try:
+        encoder = _encoder_of(jpeg, factors, quality)
+        if _encoded(encoder, planes, factors) == jpeg:
+            return encoder
+    except (StreamError, ValueError):  # another kind of JPEG than what is encoded here
+        pass
     _different.add((factors, quality))
     return None
+
+
+def _encoder_of(jpeg: bytes, factors: tuple[int, int], quality: int) -> _splice.Encoder:
+    stream = parse(jpeg)
+    accurate = quality >= _ACCURATE
+    divisors = tuple(_divisors(steps, accurate) for steps in stream.quantisation[:2])
+    coding = coding_of(stream.coding)
+    head = jpeg[: stream.scan]
+    return _splice.Encoder(head, head.index(_SOF0), divisors, coding, factors, accurate)
+
+
+def _divisors(steps: tuple[int, ...], accurate: bool) -> bytes:
+    """What libjpeg-turbo's vectors divide by (jcdctmgr.c), as the kernel takes it."""
+    tables = np.empty((3, 64), np.uint16)
+    for step, place in zip(steps, ZIGZAG, strict=True):
+        divisor = step << 3
+        if not accurate:  # the fast DCT leaves its outputs scaled
+            scale = round(_AAN[place // 8] * _AAN[place % 8] * (1 << 14))
+            divisor = (step * scale + (1 << 10)) >> 11
+        bits = 15 + divisor.bit_length()
+        reciprocal, rest = divmod(1 << bits, divisor)
+        correction = divisor // 2 + (0 < rest <= divisor // 2)
+        if rest == 0:
+            reciprocal, bits = reciprocal // 2, bits - 1
+        tables[:, place] = reciprocal + (rest > divisor // 2), correction, 1 << (32 - bits) & 0xFFFF
+    return tables.tobytes()
+
+
+def _encoded(encoder: _splice.Encoder, planes: Planes, factors: tuple[int, int]) -> bytes:
+    height, width = planes.y.shape
+    columns, rows = -(-width // (8 * factors[0])), -(-height // (8 * factors[1]))
+    whole = [(rows * 8 * factors[1], columns * 8 * factors[0]), *[(rows * 8, columns * 8)] * 2]
+    if whole[0] != (height, width):
+        planes = Planes(*map(_padded, planes, whole))
+    return encoder.encode((width, height), *planes)
+
+
+def _padded(plane: Plane, shape: tuple[int, int]) -> Plane:
+    """The plane with its last row and column repeated."""
+    height, width = plane.shape
+    return np.pad(plane, ((0, shape[0] - height), (0, shape[1] - width)), "edge")
 
 
 def _factors(planes: Planes) -> tuple[int, int]:

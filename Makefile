@@ -10,6 +10,7 @@ SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
 PILLOW_SIMD := pillow-simd==12.1.1.post0
 SANITIZE := .cache/sanitize
 FUZZ := .cache/fuzz
+FUZZ_TARGETS := splice encode
 # In venvs of their own: ministack wants one boto3, checkov another, and the project the newest. The
 # list of what linters may say (tests/system/test_templates.py) is for these versions.
 AWS := .cache/aws
@@ -120,16 +121,19 @@ sanitize: $(VENV)/.dev
 fuzz: $(VENV)/.fuzz
 	@command -v $(CLANG) >/dev/null || { $(call apt-install,clang); }
 	$(call copy-sources,$(FUZZ)/source)
-	mkdir -p $(FUZZ)/corpus $(FUZZ)/findings
+	mkdir -p $(foreach target,$(FUZZ_TARGETS),$(FUZZ)/corpus/$(target) $(FUZZ)/findings/$(target))
 	cd $(FUZZ)/source && VSV_PYRAMID_CHECKED=1 VSV_PYRAMID_FUZZ=1 CC=$(CLANG) \
 	  LDSHARED="$(CLANG) -shared" $(build-kernel)
 	cd $(FUZZ)/source && export PYTHONPATH="$$PWD" PYTHONMALLOC=malloc \
 	  LD_PRELOAD="$$(echo "$(CURDIR)/$(VENV)"/lib/python3*/site-packages/asan_with_fuzzer.so)" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:allow_addr2line=1 && \
 	  "$(CURDIR)/$(BIN)/python" -m tests.support.sanitized && \
-	  "$(CURDIR)/$(BIN)/python" -m tests.fuzz.fuzz_splice -max_total_time=$(SECONDS) \
-	    -max_len=70000 -timeout=20 -rss_limit_mb=4096 -artifact_prefix="$(CURDIR)/$(FUZZ)/findings/" \
-	    ../corpus ../findings tests/fuzz/corpus
+	  for target in $(FUZZ_TARGETS); do \
+	    "$(CURDIR)/$(BIN)/python" -m tests.fuzz.fuzz_$$target -max_len=70000 -timeout=20 -rss_limit_mb=4096 \
+	      -max_total_time=$$(($(SECONDS) / $(words $(FUZZ_TARGETS)))) \
+	      -artifact_prefix="$(CURDIR)/$(FUZZ)/findings/$$target/" \
+	      ../corpus/$$target ../findings/$$target tests/fuzz/corpus || exit; \
+	  done
 
 clean:
 	rm -rf $(VENV) .cache build dist images node_modules vsv_pyramid/viewer/vendor *.egg-info

@@ -165,10 +165,8 @@ INLINE void two_blocks(const uint8_t *a, size_t stride_a, const uint8_t *b, size
 {
     __m256i d[8];
     for (int i = 0; i < 8; i++) {
-        __m128i row = _mm_loadu_si128((const __m128i *)(a + i * stride_a));
-        if (b != a + 8)
-            row = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)(a + i * stride_a)),
-                                     _mm_loadl_epi64((const __m128i *)(b + i * stride_b)));
+        const __m128i *left = (const __m128i *)(a + i * stride_a), *right = (const __m128i *)(b + i * stride_b);
+        __m128i row = b == a + 8 ? _mm_loadu_si128(left) : _mm_unpacklo_epi64(_mm_loadl_epi64(left), _mm_loadl_epi64(right));
         d[i] = _mm256_sub_epi16(_mm256_cvtepu8_epi16(row), _mm256_set1_epi16(128));
     }
     for (int pass = 0; pass < 2; pass++) {

@@ -77,17 +77,14 @@ def median(costs: Sequence[Cost]) -> Cost:
     return Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
 
 
-def measured(tool: str, slide: Path, to: Path, tile_size: int, runs: int) -> Cost:
-    """The median cost of a tool that writes to `to`, which is emptied after each run."""
+def measured(tool: str, slide: Path, to: Path, tile_size: int) -> Cost:
+    """The cost of one run of a tool that writes to `to`, which is removed after it."""
     values = {"slide": slide, "to": to, "tile_size": tile_size, "quality": 80, "workers": WORKERS}
-    costs = []
-    for _ in range(runs):
-        to.mkdir()
-        try:
-            costs.append(measure([word.format(**values) for word in TOOLS[tool]]))
-        finally:
-            shutil.rmtree(to)
-    return median(costs)
+    to.mkdir()
+    try:
+        return measure([word.format(**values) for word in TOOLS[tool]])
+    finally:
+        shutil.rmtree(to)
 
 
 def compare(
@@ -95,14 +92,16 @@ def compare(
 ) -> list[Row]:
     slide = scratch / "forged.svs"
     forge_svs(slide, tissue=TISSUE, size=size(gigapixels), encoding=kind.encoding)
-    rows = []
-    for tool in tools:
-        print(f"{kind.name}, {gigapixels:g} gigapixels: {tool}", file=sys.stderr, flush=True)
-        once = 1 if tool == USUAL_NAME else runs  # minutes a run, and nobody's near competitor
-        cost = measured(tool, slide, scratch / "out", 3 * kind.encoding.tile, once)
-        rows.append(Row(kind, gigapixels, tool, cost, once))
+    costs: dict[str, list[Cost]] = {tool: [] for tool in tools}
+    # By turns: a machine that is not one's own is slower at one time than at another.
+    for number in range(runs):
+        for tool in tools:
+            if number and tool == USUAL_NAME:
+                continue  # minutes a run, and nobody's near competitor
+            print(f"{kind.name}, {gigapixels:g} gigapixels: {tool}", file=sys.stderr, flush=True)
+            costs[tool].append(measured(tool, slide, scratch / "out", 3 * kind.encoding.tile))
     slide.unlink()
-    return rows
+    return [Row(kind, gigapixels, tool, median(each), len(each)) for tool, each in costs.items()]
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:

@@ -92,3 +92,19 @@ def test_a_lock_is_removed_although_that_is_refused_once(
         assert (tmp_path / ".a.lock").exists()
     assert not refused
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_takes_only_a_part_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda number, data: write(number, data[:3]))
+    (tmp_path / "file").write_bytes(b"before, and longer")
+    disk.write(tmp_path / "file", b"0123456789")
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+@ON_LINUX
+def test_a_full_disk_is_not_taken_for_a_file() -> None:
+    with pytest.raises(OSError, match="No space left"):
+        disk.write("/dev/full", b"1")

@@ -451,12 +451,13 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
     ("before", "words", "code"),
     [
         (SIGNAL_AT_IMPORT, "vsv_pyramid.cli.main --version", -signal.SIGINT),
-        (SIGNAL_AT_IMPORT, "numpy --version", -signal.SIGINT),
+        (SIGNAL_AT_IMPORT, "numpy info none.svs", -signal.SIGINT),
+        (SIGNAL_AT_IMPORT, "numpy --version", 130),
         (SIGNAL_AT_IMPORT, "boto3 info s3://bucket/images/a", 130),
         (SIGNAL_AT_EXIT, "--version", -signal.SIGINT),
         (SIGNAL_AT_EXIT, "info none.svs", -signal.SIGINT),
     ],
-    ids=["import", "later import", "late import", "end", "end of a failure"],
+    ids=["import", "command", "versions", "late import", "end", "end of a failure"],
 )
 def test_a_signal_at_the_beginning_or_the_end_is_no_traceback(
     before: str, words: str, code: int

@@ -25,7 +25,7 @@ from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.base import Store
 
-RELEASES = sorted((Path(__file__).parents[1] / "fixtures").glob("release-*"))
+RELEASES = sorted((Path(__file__).parent / "fixtures").glob("release-*"))
 SCANNED_NS = 1262098755 * 10**9  # the mtime of the scans, which a checkout does not keep
 # What is of a person, or may be.
 PRIVATE = ["S26-10", "170782.svs", "place", "SS1302", "1004486", "09:59", "12-29", "1262098755"]

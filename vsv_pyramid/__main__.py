@@ -12,7 +12,7 @@ from typing import NoReturn
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 64 << 20
+_KEPT_BYTES = 16 << 20  # a thread: some times what a tile of 768 px takes
 
 
 def main() -> NoReturn:

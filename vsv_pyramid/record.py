@@ -35,6 +35,12 @@ _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 _FORMER = ("image_id", "properties", "review")  # which version 1 has published, whatever details
 
 
+def _encoder(options: ConvertOptions) -> dict[str, str]:
+    """Nobody has to know of the encoder, unless it is the one that was stepped back to."""
+    is_other = has_stepped_back(options.subsampling, options.quality)
+    return {"encoder": "simplejpeg"} if is_other else {}
+
+
 def pyramid_levels(pyramid: Pyramid) -> list[dict[str, int]]:
     """The levels as slide.json lists them."""
     return [
@@ -131,8 +137,7 @@ def slide_json(
             "algorithm": ALGORITHM,
         },
         "options": options.recorded(),
-        # Nobody has to know the encoder, unless it is the one that is stepped back to.
-        "software": software() | ({"encoder": "simplejpeg"} if has_stepped_back() else {}),
+        "software": software() | _encoder(options),
         "seconds": round(seconds, 2),
         "details": options.details,
         **_details(

@@ -29,7 +29,7 @@ def target(data: bytes) -> None:
     planes = Planes(*(np.resize(np.roll(pixels, 7 * n), one.shape) for n, one in enumerate(sizes)))
     quality = 1 + quality % 100
     assert encode(planes, quality) == by_simplejpeg(planes, quality)
-    assert not has_stepped_back()
+    assert not has_stepped_back(SUBSAMPLINGS[kind % 3], quality)
 
 
 def main() -> None:

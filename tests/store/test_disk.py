@@ -104,6 +104,14 @@ def test_a_write_that_takes_only_a_part_goes_on(
     assert (tmp_path / "file").read_bytes() == b"0123456789"
 
 
+def test_a_write_that_takes_nothing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "write", lambda *_: 0)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        disk.write(tmp_path / "file", b"1")
+
+
 @ON_LINUX
 def test_a_full_disk_is_not_taken_for_a_file() -> None:
     with pytest.raises(OSError, match="No space left"):

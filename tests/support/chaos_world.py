@@ -171,7 +171,8 @@ class World:
                 with open_store(self.to).exclusive(key.removeprefix(".leases/")):
                     pass
             elif key.endswith(".lock"):
-                path = Path(self.to, key)
+                places = (Path(root, key) for root in (self.to, private_of(self.to)))
+                path = next(filter(Path.exists, places))
                 with locked(path.with_name(path.name[1:].removesuffix(".lock")), 0):
                     pass
 

@@ -19,7 +19,6 @@ from unittest import mock
 from vsv_pyramid import clock
 
 _WITHIN_AN_OPEN_FOLDER = ("os.remove", "os.rmdir")  # as shutil.rmtree calls them
-_watched: FileEvents | None = None
 _has_hook = False
 
 
@@ -50,20 +49,32 @@ class FileEvents:
 @contextlib.contextmanager
 def below(root: Path, fault: Callable[[int, bool], None]) -> Iterator[FileEvents]:
     """The events while the block lasts: the hook itself stays for as long as the process."""
-    global _watched, _has_hook
+    global _has_hook
     if not _has_hook:
         _has_hook = True
-        sys.addaudithook(_audit)
-    events = _watched = FileEvents(root, fault)
+        sys.addaudithook(_Hook())
+    events = FileEvents(root, fault)
+    tracing = threading.gettrace()
+    _Hook.asks(events.audit)
+    threading.settrace(None)
     try:
         yield events
     finally:
-        _watched = None
+        threading.settrace(tracing)
+        _Hook.asks(_NOTHING)
 
 
-def _audit(event: str, words: tuple[Any, ...]) -> None:
-    if _watched is not None:
-        _watched.audit(event, words)
+# Takes the two arguments, and is no Python: a thread that is about to be traced (coverage) asks the
+# hook, and fails if another thread comes by amid it. While files are watched, none is traced.
+_NOTHING: Callable[..., Any] = {}.get
+
+
+class _Hook:
+    __call__ = staticmethod(_NOTHING)
+
+    @classmethod
+    def asks(cls, audit: Callable[..., Any]) -> None:
+        type.__setattr__(cls, "__call__", staticmethod(audit))
 
 
 class _RunningClock:

@@ -97,6 +97,14 @@ class _Commands(click.Group):
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
         return load([name])
 
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, words)
+        except click.NoSuchCommand as exc:  # which suggests none that is not imported
+            raise click.NoSuchCommand(exc.command_name, None, _MODULE_OF, context) from None
+
 
 def load(words: Sequence[str]) -> click.Command | None:
     """The command that these words are, its module imported; None where there is none."""

@@ -61,6 +61,8 @@ cdef class Encoder:
         cdef uint8_t* out
         cdef int width, height, rows, row, i
         cdef bytes result
+        if not is_wide():
+            raise RuntimeError("AVX2 is not used")
         width, height = size
         f.mcu_columns, rows = ceil_div(width, 8 * f.h), ceil_div(height, 8 * f.v)
         f.columns, f.rows = ceil_div(width, 8), ceil_div(height, 8)

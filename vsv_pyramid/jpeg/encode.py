@@ -2,8 +2,8 @@
 AVX2, in less time.
 
 simplejpeg is the truth. Before the kernel's encoder makes the first JPEG of a quality and a
-subsampling, both make one of the same planes; where theirs are not the same bytes, which a later
-libjpeg-turbo might bring about, simplejpeg makes them all.
+subsampling, both make some of the same planes; where theirs are not the same bytes, as with a
+libjpeg-turbo without vectors, or perhaps with a later one, simplejpeg makes all of that quality.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ except ImportError:  # without a compiler
     _splice = None  # type: ignore[assignment]
 
 from vsv_pyramid.jpeg.markers import StreamError
-from vsv_pyramid.jpeg.planes import Plane, Planes
-from vsv_pyramid.jpeg.stream import ZIGZAG, parse
+from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling
+from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, ZIGZAG, parse
 
 _ACCURATE = 96  # the quality from which TurboJPEG takes libjpeg's accurate DCT
 # The outputs' scale in the fast DCT (Arai, Agui and Nakajima).
@@ -51,19 +51,21 @@ def by_simplejpeg(planes: Planes, quality: int) -> bytes:
     return jpeg
 
 
-def has_stepped_back() -> bool:
-    """Whether the kernel's encoder has been found to make other bytes than simplejpeg."""
-    return bool(_different)
+def has_stepped_back(subsampling: Subsampling, quality: int) -> bool:
+    """Whether the kernel's encoder was found to make other bytes than simplejpeg, of tiles like
+    these, or of the smallest ones (quality 100)."""
+    factors = FACTORS[subsampling]
+    return not _different.isdisjoint({(factors, quality), (factors, 100)})
 
 
 @cache
 def _encoder(factors: tuple[int, int], quality: int) -> _splice.Encoder | None:
     """The kernel's encoder, None where it makes other bytes than simplejpeg."""
-    planes = _sample(factors)
-    jpeg = by_simplejpeg(planes, quality)
+    samples = _samples(factors)
+    jpegs = [by_simplejpeg(sample, quality) for sample in samples]
     try:
-        encoder = _encoder_of(jpeg, factors, quality)
-        if _encoded(encoder, planes, factors) == jpeg:
+        encoder = _encoder_of(jpegs[0], factors, quality)
+        if [_encoded(encoder, sample, factors) for sample in samples] == jpegs:
             return encoder
     except (StreamError, ValueError):  # another kind of JPEG than what is encoded here
         pass
@@ -72,7 +74,10 @@ def _encoder(factors: tuple[int, int], quality: int) -> _splice.Encoder | None:
 
 
 def _encoder_of(jpeg: bytes, factors: tuple[int, int], quality: int) -> _splice.Encoder:
+    """Raises StreamError and ValueError for a JPEG whose header could be of no other picture."""
     stream = parse(jpeg)
+    if stream.coding != (LUMINANCE, CHROMINANCE, CHROMINANCE) or stream.restart:
+        raise StreamError("tables or restart markers of its own")
     accurate = quality >= _ACCURATE
     divisors = tuple(_divisors(steps, accurate) for steps in stream.quantisation[:2])
     coding = coding_of(stream.coding)
@@ -117,12 +122,18 @@ def _factors(planes: Planes) -> tuple[int, int]:
     return -(-width // chroma_width), -(-height // chroma_height)
 
 
-def _sample(factors: tuple[int, int]) -> Planes:
+def _samples(factors: tuple[int, int]) -> tuple[Planes, Planes]:
     """Planes with all that an encoder may treat in its own way: glass, edges, noise, a slope, faint
-    dots, and sides that are a multiple of nothing."""
+    dots; and of another size what overflows in the fast DCT, as it does not without vectors."""
     y, x = np.indices((53, 87), dtype=np.uint32)
     noise = (x * 2654435761 ^ y * 2246822519) * 3266489917 >> 24
     kinds = (np.full_like(x, 243), (x // 3 + y // 5) % 2 * 255, noise, x * 2 + y, (x + y) % 2 * 9)
     image: Plane = np.choose(x // 16 % 5, kinds).astype(np.uint8)
     chroma = image[:: factors[1], :: factors[0]]
-    return Planes(image, chroma[::-1].copy(), chroma[:, ::-1].copy())
+    fine = (_fine(64, 121), *[_fine(-(-64 // factors[1]), -(-121 // factors[0]))] * 2)
+    return Planes(image, chroma[::-1].copy(), chroma[:, ::-1].copy()), Planes(*fine)
+
+
+def _fine(height: int, width: int) -> Plane:
+    y, x = np.indices((height, width))
+    return ((x // 3 + y // 2) % 2 * 255).astype(np.uint8)

@@ -2,7 +2,7 @@
 
 Tile (c, r) of a level covers exactly the tiles (2c..2c+1, 2r..2r+1) of the next higher level, since
 overlap is 0. Subtrees are walked in worker threads, and the levels above them in the caller's; in
-memory are, for each worker, at most four results a level.
+memory are, for each worker, one tile's planes a level (of `fold` at most four results).
 """
 
 from __future__ import annotations

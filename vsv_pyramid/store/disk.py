@@ -62,7 +62,10 @@ def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
     try:
         written = os.write(number, data)
         while written < len(data):  # of very large data, or on a disk that becomes full
-            written += os.write(number, memoryview(data)[written:])
+            more = os.write(number, memoryview(data)[written:])
+            if not more:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            written += more
     finally:
         os.close(number)
 

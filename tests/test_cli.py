@@ -446,6 +446,12 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 """
 
 
+def test_a_mistyped_command_is_guessed(run: Run) -> None:
+    outcome = run("conver", "a.svs")
+    assert outcome.code == 2
+    assert "No such command 'conver'. Did you mean 'convert'?" in outcome.err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
 @pytest.mark.parametrize(
     ("before", "words", "code"),

@@ -20,7 +20,8 @@ slide.plain slide.raw slide.reading slide.samples slide.scale slide.search slide
 slide.tiles store store.base store.directory store.disk store.locks store.moves store.options
 threads tie
 """
-OF_OTHERS = {"PIL", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}
+# Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
+OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}
 IMPORTED = """
 import atexit, sys
 atexit.register(lambda: print("\\n" + " ".join(sys.modules)))
@@ -43,10 +44,10 @@ def imported(*words: object) -> tuple[set[str], set[str]]:
 def test_the_version() -> None:
     own, others = imported("--version")
     assert own == set(VERSION.split())
-    assert others == OF_OTHERS
+    assert others <= OF_OTHERS
 
 
 def test_a_conversion_into_a_folder(small_slide: Path, tmp_path: Path) -> None:
     own, others = imported("convert", small_slide, "--to", tmp_path)
     assert own == set(CONVERT.split())
-    assert others == OF_OTHERS | {"imagecodecs", "tifffile", "xxhash"}
+    assert others <= OF_OTHERS | {"imagecodecs", "tifffile", "xxhash"}

@@ -42,12 +42,12 @@ def encode(planes: Planes, quality: int) -> bytes:
 
 def by_simplejpeg(planes: Planes, quality: int) -> bytes:
     """The same, by simplejpeg."""
-    y, cb, cr = planes
-    height, width = y.shape
+    height, width = planes.y.shape
     if height % 2 or width % 2:
-        # simplejpeg 1.9 reads luma up to the next even row and column, past an odd plane's end
-        y = np.pad(y, ((0, height % 2), (0, width % 2)), "edge")[:height, :width]
-    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(y, cb, cr, quality=quality)
+        # simplejpeg 1.9 reads up to the next even row and column, past an odd plane's end
+        grown = (np.pad(plane, ((0, 1), (0, 1)), "edge") for plane in planes)
+        planes = Planes(*(more[:-1, :-1] for more in grown))
+    jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=quality)
     return jpeg
 
 

@@ -12,8 +12,8 @@
 
 The steps are in files of their own: _huffman.pxi, _walk.pxi (1 and 2), _half.pxi and _emit.pxi (4
 and 5). `Encoder` makes the tiles above the base (_encode.pxi). Vectors are in _vector.h and _wide.h,
-what is computed with them in _half.h and _encode.h. Bit positions count from the start of a tile's unstuffed scan. Blocks are numbered in the order of
-the scan.
+what is computed with them in _half.h and _encode.h. Bit positions count from the start of a tile's
+unstuffed scan. Blocks are numbered in the order of the scan.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

@@ -9,19 +9,18 @@ libjpeg-turbo without vectors, or perhaps with a later one, simplejpeg makes all
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
 
-try:
-    from vsv_pyramid.jpeg import _splice
-    from vsv_pyramid.jpeg.join import coding_of
-except ImportError:  # without a compiler
-    _splice = None  # type: ignore[assignment]
-
+from vsv_pyramid.jpeg.kernel import kernel
 from vsv_pyramid.jpeg.markers import StreamError
 from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, ZIGZAG, parse
+
+if TYPE_CHECKING:
+    from vsv_pyramid.jpeg._splice import Encoder
 
 _ACCURATE = 96  # the quality from which TurboJPEG takes libjpeg's accurate DCT
 # The outputs' scale in the fast DCT (Arai, Agui and Nakajima).
@@ -33,7 +32,7 @@ _different: set[tuple[tuple[int, int], int]] = set()
 def encode(planes: Planes, quality: int) -> bytes:
     """The planes as a JPEG."""
     # Of a single row or column simplejpeg makes another subsampling.
-    if _splice is not None and _splice.uses_avx2() and min(planes.y.shape) > 1:
+    if kernel is not None and kernel.uses_avx2() and min(planes.y.shape) > 1:
         factors = _factors(planes)
         if encoder := _encoder(factors, quality):
             return _encoded(encoder, planes, factors)
@@ -59,7 +58,7 @@ def has_stepped_back(subsampling: Subsampling, quality: int) -> bool:
 
 
 @cache
-def _encoder(factors: tuple[int, int], quality: int) -> _splice.Encoder | None:
+def _encoder(factors: tuple[int, int], quality: int) -> Encoder | None:
     """The kernel's encoder, None where it makes other bytes than simplejpeg."""
     samples = _samples(factors)
     jpegs = [by_simplejpeg(sample, quality) for sample in samples]
@@ -73,8 +72,10 @@ def _encoder(factors: tuple[int, int], quality: int) -> _splice.Encoder | None:
     return None
 
 
-def _encoder_of(jpeg: bytes, factors: tuple[int, int], quality: int) -> _splice.Encoder:
+def _encoder_of(jpeg: bytes, factors: tuple[int, int], quality: int) -> Encoder:
     """Raises StreamError and ValueError for a JPEG whose header could be of no other picture."""
+    from vsv_pyramid.jpeg.join import coding_of  # late: there is none without the kernel
+
     stream = parse(jpeg)
     if stream.coding != (LUMINANCE, CHROMINANCE, CHROMINANCE) or stream.restart:
         raise StreamError("tables or restart markers of its own")
@@ -82,7 +83,7 @@ def _encoder_of(jpeg: bytes, factors: tuple[int, int], quality: int) -> _splice.
     divisors = tuple(_divisors(steps, accurate) for steps in stream.quantisation[:2])
     coding = coding_of(stream.coding)
     head = jpeg[: stream.scan]
-    return _splice.Encoder(head, head.index(_SOF0), divisors, coding, factors, accurate)
+    return kernel.Encoder(head, head.index(_SOF0), divisors, coding, factors, accurate)
 
 
 def _divisors(steps: tuple[int, ...], accurate: bool) -> bytes:
@@ -102,7 +103,7 @@ def _divisors(steps: tuple[int, ...], accurate: bool) -> bytes:
     return tables.tobytes()
 
 
-def _encoded(encoder: _splice.Encoder, planes: Planes, factors: tuple[int, int]) -> bytes:
+def _encoded(encoder: Encoder, planes: Planes, factors: tuple[int, int]) -> bytes:
     height, width = planes.y.shape
     columns, rows = -(-width // (8 * factors[0])), -(-height // (8 * factors[1]))
     whole = [(rows * 8 * factors[1], columns * 8 * factors[0]), *[(rows * 8, columns * 8)] * 2]

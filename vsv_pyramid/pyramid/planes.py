@@ -8,12 +8,8 @@ import numpy as np
 from PIL import Image
 
 from vsv_pyramid.jpeg import encode
+from vsv_pyramid.jpeg.kernel import kernel
 from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling
-
-try:
-    from vsv_pyramid.jpeg import _splice
-except ImportError:  # without a compiler
-    _splice = None  # type: ignore[assignment]
 
 # Of the lowest levels much is replicated to fill a block. That makes steep edges, which at quality
 # 95 cost up to 5 dB; at 100 such a tile is a few hundred bytes.
@@ -57,10 +53,10 @@ def box_halve(plane: Plane, half: Plane) -> None:
 
     The kernel and Pillow make the same of it, the kernel in a ninth of the time.
     """
-    if _splice is None:
+    if kernel is None:
         half[:] = np.asarray(Image.fromarray(plane).reduce(2))
     else:
-        _splice.halved(plane, half)
+        kernel.halved(plane, half)
 
 
 def encoded(planes: Planes, quality: int) -> bytes:

@@ -1,10 +1,12 @@
-"""A command imports what it uses: each module costs every start."""
+"""What a start costs: a command imports what it uses, and memory is not asked for twice."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 VERSION = """
 __main__ cli cli.display cli.main cli.reports clock dzi errors geometry review signals slide
@@ -13,12 +15,12 @@ slide.excluded slide.pseudonyms streams versions words
 CONVERT = f"""
 {VERSION}
 catalog cli.convert cli.options convert destination former ids jpeg jpeg._splice jpeg.colour
-jpeg.encode jpeg.join jpeg.markers jpeg.planes jpeg.stream lanes places plan private publish pyramid
-pyramid.leaves pyramid.lossless pyramid.planes pyramid.quadtree record scans slide.barcodes
-slide.containers slide.dicom slide.handles slide.icc slide.metadata slide.pages slide.pixels
-slide.plain slide.raw slide.reading slide.samples slide.scale slide.search slide.source slide.tiff
-slide.tiles store store.base store.directory store.disk store.locks store.moves store.options
-threads tie
+jpeg.encode jpeg.join jpeg.kernel jpeg.markers jpeg.planes jpeg.stream lanes places plan private
+publish pyramid pyramid.leaves pyramid.lossless pyramid.planes pyramid.quadtree record scans
+slide.barcodes slide.containers slide.dicom slide.handles slide.icc slide.metadata slide.pages
+slide.pixels slide.plain slide.raw slide.reading slide.samples slide.scale slide.search
+slide.source slide.tiff slide.tiles store store.base store.directory store.disk store.locks
+store.moves store.options threads tie
 """
 # Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}
@@ -51,3 +53,27 @@ def test_a_conversion_into_a_folder(small_slide: Path, tmp_path: Path) -> None:
     own, others = imported("convert", small_slide, "--to", tmp_path)
     assert own == set(CONVERT.split())
     assert others <= OF_OTHERS | {"imagecodecs", "tifffile", "xxhash"}
+
+
+FAULTS = """
+import resource, sys
+from vsv_pyramid.__main__ import _keep_memory
+
+if sys.argv[1] == "kept":
+    _keep_memory()
+for number in range(103):
+    if number == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tile = [bytes(1 << 20) for _ in range(6)]
+    del tile
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Other systems have another malloc")
+def test_the_next_tile_takes_the_memory_of_the_one_before() -> None:
+    faults = {}
+    for way in "kept", "given back":
+        command = [sys.executable, "-c", FAULTS, way]
+        faults[way] = int(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    assert faults["kept"] * 5 < faults["given back"]

@@ -452,6 +452,13 @@ def test_a_mistyped_command_is_guessed(run: Run) -> None:
     assert "No such command 'conver'. Did you mean 'convert'?" in outcome.err
 
 
+@pytest.mark.parametrize("slide", ["170782.svs", "scans/170782", "s3://bucket/170782.svs"])
+def test_a_slide_without_a_command(run: Run, slide: str) -> None:
+    outcome = run(slide)
+    assert outcome.code == 2
+    assert f"'{slide}' is no command; to convert a slide, put convert before it." in outcome.err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
 @pytest.mark.parametrize(
     ("before", "words", "code"),

@@ -103,7 +103,12 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(context, words)
         except click.NoSuchCommand as exc:  # which suggests none that is not imported
-            raise click.NoSuchCommand(exc.command_name, None, _MODULE_OF, context) from None
+            name = exc.command_name
+            is_path = "/" in name or "." in name
+            said = f"{name!r} is no command; to convert a slide, put convert before it."
+            raise click.NoSuchCommand(
+                name, said if is_path else None, _MODULE_OF, context
+            ) from None
 
 
 def load(words: Sequence[str]) -> click.Command | None:

@@ -20,10 +20,11 @@ from tests.support.clock import FakeClock
 from tests.support.destinations import opened, private_of
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, dzi
+from vsv_pyramid import catalog
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore
@@ -62,10 +63,10 @@ def slide_json(slide_id: str, version: str = "1") -> dict[str, Any]:
 def publish(store: Store, *ids: str, version: str = "1") -> None:
     """As a conversion leaves it, but for the tiles and the catalog."""
     for slide_id in ids:
-        folder = dzi.folder(slide_id)
+        folder = keys.folder(slide_id)
         document = json.dumps(slide_json(slide_id, version)).encode()
-        store.put(dzi.slide_json_key(folder), document)
-        store.put(dzi.descriptor_key(folder), b"<Image/>")
+        store.put(keys.slide_json_key(folder), document)
+        store.put(keys.descriptor_key(folder), b"<Image/>")
 
 
 def named(count: int) -> list[str]:
@@ -79,12 +80,12 @@ def read(store: Store, name: str = "index.json") -> dict[str, Any]:
     return dict(document)
 
 
-def keys(store: Store) -> set[str]:
+def present(store: Store) -> set[str]:
     return {found.key for found in store.keys("")}
 
 
 def shards(store: Store) -> list[str]:
-    return [name for name in store.names("images") if dzi.is_shard(name)]
+    return [name for name in store.names("images") if keys.is_shard(name)]
 
 
 def listed(store: Store) -> dict[str, str]:
@@ -217,7 +218,7 @@ class TestCatalog:
         at_once(
             [
                 *(partial(convert, id) for id in ids),
-                *(partial(catalog.delete, store, dzi.folder(id)) for id in gone),
+                *(partial(catalog.delete, store, keys.folder(id)) for id in gone),
             ]
         )
         assert listed(store) == dict.fromkeys(ids, "1")
@@ -243,7 +244,7 @@ class TestCatalog:
         assert listed(store) == dict.fromkeys(ids, "1")
         assert Catalog(store).has(catalog.entry(slide_json(ids[20])))
         for slide_id in ids[3:]:
-            catalog.delete(store, dzi.folder(slide_id))
+            catalog.delete(store, keys.folder(slide_id))
         assert listed(store) == dict.fromkeys(ids[:3], "1")
         assert read(store) == root  # which stays, since nobody looks whether it has changed
 
@@ -324,7 +325,7 @@ class TestCatalog:
         at_once(
             [
                 *(partial(convert, id) for id in ids),
-                *(partial(catalog.delete, store, dzi.folder(id)) for id in gone),
+                *(partial(catalog.delete, store, keys.folder(id)) for id in gone),
                 *[lambda: catalog.rebuild(open_store(target))] * 4,
             ]
         )
@@ -399,7 +400,7 @@ class TestCatalog:
         Catalog(store).update(ids)
         names = read(store)["shards"]
         for slide_id in ids:
-            catalog.delete(store, dzi.folder(slide_id))
+            catalog.delete(store, keys.folder(slide_id))
         for name in names:
             store.delete(f"images/{name}")
         assert catalog.rebuild(open_store(target)).slides == 0
@@ -460,7 +461,7 @@ class TestCatalog:
         assert read(store)["slides"] == [catalog.entry(document)]
         assert run("delete", f"{target}/images/small", "--yes").code == 0
         assert read(store)["slides"] == []
-        assert keys(store) == {INDEX}
+        assert present(store) == {INDEX}
 
     def test_a_crash_before_the_entry_heals(self, small_slide: Path, target: str) -> None:
         convert(small_slide, target, OPTIONS)
@@ -495,7 +496,7 @@ class TestCatalog:
         outcome = run("delete", f"{target}/images/a", "--yes")
         assert outcome.code == 1
         assert "the catalog is damaged" in outcome.err
-        assert keys(store) == {INDEX}
+        assert present(store) == {INDEX}
 
     @pytest.mark.parametrize("error", [StoreUnavailable(INDEX, "is away"), KeyboardInterrupt()])
     def test_delete_goes_on_where_it_was_ended(
@@ -514,18 +515,18 @@ class TestCatalog:
         assert listed(store) == {"a": "1", "b": "1"}
         assert run("delete", f"{target}/images/a", "--yes").code == 0
         assert listed(store) == {"b": "1"}
-        assert not [key for key in keys(store) if key.startswith("images/a/")]
+        assert not [key for key in present(store) if key.startswith("images/a/")]
 
     def test_delete_of_what_is_remembered_only(self, target: str, store: Store, run: Run) -> None:
         """Somebody's own files beside the tiles are no pyramid."""
         store.put("images/a/annotations.json", b"mine")
         place = opened(target)
-        place.put(dzi.private_json_key("a"), b"{}")
+        place.put(keys.private_json_key("a"), b"{}")
         words = ("--in", target, "--private-to", private_of(target), "--yes")
         assert run("delete", "a", *words).code == 0
-        assert list(place.keys(dzi.PRIVATE)) == []
-        store.delete(dzi.root_key())
-        assert keys(store) == {"images/a/annotations.json"}
+        assert list(place.keys(keys.PRIVATE)) == []
+        store.delete(keys.root_key())
+        assert present(store) == {"images/a/annotations.json"}
 
     @pytest.mark.parametrize("name", ["private", "watch"])
     def test_delete_of_a_folder_named_like_a_private_part(
@@ -540,7 +541,7 @@ class TestCatalog:
     def test_delete_makes_no_catalog(self, target: str, store: Store, run: Run) -> None:
         publish(store, "a", "b")
         assert run("delete", f"{target}/images/a", "--yes").code == 0
-        assert keys(store) == {"images/b/DeepZoom.dzi", "images/b/slide.json"}
+        assert present(store) == {"images/b/DeepZoom.dzi", "images/b/slide.json"}
 
 
 def test_the_help_ends_with_examples(run: Run) -> None:

@@ -24,11 +24,12 @@ from PIL import Image, ImageCms, ImageDraw, features
 from tifffile import TiffWriter
 
 from tests.support.forge import damage_tile, forge_svs
-from vsv_pyramid import dzi, record
+from vsv_pyramid import record
 from vsv_pyramid.convert import Progress, Summary, convert
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
-from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
 from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.pixels import Slide, open_slide
@@ -46,7 +47,8 @@ def objects(root: Path) -> dict[str, str]:
     return {
         key: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in root.rglob("*")
-        if path.is_file() and not (key := path.relative_to(root).as_posix()).startswith(dzi.PRIVATE)
+        if path.is_file()
+        and not (key := path.relative_to(root).as_posix()).startswith(keys.PRIVATE)
     }
 
 
@@ -93,7 +95,7 @@ def test_the_real_slide(real_slide: Path, tmp_path: Path) -> None:
         f"images/CMU-1-Small-Region/{name}"
         for name in ("DeepZoom.dzi", "slide.json", "thumbnail.jpeg")
     }
-    assert set(objects(tmp_path)) == set(tiles) | others | {dzi.catalog_key()}
+    assert set(objects(tmp_path)) == set(tiles) | others | {keys.catalog_key()}
     for key, size in tiles.items():
         height, width, _, subsampling = simplejpeg.decode_jpeg_header((tmp_path / key).read_bytes())
         assert (width, height) == size
@@ -159,8 +161,8 @@ WITHHELD = [
 
 def test_no_name_is_published_from_any_key(real_slide: Path, tmp_path: Path) -> None:
     slide = tmp_path / "170782.svs"
-    keys = {key: f"Doe-{number}^Jane" for number, key in enumerate(WITHHELD)}
-    forge_svs(slide, tissue=real_slide, size=(300, 200), levels=(1,), description=keys)
+    described = {key: f"Doe-{number}^Jane" for number, key in enumerate(WITHHELD)}
+    forge_svs(slide, tissue=real_slide, size=(300, 200), levels=(1,), description=described)
     with open_slide(slide) as opened:
         assert sum("^Jane" in text for text in opened.properties.values()) >= len(WITHHELD)
     convert(slide, str(tmp_path / "to"), OPTIONS)
@@ -183,7 +185,7 @@ def test_the_same_again_has_the_same_bytes(small_slide: Path, tmp_path: Path) ->
     made = [objects(tmp_path / folder) for folder in ("1", "2", "7")]
     for one in made:
         one.pop("images/small/slide.json")  # says when, and how long it took
-        one.pop(dzi.catalog_key())
+        one.pop(keys.catalog_key())
     assert made[0] == made[1] == made[2]
 
 
@@ -640,10 +642,10 @@ def test_the_plan_is_what_is_published(forged: Path, tmp_path: Path) -> None:
     with open_slide(forged) as slide:
         plan = make_plan(slide, options)
     convert(forged, str(tmp_path), options)
-    keys = list(plan.keys())
-    assert sorted([*keys, dzi.catalog_key()]) == sorted(objects(tmp_path))
-    assert plan.object_count == len(keys)
-    assert keys[-1] == dzi.descriptor_key(plan.folder)
+    planned = list(plan.keys())
+    assert sorted([*planned, keys.catalog_key()]) == sorted(objects(tmp_path))
+    assert plan.object_count == len(planned)
+    assert planned[-1] == keys.descriptor_key(plan.folder)
 
 
 def test_the_estimate_of_bytes(real_slide: Path, tmp_path: Path) -> None:
@@ -746,10 +748,10 @@ def test_a_reader_sees_the_old_or_the_new_pyramid(small_slide: Path, tmp_path: P
 
     def read() -> None:
         while not done.wait(0.001):
-            before = dzi.parse((folder / "DeepZoom.dzi").read_bytes())
+            before = keys.parse((folder / "DeepZoom.dzi").read_bytes())
             *_, last = before.pyramid.tiles()
             there = (folder / f"DeepZoom_files/{last}.jpeg").exists()
-            after = dzi.parse((folder / "DeepZoom.dzi").read_bytes())
+            after = keys.parse((folder / "DeepZoom.dzi").read_bytes())
             sizes.add(after.tile_size)
             if before == after and not there:
                 wrong.append(str(before))

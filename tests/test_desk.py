@@ -18,7 +18,7 @@ from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, cdr, dzi, private, record, scans
+from vsv_pyramid import catalog, cdr, private, record, scans
 from vsv_pyramid import desk as desk_module
 from vsv_pyramid.convert import Summary, convert
 from vsv_pyramid.desk import Desk, found
@@ -31,6 +31,7 @@ from vsv_pyramid.errors import (
     StoreError,
     VsvPyramidError,
 )
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review import Document
 from vsv_pyramid.slide.barcodes import Barcode
@@ -80,7 +81,7 @@ def scan(tissue: Path, path: Path, width: int = 300, **options: Any) -> Path:
 
 def public(store: Destination, slide_id: str) -> list[dict[str, Any]]:
     """The slide's review as it is published: in slide.json, and in the catalog."""
-    document = json.loads(store.get(dzi.slide_json_key(dzi.folder(slide_id))))
+    document = json.loads(store.get(keys.slide_json_key(keys.folder(slide_id))))
     entry = catalog.Catalog(store).slides()[slide_id]
     return [document["review"], entry["review"]]
 
@@ -233,7 +234,7 @@ def test_edits_during_a_conversion_are_published(
         thread.join()
     document = private.document(store, "170782")
     assert public(store, "170782") == [document.published()] * 2
-    facts = json.loads(store.get(dzi.slide_json_key("images/170782")))
+    facts = json.loads(store.get(keys.slide_json_key("images/170782")))
     assert facts["pyramid"]["quality"] == 79
     assert document.value("slide_id") is not None
 
@@ -728,7 +729,7 @@ class TestWhatIsReadOffALabel:
 def test_a_damaged_list_of_what_is_known_is_made_anew(
     published: Summary, store: Destination, anna: Desk, damage: bytes
 ) -> None:
-    key = f"{dzi.KEPT}/{dzi.CATALOG}"
+    key = f"{keys.KEPT}/{keys.CATALOG}"
     store.put(key, damage)
     assert anna.slides()[0]["review"] == anna.document("170782").review()
     (outcome,) = anna.set({"170782": 1}, {"status": "GOOD"})
@@ -752,14 +753,14 @@ def test_a_part_of_the_list_that_is_lost_is_made_anew(
     for slide_id in ids:
         convert(path.rename(path.with_name(f"{slide_id}.svs")), target, keeping(OPTIONS, target))
         path = path.with_name(f"{slide_id}.svs")
-    parts = [name for name in store.names(dzi.KEPT) if dzi.is_shard(name)]
+    parts = [name for name in store.names(keys.KEPT) if keys.is_shard(name)]
     assert len(parts) == 2
     before = anna.slides()
-    store.delete(*(f"{dzi.KEPT}/{name}" for name in parts))
+    store.delete(*(f"{keys.KEPT}/{name}" for name in parts))
     assert anna.slides() == before
     anna.set(dict.fromkeys(ids), {"status": "GOOD"})
     assert private.Kept(store).slides().keys() == set(ids)
-    assert all(store.head(f"{dzi.KEPT}/{name}") for name in parts)
+    assert all(store.head(f"{keys.KEPT}/{name}") for name in parts)
     assert {slide["review"]["status"] for slide in anna.slides()} == {"GOOD"}
 
 
@@ -779,8 +780,8 @@ def test_slides_that_were_published_before_have_no_document(
     slide: Path, published: Summary, target: str, store: Destination, anna: Desk
 ) -> None:
     """As an older version of this program left them."""
-    store.delete(dzi.private_json_key("170782"), f"{dzi.KEPT}/{dzi.CATALOG}")
-    key = dzi.slide_json_key("images/170782")
+    store.delete(keys.private_json_key("170782"), f"{keys.KEPT}/{keys.CATALOG}")
+    key = keys.slide_json_key("images/170782")
     facts = json.loads(store.get(key))
     del facts["review"]
     store.put(key, json.dumps(facts).encode())
@@ -798,17 +799,17 @@ def test_slides_that_were_published_before_have_no_document(
 def test_a_store_without_a_catalog_gets_none(
     published: Summary, store: Destination, anna: Desk
 ) -> None:
-    store.delete(dzi.catalog_key())
+    store.delete(keys.catalog_key())
     anna.set({"170782": 1}, {"status": "GOOD"})
-    assert store.head(dzi.catalog_key()) is None
+    assert store.head(keys.catalog_key()) is None
     assert anna.slides()[0]["review"]["status"] == "GOOD"
 
 
 def test_a_damaged_document_is_told_of(published: Summary, store: Destination, anna: Desk) -> None:
-    store.put(dzi.private_json_key("170782"), b"{}")
+    store.put(keys.private_json_key("170782"), b"{}")
     with pytest.raises(StoreError, match=r"slide.private.json: is damaged .* bring a former"):
         anna.document("170782")
-    store.put(dzi.DELETED, b"{}")
+    store.put(keys.DELETED, b"{}")
     with pytest.raises(StoreError, match=r"deleted.json: is damaged; remove it"):
         anna.awaited()
 
@@ -821,7 +822,7 @@ def test_others_that_write_all_the_time(
 
 
 def test_a_slide_json_that_is_not_there(published: Summary, store: Destination, anna: Desk) -> None:
-    store.delete(dzi.slide_json_key("images/170782"))
+    store.delete(keys.slide_json_key("images/170782"))
     assert isinstance(error(anna.delete({"170782": 1})), ReviewError)
 
 
@@ -831,7 +832,7 @@ def test_nothing_is_remembered_of_what_is_forgotten(
     anna.delete({"170782": 1})
     scans.forget(store, "170782")
     assert anna.awaited() == []
-    assert list(store.keys(dzi.private_folder("170782"))) == []
+    assert list(store.keys(keys.private_folder("170782"))) == []
 
 
 def test_slides_are_found() -> None:
@@ -896,7 +897,7 @@ def test_a_damaged_slide_json_does_not_keep_others(
     anna: Desk,
 ) -> None:
     convert(scan(real_slide, tmp_path / "scans/other.svs"), target, keeping(OPTIONS, target))
-    store.put(dzi.slide_json_key("images/170782"), b"{")
+    store.put(keys.slide_json_key("images/170782"), b"{")
     outcomes = anna.set({"170782": 1, "other": 1}, {"status": "GOOD"})
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert public(store, "other")[1]["status"] == "GOOD"
@@ -924,6 +925,6 @@ def test_an_archive_stays_as_it_is(slide: Path, tmp_path: Path) -> None:
 def test_a_document_that_cannot_be_read_is_not_said_to_be_saved(
     published: Summary, store: Destination, anna: Desk
 ) -> None:
-    store.put(dzi.private_json_key("170782"), b"{")
+    store.put(keys.private_json_key("170782"), b"{")
     told = error(anna.set({"170782": None}, {"status": "GOOD"}))
     assert "slide.private.json: is damaged" in str(told)

@@ -15,18 +15,19 @@ from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
-from vsv_pyramid import dzi, private, tie
+from vsv_pyramid import private, tie
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 
 OPTIONS = ConvertOptions(workers=1)
-DOCUMENT = dzi.private_json_key("a")
-LIST = f"{dzi.KEPT}/{dzi.CATALOG}"
+DOCUMENT = keys.private_json_key("a")
+LIST = f"{keys.KEPT}/{keys.CATALOG}"
 NEITHER_MODES = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no modes")
 
 
@@ -53,8 +54,8 @@ class TestWithoutAPrivatePlace:
         assert convert(slide, target, OPTIONS).status == "converted"
         place = open_destination(target)
         assert at_top(place) == {"images"}
-        assert list(place.keys(dzi.PRIVATE)) == []
-        document = json.loads(place.get(dzi.slide_json_key("images/a")))
+        assert list(place.keys(keys.PRIVATE)) == []
+        document = json.loads(place.get(keys.slide_json_key("images/a")))
         assert "review" not in document
 
     def test_the_same_again_is_skipped_without_opening_the_slide(
@@ -170,12 +171,12 @@ class TestAPlaceOfItsOwn:
 
     def test_a_root_json_of_another_program_is_let_be(self, target: str, slide: Path) -> None:
         for foreign in (b"{", b"[]", b'{"name": "site"}'):
-            open_store(target).put(dzi.ROOT, foreign)
+            open_store(target).put(keys.ROOT, foreign)
             assert convert(slide, target, replace(OPTIONS, overwrite=True)).status == "converted"
 
     def test_a_damaged_root_json_is_told(self, target: str) -> None:
         opened(target).put(DOCUMENT, b"1")
-        open_destination(target).published.put(dzi.root_key(), b"{")
+        open_destination(target).published.put(keys.root_key(), b"{")
         with pytest.raises(StoreError, match=r"root.json: is damaged"):
             opened(target).names("images")
 
@@ -258,7 +259,7 @@ class TestFormerParts:
             if found.key != "root.json":
                 place.published.put(f".{found.key}", place.private.get(found.key))
             place.private.delete(found.key)
-        place.published.delete(dzi.root_key())
+        place.published.delete(keys.root_key())
         return target
 
     def test_no_deleted_scan_comes_back(

@@ -21,11 +21,12 @@ from PIL import Image
 
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, dzi, private, record, scans
+from vsv_pyramid import catalog, private, record, scans
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.slide.barcodes import Barcode
 from vsv_pyramid.slide.source import find_source
@@ -115,10 +116,10 @@ class Case:
         return Case(to, self.slide, self.slide_id)
 
     def published(self) -> dict[str, Any] | None:
-        folder = dzi.folder(self.id)
-        if self.store.head(dzi.descriptor_key(folder)) is None:
+        folder = keys.folder(self.id)
+        if self.store.head(keys.descriptor_key(folder)) is None:
             return None
-        document: dict[str, Any] = json.loads(self.store.get(dzi.slide_json_key(folder)))
+        document: dict[str, Any] = json.loads(self.store.get(keys.slide_json_key(folder)))
         return document
 
     def is_shown(self) -> bool:
@@ -126,7 +127,7 @@ class Case:
         return bool(published and record.is_source(published, find_source(self.slide)))
 
     def label(self) -> bytes | None:
-        key = dzi.private_image_key(self.id, "label")
+        key = keys.private_image_key(self.id, "label")
         return self.store.get(key) if self.store.head(key) else None
 
     def state(self) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def check_true(case: Case, before: Case, after: Case) -> None:
         assert case.label() == before.label() != after.label()
         assert private.deleted(case.store) == private.deleted(before.store)
     if published:
-        assert verify(case.to / dzi.folder(case.id)).errors == []
+        assert verify(case.to / keys.folder(case.id)).errors == []
     if published and "review" in published:
         assert record.is_of(published, document.source)
         assert published["review"] == document.published()

@@ -18,10 +18,11 @@ from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.test_convert import WITHHELD
-from vsv_pyramid import dzi, page, serve
+from vsv_pyramid import page, serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
@@ -36,7 +37,7 @@ COLOUR = (250, 10, 240)  # which no tissue has
 
 
 @pytest.fixture(scope="module")
-def keys(real_slide: Path) -> list[str]:
+def aperio_keys(real_slide: Path) -> list[str]:
     """All Aperio keys that are known: the real slide's, and those of other scanners."""
     with openslide.OpenSlide(real_slide) as slide:
         own = [key.partition(".")[2] for key in slide.properties if key.startswith("aperio.")]
@@ -57,7 +58,7 @@ def label() -> Image.Image:
 def root(
     request: pytest.FixtureRequest,
     real_slide: Path,
-    keys: list[str],
+    aperio_keys: list[str],
     label: Image.Image,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
@@ -68,12 +69,12 @@ def root(
         tissue=real_slide,
         size=(900, 700),
         levels=(1, 4),
-        description=dict.fromkeys(keys, NAME),
+        description=dict.fromkeys(aperio_keys, NAME),
         associated={"label": label, "macro": label},
         icc=profile({**MATRIX, b"desc": described(NAME), b"cprt": mluc(NAME)}, pcs=b"XYZ "),
     )
     with openslide.OpenSlide(slide) as known:
-        assert {f"aperio.{key}" for key in keys} <= {
+        assert {f"aperio.{key}" for key in aperio_keys} <= {
             key for key, value in known.properties.items() if value == NAME
         }
     to = folder / "to"
@@ -101,12 +102,12 @@ def holds_name(data: bytes) -> bool:
 
 
 def test_the_name_is_there_where_nobody_serves_it(store: Destination, label: Image.Image) -> None:
-    document = json.loads(store.get(dzi.private_json_key("170782")))
+    document = json.loads(store.get(keys.private_json_key("170782")))
     assert document["properties"]["aperio.User"] == NAME
     assert document["history"][1]["who"] == NAME
-    assert holds_name(store.get(dzi.private_json_key("170782")))
+    assert holds_name(store.get(keys.private_json_key("170782")))
     for name in ("label", "macro"):
-        kept = Image.open(io.BytesIO(store.get(dzi.private_image_key("170782", name))))
+        kept = Image.open(io.BytesIO(store.get(keys.private_image_key("170782", name))))
         assert kept.size == label.size
         assert is_label(kept)
 
@@ -118,9 +119,9 @@ def is_label(picture: Image.Image) -> bool:
 
 
 def test_no_published_byte_has_the_name(store: Destination) -> None:
-    published = [found.key for found in store.keys("") if not found.key.startswith(dzi.PRIVATE)]
+    published = [found.key for found in store.keys("") if not found.key.startswith(keys.PRIVATE)]
     assert {key.split("/")[0] for key in published} == {"images", "viewer"}
-    assert dzi.icc_key("images/170782") in published
+    assert keys.icc_key("images/170782") in published
     for key in published:
         data = store.get(key)
         assert not holds_name(data), key
@@ -133,7 +134,7 @@ def test_the_barcode_that_is_a_name_is_none(store: Destination) -> None:
 
 
 def test_nothing_private_is_served(store: Destination, site: Site) -> None:
-    for found in store.keys(dzi.PRIVATE):
+    for found in store.keys(keys.PRIVATE):
         for path in (f"/{found.key}", f"/images/../{found.key}", f"/images/%2e%2e/{found.key}"):
             answer = site.ask(path)
             assert answer.status == 404, path

@@ -19,9 +19,9 @@ import pytest
 
 from tests.conftest import Run
 from tests.support.destinations import opened, private_of
-from vsv_pyramid import dzi
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.base import Store
 
@@ -83,7 +83,7 @@ def slide_json(root: str, slide_id: str) -> dict[str, Any]:
 
 
 def listed(root: str) -> dict[str, dict[str, Any]]:
-    document = json.loads(open_store(root).get(dzi.catalog_key()))
+    document = json.loads(open_store(root).get(keys.catalog_key()))
     return {entry["id"]: entry for entry in document["slides"]}
 
 
@@ -142,7 +142,7 @@ def test_it_is_deleted(published: Published, run: Run, name: str) -> None:
     words = ("--in", root, *at(root, kept=name == "kept"), "--yes")
     for slide_id in ("170782", "170783"):
         assert run("delete", slide_id, *words).code == 0
-    left = {dzi.catalog_key()} | ({dzi.root_key()} if name == "kept" else set())
+    left = {keys.catalog_key()} | ({keys.root_key()} if name == "kept" else set())
     assert contents(open_store(root)).keys() == left
     assert listed(root) == {}
 
@@ -175,7 +175,7 @@ class TestRefresh:
         after = contents(open_store(root))
         assert after.keys() == before.keys()
         changed = {key for key in after if after[key] != before[key]}
-        assert changed == {dzi.catalog_key(), *(f"images/17078{n}/slide.json" for n in (2, 3))}
+        assert changed == {keys.catalog_key(), *(f"images/17078{n}/slide.json" for n in (2, 3))}
         assert run(*words).out == f"{root}: 2 slides, 0 written anew, 0 left out\n"
         assert contents(open_store(root)) == after
         assert run("verify", f"{root}/images/170782", "--deep").code == 0
@@ -211,7 +211,7 @@ class TestRefresh:
 
     def test_the_time_zone(self, published: Published, run: Run) -> None:
         root = published("kept")
-        key = dzi.private_json_key("170782")
+        key = keys.private_json_key("170782")
         place = opened(root)
         document = json.loads(place.get(key))
         del document["properties"]["aperio.Time Zone"]
@@ -263,7 +263,7 @@ class TestRefresh:
         """Its slide is left out, and told of; the others' reviews are listed."""
         root = published("kept")
         place = opened(root)
-        place.put(dzi.private_json_key("170782"), b"{")
+        place.put(keys.private_json_key("170782"), b"{")
         outcome = run("refresh", root, *at(root, kept=True), "--details", "lab")
         assert outcome.code == 1
         assert "170782" in outcome.err and "is damaged" in outcome.err
@@ -278,7 +278,7 @@ class TestRefresh:
     ) -> None:
         root = published("kept")
         place = opened(root)
-        key = dzi.private_json_key("170782")
+        key = keys.private_json_key("170782")
         document = json.loads(place.get(key))
         document["properties"]["aperio.Date"] = value
         place.put(key, json.dumps(document).encode())
@@ -301,7 +301,7 @@ class TestRefresh:
 def test_unknown_fields_of_a_private_document_stay(published: Published) -> None:
     root = published("kept")
     place = open_destination(root, private_of(root))
-    key = dzi.private_json_key("170782")
+    key = keys.private_json_key("170782")
     document = json.loads(place.get(key))
     document["later"] = {"a": 1}
     document["history"][0]["later"] = 2

@@ -20,11 +20,12 @@ from tests.support.s3_server import Place
 from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
-from vsv_pyramid import dzi, serve, serve_desk
+from vsv_pyramid import serve, serve_desk
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.serve_desk import Entrance
 
@@ -110,7 +111,7 @@ def test_one_slide(desk: Site, store: Destination) -> None:
 
 
 def test_pictures(desk: Site, store: Destination) -> None:
-    store.put(dzi.private_image_key("170782", "label"), b"a label")
+    store.put(keys.private_image_key("170782", "label"), b"a label")
     answer = desk.ask("/desk/images/170782/label.jpeg")
     assert (answer.status, answer.body) == (200, b"a label")
     assert answer.headers["Content-Type"] == "image/jpeg"
@@ -227,7 +228,7 @@ def test_nothing_is_sent_without_a_repository(store: Destination) -> None:
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
 def test_a_store_that_fails_is_told_of(store: Destination, desk: Site) -> None:
-    store.put(dzi.DELETED, b"{")
+    store.put(keys.DELETED, b"{")
     answer = desk.ask("/desk/api/slides")
     assert answer.status == 502
     assert b"deleted.json: is damaged" in answer.body

@@ -14,8 +14,8 @@ from vsv_pyramid import compare, record
 from vsv_pyramid.compare import Picture
 from vsv_pyramid.errors import DescriptorError, OptionError, TileError
 from vsv_pyramid.findings import Check
-from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.lanes import pixel_leaves
+from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference

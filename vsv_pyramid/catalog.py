@@ -21,8 +21,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
-from vsv_pyramid import clock, dzi, record
+from vsv_pyramid import clock, record
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import own_keys, pyramid_keys
 from vsv_pyramid.store import Store
 from vsv_pyramid.threads import Pool
@@ -120,7 +121,7 @@ def write(slides: Iterable[Entry]) -> bytes:
 
 def listed(store: Store) -> list[Entry]:
     """The entries of all that is published there now, whatever the catalog says."""
-    found = Catalog(store, mend=True).published(ids_among(store.names(dzi.IMAGES)))
+    found = Catalog(store, mend=True).published(ids_among(store.names(keys.IMAGES)))
     return [slide for slide in found if slide]
 
 
@@ -141,17 +142,17 @@ def delete(store: Store, folder: str) -> None:
     """
     images, _, slide_id = folder.rpartition("/")
     with store.exclusive(folder):
-        keys = pyramid_keys(store, folder)
-        store.delete(dzi.descriptor_key(folder))
+        own = pyramid_keys(store, folder)
+        store.delete(keys.descriptor_key(folder))
         try:
             with_room(
                 store, folder, lambda: Catalog(store, images, create=False).update([slide_id])
             )
         except StoreError as exc:
             if not exc.environment:
-                store.delete(*keys)
+                store.delete(*own)
             raise
-        store.delete(*keys)
+        store.delete(*own)
 
 
 def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:
@@ -161,7 +162,7 @@ def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:
         write()
     except StoreRefused:
         own = own_keys(store, folder)
-        store.delete(*(key for key in own if key != dzi.slide_json_key(folder)))
+        store.delete(*(key for key in own if key != keys.slide_json_key(folder)))
         write()
 
 
@@ -171,10 +172,10 @@ def rebuild(store: Store) -> Rebuilt:
 
     Raises StoreError where there is nothing.
     """
-    names = store.names(dzi.IMAGES)
+    names = store.names(keys.IMAGES)
     if not names:
         raise StoreError(
-            f"{store}/{dzi.IMAGES}",
+            f"{store}/{keys.IMAGES}",
             "there are no slides; give the folder, or s3://bucket/prefix, that images/ is in",
         )
     catalog = Catalog(store, mend=True)
@@ -201,7 +202,7 @@ class Catalog:
     """
 
     def __init__(
-        self, store: Store, images: str = dzi.IMAGES, *, create: bool = True, mend: bool = False
+        self, store: Store, images: str = keys.IMAGES, *, create: bool = True, mend: bool = False
     ) -> None:
         self._store = store
         self._images = images
@@ -213,14 +214,14 @@ class Catalog:
 
     def has(self, entry: Entry) -> bool:
         """Whether it holds this very entry."""
-        document = self._read(dzi.CATALOG)
+        document = self._read(keys.CATALOG)
         if document.shards:
             document = self._read(shard_of(entry["id"], document.shards))
         return document.slides.get(entry["id"]) == entry
 
     def slides(self) -> dict[str, Entry]:
         """All entries by id."""
-        root = self._read(dzi.CATALOG)
+        root = self._read(keys.CATALOG)
         documents = self._each(self._read, root.shards) if root.shards else [root]
         return {key: slide for document in documents for key, slide in document.slides.items()}
 
@@ -246,7 +247,7 @@ class Catalog:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             if clock.monotonic() + wait > end:
                 raise StoreUnavailable(
-                    self._place(dzi.CATALOG),
+                    self._place(keys.CATALOG),
                     f"others have been writing it for {GIVE_UP_SECONDS:.0f} s; try again",
                 )
             clock.sleep(wait)
@@ -256,19 +257,19 @@ class Catalog:
 
         Not before it names some: until then, they may be those of a split that is under way.
         """
-        named = self._read(dzi.CATALOG).shards
+        named = self._read(keys.CATALOG).shards
         if named:
-            found = filter(dzi.is_shard, self._store.names(self._images))
+            found = filter(keys.is_shard, self._store.names(self._images))
             self._store.delete(*(self._key(name) for name in found if name not in named))
         return len(named)
 
     def _written(self, ids: frozenset[str]) -> bool:
         """Whether anything had to be written. Raises _Conflict."""
-        root = self._read(dzi.CATALOG)
+        root = self._read(keys.CATALOG)
         if not root.shards:
             if root.tag is None and not self._create:
                 return False
-            return self._updated(dzi.CATALOG, root, ids)
+            return self._updated(keys.CATALOG, root, ids)
         # This root is for good: no shard of ours that it does not name will ever be named.
         self._store.delete(*(self._key(name) for name in self._unnamed.difference(root.shards)))
         self._unnamed.clear()
@@ -290,7 +291,7 @@ class Catalog:
         slides |= {slide["id"]: slide for slide in published if slide}
         if document.sound and slides == document.slides:
             return False
-        if name == dzi.CATALOG and len(slides) > MOST_SLIDES:
+        if name == keys.CATALOG and len(slides) > MOST_SLIDES:
             data = self._split(slides)
         else:
             data = write(slides.values())
@@ -302,7 +303,7 @@ class Catalog:
         """The root that is to name the shards, which are put."""
         generation = uuid.uuid4().hex
         shards: dict[str, list[Entry]] = {
-            dzi.shard_name(generation, number): [] for number in range(SHARDS)
+            keys.shard_name(generation, number): [] for number in range(SHARDS)
         }
         names = list(shards)
         for slide_id, slide in slides.items():
@@ -320,9 +321,9 @@ class Catalog:
         self.warnings.pop(slide_id, None)
         self._unseen.discard(slide_id)
         try:
-            if self._store.head(dzi.descriptor_key(folder)) is None:
+            if self._store.head(keys.descriptor_key(folder)) is None:
                 return None
-            found = self._store.tagged(dzi.slide_json_key(folder))
+            found = self._store.tagged(keys.slide_json_key(folder))
             if found is None:
                 raise DescriptorError("slide.json is missing")
             return {**entry(record.parse(found.data)), "id": slide_id}
@@ -341,14 +342,14 @@ class Catalog:
         """Raises StoreError where the document is damaged, or a shard is lacking."""
         found = self._store.tagged(self._key(name))
         try:
-            if found is None and name != dzi.CATALOG:
+            if found is None and name != keys.CATALOG:
                 raise ValueError("it is missing")
             if found is None:
                 return Part(None, {}, (), False)
             return Part(found.tag, *_parsed(found.data), True)
         except ValueError as exc:
             if not self._mend:
-                root = self._place(dzi.CATALOG).removesuffix(f"/{dzi.catalog_key()}")
+                root = self._place(keys.CATALOG).removesuffix(f"/{keys.catalog_key()}")
                 raise StoreError(
                     self._place(name),
                     f"the catalog is damaged ({exc}); make it anew: vsv-pyramid index {root}",
@@ -378,7 +379,7 @@ def _parsed(data: bytes) -> tuple[dict[str, Entry], tuple[str, ...]]:
         if "shards" not in document:
             return {str(slide["id"]): slide for slide in document["slides"]}, ()
         shards = tuple(document["shards"])
-        if not shards or not all(dzi.is_shard(name) for name in shards):
+        if not shards or not all(keys.is_shard(name) for name in shards):
             raise ValueError("it names no shards")
         return {}, shards
     except (KeyError, TypeError) as exc:
@@ -396,7 +397,7 @@ def _to_json(**content: Any) -> bytes:
 
 def ids_among(names: Iterable[str]) -> set[str]:
     """The ids among the names in images/."""
-    return {name[:-1] for name in names if name.endswith("/") and dzi.is_id(name[:-1])}
+    return {name[:-1] for name in names if name.endswith("/") and keys.is_id(name[:-1])}
 
 
 def _number(slide_id: str, shards: int = SHARDS) -> int:

@@ -17,10 +17,10 @@ import simplejpeg
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.jpeg.markers import StreamError
 from vsv_pyramid.jpeg.planes import Plane, Planes
 from vsv_pyramid.jpeg.stream import parse
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
 
 # Measured on real tissue, tiles of 128 to 720 px, quality 5 to 100: what shows one place correlates

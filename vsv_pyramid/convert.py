@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, clock, dzi, ids, places, private, record, scans
+from vsv_pyramid import catalog, clock, ids, places, private, record, scans
 from vsv_pyramid.destination import Destination, check_scratch, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
-from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
@@ -86,7 +87,7 @@ def convert(
     options = ids.keyed(options, store)
     slide_id = id_of(source, options)
     options = dataclasses.replace(options, slide_id=slide_id)
-    folder = dzi.folder(slide_id)
+    folder = keys.folder(slide_id)
     waiting = False
     scan: Scan | None = None
     while True:
@@ -188,12 +189,12 @@ def _converted(
         scan = scans.scan(source, slide) if store.private else None
         publication.complete(document)
         if store.sealed:
-            staged.put(dzi.catalog_key(), catalog.write([catalog.entry(document)]))
+            staged.put(keys.catalog_key(), catalog.write([catalog.entry(document)]))
         summary = Summary(
             slide=str(source),
             id=plan.slide_id,
             status="converted",
-            target=f"{store}/{dzi.descriptor_key(plan.folder)}",
+            target=f"{store}/{keys.descriptor_key(plan.folder)}",
             width=plan.pyramid.size.width,
             height=plan.pyramid.size.height,
             tile_size=plan.pyramid.tile_size,
@@ -224,7 +225,7 @@ def _record(
     """Remembers the scan that is published, if it is to be, then publishes its review, and enters
     it in the catalog. Whatever ends this, the pyramid is there without a review, and the same
     conversion once more goes on with it."""
-    folder = dzi.folder(summary.id)
+    folder = keys.folder(summary.id)
     if scan:
         with (
             _after_publishing(summary, "not recorded, which converting it once more does"),
@@ -239,7 +240,7 @@ def _record(
 
 
 def _document(store: Destination, folder: str) -> dict[str, Any]:
-    return record.parse(store.get(dzi.slide_json_key(folder)))
+    return record.parse(store.get(keys.slide_json_key(folder)))
 
 
 def _enter(store: Destination, summary: Summary, document: dict[str, Any]) -> None:
@@ -275,7 +276,7 @@ def _published(
     """
     if options.overwrite:
         return None
-    if store.head(dzi.descriptor_key(folder)) is None:
+    if store.head(keys.descriptor_key(folder)) is None:
         if store.remote or not is_settled or scans.is_cleared(store, folder):
             return None  # in a remote store, what lies there is an interrupted publication
         what = "holds parts of a pyramid, and no DeepZoom.dzi; replace them with --overwrite"
@@ -313,7 +314,7 @@ def _skipped(
         slide=str(source),
         id=id_of(source, options),
         status="skipped",
-        target=f"{store}/{dzi.descriptor_key(folder)}",
+        target=f"{store}/{keys.descriptor_key(folder)}",
         width=document.get("width", 0),
         height=document.get("height", 0),
         tile_size=pyramid.get("tile_size", 0),
@@ -335,9 +336,9 @@ def _put_images(
         else:
             image = opaque(slide.associated(name), options.background_rgb)
             jpeg = encoded(np.asarray(image), options.quality, options.subsampling)
-        publication.put(dzi.associated_key(plan.folder, name), jpeg)
+        publication.put(keys.associated_key(plan.folder, name), jpeg)
     if plan.icc and slide.published_icc:
-        publication.put(dzi.icc_key(plan.folder), slide.published_icc)
+        publication.put(keys.icc_key(plan.folder), slide.published_icc)
 
 
 def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:

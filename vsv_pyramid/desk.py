@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vsv_pyramid import catalog, dzi, private, record, review, scans
+from vsv_pyramid import catalog, private, record, review, scans
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.destination import Destination, is_in_reach
 from vsv_pyramid.errors import (
@@ -27,6 +27,7 @@ from vsv_pyramid.errors import (
     StoreError,
     VsvPyramidError,
 )
+from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import own_keys
 from vsv_pyramid.review import Changes, Document
 from vsv_pyramid.slide.source import Source, find_source, is_of
@@ -150,7 +151,7 @@ class Desk:
         Where any of it is not allowed, none is done, as far as that is to be known."""
 
         def action(slide_id: str, revision: int | None) -> Document:
-            folder = dzi.folder(slide_id)
+            folder = keys.folder(slide_id)
             document = self.document(slide_id)
             scanned = _scanned(document, self._s3) if source else None
             with self._store.exclusive(folder):
@@ -158,7 +159,8 @@ class Desk:
                 if not own and not scanned:
                     raise ReviewError(slide_id, _GONE)
                 self._store.check_rights(
-                    put=[dzi.private_json_key(slide_id), dzi.DELETED, dzi.catalog_key()], delete=own
+                    put=[keys.private_json_key(slide_id), keys.DELETED, keys.catalog_key()],
+                    delete=own,
                 )
                 if not document.is_deleted:  # else it is a deletion that was interrupted
                     document = self._withdrawn(document, revision)
@@ -215,7 +217,7 @@ class Desk:
         """The document of the slide, which is BAD, and seen by nobody any more."""
         _check_revision(document, revision)
         self._facts(document.id)  # what cannot be remembered is not deleted
-        key = dzi.descriptor_key(dzi.folder(document.id))
+        key = keys.descriptor_key(keys.folder(document.id))
         descriptor = self._store.tagged(key)
         self._store.delete(key)
         try:
@@ -231,8 +233,8 @@ class Desk:
 
     def _check_rights(self, slide_id: str) -> None:
         """Raises StoreError where a change could not be remembered, or not be published."""
-        key = dzi.slide_json_key(dzi.folder(slide_id))
-        self._store.check_rights(put=[dzi.private_json_key(slide_id), key])
+        key = keys.slide_json_key(keys.folder(slide_id))
+        self._store.check_rights(put=[keys.private_json_key(slide_id), key])
 
     def _keys(self, folder: str) -> list[str]:
         return [found.key for found in self._store.keys(f"{folder}/")]
@@ -268,14 +270,14 @@ class Desk:
     def _facts(self, slide_id: str) -> dict[str, Any]:
         """The slide's slide.json. Raises ReviewError where there is none."""
         try:
-            return record.parse(self._store.get(dzi.slide_json_key(dzi.folder(slide_id))))
+            return record.parse(self._store.get(keys.slide_json_key(keys.folder(slide_id))))
         except (NoSuchObject, DescriptorError) as exc:
             raise ReviewError(slide_id, f"its slide.json cannot be read ({exc})") from exc
 
     def _check_exists(self, document: Document) -> None:
-        folder = dzi.folder(document.id)
-        keys = (dzi.descriptor_key(folder), dzi.slide_json_key(folder))
-        if not document.history and all(self._store.head(key) is None for key in keys):
+        folder = keys.folder(document.id)
+        shown = (keys.descriptor_key(folder), keys.slide_json_key(folder))
+        if not document.history and all(self._store.head(key) is None for key in shown):
             raise ReviewError(document.id, "there is no such slide; vsv-pyramid slides lists them")
 
     def _each(
@@ -291,7 +293,7 @@ class Desk:
             what = "is an archive, and stays as it is; convert into a folder or a bucket"
             raise StoreError(self._store, what)
         self._store.check_keeps()
-        self._store.check_rights(put=[dzi.catalog_key()])
+        self._store.check_rights(put=[keys.catalog_key()])
 
         def outcome(slide_id: str, revision: int | None) -> Outcome:
             try:
@@ -363,7 +365,7 @@ def check_apart(cdr: str, store: Destination) -> None:
 
 def _checked(slide_id: str) -> str:
     """The id itself where there can be such a slide. Raises OptionError."""
-    if not dzi.is_id(slide_id):
+    if not keys.is_id(slide_id):
         raise OptionError(f"{slide_id!r} cannot be an id; vsv-pyramid slides lists those there are")
     return slide_id
 

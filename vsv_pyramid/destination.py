@@ -1,6 +1,6 @@
 """A destination: what is published there, and the private place beside it, which nobody serves.
 
-Keys of the private parts (dzi.PRIVATE_PARTS) lead to the private place, all others to what is
+Keys of the private parts (keys.PRIVATE_PARTS) lead to the private place, all others to what is
 published.
 """
 
@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
 
-from vsv_pyramid import dzi, former, tie
+from vsv_pyramid import former, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import S3Options, Store, open_private_store, open_store
 from vsv_pyramid.store.base import StoredObject, Tagged
@@ -131,15 +132,15 @@ class Destination:
             if self._former is None:
                 self._is_tied = tie.is_tied(self.published, self.private)
                 names = former.beside(self.published)
-                if dzi.ROOT in names:
+                if keys.ROOT in names:
                     tie.check_publishes(self.published)
                 self._former = former.parts(names)
                 former.warn(self.published, self._former)
 
     def _store(self, key: str) -> Store | None:
-        if not dzi.is_private(key):
+        if not keys.is_private(key):
             return self.published
-        is_state = key.partition("/")[0] == dzi.WATCHED
+        is_state = key.partition("/")[0] == keys.WATCHED
         return self.private or (self.state if is_state else None)
 
     def _needed(self, key: str) -> Store:
@@ -163,7 +164,7 @@ class Destination:
         self._look()
         if store := self._store(key):
             yield store, key
-        if self._former and dzi.is_private(key):
+        if self._former and keys.is_private(key):
             yield self.published, former.key(key)
 
 
@@ -207,7 +208,7 @@ def _check_apart(published: Store, private: Store) -> None:
     what = f"{private}: what is private cannot lie there, since it is"
     if isinstance(published, DirectoryStore) and isinstance(private, DirectoryStore):
         place = normal(private.root)
-        for root in (normal(published.root), normal(published.root / dzi.IMAGES)):
+        for root in (normal(published.root), normal(published.root / keys.IMAGES)):
             if place.is_relative_to(root):
                 raise OptionError(f"{what} in {published}, which is published; give another folder")
             if root.is_relative_to(place):
@@ -221,7 +222,7 @@ def _check_apart(published: Store, private: Store) -> None:
 
 def _publishes(folder: Path) -> bool:
     try:
-        return (folder / dzi.catalog_key()).exists()
+        return (folder / keys.catalog_key()).exists()
     except OSError:  # it may not be looked at
         return False
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from vsv_pyramid import dzi
-from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.store import Store
 
 _ERRORS_A_KIND = 20
@@ -54,4 +54,4 @@ class Check:
             )
 
     def tile(self, address: TileAddress, *, first: int | None = None) -> bytes:
-        return self.store.get(dzi.tile_key(self.folder, address), first=first)
+        return self.store.get(keys.tile_key(self.folder, address), first=first)

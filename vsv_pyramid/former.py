@@ -6,8 +6,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreRefused
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store import Store
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def beside(published: Store) -> set[str]:
 
 def parts(names: set[str]) -> list[str]:
     """Those among the names in a root; some servers keep those that are empty by now."""
-    return [key(part) for part in dzi.PRIVATE_PARTS if f"{key(part)}/" in names]
+    return [key(part) for part in keys.PRIVATE_PARTS if f"{key(part)}/" in names]
 
 
 def not_empty(published: Store) -> list[str]:

@@ -6,9 +6,10 @@ import dataclasses
 import json
 import secrets
 
-from vsv_pyramid import dzi, tie
+from vsv_pyramid import tie
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.publish import to_json
 
@@ -23,7 +24,7 @@ def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -
     if options.slide_id or options.ids_key is not None:
         return options
     if options.ids != "opaque":
-        if store.private and store.head(dzi.IDS_KEY) is not None:
+        if store.private and store.head(keys.IDS_KEY) is not None:
             raise OptionError(
                 f"the ids at {store} do not tell names; give --ids opaque, or an id by --id"
             )
@@ -37,13 +38,13 @@ def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -
         )
     key = _key(store)
     if key is None and create:
-        if any(dzi.is_opaque(name.rstrip("/")) for name in store.names(dzi.KEPT)):
+        if any(keys.is_opaque(name.rstrip("/")) for name in store.names(keys.KEPT)):
             raise StoreError(
-                store.place(dzi.IDS_KEY),
+                store.place(keys.IDS_KEY),
                 "is lost, and all slides would get other ids; bring a former version back",
             )
         made = {"version": VERSION, "key": secrets.token_hex(_KEY_BYTES)}
-        store.put_if(dzi.IDS_KEY, to_json(made), None)  # unless another process was faster
+        store.put_if(keys.IDS_KEY, to_json(made), None)  # unless another process was faster
         key = _key(store)
     if key is None:
         raise OptionError(
@@ -62,7 +63,7 @@ def keyed_at(destination: str, options: ConvertOptions, *, create: bool = True) 
 
 
 def _key(store: Destination) -> bytes | None:
-    found = store.tagged(dzi.IDS_KEY)
+    found = store.tagged(keys.IDS_KEY)
     if found is None:
         return None
     try:
@@ -73,6 +74,6 @@ def _key(store: Destination) -> bytes | None:
         return key
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreError(
-            store.place(dzi.IDS_KEY),
+            store.place(keys.IDS_KEY),
             "is damaged; bring a former version back, or all slides get other ids",
         ) from exc

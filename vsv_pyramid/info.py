@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vsv_pyramid import dzi
 from vsv_pyramid.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
-from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.lanes import PIXELS, leaf_source, pixel_leaves
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import pyramid_keys
 from vsv_pyramid.pyramid import planes
@@ -39,19 +39,19 @@ def published(target: str | Path, s3: S3Options | None = None) -> dict[str, Any]
     Raises StoreError where nothing is, or it cannot be read.
     """
     store, folder = open_pyramid(target, s3)
-    keys = pyramid_keys(store, folder)
-    stored = list(store.keys(dzi.tiles_prefix(folder)))
+    present = pyramid_keys(store, folder)
+    stored = list(store.keys(keys.tiles_prefix(folder)))
     facts: dict[str, Any] = {
         "target": str(target),
-        "state": "complete" if dzi.descriptor_key(folder) in keys else "not complete",
-        "objects": len(keys),
+        "state": "complete" if keys.descriptor_key(folder) in present else "not complete",
+        "objects": len(present),
         "tiles": len(stored),
         "bytes": sum(found.size for found in stored),
         "slide": None,
     }
     stated = None
-    if dzi.slide_json_key(folder) in keys:
-        document = parse(store.get(dzi.slide_json_key(folder)))
+    if keys.slide_json_key(folder) in present:
+        document = parse(store.get(keys.slide_json_key(folder)))
         pyramid = document["pyramid"]
         stated = pyramid.get("tile_count"), pyramid.get("bytes")
         facts |= {

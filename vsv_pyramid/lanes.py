@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.geometry import Pyramid
+from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.pyramid.leaves import PixelLeaves, srgb_transform
 from vsv_pyramid.pyramid.quadtree import LeafSource
 from vsv_pyramid.slide.pixels import Slide

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.store import Store
 from vsv_pyramid.threads import Pool
 
-_FOLDER = dzi.WATCHED
+_FOLDER = keys.WATCHED
 _THREADS = 16
 
 _log = logging.getLogger(__name__)

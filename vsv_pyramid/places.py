@@ -10,9 +10,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from vsv_pyramid import dzi, private
+from vsv_pyramid import private
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.source import Source, places_of
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def remember(store: Destination, slide_id: str, place: str) -> None:
     private document; warns where it cannot be."""
     if store.private is None and store.state:
         try:
-            store.put(dzi.place_key(slide_id), place.encode())
+            store.put(keys.place_key(slide_id), place.encode())
         except StoreError as exc:
             _log.warning("%s: from which place it is, is not remembered: %s", slide_id, exc)
 
@@ -54,7 +55,7 @@ def adopt(store: Destination, places: Mapping[str, str]) -> None:
     other means."""
     if store.private is None and store.state:
         for slide_id, place in places.items():
-            if _stated(store, dzi.place_key(slide_id)) is None:
+            if _stated(store, keys.place_key(slide_id)) is None:
                 remember(store, slide_id, place)
 
 
@@ -63,7 +64,7 @@ def _known(store: Destination, slide_id: str, document: Mapping[str, Any]) -> fr
     location = private.document(store, slide_id).source.get("location") if store.private else None
     if location:
         return places_of(str(location))
-    stated = document["source"].get("place") or _stated(store, dzi.place_key(slide_id))
+    stated = document["source"].get("place") or _stated(store, keys.place_key(slide_id))
     return frozenset([str(stated)] if stated else [])
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from PIL import ImageColor
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import OptionError, SlideError
-from vsv_pyramid.geometry import Pyramid, Size
 from vsv_pyramid.jpeg.planes import FACTORS, Subsampling
 from vsv_pyramid.lanes import LANES, Lane, choose_lane
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid, Size
 from vsv_pyramid.slide.metadata import zone_of
 from vsv_pyramid.slide.pages import kind_named
 from vsv_pyramid.slide.pixels import Slide
@@ -88,7 +88,7 @@ class ConvertOptions:
 
     def __post_init__(self) -> None:
         if self.slide_id is not None:
-            dzi.check_id(self.slide_id)
+            keys.check_id(self.slide_id)
         if self.tile_size is not None and self.tile_size not in _TILE_SIZES:
             raise OptionError(
                 f"a tile size of {self.tile_size} is refused, since JPEG blocks and their halves "
@@ -105,7 +105,7 @@ class ConvertOptions:
         _demand("details", self.details, DETAILS, "'none' or 'lab'")
         _demand("if-busy", self.if_busy, ("skip", "wait"), "'skip' or 'wait'")
         for name in self.associated:
-            _demand("associated", name, dzi.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
+            _demand("associated", name, keys.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
         self.background_rgb  # noqa: B018 - refuses an unknown colour
         with _refusing("time-zone", self.time_zone, "such as Europe/Berlin or +01:00"):
             zone_of(self.time_zone if self.time_zone is not None else "UTC")
@@ -116,8 +116,8 @@ class ConvertOptions:
         """The id of a slide by its file's stem. Raises OptionError where that cannot be one."""
         if self.ids == "opaque":
             assert self.ids_key, "the key is to be had first, see ids.keyed"
-            return dzi.opaque_id(stem, self.ids_key)
-        return dzi.safe_id(stem) if self.ids == "safe" else dzi.check_id(stem)
+            return keys.opaque_id(stem, self.ids_key)
+        return keys.safe_id(stem) if self.ids == "safe" else keys.check_id(stem)
 
     @property
     def background_rgb(self) -> tuple[int, int, int]:
@@ -159,18 +159,18 @@ class Plan:
 
     @property
     def folder(self) -> str:
-        return dzi.folder(self.slide_id)
+        return keys.folder(self.slide_id)
 
     def keys(self) -> Iterator[str]:
         """The keys of all objects, the descriptor's last."""
         for address in self.pyramid.tiles():
-            yield dzi.tile_key(self.folder, address)
+            yield keys.tile_key(self.folder, address)
         for name in self.associated:
-            yield dzi.associated_key(self.folder, name)
+            yield keys.associated_key(self.folder, name)
         if self.icc:
-            yield dzi.icc_key(self.folder)
-        yield dzi.slide_json_key(self.folder)
-        yield dzi.descriptor_key(self.folder)
+            yield keys.icc_key(self.folder)
+        yield keys.slide_json_key(self.folder)
+        yield keys.descriptor_key(self.folder)
 
     @property
     def object_count(self) -> int:
@@ -196,7 +196,7 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
         raise SlideError(
             slide.path, "its stated bounds lie outside of it; convert without --bounds"
         )
-    own = set(slide.associated_names) & set(dzi.ASSOCIATED_IMAGES)
+    own = set(slide.associated_names) & set(keys.ASSOCIATED_IMAGES)
     available = own | {"thumbnail"}  # ours is a level of the pyramid
     published = available & set(options.associated)
     pyramid = Pyramid(size, options.tile_size or auto_tile_size(slide.native_tile))

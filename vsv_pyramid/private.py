@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from vsv_pyramid import clock, dzi, record, review
+from vsv_pyramid import clock, record, review
 from vsv_pyramid.catalog import Catalog, Entry, Part, ids_among, shard_of
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -24,6 +24,7 @@ from vsv_pyramid.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Document
 from vsv_pyramid.slide.metadata import metadata
@@ -39,7 +40,7 @@ Deleted = dict[str, dict[str, Any]]
 
 def document(store: Destination, slide_id: str) -> Document:
     """The slide's private document, an empty one where there is none. Raises StoreError."""
-    found = store.tagged(dzi.private_json_key(slide_id))
+    found = store.tagged(keys.private_json_key(slide_id))
     return _parsed(store, slide_id, found and found.data)
 
 
@@ -59,7 +60,7 @@ def changed(store: Destination, slide_id: str, change: Callable[[Document], Docu
         made.append(present)  # a put that was denied, and went well
         return review.write(present)
 
-    _edit(store, dzi.private_json_key(slide_id), edit)
+    _edit(store, keys.private_json_key(slide_id), edit)
     return made[-1]
 
 
@@ -67,7 +68,7 @@ def deleted(store: Destination) -> Deleted:
     """The slides that were deleted to be scanned anew, by id. Each has its id, slide_id, case_id,
     who deleted it and when, the identity of the file it was made of, its `source`, and which slide
     it was `rescanned_as`, once that is so."""
-    found = store.tagged(dzi.DELETED)
+    found = store.tagged(keys.DELETED)
     return _deleted(store, found and found.data)
 
 
@@ -80,7 +81,7 @@ def change_deleted(store: Destination, change: Callable[[Deleted], Deleted]) -> 
             return None
         return to_json({"version": review.VERSION, "slides": list(slides.values())})
 
-    _edit(store, dzi.DELETED, edit)
+    _edit(store, keys.DELETED, edit)
 
 
 def publish(store: Destination, ids: Iterable[str], *, create: bool = False) -> None:
@@ -110,8 +111,8 @@ def renew(
     """Makes the slide's slide.json what it is to be by what is kept of it, with those details, or
     the same as before; returns whether it had to be written, which a dry run does not do. Raises
     StoreError, and DescriptorError where slide.json is damaged."""
-    folder = dzi.folder(slide_id)
-    key = dzi.slide_json_key(folder)
+    folder = keys.folder(slide_id)
+    key = keys.slide_json_key(folder)
     while True:
         found = store.tagged(key)
         if found is None:
@@ -157,7 +158,7 @@ class Kept(Catalog):
     is made anew of all slides that belong there."""
 
     def __init__(self, store: Destination, *, create: bool = True) -> None:
-        super().__init__(store, dzi.KEPT, create=create, mend=True)
+        super().__init__(store, keys.KEPT, create=create, mend=True)
         self._destination = store
 
     def rebuild(self) -> None:
@@ -169,7 +170,7 @@ class Kept(Catalog):
 
     def slides(self) -> dict[str, Entry]:
         """All entries by id, of the slides' documents themselves where a part of the list lacks."""
-        root = self._read(dzi.CATALOG)
+        root = self._read(keys.CATALOG)
         parts = [root, *self._each(self._read, root.shards)]
         if not all(part.sound and all(map(_is_whole, part.slides.values())) for part in parts):
             return {entry["id"]: entry for entry in self.published(self._all()) if entry}
@@ -177,13 +178,13 @@ class Kept(Catalog):
 
     def _updated(self, name: str, document: Part, ids: Collection[str]) -> bool:
         if not document.sound:
-            shards = self._read(dzi.CATALOG).shards
+            shards = self._read(keys.CATALOG).shards
             mine = {one for one in self._all() if not shards or shard_of(one, shards) == name}
             ids = mine.union(ids)
         return super()._updated(name, document, ids)
 
     def _all(self) -> set[str]:
-        return ids_among(self._destination.names(dzi.KEPT))
+        return ids_among(self._destination.names(keys.KEPT))
 
     def _published(self, slide_id: str) -> Entry | None:
         try:
@@ -215,7 +216,7 @@ def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Document:
         return review.parse(data) if data is not None else Document(slide_id)
     except ValueError as exc:
         raise StoreError(
-            store.place(dzi.private_json_key(slide_id)),
+            store.place(keys.private_json_key(slide_id)),
             f"is damaged ({exc}); bring a former version back, or remove it, and with it the log",
         ) from exc
 
@@ -227,7 +228,7 @@ def _deleted(store: Destination, data: bytes | None) -> Deleted:
         return {slide["id"]: slide for slide in json.loads(data)["slides"]}
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreError(
-            store.place(dzi.DELETED),
+            store.place(keys.DELETED),
             "is damaged; remove it, and delete anew what still waits for its rescan",
         ) from exc
 

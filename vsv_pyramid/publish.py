@@ -15,9 +15,9 @@ from typing import Any
 
 import xxhash
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
-from vsv_pyramid.geometry import Pyramid, TileAddress
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store, StoredObject
 from vsv_pyramid.words import counted
 
@@ -75,8 +75,8 @@ class Publication:
 
     def __enter__(self) -> Publication:
         self._present = {found.key: found for found in self._store.keys(self._folder + "/")}
-        if self._present.pop(dzi.descriptor_key(self._folder), None):
-            self._store.delete(dzi.descriptor_key(self._folder))
+        if self._present.pop(keys.descriptor_key(self._folder), None):
+            self._store.delete(keys.descriptor_key(self._folder))
         self._uploads.start()
         return self
 
@@ -86,7 +86,7 @@ class Publication:
         self._uploads.close()
 
     def put_tile(self, address: TileAddress, jpeg: bytes) -> None:
-        self.put(dzi.tile_key(self._folder, address), jpeg)
+        self.put(keys.tile_key(self._folder, address), jpeg)
         self._digest.add(address, jpeg)
         with self._lock:
             self.tiles += 1
@@ -116,12 +116,12 @@ class Publication:
 
         Raises StoreError where the store does not hold exactly the planned tiles.
         """
-        self.put(dzi.slide_json_key(self._folder), to_json(slide_json))
+        self.put(keys.slide_json_key(self._folder), to_json(slide_json))
         self._uploads.drain()
-        self._store.delete(*(key for key in self._present if dzi.is_own(self._folder, key)))
-        prefix = dzi.tiles_prefix(self._folder)
+        self._store.delete(*(key for key in self._present if keys.is_own(self._folder, key)))
+        prefix = keys.tiles_prefix(self._folder)
         sizes = [
-            found.size for found in self._store.keys(prefix) if dzi.is_own(self._folder, found.key)
+            found.size for found in self._store.keys(prefix) if keys.is_own(self._folder, found.key)
         ]
         if not len(sizes) == self.tiles == self._pyramid.tile_count or sum(sizes) != self.bytes:
             raise StoreError(
@@ -129,8 +129,8 @@ class Publication:
                 f"holds {len(sizes)} of {counted(self._pyramid.tile_count, 'tile')}, {sum(sizes)} "
                 f"of {counted(self.bytes, 'byte')}; convert again",
             )
-        descriptor = dzi.Descriptor(self._pyramid.size, self._pyramid.tile_size)
-        self._store.put(dzi.descriptor_key(self._folder), dzi.write(descriptor))
+        descriptor = keys.Descriptor(self._pyramid.size, self._pyramid.tile_size)
+        self._store.put(keys.descriptor_key(self._folder), keys.write(descriptor))
 
 
 class _Uploads:
@@ -206,17 +206,17 @@ class _Uploads:
 
 def own_keys(store: Store, folder: str) -> list[str]:
     """The keys of the pyramid in the folder, whole or not, and of nothing else that lies there."""
-    return [found.key for found in store.keys(folder + "/") if dzi.is_own(folder, found.key)]
+    return [found.key for found in store.keys(folder + "/") if keys.is_own(folder, found.key)]
 
 
 def pyramid_keys(store: Store, folder: str) -> list[str]:
     """The same; raises StoreError where there is no pyramid."""
-    keys = own_keys(store, folder)
-    if not keys:
+    own = own_keys(store, folder)
+    if not own:
         raise StoreError(
             f"{store}/{folder}", "there is no pyramid; give the folder that is named by the id"
         )
-    return keys
+    return own
 
 
 def to_json(document: dict[str, Any]) -> bytes:

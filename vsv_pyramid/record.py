@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vsv_pyramid import clock, dzi
+from vsv_pyramid import clock
 from vsv_pyramid.errors import DescriptorError
-from vsv_pyramid.geometry import Pyramid
 from vsv_pyramid.jpeg.encode import has_stepped_back
 from vsv_pyramid.lanes import LOSSLESS
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.plan import LAB, ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
@@ -111,7 +112,7 @@ def slide_json(
     copied = plan.lane.name == LOSSLESS and options.base == "copy"
     return {
         "version": VERSION,
-        "layout": dzi.LAYOUT_VERSION,
+        "layout": keys.LAYOUT_VERSION,
         "id": plan.slide_id,
         "source": source_facts(source.fingerprint),
         "width": size.width,
@@ -204,7 +205,7 @@ def is_current(document: dict[str, Any], source: Source, options: ConvertOptions
     """Whether converting the slide again, with these options, would change nothing: whatever
     release has made it, and options that it did not have yet are their defaults."""
     return (
-        document.get("layout") == dzi.LAYOUT_VERSION
+        document.get("layout") == keys.LAYOUT_VERSION
         and is_source(document, source)
         and ConvertOptions().recorded() | document["options"] == options.recorded()
         and document["pyramid"].get("algorithm", 1) == ALGORITHM

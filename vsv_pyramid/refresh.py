@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsv_pyramid import catalog, dzi, private
+from vsv_pyramid import catalog, private
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import LAB, ConvertOptions
 from vsv_pyramid.threads import Pool
 
@@ -44,8 +45,8 @@ def refresh(
     """
     ConvertOptions(details=details, time_zone=time_zone)  # refuses what cannot be
     if not dry_run:
-        store.check_rights(put=[dzi.catalog_key()])
-    ids = sorted(catalog.ids_among(store.names(dzi.IMAGES)))
+        store.check_rights(put=[keys.catalog_key()])
+    ids = sorted(catalog.ids_among(store.names(keys.IMAGES)))
     warnings: list[str] = []
     changed = 0
 

@@ -6,9 +6,10 @@ import re
 import threading
 from pathlib import Path
 
-from vsv_pyramid import dzi, tie
+from vsv_pyramid import tie
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.store.disk import naming
@@ -27,7 +28,7 @@ def open_root(
     if isinstance(store, DirectoryStore):
         with naming(store.root):
             _check_folder(store.root)
-    elif not store.names(dzi.IMAGES):
+    elif not store.names(keys.IMAGES):
         found = re.fullmatch(r"(s3://[^/]+(?:/.+)?)/images(?:/[^/]+)?", str(store))
         if found:
             raise StoreError(store, f"is within images/; give {found[1]}")
@@ -42,7 +43,7 @@ def is_root(place: str | Path, options: S3Options | None = None) -> bool:
     if is_archive(place) or _PYRAMID.search(str(place)):
         return False
     store = open_store(place, options)
-    return store.head(dzi.DESCRIPTOR) is None and bool(store.names(dzi.IMAGES))
+    return store.head(keys.DESCRIPTOR) is None and bool(store.names(keys.IMAGES))
 
 
 def open_edited(

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vsv_pyramid import dzi, review
+from vsv_pyramid import review
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import SlideError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.private import Deleted, Kept, change_deleted, changed, deleted, document
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.review import Document, Event
@@ -67,8 +68,8 @@ def remember(
     whose barcode says what one that awaits a rescan had as its slide ID is that one's.
     """
     for name, jpeg in scan.pictures.items():
-        store.put(dzi.private_image_key(slide_id, name), jpeg)
-    former = [dzi.private_image_key(slide_id, n) for n in PICTURES if n not in scan.pictures]
+        store.put(keys.private_image_key(slide_id, name), jpeg)
+    former = [keys.private_image_key(slide_id, n) for n in PICTURES if n not in scan.pictures]
     store.delete(*(key for key in former if store.head(key) is not None))
 
     def change(present: Document) -> Document:
@@ -158,7 +159,7 @@ def is_set_aside(store: Destination, slide_id: str, source: Source) -> bool:
 def is_cleared(store: Destination, folder: str) -> bool:
     """Whether no pyramid is in the slide's folder, but for what an interrupted deletion has left;
     what somebody else has put there is not in the way."""
-    own = any(dzi.is_own(folder, found.key) for found in store.keys(f"{folder}/"))
+    own = any(keys.is_own(folder, found.key) for found in store.keys(f"{folder}/"))
     return not own or document(store, folder.rpartition("/")[2]).is_deleted
 
 
@@ -167,11 +168,11 @@ def check_rights(store: Destination, slide_id: str) -> None:
     replaced to the end."""
     if store.sealed:
         return
-    folder = dzi.folder(slide_id)
-    put, delete = [dzi.private_json_key(slide_id)], []
-    if store.head(dzi.descriptor_key(folder)) is not None:
-        put += [dzi.slide_json_key(folder), dzi.DELETED, dzi.catalog_key()]
-        delete = [dzi.private_image_key(slide_id, "label")]
+    folder = keys.folder(slide_id)
+    put, delete = [keys.private_json_key(slide_id)], []
+    if store.head(keys.descriptor_key(folder)) is not None:
+        put += [keys.slide_json_key(folder), keys.DELETED, keys.catalog_key()]
+        delete = [keys.private_image_key(slide_id, "label")]
     store.check_rights(put=put, delete=delete)
 
 
@@ -185,7 +186,7 @@ def forget(store: Destination, slide_id: str) -> None:
 
 def remembered(store: Destination, slide_id: str) -> list[str]:
     """The keys of what is known of a slide."""
-    return [found.key for found in store.keys(f"{dzi.private_folder(slide_id)}/")]
+    return [found.key for found in store.keys(f"{keys.private_folder(slide_id)}/")]
 
 
 def _without(slides: Deleted, slide_id: str) -> Deleted:

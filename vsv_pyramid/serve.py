@@ -28,9 +28,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, catalog, clock, dzi, page, serve_desk, signals
+from vsv_pyramid import answers, catalog, clock, page, serve_desk, signals
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 
@@ -136,11 +137,11 @@ class _Site:
             (found.expand(key) for old, key in _LEGACY if (found := old.fullmatch(path))), None
         )
         key = legacy or path.removeprefix("/")
-        if not dzi.is_key(key):
+        if not keys.is_key(key):
             return answers.nothing()
         if legacy:
             return answers.redirect(request, 302, f"/{key}")
-        return await _served(request, lambda: _published(self._store, key), dzi.http_headers(key))
+        return await _served(request, lambda: _published(self._store, key), keys.http_headers(key))
 
     async def page(self, request: Request) -> Response:
         path = _path(request)
@@ -149,10 +150,10 @@ class _Site:
         if path in ("/viewer/", "/viewer/gallery/", "/desk/"):
             path += "index.html"
         found = _PAGE.fullmatch(path)
-        if not found or not dzi.http_headers(path):
+        if not found or not keys.http_headers(path):
             return answers.nothing()
         pages, key = self._pages[found[1]], found[2]
-        headers = dict(dzi.http_headers(key))
+        headers = dict(keys.http_headers(key))
         if key.endswith(".html"):
             headers["Content-Security-Policy"] = self._policy
         return await _served(request, lambda: pages.get(key), headers)
@@ -163,7 +164,7 @@ def _published(store: Store, key: str) -> bytes:
     try:
         return store.get(key)
     except NoSuchObject:
-        if key != dzi.catalog_key():
+        if key != keys.catalog_key():
             raise
         return catalog.write(catalog.listed(store))
 

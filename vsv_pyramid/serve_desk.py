@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, dzi, scans
+from vsv_pyramid import answers, scans
 from vsv_pyramid.desk import Desk, Outcome, Slides
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -35,6 +35,7 @@ from vsv_pyramid.errors import (
     StoreError,
     VsvPyramidError,
 )
+from vsv_pyramid.layout import keys
 from vsv_pyramid.review import Changes
 from vsv_pyramid.store import S3Options
 
@@ -238,12 +239,12 @@ class Site:
         slide_id, name = (request.path_params[key] for key in ("id", "name"))
         if name not in scans.PICTURES:
             return answers.nothing()
-        key = dzi.private_image_key(dzi.check_id(slide_id), name)
+        key = keys.private_image_key(keys.check_id(slide_id), name)
         try:
             data = await run_in_threadpool(self._store.get, key)
         except NoSuchObject:
             return answers.nothing()
-        return Response(data, headers={**_HEADERS, **dzi.http_headers(key)})
+        return Response(data, headers={**_HEADERS, **keys.http_headers(key)})
 
     def _desk(self, request: Request) -> Desk:
         who = self._entrance.name(request) or self._entrance.who

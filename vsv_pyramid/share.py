@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.layout import keys
 
 _BITS = 2048
 QUERY_NAMES = ("Policy", "Signature", "Key-Pair-Id")
@@ -73,7 +73,7 @@ def link(
     Raises OptionError for an id or a base URL that cannot be.
     """
     base = checked_base_url(base_url)
-    resource = f"{base}/{dzi.folder(dzi.check_id(slide_id))}/*"
+    resource = f"{base}/{keys.folder(keys.check_id(slide_id))}/*"
     query = {"id": slide_id, **signed_query(resource, key_id, private_key, expires)}
     return f"{base}/viewer/index.html?{urlencode(query)}"
 

@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import aws, clock, dzi, ids
+from vsv_pyramid import aws, clock, ids
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.jobs import MOST_CHILDREN, Queue
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import Kept, deleted
 from vsv_pyramid.slide.excluded import Excluded
@@ -129,7 +130,7 @@ def submit(
         else:
             manifest = "".join(f"{slide.url}\n" for slide in some).encode()
             store = store or open_store(f"s3://{some[0].url.bucket}/.vsv-pyramid", options.s3)
-            key = f"{dzi.MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
+            key = f"{keys.MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
             store.put(key, manifest)
             jobs.append(queue.submit(f"{store}/{key}", len(some)))
         told(jobs[-1])

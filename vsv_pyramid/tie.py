@@ -11,8 +11,8 @@ import os
 import uuid
 from typing import NamedTuple
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused
+from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import to_json
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import Store, open_store
@@ -36,14 +36,14 @@ def is_tied(published: Store, private: Store | None) -> bool:
 
     Raises OptionError where either belongs to another one, and StoreError.
     """
-    there = _read(published, dzi.root_key())
+    there = _read(published, keys.root_key())
     if private is None:
         if there:
             raise OptionError(
                 f"{published} has a private place, which was not given; give it as {HOW}"
             )
         return False
-    own = _read(private, dzi.ROOT)
+    own = _read(private, keys.ROOT)
     if there is None and (own is None or own.is_new):
         return False
     if there is None or own is None or there.id != own.id:
@@ -64,18 +64,18 @@ def tie(published: Store, private: Store) -> None:
     if is_tied(published, private):
         return
     check_publishes(published)
-    private.put_if(dzi.ROOT, _written(uuid.uuid4().hex, is_new=True), None)
-    if own := _read(private, dzi.ROOT):
-        published.put_if(dzi.root_key(), _written(own.id), None)
+    private.put_if(keys.ROOT, _written(uuid.uuid4().hex, is_new=True), None)
+    if own := _read(private, keys.ROOT):
+        published.put_if(keys.root_key(), _written(own.id), None)
         if not is_tied(published, private):
-            private.put_if(dzi.ROOT, _written(own.id), own.tag)
+            private.put_if(keys.ROOT, _written(own.id), own.tag)
 
 
 def check_publishes(store: Store) -> None:
     """Raises OptionError where it is somebody's private place: not where its root.json is of
     another program, or may not be read."""
     with contextlib.suppress(ValueError, StoreRefused):
-        if _id(store.tagged(dzi.ROOT)):
+        if _id(store.tagged(keys.ROOT)):
             raise OptionError(
                 f"{store} is the private place of another destination, and nothing is published "
                 "there; give another one"
@@ -87,9 +87,9 @@ def check_is_no_part(store: Store) -> None:
     destination."""
     place = str(normal(store.root)) if isinstance(store, DirectoryStore) else str(store)
     above, slash, name = place.replace(os.sep, "/").rpartition("/")
-    if name in dzi.PRIVATE_PARTS and slash and not above.endswith("/"):
+    if name in keys.PRIVATE_PARTS and slash and not above.endswith("/"):
         with contextlib.suppress(ValueError, StoreError):
-            if _id(open_store(above).tagged(dzi.ROOT)):
+            if _id(open_store(above).tagged(keys.ROOT)):
                 raise OptionError(
                     f"{store} is in the private place {above}; give what is published"
                 )

@@ -8,13 +8,14 @@ from typing import Any
 
 import simplejpeg
 
-from vsv_pyramid import catalog, compare, dzi, former, record
+from vsv_pyramid import catalog, compare, former, record
 from vsv_pyramid.against import hold_against
 from vsv_pyramid.compare import Picture
 from vsv_pyramid.convert import Progress
 from vsv_pyramid.errors import DescriptorError, StoreError
 from vsv_pyramid.findings import Check, Report
-from vsv_pyramid.geometry import TileAddress
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.publish import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.root import open_root
@@ -46,15 +47,15 @@ def verify(
     """
     store, folder = open_pyramid(str(target), s3)
     report = Report(str(target))
-    if store.head(dzi.descriptor_key(folder)) is None:
+    if store.head(keys.descriptor_key(folder)) is None:
         raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
     document = _slide_json(store, folder, report)
     try:
-        descriptor = dzi.parse(store.get(dzi.descriptor_key(folder)))
+        descriptor = keys.parse(store.get(keys.descriptor_key(folder)))
     except DescriptorError as exc:
         report.errors.append(str(exc))
         return report
-    if descriptor.overlap or descriptor.format != dzi.FORMAT:
+    if descriptor.overlap or descriptor.format != keys.FORMAT:
         report.errors.append("the descriptor states another overlap or format than this layout's")
         return report
     check = Check(store, folder, report, descriptor.pyramid, document)
@@ -82,12 +83,12 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     former_entries = catalog.of_former_versions(store)
     if former_entries:
         report.errors.append(
-            f"{store}/{dzi.IMAGES}: of {counted(len(former_entries), 'slide')}, such as "
+            f"{store}/{keys.IMAGES}: of {counted(len(former_entries), 'slide')}, such as "
             f"{former_entries[0]}, names of files and times are published, as by earlier releases; "
             f"vsv-pyramid refresh {store} removes them"
         )
     for name in sorted(store.names("")):
-        if dzi.is_private(name):
+        if keys.is_private(name):
             report.errors.append(
                 f"{store}/{name} is private; move it to a place that nobody serves"
             )
@@ -101,9 +102,9 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
 
 def _slide_json(store: Store, folder: str, report: Report) -> dict[str, Any] | None:
     try:
-        return record.parse(store.get(dzi.slide_json_key(folder)))
+        return record.parse(store.get(keys.slide_json_key(folder)))
     except StoreError as exc:
-        there = store.head(dzi.slide_json_key(folder)) is not None
+        there = store.head(keys.slide_json_key(folder)) is not None
         report.errors.append(str(exc if there else DescriptorError("slide.json is missing")))
     except DescriptorError as exc:
         report.errors.append(str(exc))
@@ -116,7 +117,7 @@ def _check_document(check: Check) -> None:
         return
     size, stated = check.pyramid.size, check.document["pyramid"]
     pairs = {
-        "layout": (check.document.get("layout"), dzi.LAYOUT_VERSION),
+        "layout": (check.document.get("layout"), keys.LAYOUT_VERSION),
         "size": ((check.document.get("width"), check.document.get("height")), tuple(size)),
         "tile size": (stated.get("tile_size"), check.pyramid.tile_size),
         "levels": (stated.get("levels"), record.pyramid_levels(check.pyramid)),
@@ -140,13 +141,13 @@ def _check_images(check: Check) -> None:
     stated = check.document.get("associated_images") if check.document else None
     for name in stated.get("published", ()) if isinstance(stated, dict) else ():
         try:
-            jpeg = check.store.get(dzi.associated_key(check.folder, str(name)))
+            jpeg = check.store.get(keys.associated_key(check.folder, str(name)))
         except StoreError:
             check.report.errors.append(f"the {name} image is missing")
             continue
         if compare.picture(jpeg) is None:
             check.report.errors.append(f"the {name} image is damaged")
-    there = check.store.head(dzi.icc_key(check.folder)) is not None
+    there = check.store.head(keys.icc_key(check.folder)) is not None
     if check.document and there != (check.document.get("icc_profile") == "published"):
         check.report.errors.append(
             "the ICC profile is there, and was not to be published"
@@ -159,14 +160,14 @@ def _check_keys(check: Check) -> set[TileAddress]:
     """The planned tiles that are there; what lacks, and what is too many, is reported."""
     stored = {
         found.key: found.size
-        for found in check.store.keys(dzi.tiles_prefix(check.folder))
-        if dzi.is_own(check.folder, found.key)
+        for found in check.store.keys(keys.tiles_prefix(check.folder))
+        if keys.is_own(check.folder, found.key)
     }
     present: set[TileAddress] = set()
     lacking: list[str] = []
     total = 0
     for address in check.pyramid.tiles():
-        size = stored.pop(dzi.tile_key(check.folder, address), None)
+        size = stored.pop(keys.tile_key(check.folder, address), None)
         if size is None:
             lacking.append(f"tile {address} is missing")
         else:
@@ -182,7 +183,7 @@ def _check_keys(check: Check) -> set[TileAddress]:
     check.report.warnings += [
         f"{found.key} is not part of the layout"
         for found in check.store.keys(check.folder + "/")
-        if not dzi.is_own(check.folder, found.key)
+        if not keys.is_own(check.folder, found.key)
     ]
     return present
 

@@ -16,7 +16,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vsv_pyramid import clock, dzi, places, record
+from vsv_pyramid import clock, places, record
 from vsv_pyramid.catalog import Catalog, entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -36,6 +36,7 @@ from vsv_pyramid.errors import (
     exit_code,
     is_environment,
 )
+from vsv_pyramid.layout import keys
 from vsv_pyramid.notes import Look, Note, Notes
 from vsv_pyramid.outage import Outage
 from vsv_pyramid.plan import ConvertOptions
@@ -321,17 +322,17 @@ class Watch:
     def _is_published(self, path: Path, look: Look) -> bool:
         """Whether there is a pyramid of this very file, and all was done that comes after it."""
         slide_id = self._id(path)
-        if not dzi.is_id(slide_id):
+        if not keys.is_id(slide_id):
             raise OptionError(
                 f"{path}: {slide_id!r} cannot be an id; rename the file, to letters, digits, '.', "
                 f"'_' and '-', or have ids made of such names with --ids safe: "
-                f"{dzi.safe_id(slide_id)}"
+                f"{keys.safe_id(slide_id)}"
             )
-        folder = dzi.folder(slide_id)
-        if self._store.head(dzi.descriptor_key(folder)) is None:
+        folder = keys.folder(slide_id)
+        if self._store.head(keys.descriptor_key(folder)) is None:
             return False
         try:
-            document = record.parse(self._store.get(dzi.slide_json_key(folder)))
+            document = record.parse(self._store.get(keys.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             return False
         is_this = record.is_look(document["source"], *look)

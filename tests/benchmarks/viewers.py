@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vsv_pyramid.geometry import Pyramid, Size, TileAddress
+from vsv_pyramid.layout.geometry import Pyramid, Size, TileAddress
 
 HOST = "127.0.0.1"
 WINDOW = Size(1920, 1080)

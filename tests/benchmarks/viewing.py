@@ -38,8 +38,9 @@ from tests.benchmarks.report import Verdict, machine, percentile, tell
 from tests.benchmarks.viewers import HOST, WINDOW, Seen, needed, random_views
 from tests.support import browser, s3_server
 from tests.support.forge import forge_svs
-from vsv_pyramid import dzi, page
-from vsv_pyramid.geometry import Pyramid
+from vsv_pyramid import page
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.store import open_store
 
 ID = "170782"
@@ -145,7 +146,7 @@ def paths(pyramid: Pyramid, descriptor: str, count: int, chance: random.Random) 
     """The tiles' paths for each of so many views."""
     folder = descriptor.removesuffix(".dzi") + "_files"
     return [
-        [f"{folder}/{address}.{dzi.FORMAT}" for address in needed(pyramid, view)]
+        [f"{folder}/{address}.{keys.FORMAT}" for address in needed(pyramid, view)]
         for view in random_views(pyramid, count, chance)
     ]
 
@@ -252,7 +253,7 @@ def visits(way: str, url: str, viewers: int, views: int, seconds: float) -> list
     status, answer = ask(parts.port, path)
     if status != 200:
         raise SystemExit(f"{path}: {status} from {way}")
-    pyramid = dzi.parse(answer).pyramid
+    pyramid = keys.parse(answer).pyramid
     # Other views for other numbers of viewers, the same ones for every way.
     chances = [random.Random(f"{viewers} {number}") for number in range(viewers)]
     plan = {

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from openslide import OpenSlide
 from PIL import Image
 
-from vsv_pyramid.geometry import Pyramid, Size, TileAddress
 from vsv_pyramid.jpeg.planes import Planes
+from vsv_pyramid.layout.geometry import Pyramid, Size, TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.quadtree import build, fold
 

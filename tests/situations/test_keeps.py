@@ -30,10 +30,11 @@ from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import aws, catalog, dzi, private, scans
+from vsv_pyramid import aws, catalog, private, scans
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy
+from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.submit import backlog
@@ -79,7 +80,7 @@ class World:
 
     def file(self, key: str) -> Path:
         """Where an object lies, in a folder."""
-        return Path(private_of(self.to) if dzi.is_private(key) else self.to, key)
+        return Path(private_of(self.to) if keys.is_private(key) else self.to, key)
 
     def at(self, option: str) -> tuple[str, ...]:
         """The destination for a command, and its private place."""
@@ -303,8 +304,8 @@ class TestInTheWay:
             ("images/index.json", slides_set),
             (PRIVATE, overwrite),
             (PRIVATE, slides_delete),
-            (dzi.DELETED, overwrite),
-            (dzi.DELETED, slides_delete),
+            (keys.DELETED, overwrite),
+            (keys.DELETED, slides_delete),
         ],
     )
     def test_a_pipe_is_not_waited_for(self, folder: World, name: str, what: Action) -> None:
@@ -347,12 +348,12 @@ class TestInTheWay:
         ("words", "name"),
         [
             ("delete {id} --in {to} --private-to {kept} --yes", "images/index.json"),
-            ("delete {id} --in {to} --private-to {kept} --yes", dzi.DELETED),
+            ("delete {id} --in {to} --private-to {kept} --yes", keys.DELETED),
             ("slides delete {id} --in {to} --private-to {kept} --yes", "images/index.json"),
-            ("slides delete {id} --in {to} --private-to {kept} --yes", dzi.DELETED),
+            ("slides delete {id} --in {to} --private-to {kept} --yes", keys.DELETED),
             ("slides set {id} --in {to} --private-to {kept} --status good", "images/index.json"),
             ("convert {scan} --to {to} --private-to {kept} --overwrite", "images/index.json"),
-            ("convert {scan} --to {to} --private-to {kept} --overwrite", dzi.DELETED),
+            ("convert {scan} --to {to} --private-to {kept} --overwrite", keys.DELETED),
         ],
     )
     def test_what_another_may_read_alone(self, folder: World, words: str, name: str) -> None:
@@ -602,7 +603,7 @@ class TestNames:
         document = json.loads(folder.store.get(SLIDE_JSON))
         document["source"]["place"] = digest(str(tmp_path / f"link/{ID}.svs"))
         folder.store.put(SLIDE_JSON, json.dumps(document).encode())
-        folder.store.delete(dzi.private_json_key(ID))
+        folder.store.delete(keys.private_json_key(ID))
         folder.scan(width=340)
         assert folder.convert(folder.scans, "--update").code == 2
         assert folder.convert(tmp_path / "link", "--update").code == 0
@@ -825,7 +826,7 @@ def small_disk(folder: World) -> Iterator[World]:
 
 @pytest.mark.root
 @pytest.mark.parametrize("what", [delete, slides_delete])
-@pytest.mark.parametrize("document", ["images/index.json", dzi.DELETED])
+@pytest.mark.parametrize("document", ["images/index.json", keys.DELETED])
 def test_what_is_deleted_makes_room_on_a_full_disk(
     small_disk: World, what: Action, document: str
 ) -> None:
@@ -961,7 +962,7 @@ class TestRefusedHalfWay:
 
 
 LOGIN = b"<!doctype html><p>Login<br>"
-DOCUMENTS = (SLIDE_JSON, "images/index.json", PRIVATE, dzi.DELETED)
+DOCUMENTS = (SLIDE_JSON, "images/index.json", PRIVATE, keys.DELETED)
 
 
 def reads(request: Request, key: str = "") -> bool:
@@ -1028,7 +1029,7 @@ class TestNoS3:
         """All of them, or one."""
         assert bucket.proxy
         bucket.publish()
-        bucket.store.put(dzi.DELETED, b'{"version": 1, "slides": []}')
+        bucket.store.put(keys.DELETED, b'{"version": 1, "slides": []}')
         before = {key: bucket.store.get(key) for key in DOCUMENTS}
         asked = 0
 
@@ -1044,7 +1045,7 @@ class TestNoS3:
         bucket.proxy.fault = fault
         outcome = what(bucket)
         bucket.proxy.fault = lambda *_: False
-        is_in_the_way = what is not delete or not dzi.is_private(key)  # it goes, whatever it says
+        is_in_the_way = what is not delete or not keys.is_private(key)  # it goes, whatever it says
         if not asked or not is_in_the_way:
             assert key
             return

@@ -36,7 +36,8 @@ from tests.support.planted import (
 )
 from tests.support.s3_server import Place
 from tests.support.site import Answer, serving
-from vsv_pyramid import dzi, serve
+from vsv_pyramid import serve
+from vsv_pyramid.layout import keys
 from vsv_pyramid.root import open_root
 from vsv_pyramid.slide.barcodes import read_barcode
 from vsv_pyramid.slide.pixels import open_slide
@@ -102,7 +103,7 @@ def answered(answer: Answer) -> bytes:
 def served(root: Path) -> Objects:
     """The answers of `serve` for all that is published, and for what is not."""
     published = [key for key in in_folder(root) if key.startswith(("images/", "viewer/"))]
-    suffix = f"/{dzi.DESCRIPTOR}"
+    suffix = f"/{keys.DESCRIPTOR}"
     older = [f"{key.removesuffix(suffix)}.dzi" for key in published if key.endswith(suffix)]
     others = ["", "desk/", "nothing", "images/", "private/images/", *older]
     with serving(serve.app(open_root(str(root)))) as site:
@@ -280,14 +281,14 @@ def test_what_was_published_before_is_not_any_more(
     """`refresh` looks at an earlier release's slide.json as at the slide's file."""
     root = tmp_path / "www"
     succeeded(run("convert", planted["svs"].path, "--to", root, "--id", "170782"))
-    path = root / dzi.slide_json_key(dzi.folder("170782"))
+    path = root / keys.slide_json_key(keys.folder("170782"))
     former = json.loads(path.read_bytes())
     former |= {"objective_power": float(NUMBER), "scanner": WORD, "scanned": f"2019-07-23T{TIME}"}
     former["source"] |= {"name": f"{WORD}.svs", "mtime_ns": MTIME_NS}
     former |= {"version": 1, "image_id": NUMBER, "properties": {"aperio.Rack": WORD}}
     path.write_text(json.dumps(former))
     succeeded(run("index", root))
-    assert leaks(in_folder(root)).keys() == {f"images/170782/{dzi.SLIDE_JSON}"}
+    assert leaks(in_folder(root)).keys() == {f"images/170782/{keys.SLIDE_JSON}"}
     succeeded(run("refresh", root))
     assert leaks(in_folder(root)) == {}
     (document,) = facts(in_folder(root))
@@ -422,7 +423,7 @@ def test_a_watch(
 
 def reviewed(file: Planted) -> list[str]:
     """Where a slide's ID is published."""
-    return ["images/index.json", dzi.slide_json_key(dzi.folder(file.path.stem))]
+    return ["images/index.json", keys.slide_json_key(keys.folder(file.path.stem))]
 
 
 def test_no_barcode_is_published(run: Run, labelled: dict[str, Planted], tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from tests.support import cloudformation, s3_server
 from tests.support.cloudformation import EVERYTHING
 from tests.support.cloudformation_rules import as_list, statements
 from tests.support.s3_server import BUCKET, PRIVATE_BUCKET, Place, Server
-from vsv_pyramid import catalog, dzi
+from vsv_pyramid import catalog
 from vsv_pyramid.destination import Destination
+from vsv_pyramid.layout import keys
 from vsv_pyramid.private import Kept
 from vsv_pyramid.submit import manifest_line
 
@@ -193,7 +194,7 @@ def parts(work: Work) -> list[str]:
     """The documents that the list of what is private is spread over."""
     folder, _, _ = LIST.rpartition("/")
     names = (key.removeprefix(f"{folder}/") for key in work.private.objects())
-    return sorted(filter(dzi.is_shard, names))
+    return sorted(filter(keys.is_shard, names))
 
 
 def test_the_scan(work: Work, run: Run, small_slide: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tifffile import TiffFile
 
 from tests.support.forge import forge_svs
 from vsv_pyramid.errors import SlideError, SlideUnavailable
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
 
 NAMES = ("thumbnail", "label", "macro")

@@ -26,9 +26,9 @@ from tests.support.forge_tiffs import (
 )
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.geometry import Size
 from vsv_pyramid.info import info
 from vsv_pyramid.jpeg.markers import segment
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verify import verify
 

@@ -15,7 +15,7 @@ import simplejpeg
 from tifffile import TiffWriter
 
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide import reading
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.slide.tiff import tiff_base

@@ -16,9 +16,10 @@ from tests.support.chaos import MAKING, OPERATIONS, SLIDES, Operation
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, dzi, record
+from vsv_pyramid import catalog, record
 from vsv_pyramid.convert import convert
 from vsv_pyramid.destination import Destination
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.disk import locked
@@ -80,7 +81,7 @@ class World:
 
     @property
     def folder(self) -> str:
-        return dzi.folder(self.slide)
+        return keys.folder(self.slide)
 
     @cached_property
     def store(self) -> Destination:
@@ -99,12 +100,12 @@ class World:
         """By way of a folder, which is the world itself unless that is in S3."""
         private = Path(private_of(local))
         for slide in self.slides[not self.operation.published :]:
-            shutil.copytree(self.stock.published / dzi.folder(slide), local / dzi.folder(slide))
-            folder = dzi.private_folder(slide)
+            shutil.copytree(self.stock.published / keys.folder(slide), local / keys.folder(slide))
+            folder = keys.private_folder(slide)
             shutil.copytree(self.stock.private / folder, private / folder)
         catalog.rebuild(open_store(str(local)))
         for slide, name in product(self.slides, MINE):
-            path = local / dzi.folder(slide) / name
+            path = local / keys.folder(slide) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"mine")
         if self.place:
@@ -133,18 +134,18 @@ class World:
         """Whether the slide is deleted, with all that was known of it unless that is kept."""
         if self.operation.after or self._own(self.now):
             return False
-        known = [key for key in self.now if key.startswith(dzi.private_folder(self.slide) + "/")]
+        known = [key for key in self.now if key.startswith(keys.private_folder(self.slide) + "/")]
         return self.operation is OPERATIONS["slides delete"] or not known
 
     def scan(self) -> str:
         """Which one is published, and whole; none is "", too."""
-        if dzi.descriptor_key(self.folder) not in self.now:
+        if keys.descriptor_key(self.folder) not in self.now:
             return ""
         if self.operation.published and self._own(self.now) == self._own(self.before):
             return "first"
         errors = verify(f"{self.to}/{self.folder}", deep=True).errors
         assert errors == [], errors
-        height = record.parse(self.store.get(dzi.slide_json_key(self.folder)))["height"]
+        height = record.parse(self.store.get(keys.slide_json_key(self.folder)))["height"]
         return next(which for which, of_it in _HEIGHTS.items() if of_it == height)
 
     def others(self, content: dict[str, str]) -> dict[str, str]:
@@ -187,4 +188,4 @@ class World:
         return watched
 
     def _own(self, content: dict[str, str]) -> dict[str, str]:
-        return {key: md5 for key, md5 in content.items() if dzi.is_own(self.folder, key)}
+        return {key: md5 for key, md5 in content.items() if keys.is_own(self.folder, key)}

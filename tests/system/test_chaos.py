@@ -36,8 +36,9 @@ from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import aws, catalog, dzi, page, private, record
+from vsv_pyramid import aws, catalog, page, private, record
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
+from vsv_pyramid.layout import keys
 from vsv_pyramid.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import lease
 
@@ -213,7 +214,7 @@ def check_end(world: World) -> None:
     listed = entries.slides()
     assert set(listed) == set(world.slides[not world.operation.after :])
     if world.operation.after:
-        document = record.parse(world.store.get(dzi.slide_json_key(world.folder)))
+        document = record.parse(world.store.get(keys.slide_json_key(world.folder)))
         assert entries.has(catalog.entry(document))
     else:
         assert world.is_done

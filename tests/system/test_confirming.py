@@ -14,8 +14,8 @@ from tests.support.browser import window
 from tests.support.destinations import opened
 from tests.system.test_morning import IDS, Lab, counted, refresh, right_id, row, saved, working
 from tests.system.test_viewer import button
-from vsv_pyramid import dzi
 from vsv_pyramid.desk import Desk
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store import open_store
 
 ONE, TWO = IDS[0], IDS[2]
@@ -39,7 +39,7 @@ def mark(page: Page, slide_id: str) -> Locator:
 
 def published(lab: Lab, slide_id: str) -> str | None:
     """The slide ID that everybody may know."""
-    key = dzi.slide_json_key(dzi.folder(slide_id))
+    key = keys.slide_json_key(keys.folder(slide_id))
     said: str | None = json.loads(open_store(lab.target).get(key))["review"]["slide_id"]
     return said
 

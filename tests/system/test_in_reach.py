@@ -20,10 +20,11 @@ from tests.support.nginx import nginx, process, readable
 from tests.support.planted import Markers, found, svs
 from tests.support.s3_server import BUCKET, HOST, free_ports
 from tests.support.site import Answer, Site, serving
-from vsv_pyramid import dzi, page, serve
+from vsv_pyramid import page, serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import open_destination
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
@@ -183,7 +184,7 @@ def test_of_a_public_bucket(
         publish(slide, str(place), str(place.private) if lab == "careful" else None)
         known = list(place.objects())
         check(chromium, f"{server.url}/{BUCKET}/lab/", known)
-        for key in (*place.private.objects(), dzi.DELETED):
+        for key in (*place.private.objects(), keys.DELETED):
             assert asked(f"{server.url}/{place.private.bucket}/lab/{key}").status == 403
 
 

@@ -18,7 +18,8 @@ from tests.support import cloudformation
 from tests.support import cloudformation_rules as rules
 from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.support.cloudformation_rules import RULES, Rule
-from vsv_pyramid import dzi, scans
+from vsv_pyramid import scans
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store.s3 import _NEVER_THERE as NEVER_THERE
 
 pytestmark = pytest.mark.aws
@@ -794,10 +795,10 @@ def rights(verbs: tuple[str, ...], *places: str) -> set[tuple[str, str]]:
 
 
 # What lies at the keys that a rescan and its check of rights delete.
-PICTURES = [dzi.private_image_key("*", name) for name in scans.PICTURES]
-PROBE = f"{dzi.private_folder('*')}/{NEVER_THERE}"
+PICTURES = [keys.private_image_key("*", name) for name in scans.PICTURES]
+PROBE = f"{keys.private_folder('*')}/{NEVER_THERE}"
 # The list of what is private, once it is spread over several documents.
-SHARDS = f"{dzi.KEPT}/index-*-??.json"
+SHARDS = f"{keys.KEPT}/index-*-??.json"
 
 
 @pytest.mark.parametrize(
@@ -843,11 +844,11 @@ def test_policies_allow_what_is_needed_and_no_more(
 
 def test_no_document_of_a_slide_is_taken_for_a_part_of_the_list() -> None:
     """What a policy's wildcards match, slashes, too, is what fnmatch's do."""
-    shard = dzi.shard_name(uuid.uuid4().hex, 7)
-    assert fnmatchcase(f"{dzi.KEPT}/{shard}", SHARDS)
+    shard = keys.shard_name(uuid.uuid4().hex, 7)
+    assert fnmatchcase(f"{keys.KEPT}/{shard}", SHARDS)
     for slide_id in ("index-1", "index-a-01", shard.removesuffix(".json")):
-        assert dzi.is_id(slide_id)
-        assert not fnmatchcase(dzi.private_json_key(slide_id), SHARDS)
+        assert keys.is_id(slide_id)
+        assert not fnmatchcase(keys.private_json_key(slide_id), SHARDS)
 
 
 @pytest.mark.parametrize("name", ["ConvertPolicy", "DeskPolicy"])
@@ -861,13 +862,13 @@ def test_policies_with_keys_and_prefixes(name: str) -> None:
             bucket, slash, key = resource.partition("/")
             if slash and bucket in (IMAGES, KEPT):
                 assert key.startswith("pathology/a/")
-    keys = {
+    granted = {
         one["Resource"]: set(rules.as_list(one["Action"]))
         for one in made[name]["Properties"]["PolicyDocument"]["Statement"]
         if one["Resource"] in (given["SlidesKeyArn"], given["PrivateKeyArn"])
     }
-    assert keys.pop(given["PrivateKeyArn"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
-    assert keys == ({given["SlidesKeyArn"]: {"kms:Decrypt"}} if name == "ConvertPolicy" else {})
+    assert granted.pop(given["PrivateKeyArn"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert granted == ({given["SlidesKeyArn"]: {"kms:Decrypt"}} if name == "ConvertPolicy" else {})
 
 
 def test_the_desk_is_nobodys_by_default() -> None:
@@ -886,7 +887,7 @@ def test_the_scan_remembers_in_the_private_place() -> None:
         {
             "Effect": "Allow",
             "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-            "Resource": f"{KEPT}/pathology/a/{dzi.WATCHED}/*",
+            "Resource": f"{KEPT}/pathology/a/{keys.WATCHED}/*",
         }
     ]
     assert "s3:" not in json.dumps(made["IngestRole"])
@@ -913,7 +914,7 @@ def test_what_is_private_is_encrypted_logged_and_cleared_of_manifests() -> None:
     assert aborted["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
     assert versions["ExpiredObjectDeleteMarker"] is True
     assert (manifests["Prefix"], manifests["ExpirationInDays"]) == (
-        f"pathology/a/{dzi.MANIFESTS}/",
+        f"pathology/a/{keys.MANIFESTS}/",
         30,
     )
     rules_of_images = made["Images"]["Properties"]["LifecycleConfiguration"]["Rules"]

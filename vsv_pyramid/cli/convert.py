@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import dzi, ids, signals
+from vsv_pyramid import ids, signals
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -27,6 +27,7 @@ from vsv_pyramid.cli.reports import Events, Lines
 from vsv_pyramid.convert import Progress, convert, id_of
 from vsv_pyramid.destination import check_places
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
@@ -134,7 +135,7 @@ def convert_command(
         except (VsvPyramidError, OSError) as exc:
             fail(place, exc)
     met.meet(found)
-    doubles = once_each(found, dzi.safe_id if options.ids == "safe" else str)
+    doubles = once_each(found, keys.safe_id if options.ids == "safe" else str)
     found = list(doubles)
     if options.slide_id and len(found) > 1:
         raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")
@@ -204,7 +205,7 @@ def _planned(
             f"{slide}: {width:,} x {height:,} px, {counted(len(plan.pyramid.levels), 'level')}, "
             f"{counted(facts['tiles'], 'tile')} of {plan.pyramid.tile_size} px, "
             f"{counted(facts['objects'], 'object')} -> "
-            f"{destination}/{dzi.descriptor_key(plan.folder)}"
+            f"{destination}/{keys.descriptor_key(plan.folder)}"
         )
         click.echo(one_line(planned))
     return {"slide": str(slide), "status": "planned", **facts}

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import catalog, dzi, scans
+from vsv_pyramid import catalog, scans
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.options import (
     PlaceType,
@@ -26,6 +26,7 @@ from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError
 from vsv_pyramid.findings import Report
 from vsv_pyramid.info import info, is_pyramid, published
+from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.publish import own_keys, pyramid_keys
 from vsv_pyramid.root import is_root
@@ -174,12 +175,12 @@ def delete_command(
     delete`.
     """
     store, folder = _named(target, root, private_to, s3)
-    slide_id = folder.removeprefix(f"{dzi.IMAGES}/")
+    slide_id = folder.removeprefix(f"{keys.IMAGES}/")
     private = scans.remembered(store, slide_id) if isinstance(store, Destination) else []
     found = (own_keys if private else pyramid_keys)(store, folder)
     if not yes:
         confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
-    entries = [f"{folder.rpartition('/')[0]}/{dzi.CATALOG}".lstrip("/"), dzi.DELETED]
+    entries = [f"{folder.rpartition('/')[0]}/{keys.CATALOG}".lstrip("/"), keys.DELETED]
     store.check_rights(put=entries, delete=[*found, *private])
     if found:
         catalog.delete(store, folder)
@@ -193,11 +194,11 @@ def _named(
 ) -> tuple[Store | Destination, str]:
     """The store and the pyramid's folder in it; of one outside images/ nothing else is known.
     Raises OptionError and StoreError."""
-    if root is None and (not dzi.is_id(target) or os.path.lexists(target)):
+    if root is None and (not keys.is_id(target) or os.path.lexists(target)):
         store, folder = open_pyramid(target, s3)
-        if not folder.startswith(f"{dzi.IMAGES}/"):
+        if not folder.startswith(f"{keys.IMAGES}/"):
             return store, folder
         return open_destination(str(store), private_to, s3), folder
-    if not dzi.is_id(target):
+    if not keys.is_id(target):
         raise OptionError(f"{target!r} cannot be an id; vsv-pyramid slides lists those there are")
-    return open_destination(root or ".", private_to, s3), dzi.folder(target)
+    return open_destination(root or ".", private_to, s3), keys.folder(target)

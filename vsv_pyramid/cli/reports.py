@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vsv_pyramid import clock, dzi
+from vsv_pyramid import clock
 from vsv_pyramid.cli.display import ProgressDisplay, summary_line
 from vsv_pyramid.errors import OptionError, VsvPyramidError, exit_code, passing
+from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.excluded import NOT_THE_USERS
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.words import one_line
@@ -222,7 +223,7 @@ def _left_out(options: ConvertOptions) -> list[str]:
 
 def _made_id(slide: str, options: ConvertOptions) -> str | None:
     stem = PurePath(slide).stem
-    is_made = options.ids == "opaque" or (options.ids == "safe" and not dzi.is_id(stem))
+    is_made = options.ids == "opaque" or (options.ids == "safe" and not keys.is_id(stem))
     return options.id_of(stem) if is_made and not options.slide_id else None
 
 

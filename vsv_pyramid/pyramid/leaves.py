@@ -13,8 +13,8 @@ import simplejpeg
 from PIL import Image, ImageCms, features
 
 from vsv_pyramid.errors import OptionError, SlideError, TileError
-from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.jpeg.planes import Planes, Subsampling
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.tiles import UnreadKind

@@ -12,10 +12,10 @@ import simplejpeg
 from PIL import Image
 
 from vsv_pyramid.errors import TileError
-from vsv_pyramid.geometry import TileAddress
 from vsv_pyramid.jpeg.join import join
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.jpeg.planes import Planes
+from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
 from vsv_pyramid.slide.raw import MOST_READS, RawTiles

@@ -15,8 +15,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from vsv_pyramid.geometry import Pyramid, TileAddress
 from vsv_pyramid.jpeg.planes import Planes, Subsampling, empty, part
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.threads import Pool
 

@@ -12,7 +12,7 @@ import openslide
 from PIL import Image
 
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.raw import RawTiles
 from vsv_pyramid.slide.reading import Result, check_readable, twice, unavailable
 from vsv_pyramid.slide.tiff import TiffBase

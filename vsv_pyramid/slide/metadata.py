@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide import scale
 from vsv_pyramid.slide.scale import number
 

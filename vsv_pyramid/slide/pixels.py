@@ -11,7 +11,7 @@ import openslide
 from PIL import Image
 
 from vsv_pyramid.errors import SlideAccessError, SlideError
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide import dicom
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import mismatch, published_profile

@@ -19,7 +19,7 @@ from PIL import (
 )
 
 from vsv_pyramid.errors import SlideError, passing
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.containers import HEAD, bits, is_jpeg_2000, why_unread
 from vsv_pyramid.slide.pages import Page
 from vsv_pyramid.slide.reading import Watched, naming, unavailable

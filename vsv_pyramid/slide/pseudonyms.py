@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from urllib.parse import quote, quote_plus
 
-from vsv_pyramid import dzi
+from vsv_pyramid.layout import keys
 from vsv_pyramid.words import digest, one_line
 
 _IN_A_WORD = r"[^\W_]"
@@ -136,7 +136,7 @@ def _paths(place: str) -> set[str]:
 def _ways(place: str) -> set[str]:
     """All of that, and the ways in which the file's name is."""
     path = PurePath(place)
-    names = {path.name, path.stem, dzi.safe_id(path.stem)} - {""}
+    names = {path.name, path.stem, keys.safe_id(path.stem)} - {""}
     return _paths(place) | {each for name in names for each in _written(name)}
 
 

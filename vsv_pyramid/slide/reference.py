@@ -15,9 +15,9 @@ import tifffile
 from PIL import Image
 
 from vsv_pyramid.errors import TileError
-from vsv_pyramid.geometry import Size
 from vsv_pyramid.jpeg.colour import contradicts
 from vsv_pyramid.jpeg.markers import StreamError
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.pages import JPEG, RGB
 from vsv_pyramid.slide.pixels import Reader, Slide

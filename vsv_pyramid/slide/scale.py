@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 
 _NAMES = "|".join(
     (

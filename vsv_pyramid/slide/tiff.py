@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 
 from vsv_pyramid.errors import SlideError, SlideUnavailable, passing
-from vsv_pyramid.geometry import Size
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.pages import (
     OmeImage,
     Page,

@@ -21,9 +21,9 @@ import openslide
 import simplejpeg
 from PIL import Image
 
-from vsv_pyramid.geometry import Size
 from vsv_pyramid.jpeg.colour import contradicts, has_header, standalone
 from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.pages import JPEG, RGB, is_level
 from vsv_pyramid.slide.raw import MOST_READS, RawTiles, probes
 from vsv_pyramid.slide.samples import WHITE_IS_ZERO

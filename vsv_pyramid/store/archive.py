@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import UNSUPPORTED, NoSuchObject, StoreError, StoreUnavailable, passing
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.disk import check_own, locked, naming, real
 
@@ -107,7 +107,7 @@ class ArchiveStore:
         with self.exclusive(folder):
             check_own(partial)
             for found in self.keys(""):
-                if not found.key.startswith(folder + "/") and found.key != dzi.catalog_key():
+                if not found.key.startswith(folder + "/") and found.key != keys.catalog_key():
                     raise StoreError(
                         self._path, f"holds {found.key}, and is for one slide; give another file"
                     )
@@ -126,7 +126,7 @@ class ArchiveStore:
     def _keep_others(self, folder: str, archive: zipfile.ZipFile) -> None:
         """Takes over what the layout does not know in the slide's folder."""
         for found in list(self.keys(f"{folder}/")):
-            if not dzi.is_own(folder, found.key) and found.key not in archive.NameToInfo:
+            if not keys.is_own(folder, found.key) and found.key not in archive.NameToInfo:
                 archive.writestr(zipfile.ZipInfo(found.key, _DATE), self.get(found.key))
 
     @contextmanager

@@ -24,8 +24,8 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import NamedTuple
 
-from vsv_pyramid import dzi
 from vsv_pyramid.errors import StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store.disk import check_changeable, exchanged, naming
 
 _log = logging.getLogger(__name__)
@@ -63,10 +63,10 @@ def _check_below(target: Path, within: str = "") -> None:
     with naming(target / within), os.scandir(target / within) as entries:
         for entry in entries:
             name = within + entry.name
-            if dzi.is_folder(name):
+            if keys.is_folder(name):
                 _check(Path(entry.path), is_folder=True)
                 _check_below(target, f"{name}/")
-            elif dzi.is_file(name):
+            elif keys.is_file(name):
                 _check(Path(entry.path), is_folder=False)
 
 
@@ -89,7 +89,7 @@ def switch(target: Path) -> None:
     """Does it as far as `settle` needs to know which of the two is to be there."""
     staging, aside, whole = beside(target)
     present = _parts(target) if target.exists() else _Parts([], [])
-    if present.own[:1] == [dzi.DESCRIPTOR] and not present.others:
+    if present.own[:1] == [keys.DESCRIPTOR] and not present.others:
         shutil.copystat(target, staging)
         staging.rename(aside)
         if exchanged(aside, target):
@@ -115,7 +115,7 @@ def settle(target: Path, *, made_here: bool = False) -> None:
         if path.is_symlink() or not path.is_dir():
             return False
         own, others = ([], []) if made_here else _parts(path)
-        return not others or (path == aside and own[:1] == [dzi.DESCRIPTOR])
+        return not others or (path == aside and own[:1] == [keys.DESCRIPTOR])
 
     with naming(target):
         if is_ours(staging):
@@ -124,7 +124,7 @@ def settle(target: Path, *, made_here: bool = False) -> None:
         if is_new:
             _put_in(whole, target)
         if is_ours(aside):
-            if is_new or (target / dzi.DESCRIPTOR).exists():
+            if is_new or (target / keys.DESCRIPTOR).exists():
                 _give_back(aside, target)
             else:
                 _put_in(aside, target)
@@ -138,15 +138,15 @@ def _parts(folder: Path, within: str = "") -> _Parts:
     with os.scandir(folder / within) as entries:
         for entry in entries:
             name = within + entry.name
-            if dzi.is_folder(name) and entry.is_dir(follow_symlinks=False):
+            if keys.is_folder(name) and entry.is_dir(follow_symlinks=False):
                 inner = _parts(folder, f"{name}/")
                 own += inner.own if inner.others else [name]
                 others += inner.others
-            elif dzi.is_file(name) and entry.is_file(follow_symlinks=False):
+            elif keys.is_file(name) and entry.is_file(follow_symlinks=False):
                 own.append(name)
             else:
                 others.append(name)
-    return _Parts(sorted(own, key=lambda name: name != dzi.DESCRIPTOR), others)
+    return _Parts(sorted(own, key=lambda name: name != keys.DESCRIPTOR), others)
 
 
 def _put_in(source: Path, target: Path) -> None:

@@ -22,8 +22,9 @@ from botocore.exceptions import ClientError
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, clock, dzi, login
+from vsv_pyramid import aws, clock, login
 from vsv_pyramid.errors import NoSuchObject
+from vsv_pyramid.layout import keys
 from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
@@ -92,7 +93,7 @@ class S3Store:
         return str(self._url)
 
     def put(self, key: str, data: bytes) -> None:
-        attributes = dzi.http_headers(key)
+        attributes = keys.http_headers(key)
         if self._options.storage_class:
             attributes = {**attributes, "Storage-Class": self._options.storage_class}
 
@@ -105,7 +106,7 @@ class S3Store:
 
         def put() -> bool:
             try:
-                self._put(key, data, attributes=dzi.http_headers(key), mode=mode)
+                self._put(key, data, attributes=keys.http_headers(key), mode=mode)
             except (AlreadyExistsError, PreconditionError) as exc:
                 if not aws.is_taken(exc):
                     raise
@@ -117,7 +118,7 @@ class S3Store:
             except BaseError as exc:
                 if not aws.knows_no_conditions(exc):
                     raise
-                self._put(key, data, attributes=dzi.http_headers(key))
+                self._put(key, data, attributes=keys.http_headers(key))
             return True
 
         return self._tried(key, put)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from vsv_pyramid.errors import DescriptorError, OptionError
-from vsv_pyramid.geometry import Pyramid, Size, TileAddress
+from vsv_pyramid.layout.geometry import Pyramid, Size, TileAddress
 
 LAYOUT_VERSION = 1
 FORMAT = "jpeg"

@@ -9,7 +9,7 @@ from openslide import ImageSlide
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
 
-from vsv_pyramid.geometry import Level, Pyramid, Size, TileAddress
+from vsv_pyramid.layout.geometry import Level, Pyramid, Size, TileAddress
 
 sides = st.integers(1, 3000)
 tile_sizes = st.integers(4, 256).map(lambda n: 16 * n)

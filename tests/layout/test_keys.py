@@ -11,22 +11,22 @@ from openslide import ImageSlide
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
 
-from vsv_pyramid import dzi
-from vsv_pyramid.dzi import Descriptor
 from vsv_pyramid.errors import DescriptorError, OptionError
-from vsv_pyramid.geometry import Size, TileAddress
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Size, TileAddress
+from vsv_pyramid.layout.keys import Descriptor
 
 positive = st.integers(1, 1 << 20)
 
 
 @given(st.builds(Descriptor, st.builds(Size, positive, positive), positive, st.integers(0, 8)))
 def test_what_is_written_is_parsed(descriptor: Descriptor) -> None:
-    assert dzi.parse(dzi.write(descriptor)) == descriptor
+    assert keys.parse(keys.write(descriptor)) == descriptor
 
 
 def test_the_descriptor_says_what_deepzoom_generators_says() -> None:
     oracle = DeepZoomGenerator(ImageSlide(Image.new("1", (300, 250))), tile_size=254, overlap=0)
-    ours = ElementTree.fromstring(dzi.write(Descriptor(Size(300, 250), 254)))
+    ours = ElementTree.fromstring(keys.write(Descriptor(Size(300, 250), 254)))
     theirs = ElementTree.fromstring(oracle.get_dzi("jpeg"))
     assert ElementTree.canonicalize(ElementTree.tostring(ours)) == ElementTree.canonicalize(
         ElementTree.tostring(theirs)
@@ -46,10 +46,10 @@ def test_the_descriptor_says_what_deepzoom_generators_says() -> None:
     ],
 )
 def test_a_damaged_descriptor_is_refused(old: str, new: str, sentence: str) -> None:
-    xml = dzi.write(Descriptor(Size(9, 8), 64)).decode()
+    xml = keys.write(Descriptor(Size(9, 8), 64)).decode()
     assert old in xml
     with pytest.raises(DescriptorError, match=sentence):
-        dzi.parse(xml.replace(old, new).encode())
+        keys.parse(xml.replace(old, new).encode())
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_a_damaged_descriptor_is_refused(old: str, new: str, sentence: str) -> N
     ["170782", "S-1_a.b", "x" * 128, "-", "a..b", "index", "index-1", "index.json5", "index-.json"],
 )
 def test_ids(slide_id: str) -> None:
-    assert dzi.check_id(slide_id) == slide_id
-    assert dzi.is_id(slide_id)
+    assert keys.check_id(slide_id) == slide_id
+    assert keys.is_id(slide_id)
 
 
 @pytest.mark.parametrize("slide_id", ["", ".", "..", ".a", "a/b", "a b", "x" * 129, "\xe4", "a\n"])
 def test_what_is_no_id_is_refused_with_the_remedy(slide_id: str) -> None:
     with pytest.raises(OptionError, match="--id"):
-        dzi.check_id(slide_id)
-    assert not dzi.is_id(slide_id)
+        keys.check_id(slide_id)
+    assert not keys.is_id(slide_id)
 
 
 @pytest.mark.parametrize(
@@ -73,30 +73,30 @@ def test_what_is_no_id_is_refused_with_the_remedy(slide_id: str) -> None:
 )
 def test_the_names_of_the_catalogs_files_are_no_ids(slide_id: str) -> None:
     with pytest.raises(OptionError, match=r"files beside the slides have such names.*--id"):
-        dzi.check_id(slide_id)
+        keys.check_id(slide_id)
 
 
 def test_keys() -> None:
-    folder = dzi.folder("170782")
-    assert dzi.tile_key(folder, TileAddress(12, 3, 4)) == (
+    folder = keys.folder("170782")
+    assert keys.tile_key(folder, TileAddress(12, 3, 4)) == (
         "images/170782/DeepZoom_files/12/3_4.jpeg"
     )
-    assert dzi.descriptor_key(folder) == "images/170782/DeepZoom.dzi"
-    assert dzi.catalog_key() == "images/index.json"
-    assert dzi.shard_name("a1", 7) == "index-a1-07.json"
-    assert dzi.is_shard(dzi.shard_name("a1", 7))
-    assert not dzi.is_shard("index.json")
+    assert keys.descriptor_key(folder) == "images/170782/DeepZoom.dzi"
+    assert keys.catalog_key() == "images/index.json"
+    assert keys.shard_name("a1", 7) == "index-a1-07.json"
+    assert keys.is_shard(keys.shard_name("a1", 7))
+    assert not keys.is_shard("index.json")
 
 
-@given(st.from_regex(dzi._ID, fullmatch=True), st.integers(0, 40), st.integers(0, 1 << 20))
+@given(st.from_regex(keys._ID, fullmatch=True), st.integers(0, 40), st.integers(0, 1 << 20))
 def test_every_key_that_is_written_is_one(slide_id: str, level: int, at: int) -> None:
-    folder = dzi.folder(slide_id)
-    assert dzi.is_key(dzi.tile_key(folder, TileAddress(level, at, at)))
-    assert dzi.is_key(dzi.descriptor_key(folder))
-    assert dzi.is_key(dzi.slide_json_key(folder))
-    assert dzi.is_key(dzi.icc_key(folder))
-    assert all(dzi.is_key(dzi.associated_key(folder, name)) for name in dzi.ASSOCIATED_IMAGES)
-    assert dzi.is_key("images/index.json")
+    folder = keys.folder(slide_id)
+    assert keys.is_key(keys.tile_key(folder, TileAddress(level, at, at)))
+    assert keys.is_key(keys.descriptor_key(folder))
+    assert keys.is_key(keys.slide_json_key(folder))
+    assert keys.is_key(keys.icc_key(folder))
+    assert all(keys.is_key(keys.associated_key(folder, name)) for name in keys.ASSOCIATED_IMAGES)
+    assert keys.is_key("images/index.json")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_every_key_that_is_written_is_one(slide_id: str, level: int, at: int) ->
     ],
 )
 def test_what_is_no_key(key: str) -> None:
-    assert not dzi.is_key(key)
+    assert not keys.is_key(key)
 
 
 @pytest.mark.parametrize(
@@ -148,18 +148,18 @@ def test_what_is_no_key(key: str) -> None:
     ],
 )
 def test_what_is_the_programs_in_a_slides_folder(name: str, is_own: bool) -> None:
-    assert dzi.is_own("images/a", f"images/a/{name}") is is_own
-    assert not dzi.is_own("images/a", f"images/ab/{name}")
+    assert keys.is_own("images/a", f"images/a/{name}") is is_own
+    assert not keys.is_own("images/a", f"images/ab/{name}")
 
 
 def test_tiles_are_kept_for_ever_and_descriptors_are_not() -> None:
-    assert dzi.http_headers("images/a/DeepZoom_files/0/0_0.jpeg") == {
+    assert keys.http_headers("images/a/DeepZoom_files/0/0_0.jpeg") == {
         "Content-Type": "image/jpeg",
         "Cache-Control": "public, max-age=31536000, immutable",
     }
     shown = ("images/a/label.jpeg", "images/a/macro.jpeg")
     for key in ("images/a/DeepZoom.dzi", "images/a/slide.json", "images/index.json", *shown):
-        assert dzi.http_headers(key)["Cache-Control"] == "no-cache"
-    assert dzi.http_headers("images/a/notes.doc") == {}
+        assert keys.http_headers(key)["Cache-Control"] == "no-cache"
+    assert keys.http_headers("images/a/notes.doc") == {}
     for key in ("private/images/a/label.jpeg", "watch/1.json"):
-        assert dzi.http_headers(key)["Cache-Control"] == "no-store"
+        assert keys.http_headers(key)["Cache-Control"] == "no-store"

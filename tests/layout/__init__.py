@@ -1,0 +1,1 @@
+"""Where the pixels lie, and under which keys."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.descriptor import Descriptor
 
 SCALE = 6  # px of the base level to one px of the picture
 GAP = 6
@@ -20,7 +20,7 @@ LEVELS = 4
 
 def draw(folder: Path, to: Path) -> None:
     """Each level as large as it is, its tiles apart from one another, the base at the left."""
-    pyramid = keys.parse((folder / "DeepZoom.dzi").read_bytes()).pyramid
+    pyramid = Descriptor.parse((folder / "DeepZoom.dzi").read_bytes()).pyramid
     levels = pyramid.levels[::-1][:LEVELS]
     font = ImageFont.load_default(13)
     # no column is narrower than its caption

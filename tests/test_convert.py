@@ -29,6 +29,7 @@ from vsv_pyramid.convert import Progress, Summary, convert
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
 from vsv_pyramid.info import info
 from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
 from vsv_pyramid.slide.icc import published_profile
@@ -748,10 +749,10 @@ def test_a_reader_sees_the_old_or_the_new_pyramid(small_slide: Path, tmp_path: P
 
     def read() -> None:
         while not done.wait(0.001):
-            before = keys.parse((folder / "DeepZoom.dzi").read_bytes())
+            before = Descriptor.parse((folder / "DeepZoom.dzi").read_bytes())
             *_, last = before.pyramid.tiles()
             there = (folder / f"DeepZoom_files/{last}.jpeg").exists()
-            after = keys.parse((folder / "DeepZoom.dzi").read_bytes())
+            after = Descriptor.parse((folder / "DeepZoom.dzi").read_bytes())
             sizes.add(after.tile_size)
             if before == after and not there:
                 wrong.append(str(before))

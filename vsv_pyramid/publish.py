@@ -17,6 +17,7 @@ import xxhash
 
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store, StoredObject
 from vsv_pyramid.words import counted
@@ -129,8 +130,8 @@ class Publication:
                 f"holds {len(sizes)} of {counted(self._pyramid.tile_count, 'tile')}, {sum(sizes)} "
                 f"of {counted(self.bytes, 'byte')}; convert again",
             )
-        descriptor = keys.Descriptor(self._pyramid.size, self._pyramid.tile_size)
-        self._store.put(keys.descriptor_key(self._folder), keys.write(descriptor))
+        descriptor = Descriptor(self._pyramid.size, self._pyramid.tile_size)
+        self._store.put(keys.descriptor_key(self._folder), descriptor.xml)
 
 
 class _Uploads:

@@ -15,6 +15,7 @@ from vsv_pyramid.convert import Progress
 from vsv_pyramid.errors import DescriptorError, StoreError
 from vsv_pyramid.findings import Check, Report
 from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.publish import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
@@ -51,11 +52,11 @@ def verify(
         raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
     document = _slide_json(store, folder, report)
     try:
-        descriptor = keys.parse(store.get(keys.descriptor_key(folder)))
+        descriptor = Descriptor.parse(store.get(keys.descriptor_key(folder)))
     except DescriptorError as exc:
         report.errors.append(str(exc))
         return report
-    if descriptor.overlap or descriptor.format != keys.FORMAT:
+    if descriptor.overlap or descriptor.format != FORMAT:
         report.errors.append("the descriptor states another overlap or format than this layout's")
         return report
     check = Check(store, folder, report, descriptor.pyramid, document)

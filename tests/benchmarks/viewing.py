@@ -39,7 +39,7 @@ from tests.benchmarks.viewers import HOST, WINDOW, Seen, needed, random_views
 from tests.support import browser, s3_server
 from tests.support.forge import forge_svs
 from vsv_pyramid import page
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.store import open_store
 
@@ -146,7 +146,7 @@ def paths(pyramid: Pyramid, descriptor: str, count: int, chance: random.Random) 
     """The tiles' paths for each of so many views."""
     folder = descriptor.removesuffix(".dzi") + "_files"
     return [
-        [f"{folder}/{address}.{keys.FORMAT}" for address in needed(pyramid, view)]
+        [f"{folder}/{address}.{FORMAT}" for address in needed(pyramid, view)]
         for view in random_views(pyramid, count, chance)
     ]
 
@@ -253,7 +253,7 @@ def visits(way: str, url: str, viewers: int, views: int, seconds: float) -> list
     status, answer = ask(parts.port, path)
     if status != 200:
         raise SystemExit(f"{path}: {status} from {way}")
-    pyramid = keys.parse(answer).pyramid
+    pyramid = Descriptor.parse(answer).pyramid
     # Other views for other numbers of viewers, the same ones for every way.
     chances = [random.Random(f"{viewers} {number}") for number in range(viewers)]
     plan = {

@@ -28,7 +28,7 @@ from tests.benchmarks.viewing import NGINX, Opening, Row
 from tests.support.forge import forge_svs
 from tests.support.site import HOST, serving
 from vsv_pyramid import page
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Pyramid, Size
 
 PYRAMID = Pyramid(Size(20000, 16000), 720)
@@ -94,7 +94,7 @@ def test_the_driver_s_tiles_are_those_of_deepzoom_generator(forged: Path) -> Non
     with serving(on_demand.app(forged, "170782")) as site:
         descriptor = site.ask("/images/170782.dzi")
         assert descriptor.body.decode() == tiles.get_dzi("jpeg")
-        stated = keys.parse(descriptor.body)
+        stated = Descriptor.parse(descriptor.body)
         assert (stated.tile_size, stated.overlap, stated.format) == (254, 1, "jpeg")
         for address in (0, 0, 0), (level - 1, 1, 2), (level, 0, 0), (level, 5, 4):
             number, column, row = address

@@ -1,4 +1,4 @@
-"""The DZI descriptor (write, parse) and the keys of the published layout, version 1."""
+"""The keys of the published layout, version 1: which there are, and what a server says of them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from dataclasses import dataclass
-from xml.etree import ElementTree
 
-from vsv_pyramid.errors import DescriptorError, OptionError
-from vsv_pyramid.layout.geometry import Pyramid, Size, TileAddress
+from vsv_pyramid.errors import OptionError
+from vsv_pyramid.layout.descriptor import FORMAT
+from vsv_pyramid.layout.geometry import TileAddress
 
 LAYOUT_VERSION = 1
-FORMAT = "jpeg"
-NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
 ASSOCIATED_IMAGES = ("thumbnail", "label", "macro")
 IMAGES = "images"
 CATALOG = "index.json"
@@ -68,62 +65,6 @@ _HTTP_HEADERS = {
         (".txt", "text/plain; charset=utf-8", _CHECKED),
     )
 }
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """What a DZI file states: the base level's size, the tile size and the overlap, all in px."""
-
-    size: Size
-    tile_size: int
-    overlap: int = 0
-    format: str = FORMAT
-
-    @property
-    def pyramid(self) -> Pyramid:
-        return Pyramid(self.size, self.tile_size)
-
-
-def write(descriptor: Descriptor) -> bytes:
-    """The descriptor as the bytes of a DZI file."""
-    image = ElementTree.Element(
-        "Image",
-        xmlns=NAMESPACE,
-        TileSize=str(descriptor.tile_size),
-        Overlap=str(descriptor.overlap),
-        Format=descriptor.format,
-    )
-    ElementTree.SubElement(
-        image, "Size", Width=str(descriptor.size.width), Height=str(descriptor.size.height)
-    )
-    xml: bytes = ElementTree.tostring(image, encoding="utf-8", xml_declaration=True)
-    return xml + b"\n"
-
-
-def parse(xml: bytes) -> Descriptor:
-    """The descriptor that the bytes of a DZI file state.
-
-    Raises DescriptorError for anything but one Image with one Size, both with positive numbers.
-    """
-    try:
-        image = ElementTree.fromstring(xml)
-    except ElementTree.ParseError as exc:
-        raise DescriptorError(f"the descriptor is not XML ({exc})") from exc
-    size = image.find(f"{{{NAMESPACE}}}Size")
-    if image.tag != f"{{{NAMESPACE}}}Image" or size is None:
-        raise DescriptorError("the descriptor has no DeepZoom Image and Size")
-    try:
-        descriptor = Descriptor(
-            Size(int(size.attrib["Width"]), int(size.attrib["Height"])),
-            int(image.attrib["TileSize"]),
-            int(image.attrib["Overlap"]),
-            image.attrib["Format"],
-        )
-    except (KeyError, ValueError) as exc:
-        raise DescriptorError(f"the descriptor lacks a number: {exc}") from exc
-    if min(*descriptor.size, descriptor.tile_size) < 1 or descriptor.overlap < 0:
-        raise DescriptorError("the descriptor states a size below 1 px")
-    return descriptor
 
 
 def check_id(slide_id: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from s3_events import Event, arrived
 
-from vsv_pyramid import aws, clock, costs, ids, submit
+from vsv_pyramid import aws, costs, ids, submit
 from vsv_pyramid.cli.main import options_of
 from vsv_pyramid.cli.reports import Events, anonymous, called, say, sentence
 from vsv_pyramid.convert import Progress, convert
@@ -33,6 +33,7 @@ from vsv_pyramid.errors import (
     exit_code,
 )
 from vsv_pyramid.jobs import Queue
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import SPARE_BYTES, extent

@@ -21,11 +21,11 @@ from tifffile import TiffWriter
 from tests.conftest import Run
 from tests.support.clock import FakeClock, until
 from tests.support.forge import damage_tile, forge_svs
-from vsv_pyramid import signals
 from vsv_pyramid.cli import convert as cli_convert
 from vsv_pyramid.cli import display, reports
 from vsv_pyramid.cli import main as cli
 from vsv_pyramid.convert import Progress
+from vsv_pyramid.runtime import signals
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = [str(Path(sys.executable).with_name("vsv-pyramid"))]

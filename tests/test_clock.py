@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.clock import FakeClock, fake, until
-from vsv_pyramid import clock as own
+from vsv_pyramid.runtime import clock as own
 
 
 def test_a_pause_ends_where_it_is_stopped() -> None:

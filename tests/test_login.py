@@ -17,8 +17,8 @@ from tests.support.s3_server import IDENTITIES, Place
 from vsv_pyramid import aws
 from vsv_pyramid.errors import QueueError, StoreRefused
 from vsv_pyramid.jobs import Queue
+from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.store import open_store
-from vsv_pyramid.threads import Pool
 
 PATIENCE = 30  # s
 

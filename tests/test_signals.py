@@ -17,8 +17,8 @@ from unittest import mock
 import pytest
 
 from tests.support.clock import FakeClock
-from vsv_pyramid import signals
 from vsv_pyramid.cli import main as cli
+from vsv_pyramid.runtime import signals
 
 
 class Ended(Exception):

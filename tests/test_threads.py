@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from vsv_pyramid.publish import _Uploads
-from vsv_pyramid.threads import Pool
+from vsv_pyramid.runtime.threads import Pool
 
 PATIENCE = 30
 

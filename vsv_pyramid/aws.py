@@ -21,8 +21,9 @@ import botocore.config
 import botocore.exceptions
 from botocore.exceptions import IncompleteReadError
 
-from vsv_pyramid import clock, login, proxies
+from vsv_pyramid import login, proxies
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.s3_errors import (
     ERRORS,
     SERVER,

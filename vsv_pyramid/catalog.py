@@ -21,12 +21,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
-from vsv_pyramid import clock, record
+from vsv_pyramid import record
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import own_keys, pyramid_keys
+from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.store import Store
-from vsv_pyramid.threads import Pool
 
 VERSION, ENTRY_VERSION = 1, 2
 MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, clock, ids, places, private, record, scans
+from vsv_pyramid import catalog, ids, places, private, record, scans
 from vsv_pyramid.destination import Destination, check_scratch, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -23,6 +23,7 @@ from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.scans import Scan
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source, find_source

@@ -30,9 +30,9 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import own_keys
 from vsv_pyramid.review import Changes, Document
+from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
-from vsv_pyramid.threads import Pool
 
 _THREADS = 16
 _GONE = "is deleted, and awaits its rescan; convert that first"

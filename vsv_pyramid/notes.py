@@ -14,9 +14,9 @@ import xxhash
 
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
+from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.store import Store
-from vsv_pyramid.threads import Pool
 
 _FOLDER = keys.WATCHED
 _THREADS = 16

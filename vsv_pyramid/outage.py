@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from vsv_pyramid import clock
 from vsv_pyramid.errors import is_environment
+from vsv_pyramid.runtime import clock
 
 PAUSES = (60.0, 180.0)  # s, before each try, the last one again and again
 

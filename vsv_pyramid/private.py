@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from vsv_pyramid import clock, record, review
+from vsv_pyramid import record, review
 from vsv_pyramid.catalog import Catalog, Entry, Part, ids_among, shard_of
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -27,8 +27,9 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import to_json
 from vsv_pyramid.review import Document
+from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.metadata import metadata
-from vsv_pyramid.threads import Pool
 
 _GIVE_UP_SECONDS = 30.0
 _LONGEST_PAUSE = 0.2

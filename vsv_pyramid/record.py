@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vsv_pyramid import clock
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.jpeg.encode import has_stepped_back
 from vsv_pyramid.lanes import LOSSLESS
@@ -20,6 +19,7 @@ from vsv_pyramid.plan import LAB, ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.review import Document
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.metadata import magnification, metadata, model, rounded, zoned
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source

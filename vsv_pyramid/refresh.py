@@ -10,7 +10,7 @@ from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import LAB, ConvertOptions
-from vsv_pyramid.threads import Pool
+from vsv_pyramid.runtime.threads import Pool
 
 _THREADS = 16
 _SLIDES_AT_ONCE = 1024

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vsv_pyramid import clock
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.runtime import clock
 
 VERSION = 1
 NEW, GOOD, BAD, SENT = "NEW", "GOOD", "BAD", "SENT"

@@ -28,10 +28,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, catalog, clock, page, serve_desk, signals
+from vsv_pyramid import answers, catalog, page, serve_desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
 from vsv_pyramid.layout import keys
+from vsv_pyramid.runtime import clock, signals
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 

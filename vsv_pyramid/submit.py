@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import aws, clock, ids
+from vsv_pyramid import aws, ids
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.destination import open_destination
@@ -20,6 +20,7 @@ from vsv_pyramid.jobs import MOST_CHILDREN, Queue
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import Kept, deleted
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import is_slide, is_slide_key
 from vsv_pyramid.slide.source import is_one_file

@@ -16,7 +16,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vsv_pyramid import clock, places, record
+from vsv_pyramid import places, record
 from vsv_pyramid.catalog import Catalog, entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -41,11 +41,12 @@ from vsv_pyramid.notes import Look, Note, Notes
 from vsv_pyramid.outage import Outage
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import deleted
+from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent, normal, place_of
 from vsv_pyramid.slide.tiff import tiff_base
-from vsv_pyramid.threads import Pool
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk, Outcome
 from vsv_pyramid.errors import StoreError, StoreUnavailable, VsvPyramidError
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.signals import Stopped
+from vsv_pyramid.runtime.signals import Stopped
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.verify import verify

@@ -14,7 +14,7 @@ from unittest import mock
 import botocore.endpoint
 import pytest
 
-from vsv_pyramid import clock
+from vsv_pyramid.runtime import clock
 
 _PATIENCE = 60.0  # s of the real clock, for what must happen at some time
 _TICK = 2.0**-20  # s; sums and differences of whole ticks are exact

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from vsv_pyramid import clock
+from vsv_pyramid.runtime import clock
 
 _WITHIN_AN_OPEN_FOLDER = ("os.remove", "os.rmdir")  # as shutil.rmtree calls them
 _has_hook = False

@@ -39,7 +39,7 @@ from tests.support.s3_server import Place
 from vsv_pyramid import aws, catalog, page, private, record
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
 from vsv_pyramid.layout import keys
-from vsv_pyramid.signals import EXIT_SIGNALLED
+from vsv_pyramid.runtime.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import lease
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")

@@ -33,7 +33,7 @@ from vsv_pyramid.errors import (
     is_environment,
 )
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
-from vsv_pyramid.signals import EXIT_SIGNALLED
+from vsv_pyramid.runtime.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import is_archive, open_pyramid, open_store
 
 PROGRAM = [sys.executable, "-m", "vsv_pyramid"]

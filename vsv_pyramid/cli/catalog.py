@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from vsv_pyramid import catalog, signals, tie
+from vsv_pyramid import catalog, tie
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.options import (
     PlaceType,
@@ -21,6 +21,7 @@ from vsv_pyramid.convert import Progress
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.refresh import refresh
 from vsv_pyramid.root import open_edited
+from vsv_pyramid.runtime import signals
 from vsv_pyramid.store import S3Options, open_store
 
 

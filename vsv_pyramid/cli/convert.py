@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import ids, signals
+from vsv_pyramid import ids
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -29,6 +29,7 @@ from vsv_pyramid.destination import check_places
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
+from vsv_pyramid.runtime import signals
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.search import find_slides, once_each

@@ -6,8 +6,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vsv_pyramid import clock, review
+from vsv_pyramid import review
 from vsv_pyramid.review import IDS, Document
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.words import counted, one_line
 
 if TYPE_CHECKING:

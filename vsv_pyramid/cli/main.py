@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from vsv_pyramid import signals, streams
+from vsv_pyramid import streams
 from vsv_pyramid.cli.reports import Voice, only_our_own, report, say, speak
 from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code
+from vsv_pyramid.runtime import signals
 
 if TYPE_CHECKING:
     from vsv_pyramid.plan import ConvertOptions

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vsv_pyramid import clock
 from vsv_pyramid.cli.display import ProgressDisplay, summary_line
 from vsv_pyramid.errors import OptionError, VsvPyramidError, exit_code, passing
 from vsv_pyramid.layout import keys
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import NOT_THE_USERS
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.words import one_line

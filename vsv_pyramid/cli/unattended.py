@@ -13,7 +13,7 @@ from typing import Any
 import click
 from platformdirs import user_state_path
 
-from vsv_pyramid import clock, ids
+from vsv_pyramid import ids
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -31,6 +31,7 @@ from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError, StoreUnavailable
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive

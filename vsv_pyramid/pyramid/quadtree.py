@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 from vsv_pyramid.jpeg.planes import Planes, Subsampling, empty, part
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.threads import Pool
+from vsv_pyramid.runtime.threads import Pool
 
 Result = TypeVar("Result")
 Emit = Callable[[TileAddress, bytes], None]

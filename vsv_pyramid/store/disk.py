@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG, S_IWUSR
 
-from vsv_pyramid import clock
 from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.store.locks import Lock
 
 _MADE_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)

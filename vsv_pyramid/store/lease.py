@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from vsv_pyramid import aws, clock
+from vsv_pyramid import aws
 from vsv_pyramid.errors import StoreBusy
+from vsv_pyramid.runtime import clock
 
 _RENEWALS = 4  # within the time
 # after which a lease that nobody renews is anybody's: not before who was about to renew it has

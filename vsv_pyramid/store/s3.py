@@ -22,9 +22,10 @@ from botocore.exceptions import ClientError
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, clock, login
+from vsv_pyramid import aws, login
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.layout import keys
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease

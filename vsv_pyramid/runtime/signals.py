@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 
-from vsv_pyramid import clock
+from vsv_pyramid.runtime import clock
 
 EXIT_SIGNALLED = 128  # plus the signal's number, as shells have it
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last is Windows'

@@ -1,0 +1,1 @@
+"""The process: its clock, its threads, and the signals that end it."""

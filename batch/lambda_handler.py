@@ -20,7 +20,9 @@ from typing import Any
 
 from s3_events import Event, arrived
 
-from vsv_pyramid import aws, costs, ids, submit
+from vsv_pyramid import ids, submit
+from vsv_pyramid.aws import costs, session
+from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
 from vsv_pyramid.cli.reports import Events, anonymous, called, say, sentence
 from vsv_pyramid.convert import Progress, convert
@@ -32,7 +34,6 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
     exit_code,
 )
-from vsv_pyramid.jobs import Queue
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
@@ -216,7 +217,7 @@ class _Function:
         """Puts a slide that it is of no use to try again beside the failures, with the reason."""
         self.say.failed(slide, exc, code)
         body = {"slide": slide, "reason": str(exc), "exit_code": code}
-        queue = aws.client("sqs", self._failures)
+        queue = session.client("sqs", self._failures)
         queue.send_message(QueueUrl=self._failures, MessageBody=json.dumps(body))
 
 

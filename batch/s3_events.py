@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from vsv_pyramid.aws import S3Url
+from vsv_pyramid.aws.session import S3Url
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import NOTHING_MORE, is_slide_key
 from vsv_pyramid.slide.source import is_one_file

@@ -1,11 +1,11 @@
-"""The tables of README.md, out of the figures in vsv_pyramid/costs.py.
+"""The tables of README.md, out of the figures in vsv_pyramid/aws/costs.py.
 
 python cloudformation/costs.py
 """
 
 from __future__ import annotations
 
-from vsv_pyramid import costs
+from vsv_pyramid.aws import costs
 
 GIGAPIXELS = 4.0  # of a slide: 15 x 15 mm at 40x
 SCANNING_HOURS = 8  # of a day, in which all of its slides arrive

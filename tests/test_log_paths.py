@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Outcome, Run
 from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
-from vsv_pyramid import jobs
+from vsv_pyramid.aws import batch
 from vsv_pyramid.cli import reports
 from vsv_pyramid.cli.reports import EventProgress, Events, Voice
 from vsv_pyramid.convert import Progress
@@ -280,7 +280,7 @@ class TestWatch:
         answers: Iterator[Callable[[str], str]] = iter([refused, lambda _: "job-1"])
 
         slide.rename(slide.with_name("4711.svs"))
-        monkeypatch.setattr(jobs, "Queue", Queue)
+        monkeypatch.setattr(batch, "Queue", Queue)
         to_batch = ("--submit", "slides", "--job-definition", "convert")
         words = ("watch", scans, "--to", "out", "--once", *to_batch, *JSON)
         for kind in "failed", "submitted":

@@ -14,9 +14,9 @@ from botocore.stub import Stubber
 from tests.conftest import Run
 from tests.support import s3_proxy
 from tests.support.s3_server import IDENTITIES, Place
-from vsv_pyramid import aws
+from vsv_pyramid.aws import session
+from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.errors import QueueError, StoreRefused
-from vsv_pyramid.jobs import Queue
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.store import open_store
 
@@ -129,7 +129,7 @@ def test_a_queue_outlives_the_login_that_it_began_with(monkeypatch: pytest.Monke
         return made
 
     stubs: list[Stubber] = []
-    monkeypatch.setattr(aws, "client", client)
+    monkeypatch.setattr(session, "client", client)
     queue = Queue("slides", "slide")
     stubs[0].add_client_error("describe_jobs", "UnrecognizedClientException", "invalid token")
     with pytest.raises(QueueError, match="invalid token"):

@@ -11,9 +11,9 @@ import pytest
 from tests.support import s3_proxy
 from tests.support.clock import fake
 from tests.support.s3_proxy import REQUEST_ID, Proxy, refusing
-from vsv_pyramid import aws, s3_errors
+from vsv_pyramid.aws import s3_errors, session
+from vsv_pyramid.aws.s3_codes import CODES
 from vsv_pyramid.errors import StoreError
-from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store import Store, open_store
 
 ME = "arn:aws:iam::123456789012:user/scanner"
@@ -158,7 +158,7 @@ def clients() -> Iterator[Clients]:
         patch.setenv("AWS_ACCESS_KEY_ID", "AKEY")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
         bucket = "s3://a-bucket"
-        yield Clients(proxy, aws.Account(aws.parse_url(bucket)).client, open_store(bucket))
+        yield Clients(proxy, session.Account(session.parse_url(bucket)).client, open_store(bucket))
 
 
 def test_every_code_has_its_line() -> None:

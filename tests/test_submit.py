@@ -16,7 +16,8 @@ from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
-from vsv_pyramid import aws, catalog, costs, jobs, submit
+from vsv_pyramid import catalog, submit
+from vsv_pyramid.aws import batch, costs, session
 from vsv_pyramid.convert import convert
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.errors import OptionError, QueueError, StoreError
@@ -27,7 +28,7 @@ from vsv_pyramid.submit import Waiting, backlog
 OPTIONS = ConvertOptions(tile_size=480, workers=2, update=True)
 
 
-class Submitted(jobs.Queue):
+class Submitted(batch.Queue):
     """In place of AWS: what was submitted."""
 
     def __init__(self) -> None:
@@ -139,7 +140,7 @@ def test_a_bucket_that_is_not_there(place: Place) -> None:
 
 def waiting(number: int) -> list[Waiting]:
     now = datetime.now(timezone.utc)
-    return [Waiting(aws.S3Url("scans", f"{index}.svs"), 10, now) for index in range(number)]
+    return [Waiting(session.S3Url("scans", f"{index}.svs"), 10, now) for index in range(number)]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ class TestCommand:
         self, run: Run, scans: str, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queue = Submitted()
-        monkeypatch.setattr(jobs, "Queue", lambda *names: queue if names == ("q", "d") else None)
+        monkeypatch.setattr(batch, "Queue", lambda *names: queue if names == ("q", "d") else None)
         words = ("--queue", "q", "--job-definition", "d")
         outcome = run("submit", scans, "--to", f"{place}/to", *words)
         assert outcome.code == 0
@@ -251,7 +252,7 @@ class TestCommand:
                     raise QueueError("q", "is full; try again")
                 return super().submit(place, children)
 
-        monkeypatch.setattr(jobs, "Queue", lambda *_: Full())
+        monkeypatch.setattr(batch, "Queue", lambda *_: Full())
         monkeypatch.setattr(submit, "MOST_CHILDREN", 2)
         words = ("--queue", "q", "--job-definition", "d", *["--json"] * as_json)
         outcome = run("submit", scans, "--to", f"{place}/to", *words)

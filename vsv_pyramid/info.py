@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vsv_pyramid.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
+from vsv_pyramid.aws.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
 from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.lanes import PIXELS, leaf_source, pixel_leaves
 from vsv_pyramid.layout import keys

@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import aws, ids
+from vsv_pyramid import ids
+from vsv_pyramid.aws import session
+from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
+from vsv_pyramid.aws.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.catalog import Catalog, Entry
-from vsv_pyramid.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.jobs import MOST_CHILDREN, Queue
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.private import Kept, deleted
@@ -37,7 +38,7 @@ _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # Glacier Instant Retrieval is read lik
 class Waiting(NamedTuple):
     """A slide in S3 without a pyramid of its own."""
 
-    url: aws.S3Url
+    url: session.S3Url
     size: int
     modified: datetime
 
@@ -69,14 +70,14 @@ def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -
     Published is what the catalog has, and has of this very object; what was deleted, and is to be
     scanned anew, counts as such. Raises StoreError and OptionError.
     """
-    url = aws.object_url(slides)
+    url = session.object_url(slides)
     store = open_destination(destination, options.private_to, options.s3)
     options = ids.keyed(options, store)
     entries = {**deleted(store), **Catalog(store).slides()}
     kept = Kept(store).slides() if store.private else {}
     waiting = []
     refused = []
-    first: dict[str, aws.S3Url] = {}  # with each id
+    first: dict[str, session.S3Url] = {}  # with each id
     published = archived = 0
     for found, etag, is_archived in _listed(url, options):
         try:
@@ -163,11 +164,11 @@ def manifest_line(url: str, number: int, s3: S3Options | None = None) -> str:
     return lines[number]
 
 
-def _account(url: aws.S3Url, s3: S3Options | None) -> aws.Account:
-    return aws.Account(url, RequestPayer=s3.request_payer if s3 else None)
+def _account(url: session.S3Url, s3: S3Options | None) -> session.Account:
+    return session.Account(url, RequestPayer=s3.request_payer if s3 else None)
 
 
-def _listed(url: aws.S3Url, options: ConvertOptions) -> list[tuple[Waiting, str, bool]]:
+def _listed(url: session.S3Url, options: ConvertOptions) -> list[tuple[Waiting, str, bool]]:
     """The slides at the URL and below, with their ETags, and whether they cannot be read as yet."""
     account = _account(url, options.s3)
     excluded = Excluded(options.exclude)
@@ -181,7 +182,7 @@ def _listed(url: aws.S3Url, options: ConvertOptions) -> list[tuple[Waiting, str,
         )
         return [
             (
-                Waiting(aws.S3Url(url.bucket, item["Key"]), item["Size"], item["LastModified"]),
+                Waiting(session.S3Url(url.bucket, item["Key"]), item["Size"], item["LastModified"]),
                 item["ETag"].strip('"'),
                 item.get("StorageClass") in _ARCHIVES and not _is_restored(item),
             )
@@ -191,9 +192,9 @@ def _listed(url: aws.S3Url, options: ConvertOptions) -> list[tuple[Waiting, str,
         ]
 
     try:
-        return aws.patiently(url, listed, logging.WARNING)
-    except aws.ERRORS as exc:
-        raise aws.refusal(url, exc) from exc
+        return session.patiently(url, listed, logging.WARNING)
+    except session.ERRORS as exc:
+        raise session.refusal(url, exc) from exc
 
 
 def _is_restored(item: Mapping[str, Any]) -> bool:
@@ -207,7 +208,7 @@ def _is_of(entry: Entry, size: int, etag: str) -> bool:
     return (stated.get("size", size), stated.get("etag", etag)) == (size, etag)
 
 
-def _is_from(entry: Entry, url: aws.S3Url) -> bool:
+def _is_from(entry: Entry, url: session.S3Url) -> bool:
     """Whether the entry is of an object at the URL, as far as it says where it is from: version 1
     of the catalog has published the place."""
     location = entry.get("location")
@@ -217,11 +218,11 @@ def _is_from(entry: Entry, url: aws.S3Url) -> bool:
     return bool(stated == digest(str(url)))
 
 
-def _pixels(account: aws.Account, slide: Waiting) -> int | None:
+def _pixels(account: session.Account, slide: Waiting) -> int | None:
     """The base level's pixels, out of the few kilobytes of the object that state them."""
     try:
         return base_pixels(io.BufferedReader(_Ranged(account.client, slide), _BLOCK))
-    except aws.ERRORS:
+    except session.ERRORS:
         return None
 
 

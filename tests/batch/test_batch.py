@@ -18,7 +18,7 @@ import s3_events
 from tests.support.aws_events import notification, object_created
 from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
-from vsv_pyramid import aws, costs
+from vsv_pyramid.aws import costs, session
 from vsv_pyramid.cli.reports import Voice
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
@@ -84,7 +84,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
 @pytest.fixture
 def failures(monkeypatch: pytest.MonkeyPatch) -> Failures:
     failures = Failures()
-    monkeypatch.setattr(aws, "client", failures)
+    monkeypatch.setattr(session, "client", failures)
     return failures
 
 

@@ -18,7 +18,7 @@ import s3_events
 
 from tests.batch.test_batch import Context, messages
 from tests.support.aws_events import object_created
-from vsv_pyramid import aws
+from vsv_pyramid.aws import session
 from vsv_pyramid.cli import reports
 from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import EXIT_BAD_SLIDE, SlideError, StoreUnavailable, VsvPyramidError
@@ -115,7 +115,7 @@ def test_each_is_converted_once_or_is_among_the_failures(monkeypatch: pytest.Mon
     cloud = Cloud()
     monkeypatch.setattr(lambda_handler, "convert", cloud.convert)
     monkeypatch.setattr(lambda_handler, "Queue", lambda *_: cloud)
-    monkeypatch.setattr(aws, "client", lambda *_: cloud)
+    monkeypatch.setattr(session, "client", lambda *_: cloud)
     monkeypatch.setattr(reports, "_event", lambda *_, **__: None)
     for variable in "DESTINATION", "SLIDES", "FAILURES", "QUEUE", "JOB_DEFINITION":
         monkeypatch.setenv(f"VSV_PYRAMID_{variable}", "s3://images")

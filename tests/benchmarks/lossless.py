@@ -26,7 +26,7 @@ from tests.benchmarks.report import (
     tell,
 )
 from tests.support.forge import Encoding, forge_svs
-from vsv_pyramid.costs import PUT_DOLLARS
+from vsv_pyramid.aws.costs import PUT_DOLLARS
 from vsv_pyramid.layout.geometry import Pyramid, Size
 
 OPTIONS = ["{slide}", "--to", "{to}", "--tile-size", "{tile_size}"]

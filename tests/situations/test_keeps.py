@@ -30,7 +30,8 @@ from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import aws, catalog, private, scans
+from vsv_pyramid import catalog, private, scans
+from vsv_pyramid.aws import session
 from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy
@@ -723,7 +724,7 @@ class TestLease:
 
     def test_the_two_figures_are_one(self) -> None:
         gap = lease.SECONDS / lease._RENEWALS
-        assert aws.GIVE_UP_SECONDS + gap + 20 < lease.SECONDS
+        assert session.GIVE_UP_SECONDS + gap + 20 < lease.SECONDS
 
     @pytest.mark.parametrize("seconds", [80, 119, 1000])
     def test_an_outage_takes_it_from_nobody(

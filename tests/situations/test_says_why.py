@@ -20,7 +20,7 @@ from tests.conftest import Run
 from tests.support.clock import FakeClock
 from tests.support.s3_proxy import REQUEST_ID, Fault, Handler, Proxy, Request, refusing
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from vsv_pyramid import aws, login
+from vsv_pyramid.aws import login, session
 from vsv_pyramid.errors import StoreError, is_environment
 from vsv_pyramid.store import Store, open_store
 
@@ -1199,7 +1199,7 @@ def test_a_login_that_ends_under_way_is_the_environments(
     scene: Scene,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(aws, "_CREDENTIALS_TTL", timedelta(0))
+    monkeypatch.setattr(session, "_CREDENTIALS_TTL", timedelta(0))
     store = open_store(str(scene.place))
     store.put("k", b"1")
     account = store._account  # type: ignore[attr-defined]

@@ -27,7 +27,8 @@ from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from vsv_pyramid import aws, private
+from vsv_pyramid import private
+from vsv_pyramid.aws import session
 from vsv_pyramid.cli import reports
 from vsv_pyramid.convert import Progress, convert
 from vsv_pyramid.destination import open_destination
@@ -368,7 +369,7 @@ class TestReplacement:
             try:
                 return str(place.get(key)["ETag"]).strip('"')
             except ClientError as exc:
-                assert aws.status(exc) == 404
+                assert session.status(exc) == 404
                 return None
 
         def read() -> None:
@@ -542,7 +543,7 @@ class TestFaults:
         assert "Traceback" not in outcome.err
         assert f"{place}/images/small/DeepZoom_files/" in outcome.err
         assert DESCRIPTOR not in place.objects()
-        assert clock.passed > aws.GIVE_UP_SECONDS - 10  # the longest pause
+        assert clock.passed > session.GIVE_UP_SECONDS - 10  # the longest pause
 
     def test_a_tile_that_is_lost_on_the_way_is_noticed(
         self, small_slide: Path, place: Place, proxy: Proxy
@@ -666,10 +667,10 @@ def test_progress_is_an_event_every_ten_seconds(
 
 
 def test_what_boto3_knows_of_s3_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = aws.parse_url(str(place))
-    aws.Account(url)
+    url = session.parse_url(str(place))
+    session.Account(url)
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda *_: pytest.fail("read once more"))
-    aws.Account(url).client.head_bucket(Bucket=BUCKET)
+    session.Account(url).client.head_bucket(Bucket=BUCKET)
 
 
 class TestRefusals:
@@ -751,7 +752,7 @@ class TestRefusals:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{proxy.url}/credentials")
-        monkeypatch.setattr(aws, "_CREDENTIALS_TTL", timedelta(0))
+        monkeypatch.setattr(session, "_CREDENTIALS_TTL", timedelta(0))
         proxy.fault = fault
         options = ConvertOptions(tile_size=240, s3=S3Options(upload_workers=2))
         assert convert(small_slide, str(place), options).status == "converted"
@@ -780,7 +781,7 @@ class TestRefusals:
         proxy.fault = fault
         convert(small_slide, str(place), ConvertOptions())
         assert set(signed) == {"eu-central-1"}
-        assert aws.client("batch", "queue").meta.region_name == "eu-central-1"
+        assert session.client("batch", "queue").meta.region_name == "eu-central-1"
 
 
 def test_all_of_fifty_processes_end_well(small_slide: Path, place: Place, thorough: bool) -> None:
@@ -834,6 +835,6 @@ def test_put_options(run: Run, small_slide: Path) -> None:
 
 
 def test_statuses() -> None:
-    assert aws.status(Exception("... non-2xx status code: 503 Slow Down: ...")) == 503
-    assert aws.status(Exception("error sending request, code: 111")) is None
-    assert isinstance(aws.refusal("x", Exception("status code: 500")), StoreUnavailable)
+    assert session.status(Exception("... non-2xx status code: 503 Slow Down: ...")) == 503
+    assert session.status(Exception("error sending request, code: 111")) is None
+    assert isinstance(session.refusal("x", Exception("status code: 500")), StoreUnavailable)

@@ -36,7 +36,8 @@ from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import aws, catalog, page, private, record
+from vsv_pyramid import catalog, page, private, record
+from vsv_pyramid.aws import session
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime.signals import EXIT_SIGNALLED
@@ -47,7 +48,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows n
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120  # s, for what must end
 FAULTS, TESTS = 200, 20
-ACCOUNT = aws.Account
+ACCOUNT = session.Account
 DELETED_ALREADY = "there is no pyramid|awaits its rescan"
 STOPPED = [EXIT_SIGNALLED + number for number in (signal.SIGINT, signal.SIGTERM)]
 ENDED = (0, EXIT_FAILED, EXIT_TRY_AGAIN, -9, *STOPPED)
@@ -102,7 +103,7 @@ class Chaos:
     def _by_the_proxy(self) -> Iterator[None]:
         with (
             mock.patch.dict(os.environ, AWS_ENDPOINT_URL=self.proxy.url),
-            mock.patch.object(aws, "Account", ACCOUNT),
+            mock.patch.object(session, "Account", ACCOUNT),
         ):
             yield
 
@@ -245,8 +246,8 @@ def chaos(
 ) -> Chaos:
     """What only looks goes past the proxy, by one account, which takes its time to be made."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", place.server.url)
-    account = ACCOUNT(aws.parse_url(str(place)))
-    monkeypatch.setattr(aws, "Account", lambda *_, **__: account)
+    account = ACCOUNT(session.parse_url(str(place)))
+    monkeypatch.setattr(session, "Account", lambda *_, **__: account)
     return Chaos(run, clock, stock, proxy, place, tmp_path, events)
 
 

@@ -14,15 +14,15 @@ import pytest
 from tests.conftest import Run
 from tests.support import aws_stand_ins
 from tests.support.aws_stand_ins import StandIn
-from vsv_pyramid import aws, jobs
+from vsv_pyramid.aws import batch, session
+from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.errors import QueueError, QueueUnavailable, StoreError
-from vsv_pyramid.jobs import Queue
 
 pytestmark = pytest.mark.aws
 
 
 @pytest.fixture(scope="module")
-def batch() -> Iterator[StandIn]:
+def service() -> Iterator[StandIn]:
     """A server with a job queue and a job definition, whose jobs end by themselves."""
     with aws_stand_ins.moto() as started:
         settings = json.dumps({"batch": {"use_docker": False}}).encode()
@@ -57,8 +57,8 @@ def batch() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def queue(batch: StandIn, monkeypatch: pytest.MonkeyPatch) -> Queue:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", batch.url)
+def queue(service: StandIn, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", service.url)
     for name, value in (("ACCESS_KEY_ID", "testing"), ("SECRET_ACCESS_KEY", "testing")):
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_DEFAULT_REGION", aws_stand_ins.REGION)
@@ -74,9 +74,9 @@ def ended(queue: Queue, job: str) -> str | None:
     return found[job]
 
 
-def test_a_job(batch: StandIn, queue: Queue) -> None:
+def test_a_job(service: StandIn, queue: Queue) -> None:
     job = queue.submit("s3://scans/a slide (1).svs")
-    (made,) = batch.client("batch").describe_jobs(jobs=[job])["jobs"]
+    (made,) = service.client("batch").describe_jobs(jobs=[job])["jobs"]
     assert made["jobName"] == "slide-a_slide__1_"
     assert made["jobQueue"].endswith("/slides")
     assert made["parameters"] == {"place": "s3://scans/a slide (1).svs"}
@@ -84,9 +84,9 @@ def test_a_job(batch: StandIn, queue: Queue) -> None:
     assert ended(queue, job) is None
 
 
-def test_an_array(batch: StandIn, queue: Queue) -> None:
+def test_an_array(service: StandIn, queue: Queue) -> None:
     job = queue.submit("s3://private/manifests/1.txt", 3)
-    (made,) = batch.client("batch").describe_jobs(jobs=[job])["jobs"]
+    (made,) = service.client("batch").describe_jobs(jobs=[job])["jobs"]
     assert made["arrayProperties"]["size"] == 3
 
 
@@ -97,9 +97,9 @@ def test_a_job_that_is_not_known(queue: Queue) -> None:
     assert "known no longer" in str(found[lost])
 
 
-def test_why_a_job_failed(batch: StandIn, queue: Queue) -> None:
+def test_why_a_job_failed(service: StandIn, queue: Queue) -> None:
     job = queue.submit("a.svs")
-    batch.client("batch").terminate_job(jobId=job, reason="taken away")
+    service.client("batch").terminate_job(jobId=job, reason="taken away")
     # It may have ended by itself before.
     assert ended(queue, job) in (None, "its job failed: taken away")
     failed = {
@@ -108,8 +108,8 @@ def test_why_a_job_failed(batch: StandIn, queue: Queue) -> None:
         "container": {"exitCode": 65, "reason": "none"},
     }
     said = "its job failed: Essential container in task exited, none, exit code 65"
-    assert jobs.reason(failed) == said
-    assert jobs.reason({"status": "SUCCEEDED"}) is None
+    assert batch.reason(failed) == said
+    assert batch.reason({"status": "SUCCEEDED"}) is None
 
 
 def test_a_watched_folder(
@@ -154,7 +154,7 @@ def test_no_region(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_service_that_does_not_answer(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    original = aws.client
-    monkeypatch.setattr(aws, "client", lambda name, place, **_: original(name, place))
+    original = session.client
+    monkeypatch.setattr(session, "client", lambda name, place, **_: original(name, place))
     with pytest.raises(QueueUnavailable, match="try again"):
         Queue("slides", "convert").submit("a.svs")

@@ -230,7 +230,7 @@ def watch_command(
 
     hand_on, ended = converted, None
     if queue and job_definition:
-        from vsv_pyramid.jobs import Queue
+        from vsv_pyramid.aws.batch import Queue
 
         batch = Queue(queue, job_definition)
         ended = batch.ended
@@ -303,7 +303,7 @@ def submit_command(
     if not destination.startswith("s3://"):
         raise OptionError(f"{destination!r} is no place for jobs to publish in; give s3://bucket")
     from vsv_pyramid import submit
-    from vsv_pyramid.jobs import Queue
+    from vsv_pyramid.aws.batch import Queue
 
     options = ids.keyed_at(destination, ConvertOptions(**values), create=not dry_run)
     found = submit.backlog(slides, destination, options)

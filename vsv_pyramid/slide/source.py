@@ -136,9 +136,9 @@ class _File:
 
 class _Object:
     def __init__(self, url: str, scratch: Path | None, request_payer: str | None) -> None:
-        from vsv_pyramid import aws  # late: boto3 takes half a second
+        from vsv_pyramid.aws import session  # late: boto3 takes half a second
 
-        self._url = aws.object_url(url)
+        self._url = session.object_url(url)
         self._scratch = scratch
         self.location = str(self._url)
         self.name = self._url.key.rpartition("/")[2]
@@ -151,7 +151,7 @@ class _Object:
             raise SlideAccessError(
                 url, f"a {suffix} slide is more than one file; copy all of them into a folder"
             )
-        self._account = aws.Account(self._url, RequestPayer=request_payer)
+        self._account = session.Account(self._url, RequestPayer=request_payer)
         self.fingerprint: Mapping[str, object] = self._head()
 
     def __str__(self) -> str:
@@ -225,15 +225,15 @@ class _Object:
 
     def _patiently(self, action: Callable[[], Result]) -> Result:
         """The action's result, or an error that names the slide."""
-        from vsv_pyramid import aws
+        from vsv_pyramid.aws import session
 
         try:
-            return aws.patiently(self._url, action, logging.WARNING)
-        except aws.ERRORS as exc:
-            refusal = aws.refusal(self._url, exc)
-            if aws.status(exc) == 404:
+            return session.patiently(self._url, action, logging.WARNING)
+        except session.ERRORS as exc:
+            refusal = session.refusal(self._url, exc)
+            if session.status(exc) == 404:
                 raise SlideAccessError(self._url, refusal.what) from exc
-            if aws.status(exc) == 412:
+            if session.status(exc) == 412:
                 raise self._changed() from exc
             raise refusal from exc
 

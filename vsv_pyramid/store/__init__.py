@@ -35,10 +35,10 @@ def open_store(
     """
     destination = str(destination)
     if destination.startswith("s3://"):
-        from vsv_pyramid import aws  # late: boto3 and obstore take half a second
+        from vsv_pyramid.aws import session  # late: boto3 and obstore take half a second
         from vsv_pyramid.store.s3 import S3Store
 
-        return S3Store(aws.parse_url(destination), options or S3Options(), stop)
+        return S3Store(session.parse_url(destination), options or S3Options(), stop)
     if destination.startswith("s3:"):
         raise OptionError(f"{destination!r} names no bucket; give s3://bucket/prefix")
     path = _path(destination)

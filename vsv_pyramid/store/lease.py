@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from vsv_pyramid import aws
+from vsv_pyramid.aws import session
 from vsv_pyramid.errors import StoreBusy
 from vsv_pyramid.runtime import clock
 
 _RENEWALS = 4  # within the time
 # after which a lease that nobody renews is anybody's: not before who was about to renew it has
 # waited for the server as long as that is done, and for its answer
-SECONDS = (aws.GIVE_UP_SECONDS + 30) / (1 - 1 / _RENEWALS)
+SECONDS = (session.GIVE_UP_SECONDS + 30) / (1 - 1 / _RENEWALS)
 _TRIED_SECONDS = 1.0  # for which the trouble that one thread had counts for the others
 _TRIES = 5  # to take one that others take and release in between
 _RELEASE_SECONDS = 5.0  # for which the end of all may wait for a server
@@ -41,7 +41,7 @@ class _Held(NamedTuple):
     def expired(self) -> bool:
         """Whether its holder is dead."""
         if self.age is None or not self.etag:
-            raise aws.NotS3("no date, or no tag")
+            raise session.NotS3("no date, or no tag")
         return self.age > self.seconds
 
 
@@ -53,7 +53,7 @@ class Lease:
     know such conditions is warned of, and done without.
     """
 
-    def __init__(self, client: Any, url: aws.S3Url, place: str) -> None:
+    def __init__(self, client: Any, url: session.S3Url, place: str) -> None:
         """`place` is what it is on, in words."""
         self._client = client
         self._url = url
@@ -73,13 +73,13 @@ class Lease:
     def held(self) -> Iterator[None]:
         """Raises StoreBusy where another worker holds it."""
         try:
-            aws.patiently(self._place, self._take, logging.WARNING)
+            session.patiently(self._place, self._take, logging.WARNING)
         except BaseException as exc:  # Ctrl-C, too, after it was put
             if self._puts:
                 self._release()
-            if isinstance(exc, aws.ERRORS):
+            if isinstance(exc, session.ERRORS):
                 server = self._client.meta.endpoint_url
-                raise aws.refusal(self._place, exc, server) from exc
+                raise session.refusal(self._place, exc, server) from exc
             raise
         if not self._conditional:
             yield
@@ -113,9 +113,9 @@ class Lease:
                 return
             self._put({"IfNoneMatch": "*"})  # must fail, or the server ignores the condition
         except ClientError as exc:
-            if aws.is_taken(exc) and self._etag:
+            if session.is_taken(exc) and self._etag:
                 return
-            if not aws.knows_no_conditions(exc):
+            if not session.knows_no_conditions(exc):
                 raise
         self._conditional = False
         self._release()
@@ -143,8 +143,8 @@ class Lease:
         try:
             self._etag = self._put(condition)
         except ClientError as exc:
-            is_gone = "IfMatch" in condition and aws.code(exc) == "NoSuchKey"
-            if not (is_gone or aws.is_taken(exc)):
+            is_gone = "IfMatch" in condition and session.code(exc) == "NoSuchKey"
+            if not (is_gone or session.is_taken(exc)):
                 raise
             self._refused = exc
             held = self._look()
@@ -171,7 +171,7 @@ class Lease:
         try:
             answer = self._client.head_object(Bucket=self._url.bucket, Key=self._url.key)
         except ClientError as exc:
-            if aws.status(exc) == 404:
+            if session.status(exc) == 404:
                 return None
             raise
         about = answer.get("Metadata", {})
@@ -185,7 +185,7 @@ class Lease:
 
     def _keep(self) -> None:
         while not self._lost and not clock.wait(self._ended, SECONDS / _RENEWALS):
-            with contextlib.suppress(*aws.ERRORS):
+            with contextlib.suppress(*session.ERRORS):
                 self._renew()
 
     def _renew(self, *, only_expired: bool = False) -> None:
@@ -198,7 +198,7 @@ class Lease:
             try:
                 self._renew_or_lose()
                 self._trouble = None
-            except aws.ERRORS as exc:
+            except session.ERRORS as exc:
                 self._trouble = exc
                 raise
             finally:
@@ -242,7 +242,7 @@ class Lease:
                 self._client.delete_object(Bucket=self._url.bucket, Key=self._url.key)
             except ClientError:
                 self._put({"IfMatch": held.etag}, _AT_ONCE)
-        except aws.ERRORS as exc:
+        except session.ERRORS as exc:
             _log.info("%s: not released (%s)", self._url, type(exc).__name__)
             if self._etag:
                 _log.warning(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, proxies
+from vsv_pyramid.aws import proxies, session
 from vsv_pyramid.store.options import S3Options
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _environment = threading.Lock()
 
 
 def objects(
-    url: aws.S3Url, account: aws.Account, options: S3Options, **settings: Any
+    url: session.S3Url, account: session.Account, options: S3Options, **settings: Any
 ) -> ObjectStore:
     """The objects below the URL; the settings are obstore's."""
     settings |= {
@@ -89,10 +89,10 @@ def unpanicked(action: Callable[[], Result]) -> Result:
     except BaseException as exc:
         if type(exc).__name__ != "PanicException":  # which is no Exception, and nowhere to import
             raise
-        raise aws.NotS3(f"an answer that obstore cannot read ({exc})") from exc
+        raise session.NotS3(f"an answer that obstore cannot read ({exc})") from exc
 
 
-def _client_options(options: S3Options, account: aws.Account) -> ClientConfig:
+def _client_options(options: S3Options, account: session.Account) -> ClientConfig:
     client: ClientConfig = {
         "allow_http": True,
         "connect_timeout": timedelta(seconds=10),

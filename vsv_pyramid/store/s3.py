@@ -22,11 +22,11 @@ from botocore.exceptions import ClientError
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
-from vsv_pyramid import aws, login
+from vsv_pyramid.aws import login, session
+from vsv_pyramid.aws.s3_codes import CODES
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.s3_codes import CODES
 from vsv_pyramid.store.base import Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
 from vsv_pyramid.store.objects import objects, unpanicked
@@ -57,7 +57,7 @@ class S3Store:
     sealed = False
 
     def __init__(
-        self, url: aws.S3Url, options: S3Options, stopped: threading.Event | None = None
+        self, url: session.S3Url, options: S3Options, stopped: threading.Event | None = None
     ) -> None:
         self._url = url
         self._options = options
@@ -69,9 +69,9 @@ class S3Store:
         self.parallel_puts = options.upload_workers
 
     @cached_property
-    def _account(self) -> aws.Account:
+    def _account(self) -> session.Account:
         """Made at the first call of a method, since it costs more than a small slide does."""
-        return aws.Account(self._url, **_parameters(self._options))
+        return session.Account(self._url, **_parameters(self._options))
 
     @cached_property
     def _objects(self) -> ObjectStore:
@@ -109,15 +109,15 @@ class S3Store:
             try:
                 self._put(key, data, attributes=keys.http_headers(key), mode=mode)
             except (AlreadyExistsError, PreconditionError) as exc:
-                if not aws.is_taken(exc):
+                if not session.is_taken(exc):
                     raise
                 return False
             except FileNotFoundError as exc:  # some servers say so of what is gone in between
-                if tag is None or aws.code(exc) != _NO_KEY or self.head(key) is not None:
+                if tag is None or session.code(exc) != _NO_KEY or self.head(key) is not None:
                     raise
                 return False
             except BaseError as exc:
-                if not aws.knows_no_conditions(exc):
+                if not session.knows_no_conditions(exc):
                     raise
                 self._put(key, data, attributes=keys.http_headers(key))
             return True
@@ -145,7 +145,7 @@ class S3Store:
             except (BaseError, FileNotFoundError) as exc:
                 if isinstance(exc, FileNotFoundError) and self._is_s3:
                     return None
-                if aws.status(exc):  # an answer to HEAD has no body that could say why
+                if session.status(exc):  # an answer to HEAD has no body that could say why
                     return self._got(key, {"range": (0, 1)}).meta["size"]
                 raise
 
@@ -188,7 +188,7 @@ class S3Store:
             for item in page:
                 key = item["path"]
                 if key in found:
-                    raise aws.NotS3("a list that begins anew")
+                    raise session.NotS3("a list that begins anew")
                 found[key] = StoredObject(key, item["size"], _md5(item["e_tag"]))
         return list(found.values())
 
@@ -262,8 +262,8 @@ class S3Store:
         try:
             self._account.client.head_object(Bucket=self._url.bucket, Key=self._full(key))
         except ClientError as exc:
-            if aws.status(exc) != 403:  # to put may be all that is allowed
-                raise aws.NotS3("a put that did not arrive") from exc
+            if session.status(exc) != 403:  # to put may be all that is allowed
+                raise session.NotS3("a put that did not arrive") from exc
 
     def _ask_to_put(self, key: str, data: bytes) -> None:
         """Raises where that may not be put. It is what is there, on condition that nothing is, and
@@ -278,15 +278,15 @@ class S3Store:
                 ContentMD5=base64.b64encode(wrong).decode(),
             )
         except ClientError as exc:
-            is_asked = aws.is_taken(exc) or aws.code(exc) in _WRONG_CHECKSUM
-            if not (is_asked or aws.knows_no_conditions(exc)):
+            is_asked = session.is_taken(exc) or session.code(exc) in _WRONG_CHECKSUM
+            if not (is_asked or session.knows_no_conditions(exc)):
                 raise
 
     def _delete_one(self, key: str) -> None:
         try:
             obstore.delete(self._one_by_one, key)
         except FileNotFoundError as exc:
-            if aws.code(exc) != _NO_KEY:
+            if session.code(exc) != _NO_KEY:
                 raise
 
     def _got(self, key: str, options: GetOptions | None = None) -> GetResult:
@@ -294,7 +294,7 @@ class S3Store:
         found = obstore.get(self._objects, key, options=options)
         is_page = found.attributes.get("Content-Type", "").startswith("text/html")
         if not found.meta["e_tag"] or (is_page and not key.endswith(".html")):
-            raise aws.NotS3("a page in the place of an object")
+            raise session.NotS3("a page in the place of an object")
         return found
 
     def _sought(self, key: str, action: Callable[[], Result | None]) -> Result | None:
@@ -304,7 +304,7 @@ class S3Store:
             try:
                 return action()
             except FileNotFoundError as exc:
-                if aws.code(exc) != _NO_KEY:
+                if session.code(exc) != _NO_KEY:
                     raise
                 self._is_s3 = True
                 return None
@@ -324,17 +324,17 @@ class S3Store:
         level = logging.INFO if self._answered else logging.WARNING
         used = self._known_account()
         try:
-            result = aws.patiently(place, lambda: unpanicked(action), level, self._stopped)
+            result = session.patiently(place, lambda: unpanicked(action), level, self._stopped)
             self._answered = True
             return result
-        except (FileNotFoundError, *aws.ERRORS) as exc:
-            about = self if aws.code(exc) == _NO_BUCKET else place
+        except (FileNotFoundError, *session.ERRORS) as exc:
+            about = self if session.code(exc) == _NO_BUCKET else place
             account = self._known_account()
-            if account and used in (None, account) and aws.is_login(exc):
+            if account and used in (None, account) and session.is_login(exc):
                 self._forget()
-            raise aws.refusal(about, exc, account.address if account else "") from exc
+            raise session.refusal(about, exc, account.address if account else "") from exc
 
-    def _known_account(self) -> aws.Account | None:
+    def _known_account(self) -> session.Account | None:
         """None before the first call, and where another thread has just forgotten it."""
         return self.__dict__.get("_account")
 
@@ -388,6 +388,6 @@ def _parameters(options: S3Options) -> dict[str, object]:
 def _knows_no_bulk_delete(exc: Exception) -> bool:
     """Whether it may be the way of deleting that the server refuses, and not the deletion: some say
     so by NotImplemented, some by MethodNotAllowed, some take the request for a malformed one."""
-    if aws.status(exc) in (404, 405, 501):
-        return aws.code(exc) != _NO_BUCKET
-    return aws.status(exc) == 400 and aws.code(exc) not in CODES
+    if session.status(exc) in (404, 405, 501):
+        return session.code(exc) != _NO_BUCKET
+    return session.status(exc) == 400 and session.code(exc) not in CODES

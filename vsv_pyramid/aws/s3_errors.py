@@ -12,9 +12,9 @@ import botocore.exceptions
 import botocore.parsers
 from obstore.exceptions import BaseError as ObstoreError
 
-from vsv_pyramid import proxies
+from vsv_pyramid.aws import proxies
+from vsv_pyramid.aws.s3_codes import CAUSES, CODES, STATUSES, WITHOUT_A_WORD, Case
 from vsv_pyramid.errors import StoreError, StoreRefused, StoreUnavailable
-from vsv_pyramid.s3_codes import CAUSES, CODES, STATUSES, WITHOUT_A_WORD, Case
 
 _OPTIONS_OF_PUTS = "leave out the options of S3 that it lacks (--sse, --checksum, --storage-class)"
 

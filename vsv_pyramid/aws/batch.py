@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from vsv_pyramid import aws, login
+from vsv_pyramid.aws import login, session
 from vsv_pyramid.errors import QueueError, QueueUnavailable
 
 MOST_CHILDREN = 10_000  # of an array job, by AWS's quota
@@ -29,7 +29,9 @@ class Queue:
 
     @cached_property
     def _client(self) -> Any:
-        return aws.client("batch", self._queue, attempts=10)  # 50 submissions a second are taken
+        return session.client(
+            "batch", self._queue, attempts=10
+        )  # 50 submissions a second are taken
 
     def submit(self, place: str, children: int = 1) -> str:
         """The id of a new job. Raises QueueError and QueueUnavailable."""
@@ -43,7 +45,7 @@ class Queue:
                 parameters={"place": place},
                 **array,
             )
-        except aws.ERRORS as exc:
+        except session.ERRORS as exc:
             raise self._refusal(exc) from exc
         return str(answer["jobId"])
 
@@ -53,7 +55,7 @@ class Queue:
         for some in _parts(list(jobs), _DESCRIBED):
             try:
                 known = self._client.describe_jobs(jobs=some)["jobs"]
-            except aws.ERRORS as exc:
+            except session.ERRORS as exc:
                 raise self._refusal(exc) from exc
             ended |= {job["jobId"]: reason(job) for job in known if job["status"] in _ENDS}
             lost = set(some) - {job["jobId"] for job in known}
@@ -62,13 +64,13 @@ class Queue:
 
     def _refusal(self, exc: Exception) -> QueueError:
         """Where it is of the credentials, the next call is by those that there are then."""
-        if aws.is_login(exc):
+        if session.is_login(exc):
             login.forget()
             self.__dict__.pop("_client", None)
-        if aws.is_passing(exc):
+        if session.is_passing(exc):
             return QueueUnavailable(self._queue, "the queue does not answer; try again")
         remedy = "check the job queue, the job definition and the credentials"
-        return QueueError(self._queue, f"{aws.said(exc)}; {remedy}")
+        return QueueError(self._queue, f"{session.said(exc)}; {remedy}")
 
 
 _ENDS = ("SUCCEEDED", "FAILED")

@@ -21,10 +21,8 @@ import botocore.config
 import botocore.exceptions
 from botocore.exceptions import IncompleteReadError
 
-from vsv_pyramid import login, proxies
-from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
-from vsv_pyramid.runtime import clock
-from vsv_pyramid.s3_errors import (
+from vsv_pyramid.aws import login, proxies
+from vsv_pyramid.aws.s3_errors import (
     ERRORS,
     SERVER,
     LoginFailed,
@@ -39,6 +37,8 @@ from vsv_pyramid.s3_errors import (
     said,
     status,
 )
+from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.runtime import clock
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential

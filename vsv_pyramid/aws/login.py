@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.session
 
+from vsv_pyramid.aws.s3_errors import ERRORS, LoginFailed
 from vsv_pyramid.errors import VsvPyramidError
-from vsv_pyramid.s3_errors import ERRORS, LoginFailed
 
 if TYPE_CHECKING:
     from botocore.loaders import Loader

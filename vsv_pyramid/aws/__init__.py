@@ -1,0 +1,1 @@
+"""Amazon: the way to it, and what it says."""

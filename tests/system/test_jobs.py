@@ -113,7 +113,7 @@ def test_why_a_job_failed(service: StandIn, queue: Queue) -> None:
 
 
 def test_a_watched_folder(
-    batch: StandIn,
+    service: StandIn,
     queue: Queue,
     run: Run,
     small_slide: Path,
@@ -132,7 +132,7 @@ def test_a_watched_folder(
         outcome = run(*words, *submitting)
     assert (outcome.code, outcome.err) == (0, "")
     job = outcome.out.split()[-1]
-    (made,) = batch.client("batch").describe_jobs(jobs=[job])["jobs"]
+    (made,) = service.client("batch").describe_jobs(jobs=[job])["jobs"]
     assert made["parameters"] == {"place": "/mnt/slides/deep/a.svs"}
     (note,) = Path("kept/watch").iterdir()
     assert json.loads(note.read_text())["job"] == job

@@ -12,9 +12,9 @@ from tests.support.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
 from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
 from tests.test_catalog import slide_json
-from vsv_pyramid import cdr
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
-from vsv_pyramid.review import Document
+from vsv_pyramid.review import cdr
+from vsv_pyramid.review.history import Document
 from vsv_pyramid.store import open_store
 
 RECORD = {"id": "170782", "ImageID": "1004486", "SlideID": "S26-1-A1"}

@@ -17,7 +17,7 @@ from tests.support.destinations import private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
-from vsv_pyramid.slide.barcodes import Barcode
+from vsv_pyramid.review.barcode import Barcode
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_slide_id_that_was_only_read_is_marked(
     run: Run, scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Barcode("read", "S26-1-A1", "QR Code")
-    monkeypatch.setattr("vsv_pyramid.scans.read_barcode", lambda label: read)
+    monkeypatch.setattr("vsv_pyramid.review.rescans.read_barcode", lambda label: read)
     assert run("convert", scans / "170782.svs").code == 0
 
     def listed(*words: str) -> list[str]:
@@ -131,7 +131,7 @@ def test_so_is_that_of_a_deleted_slide(
     run: Run, scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = Barcode("read", "S26-1-A1", "QR Code")
-    monkeypatch.setattr("vsv_pyramid.scans.read_barcode", lambda label: read)
+    monkeypatch.setattr("vsv_pyramid.review.rescans.read_barcode", lambda label: read)
     run("convert", scans / "170782.svs")
     run("slides", "delete", "170782", "--yes")
     awaiting = run("slides", "--status", "awaiting").out.splitlines()

@@ -18,10 +18,8 @@ from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, cdr, private, record, scans
-from vsv_pyramid import desk as desk_module
+from vsv_pyramid import catalog, record
 from vsv_pyramid.convert import Summary, convert
-from vsv_pyramid.desk import Desk, found
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     CdrError,
@@ -33,8 +31,11 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.review import Document
-from vsv_pyramid.slide.barcodes import Barcode
+from vsv_pyramid.review import cdr, records, rescans
+from vsv_pyramid.review import desk as desk_module
+from vsv_pyramid.review.barcode import Barcode
+from vsv_pyramid.review.desk import Desk, found
+from vsv_pyramid.review.history import Document
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore
 
@@ -172,7 +173,7 @@ def test_a_put_that_was_denied_and_went_well_is_no_conflict(
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody gives up, however slow the machine is."""
-    for module, name in ((private, "_GIVE_UP_SECONDS"), (catalog, "GIVE_UP_SECONDS")):
+    for module, name in ((records, "_GIVE_UP_SECONDS"), (catalog, "GIVE_UP_SECONDS")):
         monkeypatch.setattr(module, name, float("inf"))
 
 
@@ -200,7 +201,7 @@ def test_twenty_technicians_lose_nothing(
 
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(work, range(20)))
-    document = private.document(store, "170782")
+    document = records.document(store, "170782")
     assert sorted(event.note for event in document.history[1:]) == sorted(
         f"{number}/{note}" for number in range(20) for note in range(notes)
     )
@@ -232,7 +233,7 @@ def test_edits_during_a_conversion_are_published(
     finally:
         done.set()
         thread.join()
-    document = private.document(store, "170782")
+    document = records.document(store, "170782")
     assert public(store, "170782") == [document.published()] * 2
     facts = json.loads(store.get(keys.slide_json_key("images/170782")))
     assert facts["pyramid"]["quality"] == 79
@@ -330,7 +331,7 @@ class TestRescan:
         anna.set({"170782": 1}, {"slide_id": "S26-1", "case_id": "C1"})
         anna.delete({"170782": 2})
         monkeypatch.setattr(
-            scans, "read_barcode", lambda label: Barcode("read", "S26-1", "QR Code")
+            rescans, "read_barcode", lambda label: Barcode("read", "S26-1", "QR Code")
         )
         rescan = scan(real_slide, tmp_path / "scans/170790.svs", width=320)
         convert(rescan, target, keeping(OPTIONS, target))
@@ -345,7 +346,7 @@ class TestRescan:
         # The bad scan does not come back, and does not count as waiting.
         again = convert(tmp_path / "scans/170782.svs", target, keeping(OPTIONS, target))
         assert (again.status, again.target) == ("skipped", "")
-        assert private.deleted(anna._store)["170782"]["rescanned_as"] == "170790"
+        assert records.deleted(anna._store)["170782"]["rescanned_as"] == "170790"
 
     def test_another_name_and_the_id_by_hand(
         self,
@@ -371,7 +372,7 @@ class TestRescan:
     def test_a_copy_of_the_bad_scan_is_no_rescan(
         self, slide: Path, target: str, anna: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(scans, "read_barcode", lambda _: Barcode("read", "S26-1", "QR Code"))
+        monkeypatch.setattr(rescans, "read_barcode", lambda _: Barcode("read", "S26-1", "QR Code"))
         convert(slide, target, keeping(OPTIONS, target))
         anna.delete({"170782": None})
         copy = slide.with_name("copy.svs")
@@ -458,7 +459,7 @@ class TestDelete:
         assert error(anna.delete({"170782": 7})).args
         assert anna.delete({"170782": 1})[0].error is None
 
-    @pytest.mark.parametrize(("module", "name"), [(private, "change_deleted"), (catalog, "delete")])
+    @pytest.mark.parametrize(("module", "name"), [(records, "change_deleted"), (catalog, "delete")])
     def test_one_that_was_interrupted_goes_on(
         self,
         published: Summary,
@@ -479,7 +480,7 @@ class TestDelete:
         assert outcome.error is None
         assert anna.slides() == []
         assert [slide["id"] for slide in anna.awaited()] == ["170782"]
-        assert [event.action for event in private.document(store, "170782").history] == [
+        assert [event.action for event in records.document(store, "170782").history] == [
             *("converted", "deleted")
         ]
 
@@ -667,7 +668,7 @@ class TestWhatIsReadOffALabel:
     @pytest.fixture(params=LABELS)
     def label(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         label: str = request.param
-        monkeypatch.setattr(scans, "read_barcode", lambda _: Barcode("read", label, "QR Code"))
+        monkeypatch.setattr(rescans, "read_barcode", lambda _: Barcode("read", label, "QR Code"))
         return label
 
     def everything(self, store: Destination) -> bytes:
@@ -717,7 +718,7 @@ class TestWhatIsReadOffALabel:
         read: str,
         is_public: bool,
     ) -> None:
-        monkeypatch.setattr(scans, "read_barcode", lambda _: Barcode("read", read, "QR Code"))
+        monkeypatch.setattr(rescans, "read_barcode", lambda _: Barcode("read", read, "QR Code"))
         options = replace(keeping(OPTIONS, target), slide_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
         convert(slide, target, options)
         assert public(store, "170782")[0]["slide_id"] == (read if is_public else None)
@@ -759,7 +760,7 @@ def test_a_part_of_the_list_that_is_lost_is_made_anew(
     store.delete(*(f"{keys.KEPT}/{name}" for name in parts))
     assert anna.slides() == before
     anna.set(dict.fromkeys(ids), {"status": "GOOD"})
-    assert private.Kept(store).slides().keys() == set(ids)
+    assert records.Kept(store).slides().keys() == set(ids)
     assert all(store.head(f"{keys.KEPT}/{name}") for name in parts)
     assert {slide["review"]["status"] for slide in anna.slides()} == {"GOOD"}
 
@@ -830,7 +831,7 @@ def test_nothing_is_remembered_of_what_is_forgotten(
     published: Summary, store: Destination, anna: Desk
 ) -> None:
     anna.delete({"170782": 1})
-    scans.forget(store, "170782")
+    rescans.forget(store, "170782")
     assert anna.awaited() == []
     assert list(store.keys(keys.private_folder("170782"))) == []
 

@@ -15,13 +15,14 @@ from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
-from vsv_pyramid import private, tie
+from vsv_pyramid import tie
 from vsv_pyramid.convert import convert
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.review import records
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 
@@ -105,12 +106,12 @@ class TestAPlaceOfItsOwn:
         assert at_top(place.published) == {"images"}
         assert place.private
         assert {found.key for found in place.private.keys("")} == {"root.json", DOCUMENT, LIST}
-        assert private.document(place, "a").source["location"] == str(slide)
+        assert records.document(place, "a").source["location"] == str(slide)
 
     def test_it_can_be_given_later(self, slide: Path, target: str) -> None:
         convert(slide, target, OPTIONS)
         assert convert(slide, target, keeping(OPTIONS, target)).status == "skipped"
-        assert private.document(opened(target), "a").value("status") == "NEW"
+        assert records.document(opened(target), "a").value("status") == "NEW"
 
     def test_once_it_is_there_nothing_is_done_without_it(self, slide: Path, target: str) -> None:
         convert(slide, target, keeping(OPTIONS, target))
@@ -277,12 +278,12 @@ class TestFormerParts:
     def test_what_is_changed_goes_into_the_private_place(self, former: str, slide: Path) -> None:
         options = replace(keeping(OPTIONS, former), overwrite=True)
         assert convert(slide, former, options).status == "converted"
-        document = private.document(opened(former), "a")
+        document = records.document(opened(former), "a")
         assert [event.action for event in document.history] == ["converted", "deleted", "converted"]
         place = opened(former)
         assert place.private
         assert place.private.head(DOCUMENT)
-        assert private.deleted(place) == {}
+        assert records.deleted(place) == {}
 
     def test_it_is_moved(self, former: str, run: Run) -> None:
         before = opened(former)

@@ -21,14 +21,15 @@ from PIL import Image
 
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, private, record, scans
+from vsv_pyramid import catalog, record
 from vsv_pyramid.convert import convert
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.slide.barcodes import Barcode
+from vsv_pyramid.review import records, rescans
+from vsv_pyramid.review.barcode import Barcode
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.store.directory import DirectoryStore, _StagedStore
 from vsv_pyramid.verify import verify
@@ -105,7 +106,7 @@ class Case:
 
     def convert(self) -> str:
         barcode = Barcode("read" if self.slide_id else "unreadable", self.slide_id)
-        with mock.patch.object(scans, "read_barcode", lambda _: barcode):
+        with mock.patch.object(rescans, "read_barcode", lambda _: barcode):
             return convert(self.slide, str(self.to), keeping(OPTIONS, self.to)).status
 
     def copied(self, to: Path) -> Case:
@@ -135,8 +136,8 @@ class Case:
         published = self.published()
         assert published
         assert catalog.Catalog(self.store).slides()[self.id]["review"] == published["review"]
-        gone = private.deleted(self.store)
-        documents = [private.document(self.store, name) for name in sorted({self.id, *gone})]
+        gone = records.deleted(self.store)
+        documents = [records.document(self.store, name) for name in sorted({self.id, *gone})]
         return {
             "documents": [
                 (document.source["size"], document.properties, document.images, document.barcode)
@@ -155,11 +156,11 @@ class Case:
 
 def check_true(case: Case, before: Case, after: Case) -> None:
     """What is said of the new scan is said only where it is shown."""
-    document, published = private.document(case.store, case.id), case.published()
+    document, published = records.document(case.store, case.id), case.published()
     if not case.is_shown():
-        assert document == private.document(before.store, case.id)
+        assert document == records.document(before.store, case.id)
         assert case.label() == before.label() != after.label()
-        assert private.deleted(case.store) == private.deleted(before.store)
+        assert records.deleted(case.store) == records.deleted(before.store)
     if published:
         assert verify(case.to / keys.folder(case.id)).errors == []
     if published and "review" in published:
@@ -239,7 +240,7 @@ def test_whatever_step_fails(
 def test_what_happened_after_the_publication_is_said(real_slide: Path, tmp_path: Path) -> None:
     case = first_scan(real_slide, tmp_path / "scans")
     with (
-        mock.patch.object(scans, "remember", lambda *_: refuse()),
+        mock.patch.object(rescans, "remember", lambda *_: refuse()),
         pytest.raises(StoreError, match=r"DeepZoom.dzi: is published, but not recorded, which"),
     ):
         case.convert()
@@ -251,7 +252,7 @@ def test_what_happened_after_the_publication_is_said(real_slide: Path, tmp_path:
 def test_a_watch_goes_on_with_it(real_slide: Path, tmp_path: Path) -> None:
     """Its slide is published, and yet it is handed on."""
     case = rescan(real_slide, tmp_path / "scans")
-    with mock.patch.object(scans, "remember", lambda *_: refuse()), pytest.raises(StoreError):
+    with mock.patch.object(rescans, "remember", lambda *_: refuse()), pytest.raises(StoreError):
         case.convert()
 
     def hand_on(path: Path) -> Handed:
@@ -262,7 +263,7 @@ def test_a_watch_goes_on_with_it(real_slide: Path, tmp_path: Path) -> None:
         handed = mock.Mock(side_effect=hand_on)
         watch = Watch(case.slide.parent, case.store, handed, mock.Mock(), interval=0.1)
         watch.run(once=True)
-    assert private.document(case.store, "1").history[-1].action == "rescanned"
+    assert records.document(case.store, "1").history[-1].action == "rescanned"
     handed.assert_not_called()
 
 
@@ -270,7 +271,7 @@ def test_a_review_of_the_scan_before_is_not_published_with_this_one(
     real_slide: Path, tmp_path: Path
 ) -> None:
     case = rescan(real_slide, tmp_path / "scans")
-    with mock.patch.object(scans, "remember", lambda *_: refuse()), pytest.raises(StoreError):
+    with mock.patch.object(rescans, "remember", lambda *_: refuse()), pytest.raises(StoreError):
         case.convert()
     Desk(case.store, "anna").set({"1": None}, {"case_id": "C1"})
     published = case.published()

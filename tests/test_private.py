@@ -20,10 +20,10 @@ from tests.support.site import Site, serving
 from tests.test_convert import WITHHELD
 from vsv_pyramid import page, serve
 from vsv_pyramid.convert import convert
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
 

@@ -19,9 +19,9 @@ import pytest
 
 from tests.conftest import Run
 from tests.support.destinations import opened, private_of
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.base import Store
 

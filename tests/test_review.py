@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsv_pyramid import review
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.review import Document
+from vsv_pyramid.review import history
+from vsv_pyramid.review.history import Document
 
 values = st.fixed_dictionaries(
     {},
     optional={
-        "status": st.sampled_from(review.STATUSES),
+        "status": st.sampled_from(history.STATUSES),
         "slide_id": st.none() | st.from_regex(r"[A-Z][0-9]{1,3}", fullmatch=True),
         "case_id": st.none() | st.from_regex(r"[A-Z][0-9]{1,3}", fullmatch=True),
     },
@@ -89,7 +89,7 @@ class TestConfirmed:
 
     def test_an_undo_brings_back_what_it_was(self) -> None:
         typed = READ.logged("set", "anna", {"slide_id": "S26-1"})
-        facts = review.confirmed(False)
+        facts = history.confirmed(False)
         undone = typed.logged("set", "anna", {"slide_id": "ROE-1952"}, facts=facts)
         assert undone.value("slide_id") == "ROE-1952"
         assert not undone.is_confirmed
@@ -107,7 +107,7 @@ def test_a_document_survives_its_writing(events: list[tuple[str, dict[str, Any],
     for who, changes, note in events:
         document = document.logged("set", who, changes, note)
         state |= changes
-    assert review.parse(review.write(document)) == document
+    assert history.parse(history.write(document)) == document
     assert {name: document.value(name) for name in state} == state
 
 
@@ -121,32 +121,32 @@ def test_a_document_survives_its_writing(events: list[tuple[str, dict[str, Any],
     ],
 )
 def test_a_damaged_document(damage: dict[str, Any]) -> None:
-    content = json.loads(review.write(Document("a")))
+    content = json.loads(history.write(Document("a")))
     with pytest.raises(ValueError):
-        review.parse(json.dumps({**content, **damage}).encode())
+        history.parse(json.dumps({**content, **damage}).encode())
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff"])
 def test_what_is_no_document(data: bytes) -> None:
     with pytest.raises(ValueError):
-        review.parse(data)
+        history.parse(data)
 
 
 @pytest.mark.parametrize("text", ["A", "S26-1041-A1", "S26.1041;A;1;HE", "7" * 64, "a:b/c+d#e_f"])
 def test_what_can_be_an_id(text: str) -> None:
-    assert review.checked({"slide_id": f" {text} "}) == {"slide_id": text}
+    assert history.checked({"slide_id": f" {text} "}) == {"slide_id": text}
 
 
 @pytest.mark.parametrize("text", ["Doe, Jane", "Doe^Jane", "-A", "7" * 65, "Ä1", "A\nB", "A B"])
 @pytest.mark.parametrize("name", ["slide_id", "case_id"])
 def test_what_cannot_be_an_id(name: str, text: str) -> None:
     with pytest.raises(OptionError, match="is refused: letters, digits"):
-        review.checked({name: text})
+        history.checked({name: text})
 
 
 @pytest.mark.parametrize("empty", [None, "", "  "])
 def test_an_empty_id_is_none(empty: str | None) -> None:
-    assert review.checked({"case_id": empty}) == {"case_id": None}
+    assert history.checked({"case_id": empty}) == {"case_id": None}
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,10 @@ def test_an_empty_id_is_none(empty: str | None) -> None:
 )
 def test_what_nobody_sets(changes: dict[str, str | None]) -> None:
     with pytest.raises(OptionError, match="is refused; a status is GOOD, BAD, NEW"):
-        review.checked(changes)
+        history.checked(changes)
 
 
 def test_a_note_has_an_end() -> None:
-    review.checked({}, "x" * 2000)
+    history.checked({}, "x" * 2000)
     with pytest.raises(OptionError, match="more than 2000 characters"):
-        review.checked({}, "x" * 2001)
+        history.checked({}, "x" * 2001)

@@ -22,11 +22,11 @@ from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
 from vsv_pyramid import serve, serve_desk
 from vsv_pyramid.convert import convert
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.serve_desk import Entrance
 
 PASSWORD = "correct-horse"

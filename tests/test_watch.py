@@ -27,7 +27,6 @@ from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog, watch
 from vsv_pyramid.convert import convert
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.errors import (
     OptionError,
     QueueUnavailable,
@@ -40,6 +39,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.notes import Look
 from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import open_store
 from vsv_pyramid.verify import verify

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, ids, places, private, record, scans
+from vsv_pyramid import catalog, ids, places, record
 from vsv_pyramid.destination import Destination, check_scratch, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
 from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
@@ -23,8 +23,9 @@ from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
+from vsv_pyramid.review import records, rescans
+from vsv_pyramid.review.rescans import Scan
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.scans import Scan
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source, find_source
 from vsv_pyramid.store import Store
@@ -97,13 +98,13 @@ def convert(
             summary = _skipped(store, folder, source, options, document)
             if store.private and not record.is_finished(document):
                 with source.opened() as opened:
-                    scan = scans.scan(source, opened)
+                    scan = rescans.scan(source, opened)
                 _record(store, source, summary, scan, options)
             else:
                 _enter(store, summary, document)
             places.adopt(store, {slide_id: source.place})
             return summary
-        if not options.overwrite and scans.is_set_aside(store, slide_id, source):
+        if not options.overwrite and rescans.is_set_aside(store, slide_id, source):
             why = "it was deleted as a bad scan; --overwrite converts it all the same"
             return Summary(str(source), slide_id, "skipped", "", notes=(why,))
         try:
@@ -150,7 +151,7 @@ def _converted(
         plan = make_plan(slide, options)
         pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
         leaves = stack.enter_context(leaf_source(pixels, plan.lane, options))
-        scans.check_rights(store, plan.slide_id)
+        rescans.check_rights(store, plan.slide_id)
         publication = stack.enter_context(
             Publication(
                 staged,
@@ -187,7 +188,7 @@ def _converted(
         document = record.slide_json(
             source, slide, plan, options, publication, pixels, seconds=seconds
         )
-        scan = scans.scan(source, slide) if store.private else None
+        scan = rescans.scan(source, slide) if store.private else None
         publication.complete(document)
         if store.sealed:
             staged.put(keys.catalog_key(), catalog.write([catalog.entry(document)]))
@@ -235,9 +236,9 @@ def _record(
             store.exclusive(folder),
         ):
             if record.is_source(_document(store, folder), source):
-                scans.remember(store, summary.id, source, scan, options.slide_id_pattern)
+                rescans.remember(store, summary.id, source, scan, options.slide_id_pattern)
     with _after_publishing(summary, "not in the catalog"):
-        private.publish(store, [summary.id], create=True)
+        records.publish(store, [summary.id], create=True)
 
 
 def _document(store: Destination, folder: str) -> dict[str, Any]:
@@ -278,7 +279,7 @@ def _published(
     if options.overwrite:
         return None
     if store.head(keys.descriptor_key(folder)) is None:
-        if store.remote or not is_settled or scans.is_cleared(store, folder):
+        if store.remote or not is_settled or rescans.is_cleared(store, folder):
             return None  # in a remote store, what lies there is an interrupted publication
         what = "holds parts of a pyramid, and no DeepZoom.dzi; replace them with --overwrite"
     else:

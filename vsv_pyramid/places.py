@@ -10,10 +10,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from vsv_pyramid import private
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review import records
 from vsv_pyramid.slide.source import Source, places_of
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def adopt(store: Destination, places: Mapping[str, str]) -> None:
 
 def _known(store: Destination, slide_id: str, document: Mapping[str, Any]) -> frozenset[str]:
     """What its place may be called, nothing where it is not known; version 1 has published it."""
-    location = private.document(store, slide_id).source.get("location") if store.private else None
+    location = records.document(store, slide_id).source.get("location") if store.private else None
     if location:
         return places_of(str(location))
     stated = document["source"].get("place") or _stated(store, keys.place_key(slide_id))

@@ -18,7 +18,7 @@ from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.plan import LAB, ConvertOptions, Plan
 from vsv_pyramid.publish import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
-from vsv_pyramid.review import Document
+from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.metadata import magnification, metadata, model, rounded, zoned
 from vsv_pyramid.slide.pixels import Slide

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vsv_pyramid import catalog, private
+from vsv_pyramid import catalog
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import LAB, ConvertOptions
+from vsv_pyramid.review import records
 from vsv_pyramid.runtime.threads import Pool
 
 _THREADS = 16
@@ -53,7 +54,7 @@ def refresh(
     def renewed(slide_id: str) -> bool | str:
         """Whether it had to be written, or why it cannot be."""
         try:
-            return private.renew(store, slide_id, details, time_zone, dry_run=dry_run)
+            return records.renew(store, slide_id, details, time_zone, dry_run=dry_run)
         except (DescriptorError, StoreError) as exc:
             if is_environment(exc):
                 raise
@@ -73,7 +74,7 @@ def refresh(
         warnings.append("IDs, status and dates are not known, since there is no private place")
     if not dry_run and ids:
         if store.private:
-            kept = private.Kept(store)
+            kept = records.Kept(store)
             kept.rebuild()
             warnings += kept.warnings.values()
         warnings += catalog.rebuild(store.published).warnings

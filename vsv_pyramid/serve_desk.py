@@ -25,8 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, scans
-from vsv_pyramid.desk import Desk, Outcome, Slides
+from vsv_pyramid import answers
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     EXIT_WRONG_USE,
@@ -36,7 +35,9 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.review import Changes
+from vsv_pyramid.review import rescans
+from vsv_pyramid.review.desk import Desk, Outcome, Slides
+from vsv_pyramid.review.history import Changes
 from vsv_pyramid.store import S3Options
 
 _log = logging.getLogger(__name__)
@@ -237,7 +238,7 @@ class Site:
 
     async def _picture(self, request: Request) -> Response:
         slide_id, name = (request.path_params[key] for key in ("id", "name"))
-        if name not in scans.PICTURES:
+        if name not in rescans.PICTURES:
             return answers.nothing()
         key = keys.private_image_key(keys.check_id(slide_id), name)
         try:

@@ -20,7 +20,7 @@ from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.private import Kept, deleted
+from vsv_pyramid.review.records import Kept, deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import is_slide, is_slide_key

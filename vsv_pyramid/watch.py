@@ -40,7 +40,7 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.notes import Look, Note, Notes
 from vsv_pyramid.outage import Outage
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.private import deleted
+from vsv_pyramid.review.records import deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.excluded import Excluded

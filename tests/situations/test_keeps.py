@@ -30,12 +30,13 @@ from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, private, scans
+from vsv_pyramid import catalog
 from vsv_pyramid.aws import session
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review import records, rescans
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.submit import backlog
@@ -101,13 +102,13 @@ class World:
     def state(self) -> dict[str, Any]:
         """What is said of the slide, wherever it is."""
         entry = catalog.Catalog(self.store).slides().get(ID)
-        document = private.document(self.store, ID)
+        document = records.document(self.store, ID)
         return {
             "served": self.store.head(DESCRIPTOR) is not None,
-            "listed": entry and private.Kept(self.store).slides()[ID]["review"]["status"],
+            "listed": entry and records.Kept(self.store).slides()[ID]["review"]["status"],
             "said": document.value("status"),
             "deleted": document.is_deleted,
-            "awaited": ID in private.deleted(self.store),
+            "awaited": ID in records.deleted(self.store),
         }
 
     def width(self, slide_id: str = ID) -> int | None:
@@ -913,7 +914,7 @@ class TestRefusedHalfWay:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(private, name, dies)
+            patch.setattr(records, name, dies)
             with pytest.raises(KeyboardInterrupt):
                 Desk(world.store, "anna").delete({ID: None})
         assert world.store.head(DESCRIPTOR) is None
@@ -944,20 +945,20 @@ class TestRefusedHalfWay:
 
             return counted
 
-        changed = private.changed(
+        changed = records.changed(
             world.store,
             "rescan",
             lambda present: present.logged("set", "anna", {"slide_id": "S1"}),
         )
         with monkeypatch.context() as patch:
             for name in ("changed", "change_deleted"):
-                patch.setattr(scans, name, counting(getattr(private, name)))
+                patch.setattr(rescans, name, counting(getattr(records, name)))
             with pytest.raises(KeyboardInterrupt):
-                scans.link(world.store, changed)
-        tied = scans.link(world.store, private.document(world.store, "rescan"))
+                rescans.link(world.store, changed)
+        tied = rescans.link(world.store, records.document(world.store, "rescan"))
         assert tied.ids == {"slide_id": "S1", "case_id": "C1"}
-        assert private.deleted(world.store)[ID]["rescanned_as"] == "rescan"
-        for document in (tied, private.document(world.store, ID)):
+        assert records.deleted(world.store)[ID]["rescanned_as"] == "rescan"
+        for document in (tied, records.document(world.store, ID)):
             told = [event.action for event in document.history]
             assert max(told.count("tied"), told.count("replaced")) <= 1
 

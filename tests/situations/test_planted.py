@@ -38,8 +38,8 @@ from tests.support.s3_server import Place
 from tests.support.site import Answer, serving
 from vsv_pyramid import serve
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review.barcode import read_barcode
 from vsv_pyramid.root import open_root
-from vsv_pyramid.slide.barcodes import read_barcode
 from vsv_pyramid.slide.pixels import open_slide
 
 FORMATS = ("svs", "tiff", "ome", "philips", "leica", "dicom", "png", "jpeg")

@@ -23,7 +23,7 @@ from tests.support.s3_server import BUCKET, PRIVATE_BUCKET, Place, Server
 from vsv_pyramid import catalog
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
-from vsv_pyramid.private import Kept
+from vsv_pyramid.review.records import Kept
 from vsv_pyramid.submit import manifest_line
 
 SLIDES_BUCKET = "slides"

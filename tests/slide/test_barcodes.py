@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
 from tests.support.forge import forge_svs
-from vsv_pyramid.slide.barcodes import Barcode, read_barcode, slide_id_of
+from vsv_pyramid.review.barcode import Barcode, read_barcode, slide_id_of
 from vsv_pyramid.slide.pixels import open_slide
 
 ID = "S21-12345-A1"

@@ -27,7 +27,6 @@ from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from vsv_pyramid import private
 from vsv_pyramid.aws import session
 from vsv_pyramid.cli import reports
 from vsv_pyramid.convert import Progress, convert
@@ -38,6 +37,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.publish import _Uploads
+from vsv_pyramid.review import records
 from vsv_pyramid.store import S3Options, lease, open_store, s3
 from vsv_pyramid.verify import verify
 
@@ -150,7 +150,7 @@ class TestConvert:
         opened(place).put(PRIVATE_JSON.replace("small", "another"), b"{}")
         proxy.fault = record
         store = open_destination(str(place), str(place.private), options)
-        private.changed(store, "small", lambda known: known.logged("set", "a", {"status": "GOOD"}))
+        records.changed(store, "small", lambda known: known.logged("set", "a", {"status": "GOOD"}))
         assert len(seen) > 40
         assert set(seen) == {("STANDARD_IA", "aws:kms", "a-key")}
         assert leases == [(None, "aws:kms", "a-key")]
@@ -343,7 +343,7 @@ def review_of(to: object) -> dict[str, Any] | None:
 
 def known_of(to: object) -> dict[str, Any]:
     """What the private record says."""
-    return private.document(opened(to), "small").published()
+    return records.document(opened(to), "small").published()
 
 
 class TestReplacement:

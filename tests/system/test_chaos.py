@@ -36,10 +36,11 @@ from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, page, private, record
+from vsv_pyramid import catalog, page, record
 from vsv_pyramid.aws import session
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review import records
 from vsv_pyramid.runtime.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import lease
 
@@ -220,7 +221,7 @@ def check_end(world: World) -> None:
     else:
         assert world.is_done
     is_awaited = world.operation is OPERATIONS["slides delete"]
-    assert (world.slide in private.deleted(world.store)) == is_awaited
+    assert (world.slide in records.deleted(world.store)) == is_awaited
     if world.operation is OPERATIONS["set"]:
         assert listed[world.slide]["review"]["status"] == "GOOD"
     if world.operation is OPERATIONS["viewer"]:

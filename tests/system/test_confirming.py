@@ -14,8 +14,8 @@ from tests.support.browser import window
 from tests.support.destinations import opened
 from tests.system.test_morning import IDS, Lab, counted, refresh, right_id, row, saved, working
 from tests.system.test_viewer import button
-from vsv_pyramid.desk import Desk
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
 
 ONE, TWO = IDS[0], IDS[2]

@@ -18,8 +18,8 @@ from tests.support import cloudformation
 from tests.support import cloudformation_rules as rules
 from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.support.cloudformation_rules import RULES, Rule
-from vsv_pyramid import scans
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review import rescans
 from vsv_pyramid.store.s3 import _NEVER_THERE as NEVER_THERE
 
 pytestmark = pytest.mark.aws
@@ -795,7 +795,7 @@ def rights(verbs: tuple[str, ...], *places: str) -> set[tuple[str, str]]:
 
 
 # What lies at the keys that a rescan and its check of rights delete.
-PICTURES = [keys.private_image_key("*", name) for name in scans.PICTURES]
+PICTURES = [keys.private_image_key("*", name) for name in rescans.PICTURES]
 PROBE = f"{keys.private_folder('*')}/{NEVER_THERE}"
 # The list of what is private, once it is spread over several documents.
 SHARDS = f"{keys.KEPT}/index-*-??.json"

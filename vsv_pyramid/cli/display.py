@@ -6,8 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vsv_pyramid import review
-from vsv_pyramid.review import IDS, Document
+from vsv_pyramid.review import history
+from vsv_pyramid.review.history import IDS, Document
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.words import counted, one_line
 
@@ -106,7 +106,7 @@ def review_line(document: Document) -> str:
 
 def document_facts(document: Document) -> dict[str, Any]:
     """A slide's private document, and what it comes to, as JSON has it."""
-    return {**json.loads(review.write(document)), "review": document.review()}
+    return {**json.loads(history.write(document)), "review": document.review()}
 
 
 def document_lines(document: Document) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import catalog, scans
+from vsv_pyramid import catalog
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.options import (
     PlaceType,
@@ -29,6 +29,7 @@ from vsv_pyramid.info import info, is_pyramid, published
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.publish import own_keys, pyramid_keys
+from vsv_pyramid.review import rescans
 from vsv_pyramid.root import is_root
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.verify import verify, verify_root
@@ -176,7 +177,7 @@ def delete_command(
     """
     store, folder = _named(target, root, private_to, s3)
     slide_id = folder.removeprefix(f"{keys.IMAGES}/")
-    private = scans.remembered(store, slide_id) if isinstance(store, Destination) else []
+    private = rescans.remembered(store, slide_id) if isinstance(store, Destination) else []
     found = (own_keys if private else pyramid_keys)(store, folder)
     if not yes:
         confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
@@ -185,7 +186,7 @@ def delete_command(
     if found:
         catalog.delete(store, folder)
     if private and isinstance(store, Destination):
-        scans.forget(store, slide_id)
+        rescans.forget(store, slide_id)
     click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
 
 

@@ -11,10 +11,10 @@ import click
 
 from vsv_pyramid import tie
 from vsv_pyramid.cli.options import PathType, PlaceType, private_to, store_options, time_zone
-from vsv_pyramid.desk import account, check_apart
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.private import Kept
+from vsv_pyramid.review.desk import account, check_apart
+from vsv_pyramid.review.records import Kept
 from vsv_pyramid.root import open_edited, open_root
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
@@ -166,7 +166,7 @@ def _entrance(
     by: str | None,
     token_file: Path | None,
 ) -> Entrance:
-    from vsv_pyramid.cdr import check_url
+    from vsv_pyramid.review.cdr import check_url
     from vsv_pyramid.serve_desk import Entrance
 
     if cdr:

@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from vsv_pyramid import record, review
+from vsv_pyramid import record
 from vsv_pyramid.catalog import Catalog, Entry, Part, ids_among, shard_of
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -26,7 +26,8 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import to_json
-from vsv_pyramid.review import Document
+from vsv_pyramid.review import history
+from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.metadata import metadata
@@ -57,9 +58,9 @@ def changed(store: Destination, slide_id: str, change: Callable[[Document], Docu
         }
         if not logged or not logged <= {event.key for event in present.history}:
             made[:] = [present, change(present)]
-            return review.write(made[-1])
+            return history.write(made[-1])
         made.append(present)  # a put that was denied, and went well
-        return review.write(present)
+        return history.write(present)
 
     _edit(store, keys.private_json_key(slide_id), edit)
     return made[-1]
@@ -80,7 +81,7 @@ def change_deleted(store: Destination, change: Callable[[Deleted], Deleted]) -> 
         slides = change(_deleted(store, data))
         if data is None and not slides:
             return None
-        return to_json({"version": review.VERSION, "slides": list(slides.values())})
+        return to_json({"version": history.VERSION, "slides": list(slides.values())})
 
     _edit(store, keys.DELETED, edit)
 
@@ -214,7 +215,7 @@ def _is_whole(entry: Entry) -> bool:
 
 def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Document:
     try:
-        return review.parse(data) if data is not None else Document(slide_id)
+        return history.parse(data) if data is not None else Document(slide_id)
     except ValueError as exc:
         raise StoreError(
             store.place(keys.private_json_key(slide_id)),

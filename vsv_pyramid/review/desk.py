@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vsv_pyramid import catalog, private, record, review, scans
+from vsv_pyramid import catalog, record
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.destination import Destination, is_in_reach
 from vsv_pyramid.errors import (
@@ -29,7 +29,8 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.layout import keys
 from vsv_pyramid.publish import own_keys
-from vsv_pyramid.review import Changes, Document
+from vsv_pyramid.review import history, records, rescans
+from vsv_pyramid.review.history import Changes, Document
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
@@ -87,7 +88,7 @@ class Desk:
         """The catalog's entries, or, of a store without one, what is published; each with what is
         kept of it, its review among it."""
         entries = Catalog(self._store, create=False).slides().values()
-        kept = private.Kept(self._store).slides() if self._store.private else {}
+        kept = records.Kept(self._store).slides() if self._store.private else {}
         blank = Document("").review()
         return [
             {**entry, "review": {**blank, **entry.get("review", {})}, **kept.get(entry["id"], {})}
@@ -96,12 +97,12 @@ class Desk:
 
     def awaited(self) -> list[dict[str, Any]]:
         """The slides that were deleted, and whose rescan is to come; see private.deleted."""
-        gone = private.deleted(self._store).values()
+        gone = records.deleted(self._store).values()
         return [slide for slide in gone if "rescanned_as" not in slide]
 
     def document(self, slide_id: str) -> Document:
         """Raises ReviewError where there is no such slide, OptionError where there can be none."""
-        found = private.document(self._store, _checked(slide_id))
+        found = records.document(self._store, _checked(slide_id))
         self._check_exists(found)
         return found
 
@@ -114,13 +115,13 @@ class Desk:
 
         Raises OptionError for changes that cannot be.
         """
-        wanted = review.checked(changes, note)
+        wanted = history.checked(changes, note)
 
         def change(present: Document) -> Document:
-            facts = {} if confirmed or "slide_id" not in wanted else review.confirmed(False)
+            facts = {} if confirmed or "slide_id" not in wanted else history.confirmed(False)
             made = present.logged("set", self.who, wanted, note, facts)
-            if made.value("status") == review.SENT and made.ids != present.ids:
-                good = {**wanted, "status": review.GOOD}
+            if made.value("status") == history.SENT and made.ids != present.ids:
+                good = {**wanted, "status": history.GOOD}
                 return present.logged("set", self.who, good, note, facts)
             return made
 
@@ -164,7 +165,7 @@ class Desk:
                 )
                 if not document.is_deleted:  # else it is a deletion that was interrupted
                     document = self._withdrawn(document, revision)
-                if slide_id not in private.deleted(self._store):
+                if slide_id not in records.deleted(self._store):
                     awaited = document
                     catalog.with_room(self._store, folder, lambda: self._await(awaited))
             if own:
@@ -178,7 +179,7 @@ class Desk:
     def send(self, slides: Slides, url: str) -> list[Outcome]:
         """Sends each slide's record to the CDR at the URL, unless it was sent as it is; see
         cdr.send. Raises OptionError for a URL that cannot be."""
-        from vsv_pyramid import cdr  # late: only sending needs urllib3
+        from vsv_pyramid.review import cdr  # late: only sending needs urllib3
 
         cdr.check_url(url)
         check_apart(url, self._store)
@@ -189,7 +190,7 @@ class Desk:
             _check_not_deleted(document)
             made = cdr.record(self._facts(slide_id), document, self._time_zone)
             date, place = made["ScanDate"], cdr.address(url, slide_id)
-            if document.value("status") == review.SENT and any(
+            if document.value("status") == history.SENT and any(
                 event.facts.get("to") == place and event.facts.get("date", date) == date
                 for event in document.history
             ):
@@ -199,17 +200,17 @@ class Desk:
             answer = {**cdr.send(made, url, self._s3), "date": date}
 
             def change(present: Document) -> Document:
-                status = {} if present.revision > document.revision else {"status": review.SENT}
+                status = {} if present.revision > document.revision else {"status": history.SENT}
                 return present.logged("sent", self.who, status, facts=answer)
 
-            sent = private.changed(self._store, slide_id, change)
-            if sent.value("status") != review.SENT:
+            sent = records.changed(self._store, slide_id, change)
+            if sent.value("status") != history.SENT:
                 raise ReviewConflict(
                     slide_id,
                     f"was sent, but as it was before: {_since(sent, document.revision)}; send it "
                     "again",
                 )
-            return scans.link(self._store, sent)
+            return rescans.link(self._store, sent)
 
         return self._each(action, slides, threads=_THREADS)
 
@@ -224,7 +225,7 @@ class Desk:
             return self._changed(
                 document.id,
                 revision,
-                lambda present: present.logged("deleted", self.who, {"status": review.BAD}),
+                lambda present: present.logged("deleted", self.who, {"status": history.BAD}),
             )
         except VsvPyramidError:  # another one was faster
             if descriptor:
@@ -250,7 +251,7 @@ class Desk:
             "when": deleted.when,
             "source": catalog.identity(record.source_facts(document.source)),
         }
-        private.change_deleted(self._store, lambda slides: {**slides, document.id: entry})
+        records.change_deleted(self._store, lambda slides: {**slides, document.id: entry})
 
     def _changed(
         self, slide_id: str, revision: int | None, change: Callable[[Document], Document]
@@ -265,7 +266,7 @@ class Desk:
             _check_revision(present, seen)
             return change(present)
 
-        return private.changed(self._store, slide_id, checked)
+        return records.changed(self._store, slide_id, checked)
 
     def _facts(self, slide_id: str) -> dict[str, Any]:
         """The slide's slide.json. Raises ReviewError where there is none."""
@@ -299,14 +300,14 @@ class Desk:
             try:
                 return Outcome(slide_id, action(_checked(slide_id), revision))
             except ReviewConflict as exc:
-                return Outcome(slide_id, private.document(self._store, slide_id), exc)
+                return Outcome(slide_id, records.document(self._store, slide_id), exc)
             except VsvPyramidError as exc:
                 return Outcome(slide_id, error=exc)
 
         with Pool(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
         try:
-            private.publish(self._store, [outcome.id for outcome in outcomes if outcome.document])
+            records.publish(self._store, [outcome.id for outcome in outcomes if outcome.document])
         except StoreError as exc:
             what = f"what was changed is saved, but not published; do it once more ({exc})"
             raise type(exc)(self._store, what) from exc
@@ -416,10 +417,10 @@ def _remove(slide_id: str, scanned: Source) -> None:
 
 def _check_ready(document: Document) -> None:
     """Raises ReviewError for a slide that is not to be sent."""
-    lacking = [name for field, name in review.IDS.items() if not document.value(field)]
+    lacking = [name for field, name in history.IDS.items() if not document.value(field)]
     if lacking:
         raise ReviewError(
             document.id, f"has no {' and no '.join(lacking)}; set what is missing, then send it"
         )
-    if document.value("status") == review.BAD:
+    if document.value("status") == history.BAD:
         raise ReviewError(document.id, "is BAD; delete it for a rescan, or set it good")

@@ -8,7 +8,7 @@ from itertools import product
 
 from PIL import Image, ImageOps
 
-from vsv_pyramid.review import is_id
+from vsv_pyramid.review.history import is_id
 
 # Those that laboratories print, the surest first; a label's other code is often a case's or a name.
 _SYMBOLOGIES = {"DataMatrix": "Data Matrix", "QRCode": "QR Code", "Code128": "Code 128"}

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vsv_pyramid import review
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.private import Deleted, Kept, change_deleted, changed, deleted, document
 from vsv_pyramid.pyramid.leaves import encoded, opaque
-from vsv_pyramid.review import Document, Event
-from vsv_pyramid.slide.barcodes import Barcode, read_barcode
+from vsv_pyramid.review import history
+from vsv_pyramid.review.barcode import Barcode, read_barcode
+from vsv_pyramid.review.history import Document, Event
+from vsv_pyramid.review.records import Deleted, Kept, change_deleted, changed, deleted, document
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source, is_of
 
@@ -88,8 +88,8 @@ def remember(
             ("rescanned", {"replaced": dict(present.source)}) if is_rescan else ("converted", {})
         )
         if pattern and re.fullmatch(pattern, read.get("slide_id") or ""):
-            facts |= review.confirmed()
-        return made.logged(action, _PROGRAM, {"status": review.NEW, **read}, facts=facts)
+            facts |= history.confirmed()
+        return made.logged(action, _PROGRAM, {"status": history.NEW, **read}, facts=facts)
 
     link(store, changed(store, slide_id, change))
 
@@ -125,8 +125,8 @@ def link(store: Destination, document: Document) -> Document:
         return present if said else present.logged("replaced", _PROGRAM, {}, facts=replaced)
 
     def tie(present: Document) -> Document:
-        ids = {name: former[name] for name in review.IDS if not present.value(name)}
-        known = review.confirmed() if former.get("confirmed") else {}
+        ids = {name: former[name] for name in history.IDS if not present.value(name)}
+        known = history.confirmed() if former.get("confirmed") else {}
         return present.logged("tied", _PROGRAM, ids, facts={**rescan, **known})
 
     changed(store, former["id"], replace)

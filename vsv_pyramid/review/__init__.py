@@ -1,0 +1,1 @@
+"""What technicians find of slides, and what becomes of it."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from s3_events import Event, arrived
 
-from vsv_pyramid import ids, submit
+from vsv_pyramid import ids
 from vsv_pyramid.aws import costs, session
 from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
@@ -38,7 +38,8 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import SPARE_BYTES, extent
-from vsv_pyramid.watch import Handed, Stopped, Watch
+from vsv_pyramid.unattended import backlog
+from vsv_pyramid.unattended.watch import Handed, Stopped, Watch
 
 _MEGABYTES_A_VCPU = 1769  # of a function's memory
 _MOST_VCPUS = 6
@@ -160,7 +161,7 @@ class _Function:
 
     def audit(self) -> None:
         """Looks for slides in S3 that were forgotten."""
-        waiting = submit.backlog(self._slides, self._destination, self._options).slides
+        waiting = backlog.find(self._slides, self._destination, self._options).slides
         self._measure({str(slide.url): slide.hours for slide in waiting})
 
     def _measure(self, waiting: Mapping[str, float]) -> None:

@@ -22,7 +22,7 @@ from s3_events import Arrived, told_of
 from vsv_pyramid.cli.main import main, options_of
 from vsv_pyramid.cli.reports import report
 from vsv_pyramid.errors import OptionError, VsvPyramidError
-from vsv_pyramid.submit import manifest_line
+from vsv_pyramid.unattended.backlog import manifest_line
 
 
 def arguments(words: list[str]) -> list[str] | None:

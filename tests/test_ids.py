@@ -18,7 +18,7 @@ from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import open_store
-from vsv_pyramid.watch import Watch
+from vsv_pyramid.unattended.watch import Watch
 
 NAME = "Roe^Zoë 1952"
 

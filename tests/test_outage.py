@@ -28,10 +28,10 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
     VsvPyramidError,
 )
-from vsv_pyramid.outage import PAUSES
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.store.directory import DirectoryStore
-from vsv_pyramid.watch import INTERVAL, Handed, Watch
+from vsv_pyramid.unattended.outage import PAUSES
+from vsv_pyramid.unattended.watch import INTERVAL, Handed, Watch
 
 __all__ = ["watched"]  # a fixture
 

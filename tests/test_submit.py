@@ -16,14 +16,15 @@ from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
-from vsv_pyramid import catalog, submit
+from vsv_pyramid import catalog
 from vsv_pyramid.aws import batch, costs, session
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import OptionError, QueueError, StoreError
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
-from vsv_pyramid.submit import Waiting, backlog
+from vsv_pyramid.unattended import backlog
+from vsv_pyramid.unattended.backlog import Waiting, find
 
 OPTIONS = ConvertOptions(tile_size=480, workers=2, update=True)
 
@@ -51,12 +52,12 @@ def scans(place: Place, small_slide: Path) -> Iterator[str]:
         place.delete(f"scans/{name}")
 
 
-def keys(found: submit.Backlog) -> list[str]:
+def keys(found: backlog.Backlog) -> list[str]:
     return [str(slide.url).partition("/scans/")[2] for slide in found.slides]
 
 
 def test_what_waits(scans: str, place: Place) -> None:
-    found = backlog(scans, f"{place}/to")
+    found = find(scans, f"{place}/to")
     assert keys(found) == ["a.svs", "b/c.SVS", "b/d.tif"]
     assert found.published == 0
     assert [sentence.partition("/scans/")[2].split(":")[0] for sentence in found.refused] == [
@@ -69,7 +70,7 @@ def test_what_waits(scans: str, place: Place) -> None:
 def test_a_name_of_two_lines_would_shift_the_others_in_a_manifest(scans: str, place: Place) -> None:
     key = "scans/b/b\u2028b/e.svs"
     place.put(key, b"")
-    found = backlog(scans, f"{place}/to")
+    found = find(scans, f"{place}/to")
     place.delete(key)
     assert keys(found) == ["a.svs", "b/c.SVS", "b/d.tif"]
     (sentence,) = [said for said in found.refused if "several lines" in said]
@@ -81,10 +82,10 @@ def test_what_is_published_does_not_wait_until_it_is_replaced(
 ) -> None:
     to = f"{place}/to"
     convert(f"{scans}/b/c.SVS", to, OPTIONS)
-    found = backlog(scans, to)
+    found = find(scans, to)
     assert (keys(found), found.published) == (["a.svs", "b/d.tif"], 1)
     place.put("scans/b/c.SVS", real_slide.read_bytes())
-    found = backlog(scans, to)
+    found = find(scans, to)
     assert (keys(found), found.published) == (["a.svs", "b/c.SVS", "b/d.tif"], 0)
 
 
@@ -95,10 +96,10 @@ def test_what_was_deleted_does_not_wait_until_it_is_scanned_anew(
     convert(f"{scans}/b/c.SVS", to, keeping(OPTIONS, to))
     Desk(opened(to), "anna").delete({"c": None})
     options = keeping(OPTIONS, to)
-    found = backlog(scans, to, options)
+    found = find(scans, to, options)
     assert (keys(found), found.published) == (["a.svs", "b/d.tif"], 1)
     place.put("scans/b/c.SVS", real_slide.read_bytes())
-    assert keys(backlog(scans, to, options)) == ["a.svs", "b/c.SVS", "b/d.tif"]
+    assert keys(find(scans, to, options)) == ["a.svs", "b/c.SVS", "b/d.tif"]
 
 
 def test_another_slide_of_a_published_ones_name_is_refused(
@@ -108,7 +109,7 @@ def test_another_slide_of_a_published_ones_name_is_refused(
     options = keeping(OPTIONS, to)
     convert(f"{scans}/a.svs", to, options)
     place.put("scans/a.svs/a.svs", small_slide.read_bytes() + b" ")
-    found = backlog(f"{scans}/a.svs/a.svs", to, options)
+    found = find(f"{scans}/a.svs/a.svs", to, options)
     assert (found.slides, found.published) == ((), 0)
     (sentence,) = found.refused
     assert "a.svs/a.svs: a slide of this name in another place is published" in sentence
@@ -120,22 +121,22 @@ def test_an_entry_that_does_not_say_of_what_it_is_counts(scans: str, place: Plac
     (entry,) = catalog.Catalog(open_store(to)).slides().values()
     assert entry.pop("source")["etag"]
     place.put("to/images/index.json", catalog.write([entry]))
-    found = backlog(scans, to)
+    found = find(scans, to)
     assert (keys(found), found.published) == (["b/c.SVS", "b/d.tif"], 1)
 
 
 def test_one_slide(scans: str, place: Place) -> None:
-    found = backlog(f"{scans}/b/c.SVS", f"{place}/to")
+    found = find(f"{scans}/b/c.SVS", f"{place}/to")
     assert (keys(found), found.refused) == (["b/c.SVS"], ())
 
 
 def test_a_folder_without_slides(place: Place) -> None:
-    assert backlog(f"{place}/none", f"{place}/to").slides == ()
+    assert find(f"{place}/none", f"{place}/to").slides == ()
 
 
 def test_a_bucket_that_is_not_there(place: Place) -> None:
     with pytest.raises(StoreError, match="no such bucket"):
-        backlog("s3://no-such-bucket", f"{place}/to")
+        find("s3://no-such-bucket", f"{place}/to")
 
 
 def waiting(number: int) -> list[Waiting]:
@@ -156,7 +157,7 @@ def waiting(number: int) -> list[Waiting]:
 )
 def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -> None:
     queue = Submitted()
-    names = submit.submit(waiting(slides), str(place), queue, options=keeping(OPTIONS, place))
+    names = backlog.submit(waiting(slides), str(place), queue, options=keeping(OPTIONS, place))
     assert len(names) == len(children)
     assert [count for _, count in queue.jobs] == children
     listed: list[str] = []
@@ -164,18 +165,18 @@ def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -
         if count == 1:
             listed.append(url)
         else:
-            lines = [submit.manifest_line(url, number) for number in (0, count - 1)]
+            lines = [backlog.manifest_line(url, number) for number in (0, count - 1)]
             key = url.removeprefix(f"{place.private}/")
             listed += (text := place.private.get(key)["Body"].read().decode().splitlines())
             assert [text[0], text[-1]] == lines
             with pytest.raises(OptionError, match="no slide in line"):
-                submit.manifest_line(url, count)
+                backlog.manifest_line(url, count)
     assert listed == [str(slide.url) for slide in waiting(slides)]
 
 
 def test_the_pixels_are_those_of_the_slides(scans: str, place: Place) -> None:
-    found = backlog(scans, f"{place}/to")
-    estimate = submit.estimated(found.slides)
+    found = find(scans, f"{place}/to")
+    estimate = backlog.estimated(found.slides)
     assert estimate.slides == 3
     assert estimate.gigapixels == pytest.approx(3 * 1501 * 1103 / 1e9)
     assert estimate.objects == round(estimate.gigapixels * costs.OBJECTS)
@@ -183,10 +184,10 @@ def test_the_pixels_are_those_of_the_slides(scans: str, place: Place) -> None:
 
 def test_what_states_no_pixels_counts_by_its_bytes(place: Place) -> None:
     place.put("scans/a.tif", bytes(1000))
-    (slide,) = backlog(f"{place}/scans", f"{place}/to").slides
-    estimate = submit.estimated([slide])
+    (slide,) = find(f"{place}/scans", f"{place}/to").slides
+    estimate = backlog.estimated([slide])
     assert estimate.gigapixels == pytest.approx(1000 / costs.SLIDE_BYTES)
-    assert submit.estimated([]).dollars == 0
+    assert backlog.estimated([]).dollars == 0
 
 
 def test_the_estimate() -> None:
@@ -253,7 +254,7 @@ class TestCommand:
                 return super().submit(place, children)
 
         monkeypatch.setattr(batch, "Queue", lambda *_: Full())
-        monkeypatch.setattr(submit, "MOST_CHILDREN", 2)
+        monkeypatch.setattr(backlog, "MOST_CHILDREN", 2)
         words = ("--queue", "q", "--job-definition", "d", *["--json"] * as_json)
         outcome = run("submit", scans, "--to", f"{place}/to", *words)
         assert outcome.code == 1

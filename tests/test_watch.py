@@ -25,7 +25,7 @@ from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
-from vsv_pyramid import catalog, watch
+from vsv_pyramid import catalog
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import (
     OptionError,
@@ -37,13 +37,14 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
     VsvPyramidError,
 )
-from vsv_pyramid.notes import Look
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import open_store
+from vsv_pyramid.unattended import watch
+from vsv_pyramid.unattended.attempts import Look
+from vsv_pyramid.unattended.watch import INTERVAL, PAUSES, UNFINISHED_SECONDS, Handed, Watch
 from vsv_pyramid.verify import verify
-from vsv_pyramid.watch import INTERVAL, PAUSES, UNFINISHED_SECONDS, Handed, Watch
 
 PATIENCE = 60.0  # s, for processes
 OPTIONS = ConvertOptions(tile_size=256, workers=1, update=True)
@@ -385,7 +386,11 @@ class TestSetAside:
         with watched.running():
             watched.look(4)
         assert watched.handed == ["a.svs"]
-        said = [entry.message for entry in caplog.records if entry.name == "vsv_pyramid.watch"]
+        said = [
+            entry.message
+            for entry in caplog.records
+            if entry.name == "vsv_pyramid.unattended.watch"
+        ]
         assert said[0].startswith("set aside: ")
 
     def test_until_it_changes(self, watched: Watched) -> None:

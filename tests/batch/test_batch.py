@@ -23,8 +23,8 @@ from vsv_pyramid.cli.reports import Voice
 from vsv_pyramid.convert import convert
 from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
 from vsv_pyramid.store import open_store
+from vsv_pyramid.unattended.watch import PAUSES
 from vsv_pyramid.verify import verify
-from vsv_pyramid.watch import PAUSES
 
 DESTINATION = "VSV_PYRAMID_DESTINATION"
 PRIVATE = "VSV_PYRAMID_PRIVATE"

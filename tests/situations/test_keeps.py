@@ -39,7 +39,7 @@ from vsv_pyramid.review import records, rescans
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import lease, open_store
-from vsv_pyramid.submit import backlog
+from vsv_pyramid.unattended.backlog import find
 from vsv_pyramid.words import digest
 
 ID = "170782"
@@ -502,7 +502,7 @@ class TestNotTheUsers:
     def test_in_a_bucket(self, bucket: World, place: Place) -> None:
         for name in ("a.svs", "#recycle/b.svs", ".Trash/c.svs", "old/d.svs"):
             place.put(f"scans/{name}", b"1")
-        found = backlog(f"{place}/scans", bucket.to)
+        found = find(f"{place}/scans", bucket.to)
         assert [slide.stem for slide in found.slides] == ["a", "d"]
         words = ("submit", f"{place}/scans", "--to", bucket.to, "--dry-run", "--json")
         told = json.loads(bucket.run(*words, "--exclude", "old").out)
@@ -554,13 +554,13 @@ class TestNames:
     ) -> None:
         prefix = f"{place.prefix}/scans"
         place.server.client().put_object(Bucket="images", Key=f"{prefix}/{key}", Body=b"1" * size)
-        found = [str(slide.url) for slide in backlog(f"{place}/scans", bucket.to).slides]
+        found = [str(slide.url) for slide in find(f"{place}/scans", bucket.to).slides]
         told = [slide.url for slide in s3_events.arrived(created(f"{prefix}/{key}", size))]
         assert found == told == [f"s3://images/{prefix}/{key}"] * is_slide
 
     def test_an_empty_object_is_told_of(self, bucket: World, place: Place) -> None:
         place.put("scans/x.svs", b"")
-        found = backlog(f"{place}/scans", bucket.to)
+        found = find(f"{place}/scans", bucket.to)
         assert found.slides == ()
         (sentence,) = found.refused
         assert "x.svs: is empty; it waits for what is put in its place" in sentence

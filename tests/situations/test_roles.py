@@ -24,7 +24,7 @@ from vsv_pyramid import catalog
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review.records import Kept
-from vsv_pyramid.submit import manifest_line
+from vsv_pyramid.unattended.backlog import manifest_line
 
 SLIDES_BUCKET = "slides"
 GIVEN = {

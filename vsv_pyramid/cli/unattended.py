@@ -35,7 +35,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive
-from vsv_pyramid.watch import INTERVAL, Handed, Stopped, Watch
+from vsv_pyramid.unattended.watch import INTERVAL, Handed, Stopped, Watch
 from vsv_pyramid.words import counted, one_line
 
 _log = logging.getLogger(__name__)
@@ -302,11 +302,11 @@ def submit_command(
         raise OptionError("--queue and --job-definition are needed, or --dry-run")
     if not destination.startswith("s3://"):
         raise OptionError(f"{destination!r} is no place for jobs to publish in; give s3://bucket")
-    from vsv_pyramid import submit
     from vsv_pyramid.aws.batch import Queue
+    from vsv_pyramid.unattended import backlog
 
     options = ids.keyed_at(destination, ConvertOptions(**values), create=not dry_run)
-    found = submit.backlog(slides, destination, options)
+    found = backlog.find(slides, destination, options)
     if not (found.slides or found.published or found.archived or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
@@ -320,7 +320,7 @@ def submit_command(
     say = Lines(quiet=False, as_json=as_json)
     for slide in found.slides:
         say.named(str(slide.url), options)
-    cost = submit.estimated(found.slides, options.s3)
+    cost = backlog.estimated(found.slides, options.s3)
     if not as_json:
         click.echo(
             f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
@@ -338,7 +338,7 @@ def submit_command(
     try:
         if queue and job_definition and not dry_run:
             batch = Queue(queue, job_definition)
-            submit.submit(found.slides, destination, batch, told, options)
+            backlog.submit(found.slides, destination, batch, told, options)
     finally:  # where one job is refused, others are under way
         if as_json:
             facts = {

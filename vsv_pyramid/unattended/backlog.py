@@ -63,7 +63,7 @@ class Backlog:
     refused: tuple[str, ...]
 
 
-def backlog(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> Backlog:
+def find(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> Backlog:
     """The slides at the s3:// URL and below that are not published at the destination; of the
     options, how ids are made, what is excluded, and how S3 is spoken to.
 

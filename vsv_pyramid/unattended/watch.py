@@ -37,8 +37,6 @@ from vsv_pyramid.errors import (
     is_environment,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.notes import Look, Note, Notes
-from vsv_pyramid.outage import Outage
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review.records import deleted
 from vsv_pyramid.runtime import clock
@@ -47,6 +45,8 @@ from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent, normal, place_of
 from vsv_pyramid.slide.tiff import tiff_base
+from vsv_pyramid.unattended.attempts import Look, Note, Notes
+from vsv_pyramid.unattended.outage import Outage
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:

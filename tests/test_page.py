@@ -11,9 +11,10 @@ import pytest
 from tests.conftest import Run
 from tests.support.s3_server import BUCKET, Place
 from tests.test_cli import assert_one_sentence
-from vsv_pyramid import page, serve
+from vsv_pyramid import page
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY
 
 TYPES = {
     "html": "text/html; charset=utf-8",
@@ -48,7 +49,7 @@ def test_the_policy_of_the_page_is_that_of_the_server(name: str) -> None:
     """But for the frames it may be in, of which only a header can tell."""
     text = (page.FOLDER / name).read_text(encoding="utf-8")
     (policy,) = re.findall(r'"Content-Security-Policy" content="([^"]*)"', text)
-    assert f"{policy}; frame-ancestors 'self'" == serve.CONTENT_SECURITY_POLICY
+    assert f"{policy}; frame-ancestors 'self'" == CONTENT_SECURITY_POLICY
     assert "unsafe" not in policy
     assert not re.findall(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", text)
 

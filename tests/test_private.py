@@ -18,7 +18,7 @@ from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.test_convert import WITHHELD
-from vsv_pyramid import page, serve
+from vsv_pyramid import page
 from vsv_pyramid.convert import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
@@ -26,6 +26,7 @@ from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web.app import create_app
 
 NAME = "Zebulon"
 SPELLINGS = [
@@ -93,7 +94,7 @@ def store(root: Path) -> Destination:
 
 @pytest.fixture
 def site(root: Path) -> Iterator[Site]:
-    with serving(serve.app(open_root(str(root)))) as site:
+    with serving(create_app(open_root(str(root)))) as site:
         yield site
 
 

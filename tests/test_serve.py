@@ -26,11 +26,13 @@ from tests.support import docs
 from tests.support.s3_server import Place, Server
 from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
-from vsv_pyramid import catalog, serve
+from vsv_pyramid import catalog
 from vsv_pyramid.convert import Summary
 from vsv_pyramid.errors import ListenError, StoreError
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web import server
+from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY, LOOPBACK_NAMES, create_app
 
 FOLDER = "images/170782"
 TILE = f"{FOLDER}/DeepZoom_files/9/1_0.jpeg"
@@ -81,7 +83,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def site(root: str) -> Iterator[Site]:
-    with serving(serve.app(open_root(root))) as site:
+    with serving(create_app(open_root(root))) as site:
         yield site
 
 
@@ -227,7 +229,7 @@ def enclosed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for name, data in PAGES.items():
         (viewer / name).parent.mkdir(parents=True, exist_ok=True)
         (viewer / name).write_bytes(data)
-    app = serve.app(open_root(str(root)), viewer=viewer)
+    app = create_app(open_root(str(root)), viewer=viewer)
     with serving(app) as site:
         yield site
 
@@ -329,13 +331,13 @@ def test_the_viewer(enclosed: Site) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Access-Control-Allow-Origin"] is None
         policy = answer.headers["Content-Security-Policy"]
-        assert policy == (serve.CONTENT_SECURITY_POLICY if name.endswith(".html") else None)
+        assert policy == (CONTENT_SECURITY_POLICY if name.endswith(".html") else None)
         etag = answer.headers["ETag"]
         assert enclosed.ask(f"/viewer/{name}", If_None_Match=etag).status == 304
     for folder in ("", "gallery/"):
         answer = enclosed.ask(f"/viewer/{folder}")
         assert answer.body == PAGES[f"{folder}index.html"]
-    assert "unsafe" not in serve.CONTENT_SECURITY_POLICY
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert enclosed.ask("/viewer/", "OPTIONS").status == 204
     assert enclosed.ask("/viewer/", "POST").status == 405
 
@@ -359,14 +361,14 @@ def test_a_root_without_a_catalog_is_listed_as_it_is(published: Summary) -> None
     root = Path(published.target).parents[2]
     stored = (root / "images/index.json").read_bytes()
     (root / "images/index.json").unlink()
-    with serving(serve.app(open_root(str(root)))) as site:
+    with serving(create_app(open_root(str(root)))) as site:
         assert site.ask("/images/index.json").body == stored
 
 
 def test_only_its_own_names_lead_to_a_local_server(tmp_path: Path) -> None:
     """Another page could make a name of its own lead here, and read what is served."""
     store = open_root(publish(str(tmp_path)))
-    with serving(serve.app(store, hosts=serve.LOOPBACK_NAMES)) as site:
+    with serving(create_app(store, hosts=LOOPBACK_NAMES)) as site:
         for host in ("127.0.0.1", "localhost", f"localhost:{site.port}"):
             assert site.ask(f"/{TILE}", Host=host).status == 200
         assert site.ask(f"/{TILE}", Host="elsewhere.example").status == 400
@@ -374,7 +376,7 @@ def test_only_its_own_names_lead_to_a_local_server(tmp_path: Path) -> None:
 
 def test_without_a_viewer(tmp_path: Path) -> None:
     publish(str(tmp_path))
-    app = serve.app(open_root(str(tmp_path)), viewer=tmp_path / "nothing")
+    app = create_app(open_root(str(tmp_path)), viewer=tmp_path / "nothing")
     with serving(app) as site:
         assert_is_nothing(site.ask("/viewer/"))
 
@@ -382,7 +384,7 @@ def test_without_a_viewer(tmp_path: Path) -> None:
 def test_a_catalog_that_is_there(tmp_path: Path) -> None:
     publish(str(tmp_path))
     (tmp_path / "images/index.json").write_bytes(b"[]")
-    with serving(serve.app(open_root(str(tmp_path)))) as site:
+    with serving(create_app(open_root(str(tmp_path)))) as site:
         answer = site.ask("/images/index.json")
         assert (answer.status, answer.body) == (200, b"[]")
         assert answer.headers["Cache-Control"] == "no-cache"
@@ -390,7 +392,7 @@ def test_a_catalog_that_is_there(tmp_path: Path) -> None:
 
 def test_what_is_published_later_is_seen(tmp_path: Path) -> None:
     place = publish(str(tmp_path / "a.zip"))
-    with serving(serve.app(open_root(place))) as site:
+    with serving(create_app(open_root(place))) as site:
         assert site.ask(f"/{TILE}").body == PUBLISHED[TILE]
         with open_store(place).replacing(FOLDER) as staged:
             staged.put(TILE, b"another")
@@ -405,7 +407,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     data = bytearray(place.read_bytes())
     data[at] ^= 1
     place.write_bytes(data)
-    with serving(serve.app(open_root(str(place)))) as site, caplog.at_level(logging.WARNING):
+    with serving(create_app(open_root(str(place)))) as site, caplog.at_level(logging.WARNING):
         answer = site.ask(f"/{TILE}")
         assert site.ask(f"/{FOLDER}/slide.json").status == 200
     assert answer.status == 502
@@ -420,7 +422,7 @@ class TestOtherPages:
     @pytest.fixture
     def shared(self, tmp_path: Path) -> Iterator[Site]:
         root = open_root(publish(str(tmp_path)))
-        with serving(serve.app(root, origins=["https://a.example", "http://b.example:8"])) as site:
+        with serving(create_app(root, origins=["https://a.example", "http://b.example:8"])) as site:
             yield site
 
     @pytest.mark.parametrize("origin", ["https://a.example", "http://b.example:8"])
@@ -469,7 +471,7 @@ def test_a_bucket_that_refuses(
 ) -> None:
     store = open_store(publish(str(place)))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
-    with serving(serve.app(store)) as site:
+    with serving(create_app(store)) as site:
         answer = site.ask(f"/{TILE}")
     assert (answer.status, str(place).encode() in answer.body) == (502, False)
     assert "the signature is not the one of this access key; check AWS_SECRET" in caplog.text
@@ -515,7 +517,7 @@ def test_roots_in_s3_that_are_none(run: Run, place: Place) -> None:
 
 def test_arguments_that_are_refused(run: Run) -> None:
     publish("root")
-    with serve.listener(HOST, 0) as taken:
+    with server.listener(HOST, 0) as taken:
         port = taken.getsockname()[1]
         outcome = run("serve", "root", "--port", port)
         assert outcome.code == 1
@@ -541,7 +543,7 @@ def test_a_port_below_1024_needs_permission(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(ListenError, match="one above 1023"):
-        serve.listener(HOST, 80)
+        server.listener(HOST, 80)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -585,9 +587,9 @@ def test_what_is_to_outlive_its_terminal(tmp_path: Path) -> None:
 
 def test_a_signal_ends_what_is_tried_again(tmp_path: Path) -> None:
     stopped = threading.Event()
-    server = serve.Server(serve.app(open_store(str(tmp_path))), stopped)
-    server.handle_exit(signal.SIGINT, None)
-    assert (server.should_exit, stopped.is_set()) == (True, True)
+    running = server.Server(create_app(open_store(str(tmp_path))), stopped)
+    running.handle_exit(signal.SIGINT, None)
+    assert (running.should_exit, stopped.is_set()) == (True, True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")
@@ -610,14 +612,14 @@ def test_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_loopback_is_private() -> None:
     for host, private in ((HOST, True), ("localhost", True), ("0.0.0.0", False)):
-        with serve.listener(host, 0) as listening:
-            assert serve.is_loopback(listening) is private
+        with server.listener(host, 0) as listening:
+            assert server.is_loopback(listening) is private
 
 
 def test_answers_do_not_wait_for_acknowledgements() -> None:
     """Nagle's algorithm is off where asyncio sees that it is TCP."""
     with (
-        serve.listener(HOST, 0) as listening,
+        server.listener(HOST, 0) as listening,
         socket.create_connection(listening.getsockname()),
         listening.accept()[0] as accepted,
     ):

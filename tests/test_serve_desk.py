@@ -20,14 +20,15 @@ from tests.support.s3_server import Place
 from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
-from vsv_pyramid import serve, serve_desk
 from vsv_pyramid.convert import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
-from vsv_pyramid.serve_desk import Entrance
+from vsv_pyramid.web import desk_api
+from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
+from vsv_pyramid.web.desk_api import Entrance
 
 PASSWORD = "correct-horse"
 IDS = ("170782", "170783")
@@ -53,7 +54,7 @@ def repository(clock: FakeClock) -> Iterator[cdr_stub.Cdr]:
 @pytest.fixture
 def desk(store: Destination, repository: cdr_stub.Cdr) -> Iterator[Site]:
     entrance = Entrance("anna", cdr=repository.url)
-    with serving(serve.app(store, entrance=entrance, hosts=serve.LOOPBACK_NAMES)) as site:
+    with serving(create_app(store, entrance=entrance, hosts=LOOPBACK_NAMES)) as site:
         yield site
 
 
@@ -217,7 +218,7 @@ def test_methods(desk: Site) -> None:
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
 def test_nothing_is_sent_without_a_repository(store: Destination) -> None:
-    with serving(serve.app(store, entrance=Entrance("anna"))) as site:
+    with serving(create_app(store, entrance=Entrance("anna"))) as site:
         answer = call(site, "send", {"slides": [{"id": "170782", "revision": 1}]})
         assert (answer.status, answer.body) == (
             400,
@@ -240,7 +241,7 @@ def basic(name: str, password: str) -> str:
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
 def test_other_machines_need_the_token(store: Destination) -> None:
-    with serving(serve.app(store, entrance=Entrance("anna", PASSWORD))) as site:
+    with serving(create_app(store, entrance=Entrance("anna", PASSWORD))) as site:
         paths = ("/desk/", "/desk/desk.css", "/desk/api/session", "/desk/api/slides",
                  "/desk/images/170782/label.jpeg")  # fmt: skip
         wrong = ("", "Basic", "Basic x", "Basic /w==", basic("anna", ""), basic("anna", "wrong"),
@@ -262,7 +263,7 @@ def test_other_machines_need_the_token(store: Destination) -> None:
 def test_a_token_has_a_length() -> None:
     with pytest.raises(OptionError, match="fewer than 12 characters"):
         Entrance("anna", "short")
-    assert serve_desk.SHORTEST_PASSWORD == 12
+    assert desk_api.SHORTEST_PASSWORD == 12
 
 
 def test_wrong_use(run: Run, tmp_path: Path) -> None:

@@ -27,16 +27,17 @@ from tests.support import docs
 from tests.support.site import Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_serve import FOLDER, PUBLISHED, publish
-from vsv_pyramid import serve, share
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web import signing
+from vsv_pyramid.web.app import create_app
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 BASE = "https://slides.example.org"
 KEY_ID = "K2JCJMDEHXQW5F"
 KEY = rsa.generate_private_key(65537, 2048)
 FOREIGN_KEY = rsa.generate_private_key(65537, 2048)
-VERIFIER = share.Verifier(KEY.public_key(), KEY_ID)
+VERIFIER = signing.Verifier(KEY.public_key(), KEY_ID)
 WEEK = timedelta(days=7)
 
 
@@ -77,7 +78,7 @@ def condition(**times: object) -> dict[str, object]:
 
 
 def test_a_link() -> None:
-    url = share.link("170782", f"{BASE}/", KEY_ID, KEY, NOW + WEEK)
+    url = signing.link("170782", f"{BASE}/", KEY_ID, KEY, NOW + WEEK)
     assert url.startswith(f"{BASE}/viewer/index.html?id=170782&Policy=")
     values = {name: value[0] for name, value in parse_qs(urlsplit(url).query).items()}
     assert url == f"{BASE}/viewer/index.html?{query(values)}"  # nothing in it is escaped
@@ -93,7 +94,7 @@ def test_a_link() -> None:
 
 def test_the_signature_is_rsa_with_sha1() -> None:
     """By the arithmetic of RFC 8017 (8.2.2), without the library that signed."""
-    values = share.signed_query(f"{BASE}/*", KEY_ID, KEY, NOW)
+    values = signing.signed_query(f"{BASE}/*", KEY_ID, KEY, NOW)
     numbers = KEY.public_key().public_numbers()
     block = pow(int.from_bytes(decoded(values["Signature"]), "big"), numbers.e, numbers.n)
     digest = hashlib.sha1(decoded(values["Policy"])).digest()
@@ -108,22 +109,22 @@ def test_botocore_signs_the_same() -> None:
     url = signer.generate_presigned_url(
         f"{BASE}/images/170782/a.dzi", policy=signer.build_policy(resource, NOW)
     )
-    ours = query(share.signed_query(resource, KEY_ID, KEY, NOW))
+    ours = query(signing.signed_query(resource, KEY_ID, KEY, NOW))
     assert url == f"{BASE}/images/170782/a.dzi?{ours}"
 
 
-def allows(url: str, now: datetime = NOW, verifier: share.Verifier = VERIFIER) -> bool:
+def allows(url: str, now: datetime = NOW, verifier: signing.Verifier = VERIFIER) -> bool:
     return verifier.allows(url, {}, now)
 
 
 def test_what_a_link_opens() -> None:
-    values = query(share.signed_query(f"{BASE}/images/170782/*", KEY_ID, KEY, NOW + WEEK))
+    values = query(signing.signed_query(f"{BASE}/images/170782/*", KEY_ID, KEY, NOW + WEEK))
     tile = f"{BASE}/images/170782/DeepZoom_files/9/1_0.jpeg"
     assert allows(f"{tile}?{values}")
     assert allows(f"{tile}?v=abc&{values}")
     assert allows(f"{tile}?{values}&v=abc")
     assert allows(f"{tile}?{values}", NOW + WEEK - timedelta(seconds=1))
-    assert allows(f"{tile}?{values}", verifier=share.Verifier(KEY.public_key()))
+    assert allows(f"{tile}?{values}", verifier=signing.Verifier(KEY.public_key()))
     for url in (
         f"{BASE}/images/170783/DeepZoom.dzi",
         f"{BASE}/images/170782",
@@ -140,14 +141,14 @@ def test_what_a_link_opens() -> None:
     assert not allows(f"{tile}?{values}&{values}")
     assert not allows(f"{tile}?{values}&Policy=")
     assert not allows(f"{tile}?{values.partition('&')[2]}")
-    assert not allows(f"{tile}?{values}", verifier=share.Verifier(FOREIGN_KEY.public_key()))
+    assert not allows(f"{tile}?{values}", verifier=signing.Verifier(FOREIGN_KEY.public_key()))
     assert not allows(f"{tile}?{values}", verifier=dataclasses.replace(VERIFIER, key_id="K1"))
     assert not allows(f"{tile}?{values.replace('_', '%5F')}")
 
 
 @given(st.sampled_from(["Policy", "Signature"]), st.data())
 def test_what_is_tampered_with_opens_nothing(name: str, data: st.DataObject) -> None:
-    values = share.signed_query(f"{BASE}/images/170782/*", KEY_ID, KEY, NOW + WEEK)
+    values = signing.signed_query(f"{BASE}/images/170782/*", KEY_ID, KEY, NOW + WEEK)
     text = bytearray(decoded(values[name]))
     at = data.draw(st.integers(0, len(text) - 1))
     text[at] ^= data.draw(st.integers(1, 255))
@@ -222,7 +223,7 @@ def test_policies(policy: object, opens: bool) -> None:
 
 
 def test_cookies_open_all_and_yield_to_a_query() -> None:
-    cookies = share.cookies(f"{BASE}/a", KEY_ID, KEY, NOW + WEEK)
+    cookies = signing.cookies(f"{BASE}/a", KEY_ID, KEY, NOW + WEEK)
     assert set(cookies) == {f"CloudFront-{name}" for name in ("Policy", "Signature", "Key-Pair-Id")}
     assert VERIFIER.allows(f"{BASE}/a/images/index.json", cookies, NOW)
     assert VERIFIER.allows(f"{BASE}/a/images/170783/DeepZoom.dzi?v=1", cookies, NOW)
@@ -245,13 +246,13 @@ def test_cookies_open_all_and_yield_to_a_query() -> None:
     ],
 )
 def test_lifetimes(text: str, lifetime: timedelta) -> None:
-    assert share.expiry(text, NOW) == NOW + lifetime
+    assert signing.expiry(text, NOW) == NOW + lifetime
 
 
 @pytest.mark.parametrize("text", ["", "7", "d", "0d", "-1d", "1.5h", "7 d", "7D", "99999w", "1d\n"])
 def test_lifetimes_that_are_refused(text: str) -> None:
     with pytest.raises(OptionError, match="30m, 12h, 7d or 4w"):
-        share.expiry(text, NOW)
+        signing.expiry(text, NOW)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_lifetimes_that_are_refused(text: str) -> None:
     ],
 )
 def test_base_urls(url: str, written: str) -> None:
-    assert share.checked_base_url(url) == written
+    assert signing.checked_base_url(url) == written
 
 
 @pytest.mark.parametrize(
@@ -295,7 +296,7 @@ def test_base_urls(url: str, written: str) -> None:
 )
 def test_base_urls_that_are_refused(url: str) -> None:
     with pytest.raises(OptionError, match="give https://host"):
-        share.checked_base_url(url)
+        signing.checked_base_url(url)
 
 
 @pytest.fixture
@@ -387,8 +388,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     store.put("images/index.json", b"[]")
     (root / "viewer").mkdir()
     (root / "viewer/index.html").write_bytes(b"the page")
-    verifier = share.Verifier(share.read_public_key(_file(root / "public.pem", public_pem(KEY))))
-    with serving(serve.app(store, viewer=root / "viewer", verifier=verifier)) as site:
+    verifier = signing.Verifier(
+        signing.read_public_key(_file(root / "public.pem", public_pem(KEY)))
+    )
+    with serving(create_app(store, viewer=root / "viewer", verifier=verifier)) as site:
         yield site
 
 
@@ -409,7 +412,7 @@ class TestSigned:
 
     def link(self, site: Site, *, base: str = "", key: Any = KEY, age: timedelta = -WEEK) -> str:
         now = datetime.now(timezone.utc)
-        url = share.link("170782", base or site.url, KEY_ID, key, now - age)
+        url = signing.link("170782", base or site.url, KEY_ID, key, now - age)
         return urlsplit(url).query.partition("&")[2]
 
     def test_a_link_opens_its_slide(self, site: Site) -> None:
@@ -470,7 +473,7 @@ class TestSigned:
         now = datetime.now(timezone.utc)
 
         def cookie(base: str, end: datetime, key: rsa.RSAPrivateKey = KEY) -> str:
-            values = share.cookies(base, KEY_ID, key, end)
+            values = signing.cookies(base, KEY_ID, key, end)
             return "; ".join(f"{name}={value}" for name, value in values.items())
 
         good = cookie(site.url, now + WEEK)

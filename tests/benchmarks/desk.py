@@ -25,11 +25,12 @@ from tests.support import browser
 from tests.support.destinations import keeping
 from tests.support.destinations import opened as opened_destination
 from tests.support.site import serving
-from vsv_pyramid import catalog, serve
+from vsv_pyramid import catalog
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.serve_desk import Entrance
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web.app import create_app
+from vsv_pyramid.web.desk_api import Entrance
 
 FEW, MANY = 100, 10_000
 KEYSTROKE_MS = 100
@@ -108,7 +109,7 @@ def measured(
         pages = []
         for row in rows:
             place = root(folder / str(row.slides), tissue, row.slides)
-            site = serve.app(opened_destination(place), entrance=Entrance("bench"))
+            site = create_app(opened_destination(place), entrance=Entrance("bench"))
             pages.append(opened(chromium, stack.enter_context(serving(site)).url, row.slides))
         for _ in range(rounds):
             for row, page in zip(rows, pages, strict=True):

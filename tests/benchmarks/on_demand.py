@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import serve
+from vsv_pyramid.web import server
 
 # As in openslide-python's own examples/deepzoom/deepzoom_server.py.
 TILE_SIZE, OVERLAP, QUALITY = 254, 1, 75
@@ -55,9 +55,9 @@ def main() -> None:
     parser.add_argument("slide", type=Path)
     parser.add_argument("--id", required=True)
     options = parser.parse_args()
-    with serve.listener("127.0.0.1", 0) as listening:
+    with server.listener("127.0.0.1", 0) as listening:
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-        serve.Server(app(options.slide, options.id), threading.Event()).run(sockets=[listening])
+        server.Server(app(options.slide, options.id), threading.Event()).run(sockets=[listening])
 
 
 if __name__ == "__main__":

@@ -36,11 +36,11 @@ from tests.support.planted import (
 )
 from tests.support.s3_server import Place
 from tests.support.site import Answer, serving
-from vsv_pyramid import serve
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review.barcode import read_barcode
 from vsv_pyramid.root import open_root
 from vsv_pyramid.slide.pixels import open_slide
+from vsv_pyramid.web.app import create_app
 
 FORMATS = ("svs", "tiff", "ome", "philips", "leica", "dicom", "png", "jpeg")
 NOT_SEARCHED = ("dicom", "png", "jpeg")  # which folders are not searched for
@@ -106,7 +106,7 @@ def served(root: Path) -> Objects:
     suffix = f"/{keys.DESCRIPTOR}"
     older = [f"{key.removesuffix(suffix)}.dzi" for key in published if key.endswith(suffix)]
     others = ["", "desk/", "nothing", "images/", "private/images/", *older]
-    with serving(serve.app(open_root(str(root)))) as site:
+    with serving(create_app(open_root(str(root)))) as site:
         return {
             f"{method} /{key}": answered(site.ask(f"/{key}", method))
             for method in ("GET", "HEAD")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.support.cloudformation import REQUIRED
-from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
 from vsv_pyramid.slide.search import SLIDE_SUFFIXES
+from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY
 
 Resources = Mapping[str, Any]
 Rule = Callable[[Resources], Iterator[str]]
@@ -340,7 +340,7 @@ def headers_are_those_of_serve(resources: Resources) -> Iterator[str]:
         policy = security["ContentSecurityPolicy"]
         expected = " ".join([CONTENT_SECURITY_POLICY, *origins])
         if policy != {"ContentSecurityPolicy": expected, "Override": True}:
-            yield f"{name} has another Content-Security-Policy than vsv_pyramid/serve.py"
+            yield f"{name} has another Content-Security-Policy than vsv_pyramid/web/app.py"
         others = {"ContentTypeOptions", "StrictTransportSecurity", "ReferrerPolicy"}
         if missing := others - security.keys():
             yield f"{name} has no {missing.pop()}"

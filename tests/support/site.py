@@ -16,7 +16,7 @@ from unittest import mock
 import uvicorn.server
 from starlette.applications import Starlette
 
-from vsv_pyramid import serve
+from vsv_pyramid.web import server
 
 HOST = "127.0.0.1"
 # How often the server looks whether it shall end; uvicorn would look ten times a second.
@@ -65,14 +65,14 @@ class Site:
 @contextlib.contextmanager
 def serving(app: Starlette) -> Iterator[Site]:
     """The site, at a free port, in a thread that ends with the block."""
-    listening = serve.listener(HOST, 0)
-    server = serve.Server(app, threading.Event())
-    thread = threading.Thread(target=server.run, args=([listening],))
+    listening = server.listener(HOST, 0)
+    running = server.Server(app, threading.Event())
+    thread = threading.Thread(target=running.run, args=([listening],))
     with mock.patch.object(uvicorn.server, "asyncio", SimpleNamespace(**vars(asyncio) | SOON)):
         thread.start()
         try:
             yield Site(listening.getsockname()[1])
         finally:
-            server.should_exit = True
+            running.should_exit = True
             thread.join()
             listening.close()

@@ -28,10 +28,11 @@ from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.system.test_viewer import SCREENSHOTS, button, opened
 from tests.test_serve import PROGRAM
-from vsv_pyramid import serve, share
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.root import open_root
+from vsv_pyramid.web import signing
+from vsv_pyramid.web.app import create_app
 
 MANY = 10_000
 
@@ -53,7 +54,7 @@ def root(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(root: Path) -> Iterator[Site]:
-    with serving(serve.app(open_root(str(root)))) as site:
+    with serving(create_app(open_root(str(root)))) as site:
         yield site
 
 
@@ -129,7 +130,7 @@ def public(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         stated = {"Date": f"03/01/{year}"}
         forge_svs(path, tissue=real_slide, size=(900, 700), levels=(1,), description=stated)
         convert(path, str(folder), ConvertOptions())
-    with serving(serve.app(open_root(str(folder)))) as site:
+    with serving(create_app(open_root(str(folder)))) as site:
         yield site
 
 
@@ -375,8 +376,8 @@ def keys(tmp_path: Path) -> Keys:
 
 @pytest.fixture
 def private(keys: Keys, root: Path) -> Iterator[Site]:
-    verifier = share.Verifier(share.read_public_key(keys.public))
-    with serving(serve.app(open_root(str(root)), verifier=verifier)) as site:
+    verifier = signing.Verifier(signing.read_public_key(keys.public))
+    with serving(create_app(open_root(str(root)), verifier=verifier)) as site:
         yield site
 
 
@@ -404,20 +405,20 @@ def test_a_shared_link_opens_the_slide_and_no_other(
 
 def test_an_expired_link_is_said(chromium: Browser, private: Site, keys: Keys) -> None:
     past = datetime.now(timezone.utc) - timedelta(minutes=1)
-    key = share.read_private_key(keys.private)
-    with window(chromium, share.link("real", private.url, "K1", key, past)) as seen:
+    key = signing.read_private_key(keys.private)
+    with window(chromium, signing.link("real", private.url, "K1", key, past)) as seen:
         expect(seen.page.locator(".pane .message")).to_contain_text("ask for a new link")
         seen.wants("403")
 
 
 def test_cookies_open_the_whole_site(chromium: Browser, private: Site, keys: Keys) -> None:
     end = datetime.now(timezone.utc) + timedelta(hours=1)
-    key = share.read_private_key(keys.private)
+    key = signing.read_private_key(keys.private)
     where = {"domain": "127.0.0.1", "path": "/", "expires": -1, "sameSite": "Lax"}
     state = {
         "cookies": [
             {"name": name, "value": value, "httpOnly": True, "secure": False, **where}
-            for name, value in share.cookies(private.url, "K1", key, end).items()
+            for name, value in signing.cookies(private.url, "K1", key, end).items()
         ]
     }
     with window(chromium, f"{private.url}/", storage_state=state) as seen:

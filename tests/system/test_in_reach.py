@@ -20,7 +20,7 @@ from tests.support.nginx import nginx, process, readable
 from tests.support.planted import Markers, found, svs
 from tests.support.s3_server import BUCKET, HOST, free_ports
 from tests.support.site import Answer, Site, serving
-from vsv_pyramid import page, serve
+from vsv_pyramid import page
 from vsv_pyramid.convert import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
@@ -28,6 +28,7 @@ from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web.app import create_app
 
 ID = "170782"
 TECHNICIAN, NOTE = "Zq901Roe, Jane", "as Zq902Roe said"
@@ -103,7 +104,7 @@ def pythons_own(root: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def our_own(root: Path) -> Iterator[str]:
-    with serving(serve.app(open_root(str(root)))) as site:
+    with serving(create_app(open_root(str(root)))) as site:
         yield f"{site.url}/"
 
 

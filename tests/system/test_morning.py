@@ -28,13 +28,13 @@ from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import serving
 from tests.system.test_viewer import SCREENSHOTS, button
-from vsv_pyramid import serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.review import cdr
 from vsv_pyramid.review.desk import Desk
-from vsv_pyramid.serve_desk import Entrance
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
+from vsv_pyramid.web.desk_api import Entrance
 
 FIRST, SLIDES, BLOCKS = 170782, 30, 3
 IDS = [str(FIRST + number) for number in range(SLIDES)]
@@ -102,7 +102,7 @@ def working(
     with cdr_stub.running() as repository:
         entrance = Entrance("anna", cdr=repository.url)
         store = opened(target)
-        with serving(serve.app(store, entrance=entrance, hosts=serve.LOOPBACK_NAMES)) as site:
+        with serving(create_app(store, entrance=entrance, hosts=LOOPBACK_NAMES)) as site:
             lab = Lab(tissue, folder / "scans", target, site.url, repository)
             for slide_id in ids:
                 lab.scan(slide_id)
@@ -419,7 +419,7 @@ def few(real_slide: Path, tmp_path: Path) -> Iterator[Lab]:
 @contextlib.contextmanager
 def second_desk(lab: Lab) -> Iterator[str]:
     store = opened(lab.target)
-    with serving(serve.app(store, entrance=Entrance("ben"))) as site:
+    with serving(create_app(store, entrance=Entrance("ben"))) as site:
         yield f"{site.url}/desk/"
 
 

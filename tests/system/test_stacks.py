@@ -24,8 +24,8 @@ from tests.support.stacks import (
     job_definition,
     received,
 )
-from vsv_pyramid import share
-from vsv_pyramid.serve import CONTENT_SECURITY_POLICY
+from vsv_pyramid.web import signing
+from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY
 
 pytestmark = pytest.mark.aws
 
@@ -404,7 +404,7 @@ def test_a_private_distribution_wants_signatures_for_images_only(ministack: Stan
         assert not one.get("TrustedKeyGroups", {}).get("Enabled")
     # A link's query goes through, and the page is there with it.
     expires = datetime.now(timezone.utc) + timedelta(hours=1)
-    link = urlsplit(share.link("170782", f"https://{site.host}", key_id, key, expires))
+    link = urlsplit(signing.link("170782", f"https://{site.host}", key_id, key, expires))
     assert site.get(f"{link.path}?{link.query}").body == b"viewer/index.html"
     moved = site.get(f"/viewer?{link.query}")
     assert moved.headers["location"] == f"/viewer/?{link.query}"

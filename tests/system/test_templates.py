@@ -586,7 +586,7 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         rules.headers_are_those_of_serve,
         "cdn",
         put(f"{SECURITY}/ContentSecurityPolicy/ContentSecurityPolicy", "default-src 'self'"),
-        "Headers has another Content-Security-Policy than vsv_pyramid/serve.py",
+        "Headers has another Content-Security-Policy than vsv_pyramid/web/app.py",
     ),
     (
         rules.headers_are_those_of_serve,

@@ -24,11 +24,11 @@ from tests.support.forge import Encoding, forge_svs
 from tests.support.site import Site, serving
 from tests.support.tiles import Pixels
 from vsv_pyramid import page as page_files
-from vsv_pyramid import serve
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
+from vsv_pyramid.web.app import create_app
 
 SCREENSHOTS = Path(__file__).parents[2] / ".cache/screenshots"
 MPP = 0.499
@@ -63,7 +63,7 @@ def root(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(root: Path) -> Iterator[Site]:
-    with serving(serve.app(open_root(str(root)))) as site:
+    with serving(create_app(open_root(str(root)))) as site:
         yield site
 
 
@@ -713,7 +713,7 @@ class TestAnotherScan:
     @pytest.fixture
     def place(self, real_slide: Path, tmp_path: Path) -> Iterator[tuple[Site, Path]]:
         convert(real_slide, tmp_path, ConvertOptions(slide_id="one", tile_size=256))
-        with serving(serve.app(open_root(str(tmp_path)))) as site:
+        with serving(create_app(open_root(str(tmp_path)))) as site:
             yield site, tmp_path
 
     @pytest.fixture

@@ -21,7 +21,7 @@ from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
-    from vsv_pyramid.serve_desk import Entrance
+    from vsv_pyramid.web.desk_api import Entrance
 
 
 @click.command(
@@ -120,13 +120,15 @@ def serve_command(
     entrance = _entrance(s3, time_zone, **desk) if edit else None
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
-    from vsv_pyramid import page, serve  # late, as all below: most commands need no web server
+    from vsv_pyramid import page  # late, as all below: most commands need no web server
+    from vsv_pyramid.web import server
+    from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
 
     verifier = None
     if public_key:
-        from vsv_pyramid import share
+        from vsv_pyramid.web import signing
 
-        verifier = share.Verifier(share.read_public_key(public_key), key_id)
+        verifier = signing.Verifier(signing.read_public_key(public_key), key_id)
     stopped = threading.Event()
     page.files()  # refuses where the viewer is not there
     store: Store | Destination
@@ -138,17 +140,17 @@ def serve_command(
         Kept(store).update(())  # made now, where an earlier release has left none
     else:
         store = open_root(root, s3, stopped)
-    with serve.listener(host, port) as listening:
-        hosts = serve.LOOPBACK_NAMES if host in serve.LOOPBACK_NAMES else ("*",)
+    with server.listener(host, port) as listening:
+        hosts = LOOPBACK_NAMES if host in LOOPBACK_NAMES else ("*",)
         if entrance and not entrance.password and hosts == ("*",):
             raise OptionError(
                 f"--edit at {host} would let everybody there edit; leave --host out, or give "
                 "--token-file"
             )
-        site = serve.app(store, verifier=verifier, entrance=entrance, hosts=hosts, origins=origins)
+        site = create_app(store, verifier=verifier, entrance=entrance, hosts=hosts, origins=origins)
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.getsockname()[1]}/"
-        if not serve.is_loopback(listening):
+        if not server.is_loopback(listening):
             click.echo(
                 f"Warning: anyone on the network who reaches {name} can see the slides.", err=True
             )
@@ -156,7 +158,7 @@ def serve_command(
         if opens:
             # In a thread, since a browser in the terminal takes its time.
             threading.Thread(target=_open, args=(url,), daemon=True).start()
-        serve.run(site, listening, stopped)
+        server.run(site, listening, stopped)
 
 
 def _entrance(
@@ -167,7 +169,7 @@ def _entrance(
     token_file: Path | None,
 ) -> Entrance:
     from vsv_pyramid.review.cdr import check_url
-    from vsv_pyramid.serve_desk import Entrance
+    from vsv_pyramid.web.desk_api import Entrance
 
     if cdr:
         check_url(cdr)
@@ -260,13 +262,13 @@ def share_command(
         raise OptionError("--cookies are for all slides; give no ID with them")
     if not cookies and not ids:
         raise OptionError("there is no ID; give those of the slides, or --cookies")
-    from vsv_pyramid import share  # late: botocore and cryptography
+    from vsv_pyramid.web import signing  # late: botocore and cryptography
 
-    key = share.read_private_key(private_key)
-    end = share.expiry(expires, clock.utc())
+    key = signing.read_private_key(private_key)
+    end = signing.expiry(expires, clock.utc())
     if cookies:
-        for name, value in share.cookies(base_url, key_id, key, end).items():
-            click.echo(f"{name}={value}; {share.COOKIE_ATTRIBUTES}")
+        for name, value in signing.cookies(base_url, key_id, key, end).items():
+            click.echo(f"{name}={value}; {signing.COOKIE_ATTRIBUTES}")
         return
-    for link in [share.link(slide_id, base_url, key_id, key, end) for slide_id in ids]:
+    for link in [signing.link(slide_id, base_url, key_id, key, end) for slide_id in ids]:
         click.echo(link)

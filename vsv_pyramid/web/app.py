@@ -1,22 +1,13 @@
-"""A local server of the published layout and the viewer, with the CDN's paths and headers."""
+"""The site: the published layout, the viewer and the desk, with the CDN's paths and headers."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import ipaddress
 import logging
-import os
 import re
-import signal
-import socket
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import uvicorn
 import xxhash
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -28,17 +19,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers, catalog, page, serve_desk
+from vsv_pyramid import catalog, page
 from vsv_pyramid.destination import Destination
-from vsv_pyramid.errors import ListenError, NoSuchObject, StoreError
+from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.runtime import clock, signals
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
+from vsv_pyramid.web import desk_api, responses
 
 if TYPE_CHECKING:
-    from vsv_pyramid.serve_desk import Entrance
-    from vsv_pyramid.share import Verifier
+    from vsv_pyramid.web.desk_api import Entrance
+    from vsv_pyramid.web.signing import Verifier
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +53,7 @@ _LEGACY = (  # addresses of the system that made tiles on demand, and what they 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def app(
+def create_app(
     store: Store | Destination,
     *,
     viewer: Path = page.FOLDER,
@@ -88,10 +80,10 @@ def app(
     }
     if entrance:
         routes["/desk"] = _moved("desk/")
-    desk = serve_desk.Site(destination, entrance, site.page).routes() if entrance else []
+    desk = desk_api.Site(destination, entrance, site.page).routes() if entrance else []
     starlette = Starlette(
         routes=[
-            *(Route(path, to, methods=answers.METHODS) for path, to in routes.items()),
+            *(Route(path, to, methods=responses.METHODS) for path, to in routes.items()),
             *desk,
         ],
         exception_handlers={HTTPException: _refused},
@@ -108,7 +100,7 @@ def _sharing(origins: Sequence[str]) -> Middleware:
     return Middleware(
         CORSMiddleware,
         allow_origins=origins,
-        allow_methods=answers.METHODS,
+        allow_methods=responses.METHODS,
         allow_headers=_ASKED,
         expose_headers=_TOLD,
     )
@@ -120,7 +112,7 @@ class _Site:
     ) -> None:
         # What is shared is a folder, and not what its links lead to.
         self._store = EnclosedStore(store.root) if isinstance(store, DirectoryStore) else store
-        self._pages = {"viewer": EnclosedStore(viewer), "desk": EnclosedStore(serve_desk.FOLDER)}
+        self._pages = {"viewer": EnclosedStore(viewer), "desk": EnclosedStore(desk_api.FOLDER)}
         self._verifier = verifier
         self._policy = CONTENT_SECURITY_POLICY.replace(
             "frame-ancestors 'self'", f"frame-ancestors {ancestors}"
@@ -131,28 +123,30 @@ class _Site:
         if self._verifier:
             now = clock.utc()
             if not self._verifier.allows(_url(request, path), request.cookies, now):
-                return answers.sentence(403, "This needs a signed link or cookie that still holds.")
+                return responses.sentence(
+                    403, "This needs a signed link or cookie that still holds."
+                )
         if request.method == "OPTIONS":
-            return answers.options()
+            return responses.options()
         legacy = next(
             (found.expand(key) for old, key in _LEGACY if (found := old.fullmatch(path))), None
         )
         key = legacy or path.removeprefix("/")
         if not keys.is_key(key):
-            return answers.nothing()
+            return responses.nothing()
         if legacy:
-            return answers.redirect(request, 302, f"/{key}")
+            return responses.redirect(request, 302, f"/{key}")
         return await _served(request, lambda: _published(self._store, key), keys.http_headers(key))
 
     async def page(self, request: Request) -> Response:
         path = _path(request)
         if request.method == "OPTIONS":
-            return answers.options()
+            return responses.options()
         if path in ("/viewer/", "/viewer/gallery/", "/desk/"):
             path += "index.html"
         found = _PAGE.fullmatch(path)
         if not found or not keys.http_headers(path):
-            return answers.nothing()
+            return responses.nothing()
         pages, key = self._pages[found[1]], found[2]
         headers = dict(keys.http_headers(key))
         if key.endswith(".html"):
@@ -179,7 +173,7 @@ def _path(request: Request) -> str:
 
 def _url(request: Request, path: str) -> str:
     host = request.headers.get("Host", "")
-    return f"{request.scope['scheme']}://{host}{path}{answers.query(request)}"
+    return f"{request.scope['scheme']}://{host}{path}{responses.query(request)}"
 
 
 async def _served(
@@ -192,18 +186,20 @@ async def _served(
     try:
         data, etag = await run_in_threadpool(got)
     except NoSuchObject:
-        return answers.nothing()
+        return responses.nothing()
     except StoreError as exc:
         _log.warning("%s", exc)
-        return answers.sentence(502, "This cannot be read where it is stored; the server says why.")
-    return answers.answer(request, data, {**headers, "ETag": etag, "Accept-Ranges": "bytes"})
+        return responses.sentence(
+            502, "This cannot be read where it is stored; the server says why."
+        )
+    return responses.answer(request, data, {**headers, "ETag": etag, "Accept-Ranges": "bytes"})
 
 
 def _moved(location: str) -> Endpoint:
     async def moved(request: Request) -> Response:
         if request.method == "OPTIONS":
-            return answers.options()
-        return answers.redirect(request, 307, location)
+            return responses.options()
+        return responses.redirect(request, 307, location)
 
     return moved
 
@@ -211,89 +207,6 @@ def _moved(location: str) -> Endpoint:
 async def _refused(_: Request, exc: Exception) -> Response:
     """The router's own refusals: a path or a method that there is not."""
     if isinstance(exc, HTTPException) and exc.status_code == 405:
-        allowed = f"Only {', '.join(answers.METHODS)} are served."
-        return answers.sentence(405, allowed, answers.ALLOW)
-    return answers.nothing()
-
-
-def listener(host: str, port: int) -> socket.socket:
-    """A socket that listens there, at a free port for 0. Raises ListenError."""
-    place = f"{host}:{port}"
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        return _bound(*found[0])
-    except socket.gaierror as exc:
-        raise ListenError(f"{place}: there is no such address; check --host") from exc
-    except OSError as exc:
-        if exc.errno == errno.EADDRINUSE:
-            what = "the port is in use; give another one with --port, or 0 for any that is free"
-        elif exc.errno in (errno.EACCES, errno.EPERM):
-            what = "the port is not for everybody; give one above 1023 with --port"
-        else:
-            what = f"cannot be listened at ({os.strerror(exc.errno or 0)}); check --host"
-        raise ListenError(f"{place}: {what}") from exc
-
-
-def _bound(
-    family: int, kind: int, protocol: int, _: str, address: tuple[Any, ...]
-) -> socket.socket:
-    # With the protocol's number, which socket.create_server leaves out: without it, asyncio does
-    # not turn Nagle's algorithm off, and each answer on an open connection takes 40 ms more.
-    listening = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":  # elsewhere it would let two processes share the port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
-def is_loopback(listening: socket.socket) -> bool:
-    """Whether only this machine reaches it."""
-    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
-
-
-def run(site: Starlette, listening: socket.socket, stopped: threading.Event | None = None) -> None:
-    """Serves until SIGINT, SIGTERM or SIGHUP, which sets `stopped`, too."""
-    Server(site, stopped or threading.Event()).run(sockets=[listening])
-
-
-class Server(uvicorn.Server):
-    """A quiet uvicorn, for which a signal is the ordinary way to end."""
-
-    def __init__(self, site: Starlette, stopped: threading.Event) -> None:
-        config = uvicorn.Config(
-            site,
-            http="httptools",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            proxy_headers=False,  # nobody stands before it whose word would count
-            server_header=False,
-            timeout_graceful_shutdown=2,
-        )
-        super().__init__(config)
-        self._stopped = stopped
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.should_exit = True
-        self._stopped.set()  # or a thread could go on trying to reach S3 for minutes
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Unlike uvicorn's own, does not raise the signal again in the end."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in signals.heeded()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        allowed = f"Only {', '.join(responses.METHODS)} are served."
+        return responses.sentence(405, allowed, responses.ALLOW)
+    return responses.nothing()

@@ -25,7 +25,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import answers
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     EXIT_WRONG_USE,
@@ -39,6 +38,7 @@ from vsv_pyramid.review import rescans
 from vsv_pyramid.review.desk import Desk, Outcome, Slides
 from vsv_pyramid.review.history import Changes
 from vsv_pyramid.store import S3Options
+from vsv_pyramid.web import responses
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class Site:
                 for name, call in calls.items()
             ),
             *(Route(path, self._guarded(read), methods=["GET"]) for path, read in reads.items()),
-            Route("/desk/{path:path}", self._admitted(self._page), methods=answers.METHODS),
+            Route("/desk/{path:path}", self._admitted(self._page), methods=responses.METHODS),
         ]
 
     def _admitted(self, endpoint: Endpoint) -> Endpoint:
@@ -216,7 +216,7 @@ class Site:
         data = await run_in_threadpool(listed)
         etag = f'"{xxhash.xxh3_128_hexdigest(data)}"'
         headers = {**_HEADERS, "Content-Type": "application/json", "ETag": etag}
-        return answers.answer(request, data, {**headers, "Cache-Control": "private, no-cache"})
+        return responses.answer(request, data, {**headers, "Cache-Control": "private, no-cache"})
 
     async def _slide(self, request: Request) -> Response:
         document = await run_in_threadpool(self._desk(request).document, request.path_params["id"])
@@ -239,12 +239,12 @@ class Site:
     async def _picture(self, request: Request) -> Response:
         slide_id, name = (request.path_params[key] for key in ("id", "name"))
         if name not in rescans.PICTURES:
-            return answers.nothing()
+            return responses.nothing()
         key = keys.private_image_key(keys.check_id(slide_id), name)
         try:
             data = await run_in_threadpool(self._store.get, key)
         except NoSuchObject:
-            return answers.nothing()
+            return responses.nothing()
         return Response(data, headers={**_HEADERS, **keys.http_headers(key)})
 
     def _desk(self, request: Request) -> Desk:
@@ -269,4 +269,4 @@ def _json(content: dict[str, Any]) -> Response:
 
 
 def _sentence(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    return answers.sentence(status, sentence, {**_HEADERS, **(headers or {})})
+    return responses.sentence(status, sentence, {**_HEADERS, **(headers or {})})

@@ -136,7 +136,7 @@ fuzz: $(VENV)/.fuzz
 	  done
 
 clean:
-	rm -rf $(VENV) .cache build dist images node_modules vsv_pyramid/viewer/vendor *.egg-info
+	rm -rf $(VENV) .cache build dist images node_modules vsv_pyramid/pages/viewer/vendor *.egg-info
 
 $(VENV)/.installed: setup.cfg setup.py pyproject.toml package-lock.json $(KERNEL) | $(BIN)/python
 	$(PIP) install --quiet --editable .

@@ -18,7 +18,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 OPENSEADRAGON = ("build/openseadragon/openseadragon.min.js", "LICENSE.txt")
-VENDOR = Path("vsv_pyramid/viewer/vendor")
+VENDOR = Path("vsv_pyramid/pages/viewer/vendor")
 NPM = shutil.which("npm")
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Run
 from tests.support.s3_server import BUCKET, Place
 from tests.test_cli import assert_one_sentence
-from vsv_pyramid import page
+from vsv_pyramid import pages
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY
@@ -23,11 +23,11 @@ TYPES = {
     "svg": "image/svg+xml",
     "txt": "text/plain; charset=utf-8",
 }
-OWN = [name for name in page.files() if not name.startswith("vendor/")]
+OWN = [name for name in pages.files() if not name.startswith("vendor/")]
 
 
 def test_pages_come_after_what_they_are_made_with() -> None:
-    names = page.files()
+    names = pages.files()
     assert names[-2:] == ["gallery/index.html", "index.html"]
     assert {"viewer.js", "style.css", "vendor/openseadragon.min.js", "vendor/LICENSE.txt"} < {
         *names
@@ -37,7 +37,7 @@ def test_pages_come_after_what_they_are_made_with() -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_nothing_leads_elsewhere(name: str) -> None:
     """Every reference is to a file of the page, wherever it is published."""
-    path = page.FOLDER / name
+    path = pages.VIEWER / name
     text = path.read_text(encoding="utf-8")
     assert set(re.findall(r"https?://[^\s\"']*", text)) <= {"http://www.w3.org/2000/svg"}
     for reference in re.findall(r'(?:href|src)="([^"#]+)|from "([^"]+)"', text):
@@ -47,7 +47,7 @@ def test_nothing_leads_elsewhere(name: str) -> None:
 @pytest.mark.parametrize("name", ["index.html", "gallery/index.html"])
 def test_the_policy_of_the_page_is_that_of_the_server(name: str) -> None:
     """But for the frames it may be in, of which only a header can tell."""
-    text = (page.FOLDER / name).read_text(encoding="utf-8")
+    text = (pages.VIEWER / name).read_text(encoding="utf-8")
     (policy,) = re.findall(r'"Content-Security-Policy" content="([^"]*)"', text)
     assert f"{policy}; frame-ancestors 'self'" == CONTENT_SECURITY_POLICY
     assert "unsafe" not in policy
@@ -56,14 +56,14 @@ def test_the_policy_of_the_page_is_that_of_the_server(name: str) -> None:
 
 def test_it_is_published_beside_the_images(run: Run, place: Place) -> None:
     outcome = run("viewer", "--to", place)
-    assert outcome.out == f"{len(page.files())} files -> {place}/viewer/index.html\n"
-    assert {key.removeprefix("viewer/") for key in place.objects()} == set(page.files())
+    assert outcome.out == f"{len(pages.files())} files -> {place}/viewer/index.html\n"
+    assert {key.removeprefix("viewer/") for key in place.objects()} == set(pages.files())
     client = place.server.client()
-    for name in page.files():
+    for name in pages.files():
         found = client.get_object(Bucket=BUCKET, Key=f"{place.prefix}/viewer/{name}")
         assert found["ContentType"] == TYPES[name.rpartition(".")[2]]
         assert found["CacheControl"] == "no-cache"
-        assert found["Body"].read() == (page.FOLDER / name).read_bytes()
+        assert found["Body"].read() == (pages.VIEWER / name).read_bytes()
     assert run("viewer", "--to", "here").code == 0
     assert Path("here/viewer/gallery/index.html").is_file()
     assert run("viewer", "--to", "here/").out.endswith("-> here/viewer/index.html\n")
@@ -72,7 +72,7 @@ def test_it_is_published_beside_the_images(run: Run, place: Place) -> None:
 def test_a_page_without_openseadragon_is_refused(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<!doctype html>")
     with pytest.raises(StoreError, match=r"npm did not answer .*; install it again"):
-        page.publish(open_store(str(tmp_path / "to")), tmp_path)
+        pages.publish(open_store(str(tmp_path / "to")), tmp_path)
     assert not (tmp_path / "to").exists()
 
 

@@ -18,7 +18,7 @@ from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.test_convert import WITHHELD
-from vsv_pyramid import page
+from vsv_pyramid import pages
 from vsv_pyramid.convert import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
@@ -80,7 +80,7 @@ def root(
         }
     to = folder / "to"
     convert(slide, str(to), keeping(ConvertOptions(base=request.param), to))
-    page.publish(open_store(str(to)))
+    pages.publish(open_store(str(to)))
     Desk(opened(to), NAME).set(
         {"170782": None}, {"slide_id": "A1", "status": "BAD"}, f"{NAME} moved"
     )

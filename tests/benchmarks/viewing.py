@@ -38,7 +38,7 @@ from tests.benchmarks.report import Verdict, machine, percentile, tell
 from tests.benchmarks.viewers import HOST, WINDOW, Seen, needed, random_views
 from tests.support import browser, s3_server
 from tests.support.forge import forge_svs
-from vsv_pyramid import page
+from vsv_pyramid import pages
 from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.store import open_store
@@ -310,7 +310,7 @@ def opening(chromium: Browser, url: str, drawer: str) -> Opening:
 
 def page_bytes() -> int:
     """Of all files of the viewer's page but OpenSeadragon; the gallery is another page."""
-    return sum((page.FOLDER / name).stat().st_size for name in page.files() if "/" not in name)
+    return sum((pages.VIEWER / name).stat().st_size for name in pages.files() if "/" not in name)
 
 
 def verdicts(
@@ -410,7 +410,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"{options.gigapixels:g} gigapixels: forging, converting")
         forge_svs(slide, tissue=options.tissue, size=size(options.gigapixels))
         convert(slide, str(root))
-        page.publish(open_store(str(root)))
+        pages.publish(open_store(str(root)))
         starts = {
             way: partial(WAYS[way], slide if way in (ON_DEMAND, S3) else root)
             for way in options.ways

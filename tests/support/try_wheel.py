@@ -18,7 +18,7 @@ def main(wheel: Path, slide: Path) -> None:
     assert "manylinux" in wheel.name or "musllinux" in wheel.name, wheel
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0].split("-")[0] for name in archive.namelist()}
-        assert "vsv_pyramid/viewer/vendor/openseadragon.min.js" in archive.namelist()
+        assert "vsv_pyramid/pages/viewer/vendor/openseadragon.min.js" in archive.namelist()
     assert tops == {"vsv_pyramid"}, tops
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder).resolve() / "venv"

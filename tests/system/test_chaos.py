@@ -36,7 +36,7 @@ from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, page, record
+from vsv_pyramid import catalog, pages, record
 from vsv_pyramid.aws import session
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
 from vsv_pyramid.layout import keys
@@ -225,8 +225,8 @@ def check_end(world: World) -> None:
     if world.operation is OPERATIONS["set"]:
         assert listed[world.slide]["review"]["status"] == "GOOD"
     if world.operation is OPERATIONS["viewer"]:
-        for name in page.files():
-            assert world.store.get(f"viewer/{name}") == (page.FOLDER / name).read_bytes()
+        for name in pages.files():
+            assert world.store.get(f"viewer/{name}") == (pages.VIEWER / name).read_bytes()
 
 
 @pytest.fixture(scope="module")

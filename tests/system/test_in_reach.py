@@ -20,7 +20,7 @@ from tests.support.nginx import nginx, process, readable
 from tests.support.planted import Markers, found, svs
 from tests.support.s3_server import BUCKET, HOST, free_ports
 from tests.support.site import Answer, Site, serving
-from vsv_pyramid import page
+from vsv_pyramid import pages
 from vsv_pyramid.convert import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
@@ -65,7 +65,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def publish(slide: Path, to: str, private_to: str | None) -> None:
     """As a lab does, which knows of the private place, and has a technician; or does not."""
     convert(slide, to, ConvertOptions(workers=1, private_to=private_to))
-    page.publish(open_store(to))
+    pages.publish(open_store(to))
     if private_to:
         desk = Desk(open_destination(to, private_to), TECHNICIAN)
         (outcome,) = desk.set({ID: None}, {"slide_id": "Zq903Roe", "status": "GOOD"}, NOTE)

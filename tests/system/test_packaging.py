@@ -47,7 +47,9 @@ def modules() -> set[str]:
     }
 
 
-VENDOR = {f"vsv_pyramid/viewer/vendor/{name}" for name in ("openseadragon.min.js", "LICENSE.txt")}
+VENDOR = {
+    f"vsv_pyramid/pages/viewer/vendor/{name}" for name in ("openseadragon.min.js", "LICENSE.txt")
+}
 
 
 @pytest.mark.network

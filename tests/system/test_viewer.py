@@ -23,7 +23,7 @@ from tests.support.destinations import keeping
 from tests.support.forge import Encoding, forge_svs
 from tests.support.site import Site, serving
 from tests.support.tiles import Pixels
-from vsv_pyramid import page as page_files
+from vsv_pyramid import pages
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.root import open_root
@@ -879,7 +879,7 @@ def test_any_server_of_files_shows_it_under_any_path(
     place = tmp_path / path
     place.mkdir(parents=True, exist_ok=True)
     (place / "images").symlink_to(root / "images")
-    page_files.publish(open_store(str(place)))
+    pages.publish(open_store(str(place)))
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http_server.running(ThreadingHTTPServer((http_server.HOST, 0), handler)) as server:
         url = f"http://{http_server.HOST}:{server.server_port}/{path}viewer/gallery/index.html"
@@ -891,7 +891,7 @@ def test_any_server_of_files_shows_it_under_any_path(
 
 def test_the_page_is_small() -> None:
     """Without OpenSeadragon, which is another's."""
-    folder = ROOT / "vsv_pyramid/viewer"
+    folder = ROOT / "vsv_pyramid/pages/viewer"
     names = re.findall(r'(?:href|src)="([\w./]+)"', (folder / "index.html").read_text())
     assert "viewer.js" in names
     scripts = [

@@ -27,7 +27,7 @@ from tests.benchmarks.viewers import Seen, View, Viewer, needed, random_views, w
 from tests.benchmarks.viewing import NGINX, Opening, Row
 from tests.support.forge import forge_svs
 from tests.support.site import HOST, serving
-from vsv_pyramid import page
+from vsv_pyramid import pages
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Pyramid, Size
 
@@ -234,12 +234,12 @@ def test_verdicts(p95: float, complete: float, met: list[bool]) -> None:
 
 
 def test_the_page_is_all_that_the_viewer_loads_but_openseadragon() -> None:
-    text = (page.FOLDER / "index.html").read_text() + "".join(
-        path.read_text() for path in page.FOLDER.glob("*.js")
+    text = (pages.VIEWER / "index.html").read_text() + "".join(
+        path.read_text() for path in pages.VIEWER.glob("*.js")
     )
     loaded = set(re.findall(r'(?:(?:src|href)="|from "\./)([a-z]+\.(?:js|css|svg))', text))
     assert "viewer.js" in loaded
-    sizes = [(page.FOLDER / name).stat().st_size for name in {*loaded, "index.html"}]
+    sizes = [(pages.VIEWER / name).stat().st_size for name in {*loaded, "index.html"}]
     assert viewing.page_bytes() == sum(sizes)
 
 

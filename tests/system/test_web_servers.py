@@ -12,7 +12,7 @@ import pytest
 from tests.support.nginx import nginx, readable
 from tests.support.s3_server import HOST, free_ports
 from tests.support.site import Site
-from vsv_pyramid import page
+from vsv_pyramid import pages
 from vsv_pyramid.convert import convert
 from vsv_pyramid.plan import ConvertOptions
 from vsv_pyramid.store import open_store
@@ -27,7 +27,7 @@ def site(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     root = folder / "www"
     convert(small_slide, str(root), ConvertOptions())
     shutil.copy(root / "images/small/thumbnail.jpeg", root / "images/small/label.jpeg")
-    page.publish(open_store(str(root)))
+    pages.publish(open_store(str(root)))
     (root / "secret.json").write_text("{}")
     former = root / ".private/images/small"  # as it was before there were private places
     former.mkdir(parents=True)

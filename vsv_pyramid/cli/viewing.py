@@ -120,7 +120,7 @@ def serve_command(
     entrance = _entrance(s3, time_zone, **desk) if edit else None
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
-    from vsv_pyramid import page  # late, as all below: most commands need no web server
+    from vsv_pyramid import pages  # late, as all below: most commands need no web server
     from vsv_pyramid.web import server
     from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
 
@@ -130,7 +130,7 @@ def serve_command(
 
         verifier = signing.Verifier(signing.read_public_key(public_key), key_id)
     stopped = threading.Event()
-    page.files()  # refuses where the viewer is not there
+    pages.files()  # refuses where the viewer is not there
     store: Store | Destination
     if edit:
         store = open_edited(root, private_to, s3, stopped)
@@ -212,12 +212,12 @@ def viewer_command(destination: str, overwrite: bool, s3: S3Options) -> None:
     """Publish the viewer's page and the gallery as DEST/viewer/index.html and
     DEST/viewer/gallery/index.html: static files, which show what is in DEST/images.
     """
-    from vsv_pyramid import page
+    from vsv_pyramid import pages
 
     store = open_store(destination, s3)
     tie.check_is_no_part(store)
     tie.check_publishes(store)
-    count = page.publish(store, overwrite=overwrite)
+    count = pages.publish(store, overwrite=overwrite)
     click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import catalog, page
+from vsv_pyramid import catalog, pages
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.layout import keys
@@ -56,7 +56,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def create_app(
     store: Store | Destination,
     *,
-    viewer: Path = page.FOLDER,
+    viewer: Path = pages.VIEWER,
     verifier: Verifier | None = None,
     entrance: Entrance | None = None,
     hosts: Sequence[str] = ("*",),
@@ -112,7 +112,7 @@ class _Site:
     ) -> None:
         # What is shared is a folder, and not what its links lead to.
         self._store = EnclosedStore(store.root) if isinstance(store, DirectoryStore) else store
-        self._pages = {"viewer": EnclosedStore(viewer), "desk": EnclosedStore(desk_api.FOLDER)}
+        self._pages = {"viewer": EnclosedStore(viewer), "desk": EnclosedStore(pages.DESK)}
         self._verifier = verifier
         self._policy = CONTENT_SECURITY_POLICY.replace(
             "frame-ancestors 'self'", f"frame-ancestors {ancestors}"
@@ -147,11 +147,11 @@ class _Site:
         found = _PAGE.fullmatch(path)
         if not found or not keys.http_headers(path):
             return responses.nothing()
-        pages, key = self._pages[found[1]], found[2]
+        files, key = self._pages[found[1]], found[2]
         headers = dict(keys.http_headers(key))
         if key.endswith(".html"):
             headers["Content-Security-Policy"] = self._policy
-        return await _served(request, lambda: pages.get(key), headers)
+        return await _served(request, lambda: files.get(key), headers)
 
 
 def _published(store: Store, key: str) -> bytes:

@@ -15,7 +15,6 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -42,7 +41,6 @@ from vsv_pyramid.web import responses
 
 _log = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).with_name("desk_page")
 SHORTEST_PASSWORD = 12  # characters
 
 _MOST_BYTES = 1 << 20  # of a call: some ten thousand slides

@@ -1,4 +1,4 @@
-"""The viewer's page: its files, and their publication beside the images."""
+"""The pages of the viewer and the desk: their files, and how the viewer gets beside the images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import Store
 
-FOLDER = Path(__file__).with_name("viewer")
+VIEWER = Path(__file__).with_name("viewer")
+DESK = Path(__file__).with_name("desk")
 _PREFIX = "viewer/"
 _MARK = b"icons.svg"  # each of our pages has it
 
 
-def files(folder: Path = FOLDER) -> list[str]:
+def files(folder: Path = VIEWER) -> list[str]:
     """The page's files, relative to the folder; pages come after what they are made with.
 
     Raises StoreError where OpenSeadragon is not among them.
@@ -28,7 +29,7 @@ def files(folder: Path = FOLDER) -> list[str]:
     return sorted(names, key=lambda name: (name.endswith(".html"), name))
 
 
-def publish(store: Store, folder: Path = FOLDER, *, overwrite: bool = False) -> int:
+def publish(store: Store, folder: Path = VIEWER, *, overwrite: bool = False) -> int:
     """Puts the page into the store, and returns how many files it has.
 
     Raises StoreError where another page is in its place, or a link, unless `overwrite`.

@@ -20,12 +20,11 @@ from typing import Any
 
 from s3_events import Event, arrived
 
-from vsv_pyramid import ids
 from vsv_pyramid.aws import costs, session
 from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
 from vsv_pyramid.cli.reports import Events, anonymous, called, say, sentence
-from vsv_pyramid.convert import Progress, convert
+from vsv_pyramid.conversion import Progress, convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     HOPELESS,
@@ -34,6 +33,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
     exit_code,
 )
+from vsv_pyramid.planning import ids
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met

@@ -22,10 +22,10 @@ from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog
 from vsv_pyramid.catalog import Catalog
-from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.words import digest

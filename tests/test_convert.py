@@ -24,14 +24,14 @@ from PIL import Image, ImageCms, ImageDraw, features
 from tifffile import TiffWriter
 
 from tests.support.forge import damage_tile, forge_svs
-from vsv_pyramid import record
-from vsv_pyramid.convert import Progress, Summary, convert
+from vsv_pyramid import slide_json
+from vsv_pyramid.conversion import Progress, Summary, convert
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
-from vsv_pyramid.info import info
+from vsv_pyramid.inspection import info
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.plan import ConvertOptions, auto_tile_size, make_plan
+from vsv_pyramid.planning.plan import ConvertOptions, auto_tile_size, make_plan
 from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.search import find_slides
@@ -53,7 +53,7 @@ def objects(root: Path) -> dict[str, str]:
     }
 
 
-def slide_json(summary: Summary) -> dict[str, Any]:
+def stated(summary: Summary) -> dict[str, Any]:
     document = json.loads(Path(summary.target).with_name("slide.json").read_text())
     assert isinstance(document, dict)
     return document
@@ -109,7 +109,7 @@ def test_the_real_slide(real_slide: Path, tmp_path: Path) -> None:
 
 
 def test_slide_json(real_slide: Path, tmp_path: Path) -> None:
-    document = slide_json(convert(real_slide, str(tmp_path), OPTIONS))
+    document = stated(convert(real_slide, str(tmp_path), OPTIONS))
     assert (document["version"], document["layout"]) == (2, 1)
     assert document["id"] == "CMU-1-Small-Region"
     assert document["source"].keys() == {"file", "digest"}
@@ -144,7 +144,7 @@ def test_slide_json(real_slide: Path, tmp_path: Path) -> None:
 
 def test_the_details_of_a_lab(real_slide: Path, tmp_path: Path) -> None:
     options = replace(OPTIONS, details="lab", time_zone="Europe/Berlin")
-    document = slide_json(convert(real_slide, str(tmp_path), options))
+    document = stated(convert(real_slide, str(tmp_path), options))
     assert (document["details"], document["year"]) == ("lab", 2009)
     assert document["scanned"] == "2009-12-29T09:59:15+01:00"
     assert datetime.fromisoformat(document["created"]).tzinfo
@@ -193,7 +193,7 @@ def test_the_same_again_has_the_same_bytes(small_slide: Path, tmp_path: Path) ->
 def test_the_version_changes_with_the_tiles_only(small_slide: Path, tmp_path: Path) -> None:
     def version(folder: str, **options: Any) -> str:
         summary = convert(small_slide, str(tmp_path / folder), ConvertOptions(**options))
-        return str(slide_json(summary)["pyramid"]["version"])
+        return str(stated(summary)["pyramid"]["version"])
 
     versions = [
         version("a", quality=80),
@@ -233,7 +233,7 @@ def test_what_another_process_publishes_meanwhile_is_not_replaced(
     with pytest.raises(StoreError, match="--overwrite"):
         convert(small_slide, str(tmp_path), OPTIONS)
     document = json.loads((tmp_path / "images/small/slide.json").read_text())
-    assert record.is_source(document, find_source(real_slide))
+    assert slide_json.is_source(document, find_source(real_slide))
 
 
 def test_a_photograph_stands_upright(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_associated_images(forged: Path, tmp_path: Path) -> None:
         with Image.open(path) as image:
             sizes[path.stem] = image.size
     assert sizes == {"label": (120, 80), "macro": (300, 100), "thumbnail": (701, 503)}
-    assert slide_json(summary)["associated_images"] == {
+    assert stated(summary)["associated_images"] == {
         "published": ["label", "macro", "thumbnail"],
         "withheld": [],
     }
@@ -396,7 +396,7 @@ def test_associated_images(forged: Path, tmp_path: Path) -> None:
 def test_label_and_macro_stay_behind_unless_asked_for(forged: Path, tmp_path: Path) -> None:
     summary = convert(forged, str(tmp_path), ConvertOptions(associated=(), workers=2))
     assert not list(Path(summary.target).parent.glob("*.jpeg"))
-    withheld = slide_json(summary)["associated_images"]["withheld"]
+    withheld = stated(summary)["associated_images"]["withheld"]
     assert withheld == ["label", "macro", "thumbnail"]
 
 
@@ -444,7 +444,7 @@ def test_the_icc_profile_is_published(forged: Path, tmp_path: Path) -> None:
     summary = convert(forged, str(tmp_path), OPTIONS)
     published = Path(summary.target).with_name("icc.icc").read_bytes()
     assert ICC and published == published_profile(ICC) != ICC
-    assert slide_json(summary)["icc_profile"] == "published"
+    assert stated(summary)["icc_profile"] == "published"
     assert verify(summary.target).errors == []
 
 
@@ -454,7 +454,7 @@ def test_a_damaged_icc_profile_is_withheld(tmp_path: Path) -> None:
     with open_slide(slide) as opened:
         planned = make_plan(opened, OPTIONS).object_count
     summary = convert(slide, str(tmp_path / "to"), OPTIONS)
-    assert slide_json(summary)["icc_profile"] == "withheld"
+    assert stated(summary)["icc_profile"] == "withheld"
     assert summary.notes == (
         "the slide's ICC profile was withheld: it is damaged, or of an unknown kind",
     )
@@ -471,7 +471,7 @@ def test_the_icc_profile_is_applied(tmp_path: Path) -> None:
     slide = tmp_path / "a.png"
     picture.save(slide, icc_profile=profile)
     summary = convert(slide, str(tmp_path), ConvertOptions(color="srgb", quality=95, workers=2))
-    assert slide_json(summary)["icc_profile"] == "applied"
+    assert stated(summary)["icc_profile"] == "applied"
     assert not Path(summary.target).with_name("icc.icc").exists()
     base = Path(summary.target).parent / "DeepZoom_files/8/0_0.jpeg"
     found = np.asarray(Image.open(base).convert("L"), float)[:, 128]
@@ -554,7 +554,7 @@ def test_tiled_tiff(
         tiff.write(pixels, photometric="rgb", tile=(256, 256), **settings)
     summary = convert(slide, str(tmp_path), ConvertOptions(quality=95, workers=2))
     assert (summary.width, summary.height, summary.tile_size) == (700, 500, 768)
-    document = slide_json(summary)
+    document = stated(summary)
     assert document["vendor"] == vendor
     assert document["mpp"]["x"] == (0.2526 if vendor == "aperio" else None)
     base = Path(summary.target).parent / "DeepZoom_files/10/0_0.jpeg"
@@ -610,7 +610,7 @@ def test_only_the_bounds(
     monkeypatch.setattr(Slide, "__init__", with_bounds)
     summary = convert(small_slide, str(tmp_path), ConvertOptions(bounds=True, workers=2))
     assert (summary.width, summary.height) == (601, 403)
-    assert slide_json(summary)["origin"] == {"x": 100, "y": 50}
+    assert stated(summary)["origin"] == {"x": 100, "y": 50}
     assert verify(Path(summary.target), deep=True, against=small_slide).errors == []
     stated["openslide.bounds-width"] = "9000"
     with pytest.raises(SlideError, match="without --bounds"):
@@ -702,7 +702,7 @@ def test_a_damaged_tile_is_left_blank_when_told_to(
     )
     summary = convert(damaged, str(tmp_path / "to"), options)
     assert summary.notes == ("2 damaged tiles were left blank, the first is 11/1_1",)
-    assert slide_json(summary)["pyramid"]["blank_tiles"] == 2
+    assert stated(summary)["pyramid"]["blank_tiles"] == 2
     files = Path(summary.target).parent / "DeepZoom_files/11"
     blank = {
         path.stem

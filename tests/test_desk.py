@@ -18,8 +18,8 @@ from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, record
-from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid import catalog, slide_json
+from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     CdrError,
@@ -30,7 +30,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review import cdr, records, rescans
 from vsv_pyramid.review import desk as desk_module
 from vsv_pyramid.review.barcode import Barcode
@@ -314,7 +314,7 @@ class TestRescan:
             *("converted", "set", "deleted", "rescanned")
         ]
         replaced = document.history[-1].facts["replaced"]
-        assert record.source_facts(replaced)["file"] == awaited["source"]["file"]
+        assert slide_json.source_facts(replaced)["file"] == awaited["source"]["file"]
         assert document.value("status") == "NEW"
         assert anna.awaited() == []
         assert public(store, "170782") == [document.published()] * 2

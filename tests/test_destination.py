@@ -16,11 +16,11 @@ from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
 from vsv_pyramid import tie
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review import records
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import Store, open_store

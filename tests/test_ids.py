@@ -12,11 +12,12 @@ from tests.support.clock import fake
 from tests.support.destinations import opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, ids
-from vsv_pyramid.convert import convert
+from vsv_pyramid import catalog
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning import ids
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended.watch import Watch
 

@@ -28,7 +28,7 @@ def noisy(*arguments):
     warnings.warn("Corrupt EXIF data", UserWarning)
     logging.getLogger("tifffile").error("<tifffile.TiffTag> invalid value")
     logging.getLogger("a.library").warning("a pool\\nis full")
-    logging.getLogger("vsv_pyramid.convert").warning("%s", "two\\nlines\\x1b[2J")
+    logging.getLogger("vsv_pyramid.conversion").warning("%s", "two\\nlines\\x1b[2J")
     {then}
     return made(*arguments)
 convert._put_images = noisy

@@ -21,12 +21,12 @@ from PIL import Image
 
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, record
-from vsv_pyramid.convert import convert
+from vsv_pyramid import catalog, slide_json
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review import records, rescans
 from vsv_pyramid.review.barcode import Barcode
 from vsv_pyramid.review.desk import Desk
@@ -125,7 +125,7 @@ class Case:
 
     def is_shown(self) -> bool:
         published = self.published()
-        return bool(published and record.is_source(published, find_source(self.slide)))
+        return bool(published and slide_json.is_source(published, find_source(self.slide)))
 
     def label(self) -> bytes | None:
         key = keys.private_image_key(self.id, "label")
@@ -164,7 +164,7 @@ def check_true(case: Case, before: Case, after: Case) -> None:
     if published:
         assert verify(case.to / keys.folder(case.id)).errors == []
     if published and "review" in published:
-        assert record.is_of(published, document.source)
+        assert slide_json.is_of(published, document.source)
         assert published["review"] == document.published()
 
 

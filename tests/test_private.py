@@ -19,10 +19,10 @@ from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.test_convert import WITHHELD
 from vsv_pyramid import pages
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store

@@ -20,11 +20,11 @@ from tests.support.s3_server import Place
 from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from tests.test_desk import scan
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.web import desk_api
 from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app

@@ -18,9 +18,9 @@ from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog
 from vsv_pyramid.aws import batch, costs, session
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import OptionError, QueueError, StoreError
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended import backlog

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vsv_pyramid.publish import _Uploads
+from vsv_pyramid.publication import _Uploads
 from vsv_pyramid.runtime.threads import Pool
 
 PATIENCE = 30

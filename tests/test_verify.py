@@ -30,10 +30,10 @@ from tests.support.tiles import Pixels, tissue
 from tests.test_convert import linear_profile
 from vsv_pyramid import against, compare
 from vsv_pyramid.cli.display import report_lines
-from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.jpeg.planes import Plane
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.verify import verify
 
 

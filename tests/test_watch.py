@@ -26,7 +26,7 @@ from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
     OptionError,
     QueueUnavailable,
@@ -37,7 +37,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
     VsvPyramidError,
 )
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import open_store

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from vsv_pyramid import compare, record
+from vsv_pyramid import compare, slide_json
 from vsv_pyramid.compare import Picture
 from vsv_pyramid.errors import DescriptorError, OptionError, TileError
 from vsv_pyramid.findings import Check
-from vsv_pyramid.lanes import pixel_leaves
 from vsv_pyramid.layout.geometry import TileAddress
+from vsv_pyramid.planning.lanes import pixel_leaves
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference
@@ -37,7 +37,7 @@ def hold_against(
     if check.document is None:
         return  # reported already; without it the options are not known
     try:
-        options = record.options(check.document)
+        options = slide_json.options(check.document)
         origin = int(check.document["origin"]["x"]), int(check.document["origin"]["y"])
     except (KeyError, TypeError, ValueError, OptionError) as exc:
         check.report.errors.append(
@@ -53,7 +53,7 @@ def hold_against(
                 f"which has {whole.width}x{whole.height} px; give the slide it was made from"
             )
             return
-        if not record.is_source(check.document, source):
+        if not slide_json.is_source(check.document, source):
             check.report.warnings.append("the slide's file is not the one that was converted")
         leaves = replace(pixel_leaves(slide, check.pyramid, origin, options), blank_damaged=True)
         with _ways(slide, leaves) as ways:

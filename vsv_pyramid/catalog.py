@@ -21,10 +21,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
-from vsv_pyramid import record
+from vsv_pyramid import slide_json
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused, StoreUnavailable
 from vsv_pyramid.layout import keys
-from vsv_pyramid.publish import own_keys, pyramid_keys
+from vsv_pyramid.publication import own_keys, pyramid_keys
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.store import Store
@@ -78,9 +78,9 @@ def entry(document: dict[str, Any]) -> Entry:
     Raises DescriptorError where that lacks it.
     """
     try:
-        is_former = document.get("version", 1) < record.VERSION
+        is_former = document.get("version", 1) < slide_json.VERSION
         if is_former:
-            document = record.renewed(document, "none")
+            document = slide_json.renewed(document, "none")
         pyramid, mpp = document["pyramid"], document["mpp"]
         made = {
             "entry": 1 if is_former else ENTRY_VERSION,
@@ -327,7 +327,7 @@ class Catalog:
             found = self._store.tagged(keys.slide_json_key(folder))
             if found is None:
                 raise DescriptorError("slide.json is missing")
-            return {**entry(record.parse(found.data)), "id": slide_id}
+            return {**entry(slide_json.parse(found.data)), "id": slide_id}
         except DescriptorError as exc:
             self.warnings[slide_id] = f"{slide_id} is left out: {exc}"
         except StoreError as exc:

@@ -8,16 +8,16 @@ from typing import Any
 
 import simplejpeg
 
-from vsv_pyramid import catalog, compare, former, record
+from vsv_pyramid import catalog, compare, former, slide_json
 from vsv_pyramid.against import hold_against
 from vsv_pyramid.compare import Picture
-from vsv_pyramid.convert import Progress
+from vsv_pyramid.conversion import Progress
 from vsv_pyramid.errors import DescriptorError, StoreError
 from vsv_pyramid.findings import Check, Report
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import TileAddress
-from vsv_pyramid.publish import TileDigest
+from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.root import open_root
 from vsv_pyramid.slide.search import is_slide
@@ -103,7 +103,7 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
 
 def _slide_json(store: Store, folder: str, report: Report) -> dict[str, Any] | None:
     try:
-        return record.parse(store.get(keys.slide_json_key(folder)))
+        return slide_json.parse(store.get(keys.slide_json_key(folder)))
     except StoreError as exc:
         there = store.head(keys.slide_json_key(folder)) is not None
         report.errors.append(str(exc if there else DescriptorError("slide.json is missing")))
@@ -121,7 +121,7 @@ def _check_document(check: Check) -> None:
         "layout": (check.document.get("layout"), keys.LAYOUT_VERSION),
         "size": ((check.document.get("width"), check.document.get("height")), tuple(size)),
         "tile size": (stated.get("tile_size"), check.pyramid.tile_size),
-        "levels": (stated.get("levels"), record.pyramid_levels(check.pyramid)),
+        "levels": (stated.get("levels"), slide_json.pyramid_levels(check.pyramid)),
         "tile count": (stated.get("tile_count"), check.pyramid.tile_count),
     }
     check.report.errors += [

@@ -16,10 +16,10 @@ from PIL import Image
 
 from tests.pyramid.test_lossless import base_tiles, saved, slide_json, write_tiff
 from tests.support.tiles import Pixels, cut, decode, tissue
-from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import SlideError, TileError
-from vsv_pyramid.info import info
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.inspection import info
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.verify import verify
 
 IMAGE = tissue(512, 384)

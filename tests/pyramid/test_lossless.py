@@ -29,12 +29,12 @@ from tests.support.tiles import (
     decode,
     tissue,
 )
-from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import SlideError, TileError
 from vsv_pyramid.jpeg.planes import Subsampling
-from vsv_pyramid.lanes import Lane
 from vsv_pyramid.layout.geometry import TileAddress
-from vsv_pyramid.plan import ConvertOptions, make_plan
+from vsv_pyramid.planning.lanes import Lane
+from vsv_pyramid.planning.plan import ConvertOptions, make_plan
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verify import verify
 

@@ -17,9 +17,9 @@ from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import StoreError, StoreUnavailable, VsvPyramidError
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk, Outcome
 from vsv_pyramid.runtime.signals import Stopped
 from vsv_pyramid.store import open_store

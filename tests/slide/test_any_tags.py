@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.slide.test_every_picture import apart, options, published
 from tests.support.raw_tiff import LONG, SHORT, Tags, independent, write
 from tests.support.tiles import tissue
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError
 
 # CMYK has no one meaning without a profile: readers differ by rounding, and in what black does.

@@ -33,10 +33,10 @@ from tests.support.raw_tiff import LONG, SHORT, write
 from tests.support.tiff_rows import ROWS
 from tests.support.tiles import tissue
 from vsv_pyramid import against
-from vsv_pyramid.convert import Summary, convert
+from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.info import info
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.inspection import info
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.verify import verify
 
 # Encoding once more, in the finest quality, changes no pixel by more on average.

@@ -24,9 +24,9 @@ from tests.support.forge_tiffs import (
     tiles,
     with_places,
 )
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.info import info
+from vsv_pyramid.inspection import info
 from vsv_pyramid.jpeg.markers import segment
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.pixels import open_slide

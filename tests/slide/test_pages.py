@@ -11,9 +11,9 @@ from tifffile import imwrite
 
 from tests.support.forge_tiffs import LABEL, PICTURE, PLACES, Row, Stored, beyond_the_end
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.info import info
+from vsv_pyramid.inspection import info
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.slide.pages import (
     OmeImage,
     associated_kind,

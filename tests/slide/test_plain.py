@@ -18,9 +18,9 @@ from tifffile import TiffFile, imwrite
 
 from tests.slide.test_every_picture import ENCODED, apart, options, published
 from tests.support.forge_tiffs import ALPHA, GRAY, PICTURE, SIZE, blended, turned
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError
-from vsv_pyramid.info import info
+from vsv_pyramid.inspection import info
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide import containers, plain
 from vsv_pyramid.slide.pixels import open_slide

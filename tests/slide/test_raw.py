@@ -11,7 +11,7 @@ import pytest
 
 from tests.slide.test_every_picture import options
 from tests.support.forge_tiffs import JFIF, Row, jpeg, tiles
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideUnavailable, TileError
 from vsv_pyramid.slide import raw
 from vsv_pyramid.slide.reading import read_exactly

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vsv_pyramid.convert import convert
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.planning.plan import ConvertOptions
 
 OPTIONS = ConvertOptions(tile_size=240, workers=2)
 

@@ -18,11 +18,11 @@ from tests.support import s3_proxy
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
     StoreBusy,
 )
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.store import lease, open_store
 
 

@@ -16,11 +16,11 @@ from tests.support.chaos import MAKING, OPERATIONS, SLIDES, Operation
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, record
-from vsv_pyramid.convert import convert
+from vsv_pyramid import catalog, slide_json
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.disk import locked
 from vsv_pyramid.verify import verify
@@ -145,7 +145,7 @@ class World:
             return "first"
         errors = verify(f"{self.to}/{self.folder}", deep=True).errors
         assert errors == [], errors
-        height = record.parse(self.store.get(keys.slide_json_key(self.folder)))["height"]
+        height = slide_json.parse(self.store.get(keys.slide_json_key(self.folder)))["height"]
         return next(which for which, of_it in _HEIGHTS.items() if of_it == height)
 
     def others(self, content: dict[str, str]) -> dict[str, str]:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from vsv_pyramid.cli.main import main
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import exit_code
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 
 ROOT = Path(__file__).parents[2]
 

@@ -36,7 +36,7 @@ from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, pages, record
+from vsv_pyramid import catalog, pages, slide_json
 from vsv_pyramid.aws import session
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
 from vsv_pyramid.layout import keys
@@ -216,7 +216,7 @@ def check_end(world: World) -> None:
     listed = entries.slides()
     assert set(listed) == set(world.slides[not world.operation.after :])
     if world.operation.after:
-        document = record.parse(world.store.get(keys.slide_json_key(world.folder)))
+        document = slide_json.parse(world.store.get(keys.slide_json_key(world.folder)))
         assert entries.has(catalog.entry(document))
     else:
         assert world.is_done

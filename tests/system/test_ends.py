@@ -23,7 +23,7 @@ from tests.support.clock import until
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid.convert import convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
     QueueError,
     SlideError,
@@ -32,7 +32,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
     is_environment,
 )
-from vsv_pyramid.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.planning.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import is_archive, open_pyramid, open_store
 

@@ -13,8 +13,8 @@ from tests.support.nginx import nginx, readable
 from tests.support.s3_server import HOST, free_ports
 from tests.support.site import Site
 from vsv_pyramid import pages
-from vsv_pyramid.convert import convert
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.store import open_store
 
 DOCUMENT = Path(__file__).parents[2] / "docs/viewing.md"

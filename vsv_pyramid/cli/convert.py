@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import ids
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -24,11 +23,12 @@ from vsv_pyramid.cli.options import (
     store_options,
 )
 from vsv_pyramid.cli.reports import Events, Lines
-from vsv_pyramid.convert import Progress, convert, id_of
+from vsv_pyramid.conversion import Progress, convert, id_of
 from vsv_pyramid.destination import check_places
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions, make_plan, usable_cpus
+from vsv_pyramid.planning import ids
+from vsv_pyramid.planning.plan import ConvertOptions, make_plan, usable_cpus
 from vsv_pyramid.runtime import signals
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
@@ -197,7 +197,7 @@ def _planned(
     options = dataclasses.replace(options, slide_id=id_of(source, options))
     with source.opened() as opened:
         plan = make_plan(opened, options)
-    from vsv_pyramid.info import plan_facts  # which `convert` itself does not need
+    from vsv_pyramid.inspection import plan_facts  # which `convert` itself does not need
 
     facts = plan_facts(plan)
     if not as_json:

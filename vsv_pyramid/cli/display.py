@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from vsv_pyramid.catalog import Rebuilt
-    from vsv_pyramid.convert import Progress, Summary
+    from vsv_pyramid.conversion import Progress, Summary
     from vsv_pyramid.findings import Report
-    from vsv_pyramid.refresh import Refreshed
+    from vsv_pyramid.renewal import Refreshed
 
 _LINE_SECONDS = 8.0
 

@@ -25,8 +25,8 @@ from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.words import one_line
 
 if TYPE_CHECKING:
-    from vsv_pyramid.convert import Progress, Summary
-    from vsv_pyramid.plan import ConvertOptions
+    from vsv_pyramid.conversion import Progress, Summary
+    from vsv_pyramid.planning.plan import ConvertOptions
 
 _EVENT_SECONDS = 10.0
 

@@ -13,7 +13,6 @@ from typing import Any
 import click
 from platformdirs import user_state_path
 
-from vsv_pyramid import ids
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -27,10 +26,11 @@ from vsv_pyramid.cli.options import (
     store_options,
 )
 from vsv_pyramid.cli.reports import Events, Lines
-from vsv_pyramid.convert import Progress, convert
+from vsv_pyramid.conversion import Progress, convert
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError, StoreUnavailable
-from vsv_pyramid.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.planning import ids
+from vsv_pyramid.planning.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal

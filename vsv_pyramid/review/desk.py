@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vsv_pyramid import catalog, record
+from vsv_pyramid import catalog, slide_json
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.destination import Destination, is_in_reach
 from vsv_pyramid.errors import (
@@ -28,7 +28,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.publish import own_keys
+from vsv_pyramid.publication import own_keys
 from vsv_pyramid.review import history, records, rescans
 from vsv_pyramid.review.history import Changes, Document
 from vsv_pyramid.runtime.threads import Pool
@@ -249,7 +249,7 @@ class Desk:
             "confirmed": document.is_confirmed,
             "who": deleted.who,
             "when": deleted.when,
-            "source": catalog.identity(record.source_facts(document.source)),
+            "source": catalog.identity(slide_json.source_facts(document.source)),
         }
         records.change_deleted(self._store, lambda slides: {**slides, document.id: entry})
 
@@ -271,7 +271,7 @@ class Desk:
     def _facts(self, slide_id: str) -> dict[str, Any]:
         """The slide's slide.json. Raises ReviewError where there is none."""
         try:
-            return record.parse(self._store.get(keys.slide_json_key(keys.folder(slide_id))))
+            return slide_json.parse(self._store.get(keys.slide_json_key(keys.folder(slide_id))))
         except (NoSuchObject, DescriptorError) as exc:
             raise ReviewError(slide_id, f"its slide.json cannot be read ({exc})") from exc
 

@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from vsv_pyramid import record
+from vsv_pyramid import slide_json
 from vsv_pyramid.catalog import Catalog, Entry, Part, ids_among, shard_of
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -25,7 +25,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.publish import to_json
+from vsv_pyramid.publication import to_json
 from vsv_pyramid.review import history
 from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock
@@ -119,13 +119,13 @@ def renew(
         found = store.tagged(key)
         if found is None:
             return False
-        facts = record.parse(found.data)
+        facts = slide_json.parse(found.data)
         present = _known(store, slide_id, details)
-        is_this = not present.source or record.is_of(facts, present.source)
+        is_this = not present.source or slide_json.is_of(facts, present.source)
         is_kept = bool(present.history) and is_this
         if not is_kept and details is None:
             return False  # whoever is at it publishes it afterwards
-        wanted = record.renewed(
+        wanted = slide_json.renewed(
             facts,
             details or facts.get("details", "none"),
             present if is_kept else None,

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from vsv_pyramid import ids
 from vsv_pyramid.aws import session
 from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
 from vsv_pyramid.aws.costs import SLIDE_BYTES, Estimate, estimate
@@ -19,7 +18,8 @@ from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning import ids
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.records import Kept, deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded

@@ -16,7 +16,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vsv_pyramid import places, record
+from vsv_pyramid import places, slide_json
 from vsv_pyramid.catalog import Catalog, entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -37,7 +37,7 @@ from vsv_pyramid.errors import (
     is_environment,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
+from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.records import deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool
@@ -190,7 +190,7 @@ class Watch:
         done = {
             path: look
             for path, look in looks.items()
-            if (source := sources.get(self._id(path))) and record.is_look(source, *look)
+            if (source := sources.get(self._id(path))) and slide_json.is_look(source, *look)
         }
         places.adopt(self._store, {self._id(path): place_of(path) for path in done})
         return done
@@ -333,13 +333,13 @@ class Watch:
         if self._store.head(keys.descriptor_key(folder)) is None:
             return False
         try:
-            document = record.parse(self._store.get(keys.slide_json_key(folder)))
+            document = slide_json.parse(self._store.get(keys.slide_json_key(folder)))
         except (DescriptorError, StoreError):
             return False
-        is_this = record.is_look(document["source"], *look)
+        is_this = slide_json.is_look(document["source"], *look)
         if is_this:
             places.adopt(self._store, {slide_id: place_of(path)})
-        is_finished = record.is_finished(document) or not self._store.private
+        is_finished = slide_json.is_finished(document) or not self._store.private
         return is_this and is_finished and self._is_listed(document)
 
     def _is_listed(self, document: dict[str, Any]) -> bool:

@@ -14,9 +14,9 @@ from PIL import ImageColor
 
 from vsv_pyramid.errors import OptionError, SlideError
 from vsv_pyramid.jpeg.planes import FACTORS, Subsampling
-from vsv_pyramid.lanes import LANES, Lane, choose_lane
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, Size
+from vsv_pyramid.planning.lanes import LANES, Lane, choose_lane
 from vsv_pyramid.slide.metadata import zone_of
 from vsv_pyramid.slide.pages import kind_named
 from vsv_pyramid.slide.pixels import Slide

@@ -8,17 +8,17 @@ from typing import Any
 
 from vsv_pyramid.aws.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
 from vsv_pyramid.jpeg.planes import Planes, empty
-from vsv_pyramid.lanes import PIXELS, leaf_source, pixel_leaves
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
-from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
-from vsv_pyramid.publish import pyramid_keys
+from vsv_pyramid.planning.lanes import PIXELS, leaf_source, pixel_leaves
+from vsv_pyramid.planning.plan import ConvertOptions, Plan, make_plan
+from vsv_pyramid.publication import pyramid_keys
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.quadtree import LeafSource
-from vsv_pyramid.record import parse, pyramid_levels, slide_facts
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.search import SLIDE_SUFFIXES
 from vsv_pyramid.slide.source import find_source
+from vsv_pyramid.slide_json import parse, pyramid_levels, slide_facts
 from vsv_pyramid.store import S3Options, open_pyramid
 
 _SAMPLED_PARENTS = 9

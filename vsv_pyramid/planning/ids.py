@@ -10,8 +10,8 @@ from vsv_pyramid import tie
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.plan import ConvertOptions
-from vsv_pyramid.publish import to_json
+from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.publication import to_json
 
 VERSION = 1
 _KEY_BYTES = 32

@@ -12,11 +12,11 @@ from typing import Any
 
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.jpeg.encode import has_stepped_back
-from vsv_pyramid.lanes import LOSSLESS
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid
-from vsv_pyramid.plan import LAB, ConvertOptions, Plan
-from vsv_pyramid.publish import Publication
+from vsv_pyramid.planning.lanes import LOSSLESS
+from vsv_pyramid.planning.plan import LAB, ConvertOptions, Plan
+from vsv_pyramid.publication import Publication
 from vsv_pyramid.pyramid.leaves import PixelLeaves
 from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock

@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vsv_pyramid import catalog, ids, places, record
+from vsv_pyramid import catalog, places, slide_json
 from vsv_pyramid.destination import Destination, check_scratch, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
-from vsv_pyramid.lanes import NO_KERNEL, leaf_source, pixel_leaves
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
-from vsv_pyramid.plan import ConvertOptions, Plan, make_plan
-from vsv_pyramid.publish import Publication
+from vsv_pyramid.planning import ids
+from vsv_pyramid.planning.lanes import NO_KERNEL, leaf_source, pixel_leaves
+from vsv_pyramid.planning.plan import ConvertOptions, Plan, make_plan
+from vsv_pyramid.publication import Publication
 from vsv_pyramid.pyramid.leaves import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
 from vsv_pyramid.review import records, rescans
@@ -96,7 +97,7 @@ def convert(
         document = _published(store, folder, source, options)
         if document:
             summary = _skipped(store, folder, source, options, document)
-            if store.private and not record.is_finished(document):
+            if store.private and not slide_json.is_finished(document):
                 with source.opened() as opened:
                     scan = rescans.scan(source, opened)
                 _record(store, source, summary, scan, options)
@@ -185,7 +186,7 @@ def _converted(
         _put_images(publication, slide, plan, options)
         source.check_unchanged()
         seconds = round(clock.monotonic() - start, 2)
-        document = record.slide_json(
+        document = slide_json.slide_json(
             source, slide, plan, options, publication, pixels, seconds=seconds
         )
         scan = rescans.scan(source, slide) if store.private else None
@@ -235,14 +236,14 @@ def _record(
             contextlib.suppress(StoreBusy),
             store.exclusive(folder),
         ):
-            if record.is_source(_document(store, folder), source):
+            if slide_json.is_source(_document(store, folder), source):
                 rescans.remember(store, summary.id, source, scan, options.slide_id_pattern)
     with _after_publishing(summary, "not in the catalog"):
         records.publish(store, [summary.id], create=True)
 
 
 def _document(store: Destination, folder: str) -> dict[str, Any]:
-    return record.parse(store.get(keys.slide_json_key(folder)))
+    return slide_json.parse(store.get(keys.slide_json_key(folder)))
 
 
 def _enter(store: Destination, summary: Summary, document: dict[str, Any]) -> None:
@@ -288,9 +289,9 @@ def _published(
         except (DescriptorError, StoreError):
             document = None
         if document and (
-            record.is_source(document, source)
+            slide_json.is_source(document, source)
             if options.update
-            else record.is_current(document, source, options)
+            else slide_json.is_current(document, source, options)
         ):
             return document
         if options.update:

@@ -16,7 +16,7 @@ from vsv_pyramid.slide.raw import RawTiles, probes
 from vsv_pyramid.slide.tiff import TiffBase
 
 if TYPE_CHECKING:
-    from vsv_pyramid.plan import ConvertOptions
+    from vsv_pyramid.planning.plan import ConvertOptions
 
 LOSSLESS, PIXELS = "lossless", "pixels"
 LANES = ("auto", LOSSLESS, PIXELS)

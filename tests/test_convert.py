@@ -38,7 +38,7 @@ from vsv_pyramid.slide.search import find_slides
 from vsv_pyramid.slide.source import find_source, fingerprint
 from vsv_pyramid.store import directory, moves
 from vsv_pyramid.store.directory import DirectoryStore
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 OPTIONS = ConvertOptions(workers=2)
 
@@ -600,19 +600,19 @@ def test_only_the_bounds(
 ) -> None:
     """No format that states bounds can be forged here: the properties are planted."""
     bounds = {"x": "100", "y": "50", "width": "601", "height": "403"}
-    stated = {f"openslide.bounds-{side}": value for side, value in bounds.items()}
+    said = {f"openslide.bounds-{side}": value for side, value in bounds.items()}
     init = Slide.__init__
 
     def with_bounds(self: Slide, path: Path) -> None:
         init(self, path)
-        self.properties = {**self.properties, **stated}
+        self.properties = {**self.properties, **said}
 
     monkeypatch.setattr(Slide, "__init__", with_bounds)
     summary = convert(small_slide, str(tmp_path), ConvertOptions(bounds=True, workers=2))
     assert (summary.width, summary.height) == (601, 403)
     assert stated(summary)["origin"] == {"x": 100, "y": 50}
     assert verify(Path(summary.target), deep=True, against=small_slide).errors == []
-    stated["openslide.bounds-width"] = "9000"
+    said["openslide.bounds-width"] = "9000"
     with pytest.raises(SlideError, match="without --bounds"):
         convert(small_slide, str(tmp_path), ConvertOptions(bounds=True, slide_id="b"))
 

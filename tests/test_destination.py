@@ -15,9 +15,8 @@ from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
-from vsv_pyramid import tie
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.destination import open_destination
+from vsv_pyramid.destination import open_destination, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.plan import ConvertOptions
@@ -266,7 +265,7 @@ class TestFormerParts:
     def test_no_deleted_scan_comes_back(
         self, former: str, slide: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        with mock.patch("vsv_pyramid.former._told", set()):
+        with mock.patch("vsv_pyramid.destination.former._told", set()):
             for options in (OPTIONS, keeping(OPTIONS, former), OPTIONS):
                 assert convert(slide, former, options).status == "skipped"
         (sentence,) = [entry.message for entry in caplog.records]

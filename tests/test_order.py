@@ -33,7 +33,7 @@ from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.store.directory import DirectoryStore, _StagedStore
 from vsv_pyramid.unattended.watch import Handed, Watch
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = ConvertOptions(workers=1, update=True)

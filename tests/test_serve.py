@@ -28,8 +28,8 @@ from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog
 from vsv_pyramid.conversion import Summary
+from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import ListenError, StoreError
-from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web import server
 from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY, LOOPBACK_NAMES, create_app

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vsv_pyramid import streams
+from vsv_pyramid.cli import streams
 
 
 class Raw(io.BytesIO):

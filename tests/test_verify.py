@@ -28,13 +28,12 @@ from tests.support.forge_tiffs import (
 )
 from tests.support.tiles import Pixels, tissue
 from tests.test_convert import linear_profile
-from vsv_pyramid import against, compare
 from vsv_pyramid.cli.display import report_lines
 from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.jpeg.planes import Plane
 from vsv_pyramid.planning.plan import ConvertOptions
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import comparison, reference, verify
 
 
 @pytest.fixture
@@ -258,7 +257,7 @@ def test_a_pyramid_of_other_colours(
 ) -> None:
     """Its levels do agree."""
     if reader == "OpenSlide":
-        monkeypatch.setattr(against, "reference", lambda _: None)
+        monkeypatch.setattr(reference, "reference", lambda _: None)
     for path in (folder / "DeepZoom_files").rglob("*.jpeg"):
         recoloured(folder, f"{path.parent.name}/{path.stem}", colour)
     report = verify(folder, against=small_slide)
@@ -374,7 +373,7 @@ def test_a_tile_that_the_reader_cannot_read_is_counted(
     options = ConvertOptions(tile_size=240, lane="lossless", workers=1)
     summary = convert(without_eoi, str(tmp_path / "to"), options)
     if reader == "OpenSlide":
-        monkeypatch.setattr(against, "reference", lambda _: None)
+        monkeypatch.setattr(reference, "reference", lambda _: None)
     report = verify(Path(summary.target), against=without_eoi)
     assert (report.errors, report.warnings, report.unread) == ([], [], 0)
     assert report.reader == reader
@@ -403,7 +402,7 @@ def test_where_no_other_reader_reads_the_slide_the_first_one_judges(
     tmp_path: Path, pixels: Pixels, second: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if second == "no imagecodecs":
-        monkeypatch.setattr(against, "reference", lambda _: None)
+        monkeypatch.setattr(reference, "reference", lambda _: None)
     slide = jfif_under_rgb(tmp_path / "a.tif", pixels)
     good = convert(slide, str(tmp_path / "to"), ConvertOptions(workers=1))
     report = verify(good.target, against=slide)
@@ -543,7 +542,7 @@ def test_what_does_not_belong_is_warned_of(folder: Path) -> None:
     ],
 )
 def test_same_place(one: Plane, other: Plane, same: bool) -> None:
-    assert compare.same_place(one.astype(np.uint8), other.astype(np.uint8)) is same
+    assert comparison.same_place(one.astype(np.uint8), other.astype(np.uint8)) is same
 
 
 def test_no_pyramid(tmp_path: Path) -> None:

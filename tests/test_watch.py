@@ -44,7 +44,7 @@ from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended import watch
 from vsv_pyramid.unattended.attempts import Look
 from vsv_pyramid.unattended.watch import INTERVAL, PAUSES, UNFINISHED_SECONDS, Handed, Watch
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 PATIENCE = 60.0  # s, for processes
 OPTIONS = ConvertOptions(tile_size=256, workers=1, update=True)

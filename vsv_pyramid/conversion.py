@@ -22,7 +22,7 @@ from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.lanes import NO_KERNEL, leaf_source, pixel_leaves
 from vsv_pyramid.planning.plan import ConvertOptions, Plan, make_plan
 from vsv_pyramid.publication import Publication
-from vsv_pyramid.pyramid.leaves import encoded, opaque
+from vsv_pyramid.pyramid.decoded import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import build
 from vsv_pyramid.review import records, rescans
 from vsv_pyramid.review.rescans import Scan

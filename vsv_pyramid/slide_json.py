@@ -17,7 +17,7 @@ from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.planning.lanes import LOSSLESS
 from vsv_pyramid.planning.plan import LAB, ConvertOptions, Plan
 from vsv_pyramid.publication import Publication
-from vsv_pyramid.pyramid.leaves import PixelLeaves
+from vsv_pyramid.pyramid.decoded import PixelLeaves
 from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.metadata import magnification, metadata, model, rounded, zoned

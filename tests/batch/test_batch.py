@@ -24,7 +24,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended.watch import PAUSES
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 DESTINATION = "VSV_PYRAMID_DESTINATION"
 PRIVATE = "VSV_PYRAMID_PRIVATE"

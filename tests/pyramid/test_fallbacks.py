@@ -20,7 +20,7 @@ from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import SlideError, TileError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.planning.plan import ConvertOptions
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 IMAGE = tissue(512, 384)
 TILE, JOINED = 128, 256  # px

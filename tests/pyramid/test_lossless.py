@@ -36,7 +36,7 @@ from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.lanes import Lane
 from vsv_pyramid.planning.plan import ConvertOptions, make_plan
 from vsv_pyramid.slide.pixels import open_slide
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 
 def write_tiff(

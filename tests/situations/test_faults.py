@@ -25,7 +25,7 @@ from vsv_pyramid.runtime.signals import Stopped
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.unattended.watch import Handed, Watch
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 PATIENCE = 120.0  # s, for what must end
 MOST_CALLS = 300

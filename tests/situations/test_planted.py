@@ -36,9 +36,9 @@ from tests.support.planted import (
 )
 from tests.support.s3_server import Place
 from tests.support.site import Answer, serving
+from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review.barcode import read_barcode
-from vsv_pyramid.root import open_root
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.web.app import create_app
 

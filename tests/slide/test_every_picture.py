@@ -32,12 +32,11 @@ from tests.support.forge_tiffs import (
 from tests.support.raw_tiff import LONG, SHORT, write
 from tests.support.tiff_rows import ROWS
 from tests.support.tiles import tissue
-from vsv_pyramid import against
 from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.planning.plan import ConvertOptions
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import reference, verify
 
 # Encoding once more, in the finest quality, changes no pixel by more on average.
 ENCODED = 0.8
@@ -96,7 +95,7 @@ def test_a_file_is_right_or_refused(
         assert bool(told) == bool(row.left) == bool(document["left_out"])
         assert row.left in "".join(told)
         assert row.left in ", ".join(document["left_out"])
-    monkeypatch.setattr(against, "reference", lambda _: None)  # as without imagecodecs
+    monkeypatch.setattr(reference, "reference", lambda _: None)  # as without imagecodecs
     assert verify(summary.target, against=slide).errors == []
 
 

@@ -21,7 +21,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.pixels import open_slide
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 if not features.check("littlecms2"):
     pytest.skip("this Pillow has no LittleCMS", allow_module_level=True)

@@ -30,7 +30,7 @@ from vsv_pyramid.inspection import info
 from vsv_pyramid.jpeg.markers import segment
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.pixels import open_slide
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 Make = Callable[[Path, list[bytes], str], Path]
 SERIES = "copy all files of the series into one folder"

@@ -24,7 +24,7 @@ from vsv_pyramid.inspection import info
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide import containers, plain
 from vsv_pyramid.slide.pixels import open_slide
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 LACKS = not features.check("libtiff")
 UNUSED = "16 bits a channel, of which not all are used"

@@ -39,7 +39,7 @@ from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.publication import _Uploads
 from vsv_pyramid.review import records
 from vsv_pyramid.store import S3Options, lease, open_store, s3
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 DESCRIPTOR = "images/small/DeepZoom.dzi"
 SLIDE_JSON = "images/small/slide.json"

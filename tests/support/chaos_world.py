@@ -23,7 +23,7 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.disk import locked
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 MINE = ("annotations.json", "DeepZoom_files/0/annotations.json")
 _HEIGHTS = {"first": 200, "second": 240}  # px, of the scans

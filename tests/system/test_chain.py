@@ -37,7 +37,7 @@ from tests.support.stacks import Distribution, Made, received, taken
 from tests.system.test_viewer import differences, opened
 from vsv_pyramid.pages import publish
 from vsv_pyramid.store import lease, open_store
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 pytestmark = pytest.mark.aws
 

@@ -23,10 +23,10 @@ from tests.support.site import Answer, Site, serving
 from vsv_pyramid import pages
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
+from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.plan import ConvertOptions
 from vsv_pyramid.review.desk import Desk
-from vsv_pyramid.root import open_root
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
 

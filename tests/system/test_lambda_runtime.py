@@ -8,7 +8,7 @@ from tests.batch.test_batch import DESTINATION, messages
 from tests.support import lambda_runtime
 from tests.support.aws_events import object_created
 from tests.support.s3_server import Place
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 
 def test_as_lambda_runs_it(uploaded: str, place: Place) -> None:

@@ -21,7 +21,7 @@ from tests.support.aws_events import notification, object_created
 from tests.support.clock import until
 from tests.support.s3_proxy import Proxy, slow
 from tests.support.s3_server import Place
-from vsv_pyramid.verify import verify
+from vsv_pyramid.verification import verify
 
 WORKER = Path(worker.__file__)
 DESTINATION = "VSV_PYRAMID_DESTINATION"

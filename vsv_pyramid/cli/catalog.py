@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from vsv_pyramid import catalog, tie
+from vsv_pyramid import catalog
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.options import (
     PlaceType,
@@ -18,9 +18,10 @@ from vsv_pyramid.cli.options import (
     time_zone,
 )
 from vsv_pyramid.conversion import Progress
+from vsv_pyramid.destination import tie
+from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.renewal import refresh
-from vsv_pyramid.root import open_edited
 from vsv_pyramid.runtime import signals
 from vsv_pyramid.store import S3Options, open_store
 

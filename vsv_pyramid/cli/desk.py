@@ -19,10 +19,10 @@ from vsv_pyramid.cli.options import (
     time_zone,
 )
 from vsv_pyramid.cli.reports import report
+from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
 from vsv_pyramid.review.desk import Desk, Outcome, account, found
 from vsv_pyramid.review.history import GIVEN, STATUSES
-from vsv_pyramid.root import open_edited
 from vsv_pyramid.store import S3Options
 
 AWAITING = "AWAITING"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from vsv_pyramid.catalog import Rebuilt
     from vsv_pyramid.conversion import Progress, Summary
-    from vsv_pyramid.findings import Report
     from vsv_pyramid.renewal import Refreshed
+    from vsv_pyramid.verification.findings import Report
 
 _LINE_SECONDS = 8.0
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from vsv_pyramid import streams
+from vsv_pyramid.cli import streams
 from vsv_pyramid.cli.reports import Voice, only_our_own, report, say, speak
 from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code
 from vsv_pyramid.runtime import signals

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from vsv_pyramid import former, tie
 from vsv_pyramid.cli.options import PlaceType, private_to, store_options
-from vsv_pyramid.destination import open_destination
+from vsv_pyramid.destination import former, open_destination, tie
+from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.root import open_root
 from vsv_pyramid.store import S3Options
 from vsv_pyramid.words import counted
 

@@ -23,16 +23,16 @@ from vsv_pyramid.cli.options import (
     workers,
 )
 from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.destination.root import is_root
 from vsv_pyramid.errors import EXIT_FAILED, OptionError
-from vsv_pyramid.findings import Report
 from vsv_pyramid.inspection import info, is_pyramid, published
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.plan import ConvertOptions, usable_cpus
 from vsv_pyramid.publication import own_keys, pyramid_keys
 from vsv_pyramid.review import rescans
-from vsv_pyramid.root import is_root
 from vsv_pyramid.store import S3Options, Store, open_pyramid
-from vsv_pyramid.verify import verify, verify_root
+from vsv_pyramid.verification import verify, verify_root
+from vsv_pyramid.verification.findings import Report
 from vsv_pyramid.words import counted
 
 

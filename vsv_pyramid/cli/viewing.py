@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsv_pyramid import tie
 from vsv_pyramid.cli.options import PathType, PlaceType, private_to, store_options, time_zone
-from vsv_pyramid.destination import Destination
+from vsv_pyramid.destination import Destination, tie
+from vsv_pyramid.destination.root import open_edited, open_root
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.review.desk import account, check_apart
 from vsv_pyramid.review.records import Kept
-from vsv_pyramid.root import open_edited, open_root
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
 from vsv_pyramid.words import counted

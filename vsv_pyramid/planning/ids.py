@@ -6,8 +6,7 @@ import dataclasses
 import json
 import secrets
 
-from vsv_pyramid import tie
-from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.destination import Destination, open_destination, tie
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.plan import ConvertOptions

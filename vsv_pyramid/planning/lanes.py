@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout.geometry import Pyramid
-from vsv_pyramid.pyramid.leaves import PixelLeaves, srgb_transform
+from vsv_pyramid.pyramid.decoded import PixelLeaves, srgb_transform
 from vsv_pyramid.pyramid.quadtree import LeafSource
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.raw import RawTiles, probes
@@ -74,7 +74,7 @@ def leaf_source(pixels: PixelLeaves, lane: Lane, options: ConvertOptions) -> Ite
     if lane.name == PIXELS or slide.tiff is None:
         yield pixels
         return
-    from vsv_pyramid.pyramid.lossless import LosslessLeaves  # late: not there without a compiler
+    from vsv_pyramid.pyramid.copied import LosslessLeaves  # late: not there without a compiler
 
     with contextlib.closing(RawTiles(slide.path, slide.tiff)) as raw:
         yield LosslessLeaves(raw, pixels, options.base == "reencode")

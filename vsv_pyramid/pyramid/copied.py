@@ -17,7 +17,7 @@ from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.jpeg.planes import Planes
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.leaves import PixelLeaves, encoded
+from vsv_pyramid.pyramid.decoded import PixelLeaves, encoded
 from vsv_pyramid.slide.raw import MOST_READS, RawTiles
 
 _WHITE = (255, 255, 255)

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
 
-from vsv_pyramid import former, tie
+from vsv_pyramid.destination import former, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.source import normal

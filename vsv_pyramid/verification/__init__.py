@@ -8,20 +8,22 @@ from typing import Any
 
 import simplejpeg
 
-from vsv_pyramid import catalog, compare, former, slide_json
-from vsv_pyramid.against import hold_against
-from vsv_pyramid.compare import Picture
+from vsv_pyramid import catalog, slide_json
 from vsv_pyramid.conversion import Progress
+from vsv_pyramid.destination import former
+from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import DescriptorError, StoreError
-from vsv_pyramid.findings import Check, Report
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
-from vsv_pyramid.root import open_root
 from vsv_pyramid.slide.search import is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
+from vsv_pyramid.verification import comparison
+from vsv_pyramid.verification.comparison import Picture
+from vsv_pyramid.verification.findings import Check, Report
+from vsv_pyramid.verification.reference import hold_against
 from vsv_pyramid.words import counted
 
 _HEADER_BYTES = 4096
@@ -146,7 +148,7 @@ def _check_images(check: Check) -> None:
         except StoreError:
             check.report.errors.append(f"the {name} image is missing")
             continue
-        if compare.picture(jpeg) is None:
+        if comparison.picture(jpeg) is None:
             check.report.errors.append(f"the {name} image is damaged")
     there = check.store.head(keys.icc_key(check.folder)) is not None
     if check.document and there != (check.document.get("icc_profile") == "published"):
@@ -209,7 +211,7 @@ def _header_fault(check: Check, address: TileAddress, whole: bool) -> str | None
         header = simplejpeg.decode_jpeg_header(jpeg)
     except ValueError:
         return f"tile {address} is not a JPEG"
-    if whole and compare.picture(jpeg) is None:
+    if whole and comparison.picture(jpeg) is None:
         return f"tile {address} is damaged: it cannot be decoded to its end"
     height, width = header[:2]
     if (width, height) != planned:
@@ -234,12 +236,12 @@ def _check_deep(
             return None
         jpeg = check.tile(address)
         digest.add(address, jpeg)
-        shown = compare.picture(jpeg)
+        shown = comparison.picture(jpeg)
         if shown is None:
             faults.append(f"tile {address} is damaged: it cannot be decoded to its end")
             return None
         if halves:
-            faults.extend(compare.misplaced(check.pyramid, address, shown, halves))
+            faults.extend(comparison.misplaced(check.pyramid, address, shown, halves))
         return shown.halved()
 
     def tick() -> None:

@@ -6,8 +6,7 @@ import re
 import threading
 from pathlib import Path
 
-from vsv_pyramid import tie
-from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.destination import Destination, open_destination, tie
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store

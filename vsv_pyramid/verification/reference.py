@@ -10,16 +10,17 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from vsv_pyramid import compare, slide_json
-from vsv_pyramid.compare import Picture
+from vsv_pyramid import slide_json
 from vsv_pyramid.errors import DescriptorError, OptionError, TileError
-from vsv_pyramid.findings import Check
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.lanes import pixel_leaves
-from vsv_pyramid.pyramid.leaves import PixelLeaves
+from vsv_pyramid.pyramid.decoded import PixelLeaves
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference
 from vsv_pyramid.slide.source import find_source
+from vsv_pyramid.verification import comparison
+from vsv_pyramid.verification.comparison import Picture
+from vsv_pyramid.verification.findings import Check
 from vsv_pyramid.words import counted
 
 
@@ -57,7 +58,7 @@ def hold_against(
             check.report.warnings.append("the slide's file is not the one that was converted")
         leaves = replace(pixel_leaves(slide, check.pyramid, origin, options), blank_damaged=True)
         with _ways(slide, leaves) as ways:
-            for address in compare.sample(check.pyramid, present):
+            for address in comparison.sample(check.pyramid, present):
                 _compare(check, address, ways)
     report = check.report
     report.reader = next((way.name for way in ways if way.name in report.compared_by), None)
@@ -104,27 +105,27 @@ def _expected(
     where there is none."""
     for way in ways:
         with suppress(TileError):
-            return way.name, compare.expected(check.pyramid, way.image, address)
+            return way.name, comparison.expected(check.pyramid, way.image, address)
     return None
 
 
 def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
     report = check.report
     jpeg = check.tile(address)
-    found = compare.picture(jpeg)
+    found = comparison.picture(jpeg)
     read = _expected(check, address, ways)
     if read is None:
         report.unread += 1
         return
     name, expected = read
-    psnr = compare.psnr(found.planes.y, expected.planes.y) if found else 0.0
-    chroma = compare.chroma_psnr(found, expected) if found else 0.0
-    is_alike = found is not None and compare.same_detail(jpeg, found, expected)
+    psnr = comparison.psnr(found.planes.y, expected.planes.y) if found else 0.0
+    chroma = comparison.chroma_psnr(found, expected) if found else 0.0
+    is_alike = found is not None and comparison.same_detail(jpeg, found, expected)
     fault: str | None
-    if found is None or not (is_alike or compare.same_place(found.planes.y, expected.planes.y)):
+    if found is None or not (is_alike or comparison.same_place(found.planes.y, expected.planes.y)):
         fault = f"does not show the slide at its place ({psnr:.1f} dB)"
     else:
-        fault = compare.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)")
+        fault = comparison.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)")
         if not (fault or is_alike):
             fault = f"does not have the slide's detail at its place ({psnr:.1f} dB)"
     if fault and _is_blank(check, address, ways):

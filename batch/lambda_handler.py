@@ -24,7 +24,7 @@ from vsv_pyramid.aws import costs, session
 from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
 from vsv_pyramid.cli.reports import Events, anonymous, called, say, sentence
-from vsv_pyramid.conversion import Progress, convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     HOPELESS,
@@ -35,6 +35,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.planning import ids
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import SPARE_BYTES, extent

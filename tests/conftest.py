@@ -24,7 +24,7 @@ from tests.support.real_slide import fetch
 from vsv_pyramid.cli.main import main
 from vsv_pyramid.cli.reports import Voice
 from vsv_pyramid.conversion import Summary, convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 
 # What a run finds, the next one finds, too; --hypothesis-profile=random looks elsewhere.
 settings.register_profile("random", deadline=None)

@@ -20,12 +20,12 @@ from tests.support.clock import FakeClock
 from tests.support.destinations import opened, private_of
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog
+from vsv_pyramid import catalog, removal
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.words import digest
@@ -198,7 +198,7 @@ class TestCatalog:
         publish(store, "b", version="2")
         Catalog(store).update(["b"])
         assert listed(store) == {"a": "1", "b": "2", "c": "1"}
-        catalog.delete(store, "images/a")
+        removal.delete(store, "images/a")
         assert listed(store) == {"b": "2", "c": "1"}
         assert Catalog(store).has(catalog.entry(slide_json("b", "2")))
         assert not Catalog(store).has(catalog.entry(slide_json("b")))
@@ -218,7 +218,7 @@ class TestCatalog:
         at_once(
             [
                 *(partial(convert, id) for id in ids),
-                *(partial(catalog.delete, store, keys.folder(id)) for id in gone),
+                *(partial(removal.delete, store, keys.folder(id)) for id in gone),
             ]
         )
         assert listed(store) == dict.fromkeys(ids, "1")
@@ -244,7 +244,7 @@ class TestCatalog:
         assert listed(store) == dict.fromkeys(ids, "1")
         assert Catalog(store).has(catalog.entry(slide_json(ids[20])))
         for slide_id in ids[3:]:
-            catalog.delete(store, keys.folder(slide_id))
+            removal.delete(store, keys.folder(slide_id))
         assert listed(store) == dict.fromkeys(ids[:3], "1")
         assert read(store) == root  # which stays, since nobody looks whether it has changed
 
@@ -292,7 +292,7 @@ class TestCatalog:
         """Whoever deletes it finds no entry, and so writes nothing."""
         publish(store, "a", "b")
         Catalog(store).update(["b"])
-        after_the_look(monkeypatch, lambda: catalog.delete(store, "images/a"))
+        after_the_look(monkeypatch, lambda: removal.delete(store, "images/a"))
         Catalog(store).update(["a"])
         assert listed(store) == {"b": "1"}
 
@@ -306,7 +306,7 @@ class TestCatalog:
 
         def do_and_undo() -> None:
             Catalog(store).update(["a"])
-            catalog.delete(store, "images/a")
+            removal.delete(store, "images/a")
             assert store.get(INDEX) == before
 
         after_the_look(monkeypatch, do_and_undo)
@@ -325,7 +325,7 @@ class TestCatalog:
         at_once(
             [
                 *(partial(convert, id) for id in ids),
-                *(partial(catalog.delete, store, keys.folder(id)) for id in gone),
+                *(partial(removal.delete, store, keys.folder(id)) for id in gone),
                 *[lambda: catalog.rebuild(open_store(target))] * 4,
             ]
         )
@@ -400,7 +400,7 @@ class TestCatalog:
         Catalog(store).update(ids)
         names = read(store)["shards"]
         for slide_id in ids:
-            catalog.delete(store, keys.folder(slide_id))
+            removal.delete(store, keys.folder(slide_id))
         for name in names:
             store.delete(f"images/{name}")
         assert catalog.rebuild(open_store(target)).slides == 0
@@ -511,7 +511,7 @@ class TestCatalog:
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(type(error)):
             patch.setattr(Catalog, "update", dies)
-            catalog.delete(store, "images/a")
+            removal.delete(store, "images/a")
         assert listed(store) == {"a": "1", "b": "1"}
         assert run("delete", f"{target}/images/a", "--yes").code == 0
         assert listed(store) == {"b": "1"}

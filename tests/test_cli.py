@@ -24,8 +24,8 @@ from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid.cli import convert as cli_convert
 from vsv_pyramid.cli import display, reports
 from vsv_pyramid.cli import main as cli
-from vsv_pyramid.conversion import Progress
 from vsv_pyramid.runtime import signals
+from vsv_pyramid.runtime.progress import Progress
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = [str(Path(sys.executable).with_name("vsv-pyramid"))]

@@ -25,13 +25,15 @@ from tifffile import TiffWriter
 
 from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid import slide_json
-from vsv_pyramid.conversion import Progress, Summary, convert
+from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.planning.plan import ConvertOptions, auto_tile_size, make_plan
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.planning.plan import auto_tile_size, make_plan
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.search import find_slides
@@ -233,7 +235,7 @@ def test_what_another_process_publishes_meanwhile_is_not_replaced(
     with pytest.raises(StoreError, match="--overwrite"):
         convert(small_slide, str(tmp_path), OPTIONS)
     document = json.loads((tmp_path / "images/small/slide.json").read_text())
-    assert slide_json.is_source(document, find_source(real_slide))
+    assert slide_json.is_of(document, find_source(real_slide).fingerprint)
 
 
 def test_a_photograph_stands_upright(tmp_path: Path) -> None:

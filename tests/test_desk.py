@@ -30,7 +30,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import cdr, records, rescans
 from vsv_pyramid.review import desk as desk_module
 from vsv_pyramid.review.barcode import Barcode

@@ -19,7 +19,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import records
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import Store, open_store

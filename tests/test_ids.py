@@ -17,7 +17,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import OptionError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended.watch import Watch
 

@@ -17,9 +17,9 @@ from tests.support.s3_server import Place
 from vsv_pyramid.aws import batch
 from vsv_pyramid.cli import reports
 from vsv_pyramid.cli.reports import EventProgress, Events, Voice
-from vsv_pyramid.conversion import Progress
 from vsv_pyramid.errors import QueueError, StoreUnavailable, exit_code
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.pseudonyms import Pseudonyms
 from vsv_pyramid.words import digest
 

@@ -26,7 +26,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import records, rescans
 from vsv_pyramid.review.barcode import Barcode
 from vsv_pyramid.review.desk import Desk
@@ -125,7 +125,7 @@ class Case:
 
     def is_shown(self) -> bool:
         published = self.published()
-        return bool(published and slide_json.is_source(published, find_source(self.slide)))
+        return bool(published and slide_json.is_of(published, find_source(self.slide).fingerprint))
 
     def label(self) -> bytes | None:
         key = keys.private_image_key(self.id, "label")

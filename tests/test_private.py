@@ -23,7 +23,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vsv_pyramid.cli.reports import Events, Lines, Voice
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 
 SAFE = ConvertOptions(ids="safe", exclude=("old*",))
 NAME = "scans/HE 12-345 A1.svs"

@@ -24,7 +24,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.web import desk_api
 from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app

@@ -20,7 +20,7 @@ from vsv_pyramid import catalog
 from vsv_pyramid.aws import batch, costs, session
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import OptionError, QueueError, StoreError
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended import backlog

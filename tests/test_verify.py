@@ -32,7 +32,7 @@ from vsv_pyramid.cli.display import report_lines
 from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.jpeg.planes import Plane
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.verification import comparison, reference, verify
 
 

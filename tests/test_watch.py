@@ -37,7 +37,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
     VsvPyramidError,
 )
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import open_store

@@ -22,9 +22,8 @@ from typing import Any, NamedTuple, TypeVar
 import xxhash
 
 from vsv_pyramid import slide_json
-from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
-from vsv_pyramid.publication import own_keys, pyramid_keys
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.store import Store
@@ -71,7 +70,7 @@ class _Conflict(Exception):
     """Another process wrote the document since it was read."""
 
 
-def entry(document: dict[str, Any]) -> Entry:
+def entry(document: Mapping[str, Any]) -> Entry:
     """What the catalog says of a slide, out of its slide.json: no free text, and no more details
     than that has.
 
@@ -130,41 +129,6 @@ def of_former_versions(store: Store) -> list[str]:
     """The ids of those whose slide.json is as earlier releases made it, with private facts."""
     slides = Catalog(store, create=False).slides()
     return sorted(key for key, slide in slides.items() if slide.get("entry", 1) < ENTRY_VERSION)
-
-
-def delete(store: Store, folder: str) -> None:
-    """Removes the pyramid: its descriptor, then its entry in the catalog beside its folder, where
-    there is one, then the rest; where the store takes no entry, as a disk that is full, the tiles
-    before it.
-
-    Raises StoreBusy while it is written, and StoreError. What has ended it before its end, the same
-    once more goes on with, since slide.json is there as long as the entry is; but a catalog that is
-    damaged is to be made anew whatever is done, and keeps nothing.
-    """
-    images, _, slide_id = folder.rpartition("/")
-    with store.exclusive(folder):
-        own = pyramid_keys(store, folder)
-        store.delete(keys.descriptor_key(folder))
-        try:
-            with_room(
-                store, folder, lambda: Catalog(store, images, create=False).update([slide_id])
-            )
-        except StoreError as exc:
-            if not exc.environment:
-                store.delete(*own)
-            raise
-        store.delete(*own)
-
-
-def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:
-    """Writes what is to be said of a pyramid that is on its way out, and has no descriptor any
-    more: once more without its tiles where the store refuses it, since it may be full."""
-    try:
-        write()
-    except StoreRefused:
-        own = own_keys(store, folder)
-        store.delete(*(key for key in own if key != keys.slide_json_key(folder)))
-        write()
 
 
 def rebuild(store: Store) -> Rebuilt:

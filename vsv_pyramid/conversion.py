@@ -6,44 +6,42 @@ import contextlib
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from vsv_pyramid import catalog, places, slide_json
 from vsv_pyramid.destination import Destination, check_scratch, open_destination
 from vsv_pyramid.errors import DescriptorError, OptionError, SlideError, StoreBusy, StoreError
+from vsv_pyramid.facts import zoned
+from vsv_pyramid.jpeg.encode import has_stepped_back
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.planning import ids
-from vsv_pyramid.planning.lanes import NO_KERNEL, leaf_source, pixel_leaves
-from vsv_pyramid.planning.plan import ConvertOptions, Plan, make_plan
+from vsv_pyramid.planning.decision import Present, Refuse, Skip, decide, is_current
+from vsv_pyramid.planning.lanes import NO_KERNEL, base_level, leaf_source
+from vsv_pyramid.planning.options import LOSSLESS, ConvertOptions
+from vsv_pyramid.planning.plan import Plan, make_plan
 from vsv_pyramid.publication import Publication
-from vsv_pyramid.pyramid.decoded import encoded, opaque
-from vsv_pyramid.pyramid.quadtree import build
+from vsv_pyramid.pyramid.images import encoded, opaque
+from vsv_pyramid.pyramid.quadtree import Made, build
 from vsv_pyramid.review import records, rescans
 from vsv_pyramid.review.rescans import Scan
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source, find_source
 from vsv_pyramid.store import Store
+from vsv_pyramid.versions import software
 from vsv_pyramid.words import counted
 
 _THUMBNAIL_SIDE = 1024
 _BUSY_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-class Progress(NamedTuple):
-    """How far a conversion is: tiles made and planned, and base pixels done."""
-
-    tiles: int
-    total: int
-    base_pixels: int
 
 
 @dataclass(frozen=True)
@@ -88,54 +86,92 @@ def convert(
     check_scratch(store.published, slide, options.scratch)
     source = find_source(slide, options.scratch, options.s3.request_payer)
     options = ids.keyed(options, store)
-    slide_id = id_of(source, options)
-    options = dataclasses.replace(options, slide_id=slide_id)
-    folder = keys.folder(slide_id)
-    waiting = False
-    scan: Scan | None = None
+    options = dataclasses.replace(options, slide_id=id_of(source, options))
+    is_told = False
     while True:
-        document = _published(store, folder, source, options)
-        if document:
-            summary = _skipped(store, folder, source, options, document)
-            if store.private and not slide_json.is_finished(document):
-                with source.opened() as opened:
-                    scan = rescans.scan(source, opened)
-                _record(store, source, summary, scan, options)
-            else:
-                _enter(store, summary, document)
-            places.adopt(store, {slide_id: source.place})
-            return summary
-        if not options.overwrite and rescans.is_set_aside(store, slide_id, source):
-            why = "it was deleted as a bad scan; --overwrite converts it all the same"
-            return Summary(str(source), slide_id, "skipped", "", notes=(why,))
+        present = _look(store, source, options)
+        decision = decide(present, source, options)
+        if isinstance(decision, Refuse):
+            raise decision.error
+        if isinstance(decision, Skip):
+            return _skipped(store, source, options, present, decision.why)
         try:
-            with store.replacing(folder) as staged:
-                if _published(store, folder, source, options, is_settled=True):
-                    raise _PublishedMeanwhile
-                summary, scan = _converted(source, store, staged, options, stop, progress)
-        except _PublishedMeanwhile:
-            continue
+            made = _published(source, store, options, stop, progress)
         except StoreBusy as exc:
             if stop.is_set():
                 raise  # it has begun, and lost its lease
             if options.if_busy == "skip":
-                target = f"{store}/{folder}"
-                return Summary(str(source), slide_id, "busy", target, notes=(str(exc),))
-            if not waiting:
+                return _summary(source, options, "busy", present.place, notes=(str(exc),))
+            if not is_told:
                 _log.warning("%s", exc)
-                waiting = True
+                is_told = True
         else:
-            if not store.sealed:
-                places.remember(store, slide_id, source.place)
-                _record(store, source, summary, scan, options)
-            return summary
+            if made:
+                return made
+            continue  # another process has published it since the look
         if progress:
             progress(Progress(0, 0, 0))
         clock.sleep(_BUSY_SECONDS)
 
 
+def _look(
+    store: Destination, source: Source, options: ConvertOptions, *, is_held: bool = False
+) -> Present:
+    """What there is under the id, as far as it matters to the options. Parts of a pyramid without a
+    descriptor may be on their way, unless the folder `is_held` by this process; in a remote store,
+    they are an interrupted publication."""
+    slide_id = _id(options)
+    folder = keys.folder(slide_id)
+    place = f"{store}/{folder}"
+    if options.overwrite:
+        return Present(place)
+    if store.head(keys.descriptor_key(folder)) is None:
+        return Present(
+            place,
+            is_left=is_held and not store.remote and not rescans.is_cleared(store, folder),
+            is_set_aside=not is_held and rescans.is_set_aside(store, slide_id, source),
+        )
+    try:
+        document = _document(store, folder)
+    except (DescriptorError, StoreError):
+        document = None
+    present = Present(place, is_published=True, document=document)
+    if not options.update or is_current(document, source, options):
+        return present
+    return present._replace(
+        origins=places.known(store, slide_id, document) if document else frozenset(),
+        is_set_aside=not is_held and rescans.is_set_aside(store, slide_id, source),
+    )
+
+
 class _PublishedMeanwhile(Exception):
-    """Another process published the slide between our first look and our turn to write."""
+    """Raised in the store's block, so that nothing of it is kept."""
+
+
+def _published(
+    source: Source,
+    store: Destination,
+    options: ConvertOptions,
+    stop: threading.Event,
+    progress: Callable[[Progress], None] | None,
+) -> Summary | None:
+    """Publishes the slide, and remembers what is to be remembered of it; None where another process
+    has published it since it was looked at."""
+    slide_id = _id(options)
+    try:
+        with store.replacing(keys.folder(slide_id)) as staged:
+            decision = decide(_look(store, source, options, is_held=True), source, options)
+            if isinstance(decision, Refuse):
+                raise decision.error
+            if isinstance(decision, Skip):
+                raise _PublishedMeanwhile
+            summary, scan = _converted(source, store, staged, options, stop, progress)
+    except _PublishedMeanwhile:
+        return None
+    if not store.sealed:
+        places.remember(store, slide_id, source.place)
+        _record(store, source, summary, scan, options)
+    return summary
 
 
 def _converted(
@@ -150,8 +186,8 @@ def _converted(
     with contextlib.ExitStack() as stack:
         slide = stack.enter_context(source.opened())
         plan = make_plan(slide, options)
-        pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
-        leaves = stack.enter_context(leaf_source(pixels, plan.lane, options))
+        base = base_level(plan.pyramid, plan.origin, options)
+        leaves = stack.enter_context(leaf_source(slide, base, plan.lane, options))
         rescans.check_rights(store, plan.slide_id)
         publication = stack.enter_context(
             Publication(
@@ -169,7 +205,7 @@ def _converted(
                 progress(Progress(publication.tiles, total, publication.base_pixels))
 
         try:
-            build(
+            made = build(
                 plan.pyramid,
                 leaves,
                 publication.put_tile,
@@ -186,28 +222,72 @@ def _converted(
         _put_images(publication, slide, plan, options)
         source.check_unchanged()
         seconds = round(clock.monotonic() - start, 2)
-        document = slide_json.slide_json(
-            source, slide, plan, options, publication, pixels, seconds=seconds
+        document = slide_json.document(
+            plan.slide_id,
+            _slide(source, slide, plan, options),
+            _tiles(plan, publication, made, options, seconds),
+            options.recorded(),
+            software() | _encoder(options),
+            options.details,
         )
         scan = rescans.scan(source, slide) if store.private else None
         publication.complete(document)
         if store.sealed:
             staged.put(keys.catalog_key(), catalog.write([catalog.entry(document)]))
-        summary = Summary(
-            slide=str(source),
-            id=plan.slide_id,
-            status="converted",
-            target=f"{store}/{keys.descriptor_key(plan.folder)}",
-            width=plan.pyramid.size.width,
-            height=plan.pyramid.size.height,
-            tile_size=plan.pyramid.tile_size,
-            tiles=publication.tiles,
-            bytes=publication.bytes,
+        summary = _summary(
+            source,
+            options,
+            "converted",
+            f"{store}/{keys.descriptor_key(plan.folder)}",
+            document,
             kept=publication.kept,
             seconds=seconds,
-            notes=_notes(slide, plan, options, document, pixels.blanked),
+            notes=_notes(slide, plan, options, made.blanked),
         )
         return summary, scan
+
+
+def _slide(source: Source, slide: Slide, plan: Plan, options: ConvertOptions) -> slide_json.Slide:
+    return slide_json.Slide(
+        source=source.fingerprint,
+        facts=slide.metadata.published,
+        scanned=zoned(slide.metadata.scanned, options.time_zone),
+        published=plan.associated,
+        withheld=plan.withheld,
+        left_out=slide.left_out,
+        icc_profile=plan.icc.state,
+        icc_reason=plan.icc.reason,
+    )
+
+
+def _tiles(
+    plan: Plan, publication: Publication, made: Made, options: ConvertOptions, seconds: float
+) -> slide_json.Tiles:
+    is_copied = plan.lane.name == LOSSLESS and options.base == "copy"
+    return slide_json.Tiles(
+        plan.pyramid,
+        plan.origin,
+        count=publication.tiles,
+        bytes=publication.bytes,
+        version=publication.version,
+        lane=plan.lane.name,
+        lane_reason=plan.lane.reason,
+        base="copied" if is_copied else "encoded",
+        fallbacks=made.fallbacks,
+        blank=len(made.blanked),
+        seconds=seconds,
+    )
+
+
+def _encoder(options: ConvertOptions) -> dict[str, str]:
+    """Nobody has to know of the encoder, unless it is the one that was stepped back to."""
+    is_other = has_stepped_back(options.subsampling, options.quality)
+    return {"encoder": "simplejpeg"} if is_other else {}
+
+
+def _id(options: ConvertOptions) -> str:
+    assert options.slide_id, "made by id_of"
+    return options.slide_id
 
 
 def id_of(source: Source, options: ConvertOptions) -> str:
@@ -236,7 +316,7 @@ def _record(
             contextlib.suppress(StoreBusy),
             store.exclusive(folder),
         ):
-            if slide_json.is_source(_document(store, folder), source):
+            if slide_json.is_of(_document(store, folder), source.fingerprint):
                 rescans.remember(store, summary.id, source, scan, options.slide_id_pattern)
     with _after_publishing(summary, "not in the catalog"):
         records.publish(store, [summary.id], create=True)
@@ -246,7 +326,7 @@ def _document(store: Destination, folder: str) -> dict[str, Any]:
     return slide_json.parse(store.get(keys.slide_json_key(folder)))
 
 
-def _enter(store: Destination, summary: Summary, document: dict[str, Any]) -> None:
+def _enter(store: Destination, summary: Summary, document: Mapping[str, Any]) -> None:
     """Enters in the catalog what is published, unless it has an entry out of this slide.json."""
     if store.sealed:
         return
@@ -263,69 +343,51 @@ def _after_publishing(summary: Summary, but: str) -> Iterator[None]:
         raise type(exc)(summary.target, f"is published, but {but}: {exc}") from exc
 
 
-def _published(
-    store: Destination,
-    folder: str,
-    source: Source,
-    options: ConvertOptions,
-    *,
-    is_settled: bool = False,
-) -> dict[str, Any] | None:
-    """The slide.json in the folder where that is of this very slide, None where nothing is, or what
-    is there is to be replaced.
-
-    Raises StoreError where it is anything else; of parts of a pyramid without a descriptor, which
-    may be on their way, only where the folder `is_settled`.
-    """
-    if options.overwrite:
-        return None
-    if store.head(keys.descriptor_key(folder)) is None:
-        if store.remote or not is_settled or rescans.is_cleared(store, folder):
-            return None  # in a remote store, what lies there is an interrupted publication
-        what = "holds parts of a pyramid, and no DeepZoom.dzi; replace them with --overwrite"
-    else:
-        try:
-            document = _document(store, folder)
-        except (DescriptorError, StoreError):
-            document = None
-        if document and (
-            slide_json.is_source(document, source)
-            if options.update
-            else slide_json.is_current(document, source, options)
-        ):
-            return document
-        if options.update:
-            places.check(store, folder, document, source)
-            return None
-        what = (
-            "holds another file's pyramid, or this one's with other options; replace it with "
-            "--overwrite"
-        )
-    raise StoreError(f"{store}/{folder}", what)
-
-
 def _skipped(
-    store: Destination,
-    folder: str,
+    store: Destination, source: Source, options: ConvertOptions, present: Present, why: str
+) -> Summary:
+    """What there is to do where the slide is published, or is not to be, and says why."""
+    document = present.document
+    if why or document is None:
+        return _summary(source, options, "skipped", "", notes=(why,))
+    slide_id = _id(options)
+    target = f"{store}/{keys.descriptor_key(keys.folder(slide_id))}"
+    is_as_asked = document.get("details", options.details) == options.details
+    told = "its details stay as they are; vsv-pyramid refresh changes them"
+    notes = () if is_as_asked else (told,)
+    summary = _summary(source, options, "skipped", target, document, notes=notes)
+    if store.private and not slide_json.is_finished(document):
+        with source.opened() as opened:
+            scan = rescans.scan(source, opened)
+        _record(store, source, summary, scan, options)
+    else:
+        _enter(store, summary, document)
+    places.adopt(store, {slide_id: source.place})
+    return summary
+
+
+def _summary(
     source: Source,
     options: ConvertOptions,
-    document: dict[str, Any],
+    status: str,
+    target: str,
+    document: Mapping[str, Any] | None = None,
+    **known: Any,
 ) -> Summary:
-    pyramid = document["pyramid"]
-    is_as_asked = document.get("details", options.details) == options.details
+    """Of a slide, by its slide.json where that is published."""
+    said = document or {}
+    pyramid = said.get("pyramid", {})
     return Summary(
         slide=str(source),
-        id=id_of(source, options),
-        status="skipped",
-        target=f"{store}/{keys.descriptor_key(folder)}",
-        width=document.get("width", 0),
-        height=document.get("height", 0),
+        id=_id(options),
+        status=status,
+        target=target,
+        width=said.get("width", 0),
+        height=said.get("height", 0),
         tile_size=pyramid.get("tile_size", 0),
         tiles=pyramid.get("tile_count", 0),
         bytes=pyramid.get("bytes", 0),
-        notes=()
-        if is_as_asked
-        else ("its details stay as they are; vsv-pyramid refresh changes them",),
+        **known,
     )
 
 
@@ -340,7 +402,7 @@ def _put_images(
             image = opaque(slide.associated(name), options.background_rgb)
             jpeg = encoded(np.asarray(image), options.quality, options.subsampling)
         publication.put(keys.associated_key(plan.folder, name), jpeg)
-    if plan.icc and slide.published_icc:
+    if plan.icc.is_published and slide.published_icc:
         publication.put(keys.icc_key(plan.folder), slide.published_icc)
 
 
@@ -357,7 +419,6 @@ def _notes(
     slide: Slide,
     plan: Plan,
     options: ConvertOptions,
-    document: dict[str, Any],
     blanked: list[TileAddress],
 ) -> tuple[str, ...]:
     notes = [
@@ -366,8 +427,8 @@ def _notes(
     ]
     if options.color == "srgb" and slide.icc_profile is None:
         notes.append("the slide has no ICC profile: its colours are as they were")
-    if why := document["icc_profile_reason"]:
-        notes.append(f"the slide's ICC profile was withheld: {why}")
+    if plan.icc.reason:
+        notes.append(f"the slide's ICC profile was withheld: {plan.icc.reason}")
     if options.bounds and slide.metadata.bounds is None:
         notes.append("the slide states no scanned bounds: all of it was converted")
     if slide.left_out:

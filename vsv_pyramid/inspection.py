@@ -10,15 +10,16 @@ from vsv_pyramid.aws.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
 from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
-from vsv_pyramid.planning.lanes import PIXELS, leaf_source, pixel_leaves
-from vsv_pyramid.planning.plan import ConvertOptions, Plan, make_plan
-from vsv_pyramid.publication import pyramid_keys
+from vsv_pyramid.planning.lanes import base_level, decoded_leaves, leaf_source
+from vsv_pyramid.planning.options import PIXELS, ConvertOptions
+from vsv_pyramid.planning.plan import Plan, make_plan
 from vsv_pyramid.pyramid import planes
-from vsv_pyramid.pyramid.quadtree import LeafSource
+from vsv_pyramid.pyramid.leaves import LeafSource
+from vsv_pyramid.removal import pyramid_keys
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.search import SLIDE_SUFFIXES
 from vsv_pyramid.slide.source import find_source
-from vsv_pyramid.slide_json import parse, pyramid_levels, slide_facts
+from vsv_pyramid.slide_json import parse, pyramid_levels
 from vsv_pyramid.store import S3Options, open_pyramid
 
 _SAMPLED_PARENTS = 9
@@ -85,7 +86,7 @@ def info(place: str | Path, options: ConvertOptions) -> dict[str, Any]:
             "native_tile": slide.native_tile and slide.native_tile._asdict(),
             "compression": slide.tiff and slide.tiff.compression,
             "photometric": slide.tiff and slide.tiff.photometric,
-            **slide_facts(slide),
+            **slide.metadata.published,
             "scanned": slide.metadata.scanned,
             "associated_images": list(slide.associated_names),
             "left_out": list(slide.left_out),
@@ -109,13 +110,13 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, Any]:
-    pixels = pixel_leaves(slide, plan.pyramid, plan.origin, options)
+    base = base_level(plan.pyramid, plan.origin, options)
     parents = _sampled_parents(plan.pyramid)
-    with leaf_source(pixels, plan.lane, options) as leaves:
-        estimate = _estimated_bytes(plan.pyramid, parents, leaves, options)
+    with leaf_source(slide, base, plan.lane, options) as leaves:
+        estimate, blank = _estimated_bytes(plan.pyramid, parents, leaves, options)
     tiles = [tile for parent in parents for row in plan.pyramid.children(parent) for tile in row]
-    if plan.lane.name == PIXELS and len(pixels.blanked) == max(1, len(tiles)):
-        replace(pixels, blank_damaged=False).image(pixels.blanked[0])  # raises
+    if plan.lane.name == PIXELS and len(blank) == max(1, len(tiles)):
+        decoded_leaves(slide, base, options).image(blank[0])  # raises
     return {
         **plan_facts(plan),
         "estimated_bytes": estimate,
@@ -133,18 +134,24 @@ def _sampled_parents(pyramid: Pyramid) -> list[TileAddress]:
 
 def _estimated_bytes(
     pyramid: Pyramid, parents: list[TileAddress], leaves: LeafSource, options: ConvertOptions
-) -> int:
-    """Bytes of all tiles, from those of the parents and of the base tiles that these are made of.
+) -> tuple[int, list[TileAddress]]:
+    """Bytes of all tiles, from those of the parents and of the base tiles that these are made of;
+    and which of the base tiles are blank.
 
     A level counts by its pixels: the base as its tiles do, all levels above it as the parents do.
     """
 
+    blank = []
+
     def leaf(address: TileAddress) -> tuple[int, Planes]:
         half = empty(pyramid.dimensions(address).halved(), options.subsampling)
-        return len(leaves.leaf(address, half)), half
+        made = leaves.leaf(address, half)
+        if made.blank:
+            blank.append(address)
+        return len(made.jpeg), half
 
     if not parents:
-        return leaf(TileAddress(0, 0, 0))[0]
+        return leaf(TileAddress(0, 0, 0))[0], blank
     base_bytes = base_pixels = parent_bytes = parent_pixels = 0
     for parent in parents:
         halves = []
@@ -157,4 +164,4 @@ def _estimated_bytes(
         parent_pixels += pyramid.dimensions(parent).pixels
     above = sum(level.size.pixels for level in pyramid.levels[:-1])
     base = base_bytes / base_pixels * pyramid.base.size.pixels
-    return round(base + parent_bytes / parent_pixels * above)
+    return round(base + parent_bytes / parent_pixels * above), blank

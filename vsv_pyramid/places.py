@@ -11,33 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from vsv_pyramid.destination import Destination
-from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import records
-from vsv_pyramid.slide.source import Source, places_of
+from vsv_pyramid.slide.source import places_of
 
 _log = logging.getLogger(__name__)
-
-
-def check(
-    store: Destination, folder: str, document: Mapping[str, Any] | None, source: Source
-) -> None:
-    """Raises OptionError where what is published in the folder, of which the document is
-    slide.json, is not of a file that was in the source's place, or nobody knows."""
-    if document is None:
-        return  # an interrupted one
-    known = _known(store, folder.rpartition("/")[2], document)
-    if not known:
-        raise OptionError(
-            f"{source}: {store}/{folder} is of another file, and of which place is not known here; "
-            "give the private place that remembers it (--private-to), or replace the pyramid by "
-            "convert --overwrite"
-        )
-    if known.isdisjoint(source.places):
-        raise OptionError(
-            f"{source}: {store}/{folder} is of a slide of this name in another place; rename one "
-            "of them, or delete that pyramid"
-        )
 
 
 def remember(store: Destination, slide_id: str, place: str) -> None:
@@ -59,8 +38,9 @@ def adopt(store: Destination, places: Mapping[str, str]) -> None:
                 remember(store, slide_id, place)
 
 
-def _known(store: Destination, slide_id: str, document: Mapping[str, Any]) -> frozenset[str]:
-    """What its place may be called, nothing where it is not known; version 1 has published it."""
+def known(store: Destination, slide_id: str, document: Mapping[str, Any]) -> frozenset[str]:
+    """What the place of the published file may be called, by what is remembered of it and its
+    slide.json, where version 1 has stated it; nothing where it is not known."""
     location = records.document(store, slide_id).source.get("location") if store.private else None
     if location:
         return places_of(str(location))

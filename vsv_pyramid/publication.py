@@ -8,7 +8,6 @@ put again.
 
 from __future__ import annotations
 
-import json
 import threading
 from queue import SimpleQueue
 from typing import Any
@@ -18,6 +17,7 @@ import xxhash
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
+from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.store.base import Store, StoredObject
 from vsv_pyramid.words import counted
@@ -203,23 +203,3 @@ class _Uploads:
     def _check(self) -> None:
         if self._error:
             raise self._error
-
-
-def own_keys(store: Store, folder: str) -> list[str]:
-    """The keys of the pyramid in the folder, whole or not, and of nothing else that lies there."""
-    return [found.key for found in store.keys(folder + "/") if keys.is_own(folder, found.key)]
-
-
-def pyramid_keys(store: Store, folder: str) -> list[str]:
-    """The same; raises StoreError where there is no pyramid."""
-    own = own_keys(store, folder)
-    if not own:
-        raise StoreError(
-            f"{store}/{folder}", "there is no pyramid; give the folder that is named by the id"
-        )
-    return own
-
-
-def to_json(document: dict[str, Any]) -> bytes:
-    """The document as the ASCII bytes of an indented JSON file."""
-    return (json.dumps(document, indent=2) + "\n").encode()

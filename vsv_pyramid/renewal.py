@@ -9,9 +9,10 @@ from vsv_pyramid import catalog
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import LAB, ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import records
 from vsv_pyramid.runtime.threads import Pool
+from vsv_pyramid.slide_json import LAB
 
 _THREADS = 16
 _SLIDES_AT_ONCE = 1024

@@ -7,39 +7,60 @@ only what tells it from any other. A lab's details are added where they are aske
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vsv_pyramid.errors import DescriptorError
-from vsv_pyramid.jpeg.encode import has_stepped_back
+from vsv_pyramid.facts import magnification, model, rounded, year, zoned
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid
-from vsv_pyramid.planning.lanes import LOSSLESS
-from vsv_pyramid.planning.plan import LAB, ConvertOptions, Plan
-from vsv_pyramid.publication import Publication
-from vsv_pyramid.pyramid.decoded import PixelLeaves
-from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.slide.metadata import magnification, metadata, model, rounded, zoned
-from vsv_pyramid.slide.pixels import Slide
-from vsv_pyramid.slide.source import Source
-from vsv_pyramid.versions import software
 from vsv_pyramid.words import digest
 
 # Another one only where the tiles of some slide would be others than before, whatever the release.
 ALGORITHM = 1
 
 VERSION = 2
+LAB = "lab"  # the details that a lab needs, among them what may be known of persons
 
-_FIRST_YEAR = 1990
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 _FORMER = ("image_id", "properties", "review")  # which version 1 has published, whatever details
 
 
-def _encoder(options: ConvertOptions) -> dict[str, str]:
-    """Nobody has to know of the encoder, unless it is the one that was stepped back to."""
-    is_other = has_stepped_back(options.subsampling, options.quality)
-    return {"encoder": "simplejpeg"} if is_other else {}
+@dataclass(frozen=True)
+class Slide:
+    """What is published of the slide itself. `source` is the file's fingerprint, `facts` are its
+    metadata as everybody may know them, `scanned` is when (ISO 8601); of the images it has some are
+    `published` and some `withheld`; of the ICC profile it is said what became of it, and why."""
+
+    source: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    scanned: str | None
+    published: Sequence[str]
+    withheld: Sequence[str]
+    left_out: Sequence[str]
+    icc_profile: str | None
+    icc_reason: str | None
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What the tiles are, and how they were made. `base` is "copied" or "encoded"; `fallbacks` are
+    numbers of base tiles by the reason why they could not be copied; `version` is the tiles'
+    digest; `origin` is the base level's top left in slide px."""
+
+    pyramid: Pyramid
+    origin: tuple[int, int]
+    count: int
+    bytes: int
+    version: str
+    lane: str
+    lane_reason: str
+    base: str
+    fallbacks: Mapping[str, int]
+    blank: int
+    seconds: float
 
 
 def pyramid_levels(pyramid: Pyramid) -> list[dict[str, int]]:
@@ -54,18 +75,6 @@ def pyramid_levels(pyramid: Pyramid) -> list[dict[str, int]]:
         }
         for level in pyramid.levels
     ]
-
-
-def slide_facts(slide: Slide) -> dict[str, Any]:
-    """What the slide says of itself, as far as everybody may know it."""
-    said = slide.metadata
-    return {
-        "mpp": {"x": said.mpp_x, "y": said.mpp_y},
-        "objective_power": said.objective_power,
-        "vendor": said.vendor,
-        "scanner": said.scanner,
-        "year": _year(said.scanned),
-    }
 
 
 def source_facts(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,78 +100,77 @@ def _mark(size: object, mtime_ns: object) -> str:
     return digest(f"{size} {mtime_ns}")
 
 
-def _year(scanned: str | None) -> int | None:
-    """None where no slide can be scanned: a date of birth, perhaps."""
-    year = int(scanned[:4]) if scanned else 0
-    return year if _FIRST_YEAR <= year <= clock.utc().year + 1 else None
-
-
-def slide_json(
-    source: Source,
+def document(
+    slide_id: str,
     slide: Slide,
-    plan: Plan,
-    options: ConvertOptions,
-    publication: Publication,
-    pixels: PixelLeaves,
-    *,
-    seconds: float,
+    tiles: Tiles,
+    options: Mapping[str, Any],
+    software: Mapping[str, str],
+    details: str,
 ) -> dict[str, Any]:
-    """The document to publish once all tiles are made."""
-    size = plan.pyramid.size
-    copied = plan.lane.name == LOSSLESS and options.base == "copy"
+    """The document to publish once all tiles are made with the options, as far as the tiles depend
+    on them."""
+    size = tiles.pyramid.size
     return {
         "version": VERSION,
         "layout": keys.LAYOUT_VERSION,
-        "id": plan.slide_id,
-        "source": source_facts(source.fingerprint),
+        "id": slide_id,
+        "source": source_facts(slide.source),
         "width": size.width,
         "height": size.height,
-        "origin": {"x": plan.origin[0], "y": plan.origin[1]},
-        **slide_facts(slide),
-        "associated_images": {"published": plan.associated, "withheld": plan.withheld},
-        "left_out": list(slide.left_out),
-        **_icc_facts(slide, plan, options),
+        "origin": {"x": tiles.origin[0], "y": tiles.origin[1]},
+        **slide.facts,
+        "associated_images": {"published": slide.published, "withheld": slide.withheld},
+        "left_out": slide.left_out,
+        "icc_profile": slide.icc_profile,
+        "icc_profile_reason": slide.icc_reason,
         "pyramid": {
-            "tile_size": plan.pyramid.tile_size,
-            "levels": pyramid_levels(plan.pyramid),
-            "tile_count": publication.tiles,
-            "bytes": publication.bytes,
-            "quality": options.quality,
-            "chroma_subsampling": ":".join(options.subsampling),
-            "lane": plan.lane.name,
-            "lane_reason": plan.lane.reason,
-            "base": "copied" if copied else "encoded",
-            "fallback_tiles": dict(sorted(pixels.fallbacks.items())),
-            "blank_tiles": len(pixels.blanked),
-            "version": publication.version,
+            "tile_size": tiles.pyramid.tile_size,
+            "levels": pyramid_levels(tiles.pyramid),
+            "tile_count": tiles.count,
+            "bytes": tiles.bytes,
+            "quality": options["quality"],
+            "chroma_subsampling": ":".join(options["subsampling"]),
+            "lane": tiles.lane,
+            "lane_reason": tiles.lane_reason,
+            "base": tiles.base,
+            "fallback_tiles": dict(sorted(tiles.fallbacks.items())),
+            "blank_tiles": tiles.blank,
+            "version": tiles.version,
             "algorithm": ALGORITHM,
         },
-        "options": options.recorded(),
-        "software": software() | _encoder(options),
-        "seconds": round(seconds, 2),
-        "details": options.details,
-        **_details(
-            options.details,
-            zoned(slide.metadata.scanned, options.time_zone),
-            clock.utc().isoformat(timespec="seconds"),
-        ),
+        "options": options,
+        "software": software,
+        "seconds": round(tiles.seconds, 2),
+        "details": details,
+        **_details(details, slide.scanned, clock.utc().isoformat(timespec="seconds")),
         "kept": False,
     }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known of this very scan in the private place: when it was scanned and by what, when
+    it was converted, and what may be published of its review."""
+
+    scanned: str | None
+    scanner: str | None
+    made: str | None
+    review: Mapping[str, str | None]
 
 
 def renewed(
     document: Mapping[str, Any],
     details: str,
-    kept: Document | None = None,
+    kept: Kept | None = None,
     time_zone: str | None = None,
 ) -> dict[str, Any]:
     """The document in today's form and with those details; what a later release has written stays.
-    `kept` is what is known of this very scan in the private place: its review and its times are
-    published from there, as far as the details have them. Raises DescriptorError where the document
-    is damaged."""
-    said = metadata(kept.properties if kept else {})
+    What is kept is published as far as the details have it. Raises DescriptorError where the
+    document is damaged."""
+    scanned = kept.scanned if kept else None
     # With a time zone by what the scanner says: the one before may have been another, and wrong.
-    scanned = (said.scanned if time_zone else None) or document.get("scanned") or said.scanned
+    scanned = (scanned if time_zone else None) or document.get("scanned") or scanned
     created = document.get("created") or (kept.made if kept else None)
     version = document.get("version", 1)
     try:
@@ -172,15 +180,15 @@ def renewed(
             "source": source_facts(document["source"]) if version < 2 else document["source"],
             "mpp": {side: value and rounded(value) for side, value in document["mpp"].items()},
             "objective_power": magnification(document.get("objective_power")),
-            "scanner": model(document.get("scanner")) or said.scanner,
-            "year": document.get("year") or _year(scanned),
+            "scanner": model(document.get("scanner")) or (kept.scanner if kept else None),
+            "year": document.get("year") or year(scanned),
             "details": details,
             **_details(details, zoned(scanned, time_zone), created),
             "kept": is_finished(document) or kept is not None,
         }
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise DescriptorError(f"slide.json is damaged ({exc})") from exc
-    return made | ({"review": kept.published()} if kept and details == LAB else {})
+    return made | ({"review": kept.review} if kept and details == LAB else {})
 
 
 def _details(details: str, scanned: str | None, created: str | None) -> dict[str, str | None]:
@@ -201,51 +209,12 @@ def parse(document: bytes) -> dict[str, Any]:
     return dict(parsed)
 
 
-def is_current(document: dict[str, Any], source: Source, options: ConvertOptions) -> bool:
-    """Whether converting the slide again, with these options, would change nothing: whatever
-    release has made it, and options that it did not have yet are their defaults."""
-    return (
-        document.get("layout") == keys.LAYOUT_VERSION
-        and is_source(document, source)
-        and ConvertOptions().recorded() | document["options"] == options.recorded()
-        and document["pyramid"].get("algorithm", 1) == ALGORITHM
-    )
-
-
 def is_finished(document: Mapping[str, Any]) -> bool:
     """Whether all was done that comes after the publication: the scan is kept in the private place.
     Version 1 has said so by a review."""
     return bool(document.get("kept", "review" in document))
 
 
-def is_source(document: Mapping[str, Any], source: Source) -> bool:
-    """Whether the document was written for this very file."""
-    return is_of(document, source.fingerprint)
-
-
 def is_of(document: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> bool:
     """Whether the document was written for the file of that fingerprint."""
     return source_facts(document["source"]) == source_facts(fingerprint)
-
-
-def options(document: dict[str, Any]) -> ConvertOptions:
-    """The options that the document states. Raises OptionError, TypeError and ValueError where it
-    was not written by this program."""
-    stated = dict(document["options"])
-    stated["tile_size"] = None if stated["tile_size"] == "auto" else int(stated["tile_size"])
-    stated["associated"] = tuple(stated["associated"])
-    return ConvertOptions(**stated)
-
-
-def _icc_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, str | None]:
-    """What became of the ICC profile, None where there is none, and why where that is nothing."""
-    why = None
-    if slide.icc_profile is None:
-        state = None
-    elif plan.icc:
-        state = "published"
-    elif options.color == "srgb" and not slide.icc_mismatch:
-        state = "applied"
-    else:
-        state, why = "withheld", slide.icc_mismatch or "it is damaged, or of an unknown kind"
-    return {"icc_profile": state, "icc_profile_reason": why}

@@ -27,7 +27,7 @@ from tests.support.destinations import opened as opened_destination
 from tests.support.site import serving
 from vsv_pyramid import catalog
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance

@@ -23,7 +23,7 @@ from vsv_pyramid.jpeg.encode import by_simplejpeg, encode, has_stepped_back
 from vsv_pyramid.jpeg.join import coding_of
 from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling, empty, part
 from vsv_pyramid.jpeg.stream import LUMINANCE
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.pyramid.planes import fill, from_rgb
 
 SUBSAMPLINGS: tuple[Subsampling, ...] = ("420", "422", "444")

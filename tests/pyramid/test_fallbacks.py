@@ -19,7 +19,7 @@ from tests.support.tiles import Pixels, cut, decode, tissue
 from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import SlideError, TileError
 from vsv_pyramid.inspection import info
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.verification import verify
 
 IMAGE = tissue(512, 384)

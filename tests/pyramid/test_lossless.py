@@ -34,7 +34,8 @@ from vsv_pyramid.errors import SlideError, TileError
 from vsv_pyramid.jpeg.planes import Subsampling
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.lanes import Lane
-from vsv_pyramid.planning.plan import ConvertOptions, make_plan
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.planning.plan import make_plan
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verification import verify
 

@@ -20,6 +20,7 @@ from PIL import Image
 from vsv_pyramid.jpeg.planes import Planes
 from vsv_pyramid.layout.geometry import Pyramid, Size, TileAddress
 from vsv_pyramid.pyramid import planes
+from vsv_pyramid.pyramid.leaves import Leaf
 from vsv_pyramid.pyramid.quadtree import build, fold
 
 Luma = npt.NDArray[np.float64]
@@ -32,13 +33,12 @@ class ArrayLeaves:
         self.pyramid = pyramid
         self.pixels = pixels
 
-    def leaf(self, address: TileAddress, half: Planes) -> bytes:
+    def leaf(self, address: TileAddress, half: Planes) -> Leaf:
         x, y = self.pyramid.location(address)
         width, height = self.pyramid.dimensions(address)
         tile = np.ascontiguousarray(self.pixels[y : y + height, x : x + width])
         planes.fill(half, planes.from_rgb(Image.fromarray(tile).reduce(2), "420"))
-        jpeg: bytes = simplejpeg.encode_jpeg(tile, 95, "RGB", "420")
-        return jpeg
+        return Leaf(simplejpeg.encode_jpeg(tile, 95, "RGB", "420"))
 
 
 def tissue(size: Size) -> npt.NDArray[np.uint8]:

@@ -16,10 +16,10 @@ from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog
+from vsv_pyramid import catalog, removal
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import StoreError, StoreUnavailable, VsvPyramidError
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk, Outcome
 from vsv_pyramid.runtime.signals import Stopped
 from vsv_pyramid.store import open_store
@@ -86,7 +86,7 @@ def replaces(slide: Path, root: str) -> None:
 
 
 def removes(_: Path, root: str) -> None:
-    catalog.delete(open_store(root), "images/a")
+    removal.delete(open_store(root), "images/a")
 
 
 def sets(_: Path, root: str) -> None:

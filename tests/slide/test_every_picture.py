@@ -35,7 +35,7 @@ from tests.support.tiles import tissue
 from vsv_pyramid.conversion import Summary, convert
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.inspection import info
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.verification import reference, verify
 
 # Encoding once more, in the finest quality, changes no pixel by more on average.

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, features
 
 from tests.support.forge import forge_svs
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verification import verify

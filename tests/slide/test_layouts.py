@@ -14,7 +14,7 @@ from tifffile import TiffFile
 from tests.pyramid.test_lossless import assert_copied, slide_json
 from tests.support.forge import Encoding, forge_svs, store_in_order
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.verification import verify
 
 SIZE = (1501, 1103)  # px: the tiles of the last column and row are cut

@@ -10,8 +10,9 @@ import pytest
 from tifffile import imwrite
 
 from tests.support.forge_tiffs import JFIF, Row, jpeg, tiles
+from vsv_pyramid.facts import zone_of
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide.metadata import metadata, native_tile, zone_of
+from vsv_pyramid.slide.metadata import metadata, native_tile
 from vsv_pyramid.slide.pixels import open_slide
 
 PLAIN = {"openslide.vendor": "generic-tiff"}

@@ -13,7 +13,7 @@ from tests.support.forge_tiffs import LABEL, PICTURE, PLACES, Row, Stored, beyon
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.slide.pages import (
     OmeImage,
     associated_kind,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 
 OPTIONS = ConvertOptions(tile_size=240, workers=2)
 

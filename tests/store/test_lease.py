@@ -22,7 +22,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
     StoreBusy,
 )
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import lease, open_store
 
 

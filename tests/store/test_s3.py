@@ -29,15 +29,16 @@ from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
 from vsv_pyramid.aws import session
 from vsv_pyramid.cli import reports
-from vsv_pyramid.conversion import Progress, convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     StoreError,
     StoreUnavailable,
 )
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.publication import _Uploads
 from vsv_pyramid.review import records
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.store import S3Options, lease, open_store, s3
 from vsv_pyramid.verification import verify
 

@@ -16,13 +16,14 @@ from tests.store.test_s3 import DESCRIPTOR, SLIDE_JSON, cut_the_answer
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid.conversion import Progress, convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
     SlideAccessError,
     SlideChanged,
     StoreError,
 )
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.runtime.progress import Progress
 
 
 @pytest.fixture

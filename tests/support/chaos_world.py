@@ -20,7 +20,7 @@ from vsv_pyramid import catalog, slide_json
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.disk import locked
 from vsv_pyramid.verification import verify

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.s3_server import BUCKET, PRIVATE_BUCKET
 from vsv_pyramid.destination import Destination, open_destination
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 
 
 def private_of(destination: object) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from vsv_pyramid.cli.main import main
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import exit_code
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from tests.support.browser import decoded
 from tests.support.forge import Encoding, forge_svs
 from tests.support.tiles import decode
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 
 
 @pytest.mark.parametrize("subsampling", [None, "4:4:4", "4:2:2", "4:2:0"])

@@ -32,7 +32,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
     is_environment,
 )
-from vsv_pyramid.planning.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import is_archive, open_pyramid, open_store
 

@@ -30,7 +30,7 @@ from tests.system.test_viewer import SCREENSHOTS, button, opened
 from tests.test_serve import PROGRAM
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.web import signing
 from vsv_pyramid.web.app import create_app
 

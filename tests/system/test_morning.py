@@ -29,7 +29,7 @@ from tests.support.forge import forge_svs
 from tests.support.site import serving
 from tests.system.test_viewer import SCREENSHOTS, button
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import cdr
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store

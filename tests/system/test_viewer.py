@@ -26,7 +26,7 @@ from tests.support.tiles import Pixels
 from vsv_pyramid import pages
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
 

@@ -14,7 +14,7 @@ from tests.support.s3_server import HOST, free_ports
 from tests.support.site import Site
 from vsv_pyramid import pages
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 
 DOCUMENT = Path(__file__).parents[2] / "docs/viewing.md"

@@ -17,12 +17,12 @@ from vsv_pyramid.cli.options import (
     store_options,
     time_zone,
 )
-from vsv_pyramid.conversion import Progress
 from vsv_pyramid.destination import tie
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.renewal import refresh
 from vsv_pyramid.runtime import signals
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.store import S3Options, open_store
 
 

@@ -23,13 +23,15 @@ from vsv_pyramid.cli.options import (
     store_options,
 )
 from vsv_pyramid.cli.reports import Events, Lines
-from vsv_pyramid.conversion import Progress, convert, id_of
+from vsv_pyramid.conversion import convert, id_of
 from vsv_pyramid.destination import check_places
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
-from vsv_pyramid.planning.plan import ConvertOptions, make_plan, usable_cpus
+from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
+from vsv_pyramid.planning.plan import make_plan
 from vsv_pyramid.runtime import signals
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.search import find_slides, once_each

@@ -17,7 +17,7 @@ from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code
 from vsv_pyramid.runtime import signals
 
 if TYPE_CHECKING:
-    from vsv_pyramid.planning.plan import ConvertOptions
+    from vsv_pyramid.planning.options import ConvertOptions
 
 # Commands by the modules they are in, as NAME_command.
 _MODULES = {
@@ -138,7 +138,7 @@ def options_of(words: Sequence[str]) -> ConvertOptions:
     """The options that these words are on the command line of `convert`. Raises ClickException."""
     from vsv_pyramid.cli.convert import convert_command
     from vsv_pyramid.cli.options import s3_options
-    from vsv_pyramid.planning.plan import ConvertOptions
+    from vsv_pyramid.planning.options import ConvertOptions
     from vsv_pyramid.store import S3Options
 
     group = click.Context(commands, **commands.context_settings)

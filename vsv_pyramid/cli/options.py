@@ -14,10 +14,9 @@ import click
 
 from vsv_pyramid.cli.reports import Voice, say, speak
 from vsv_pyramid.errors import EXIT_FAILED
+from vsv_pyramid.facts import zone_of
 from vsv_pyramid.jpeg.planes import FACTORS
-from vsv_pyramid.planning.lanes import LANES
-from vsv_pyramid.planning.plan import DETAILS
-from vsv_pyramid.slide.metadata import zone_of
+from vsv_pyramid.planning.options import DETAILS, LANES
 from vsv_pyramid.store import S3Options
 
 Command = Callable[..., None]

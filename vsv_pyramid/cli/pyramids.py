@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import catalog
+from vsv_pyramid import removal
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.options import (
     PlaceType,
@@ -27,8 +27,8 @@ from vsv_pyramid.destination.root import is_root
 from vsv_pyramid.errors import EXIT_FAILED, OptionError
 from vsv_pyramid.inspection import info, is_pyramid, published
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions, usable_cpus
-from vsv_pyramid.publication import own_keys, pyramid_keys
+from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
+from vsv_pyramid.removal import own_keys, pyramid_keys
 from vsv_pyramid.review import rescans
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.verification import verify, verify_root
@@ -184,7 +184,7 @@ def delete_command(
     entries = [f"{folder.rpartition('/')[0]}/{keys.CATALOG}".lstrip("/"), keys.DELETED]
     store.check_rights(put=entries, delete=[*found, *private])
     if found:
-        catalog.delete(store, folder)
+        removal.delete(store, folder)
     if private and isinstance(store, Destination):
         rescans.forget(store, slide_id)
     click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")

@@ -26,12 +26,13 @@ from vsv_pyramid.cli.options import (
     store_options,
 )
 from vsv_pyramid.cli.reports import Events, Lines
-from vsv_pyramid.conversion import Progress, convert
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError, StoreUnavailable
 from vsv_pyramid.planning import ids
-from vsv_pyramid.planning.plan import ConvertOptions, usable_cpus
+from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive

@@ -9,8 +9,8 @@ import secrets
 from vsv_pyramid.destination import Destination, open_destination, tie
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
-from vsv_pyramid.publication import to_json
+from vsv_pyramid.layout.documents import to_json
+from vsv_pyramid.planning.options import ConvertOptions
 
 VERSION = 1
 _KEY_BYTES = 32

@@ -5,21 +5,16 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout.geometry import Pyramid
-from vsv_pyramid.pyramid.decoded import PixelLeaves, srgb_transform
-from vsv_pyramid.pyramid.quadtree import LeafSource
+from vsv_pyramid.planning.options import LOSSLESS, PIXELS, ConvertOptions
+from vsv_pyramid.pyramid.decoded import DecodedLeaves, srgb_transform
+from vsv_pyramid.pyramid.leaves import BaseLevel, LeafSource
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.raw import RawTiles, probes
 from vsv_pyramid.slide.tiff import TiffBase
-
-if TYPE_CHECKING:
-    from vsv_pyramid.planning.plan import ConvertOptions
-
-LOSSLESS, PIXELS = "lossless", "pixels"
-LANES = ("auto", LOSSLESS, PIXELS)
 
 NO_KERNEL = "the kernel was not compiled; install a C compiler and this program again"
 
@@ -51,33 +46,35 @@ def choose_lane(
     return Lane(PIXELS, obstacle)
 
 
-def pixel_leaves(
-    slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
-) -> PixelLeaves:
-    """The leaf source that reads the slide's pixels as the options demand."""
-    return PixelLeaves(
-        slide,
+def base_level(pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions) -> BaseLevel:
+    """What the base tiles of a pyramid are to be, by the options."""
+    return BaseLevel(
         pyramid,
         origin,
         quality=options.quality,
         subsampling=options.subsampling,
         background=options.background_rgb,
         blank_damaged=options.on_error == "blank",
-        to_srgb=srgb_transform(slide) if options.color == "srgb" else None,
     )
 
 
+def decoded_leaves(slide: Slide, base: BaseLevel, options: ConvertOptions) -> DecodedLeaves:
+    """The leaf source that reads the slide's pixels, in the colours that the options demand."""
+    return DecodedLeaves(slide, base, srgb_transform(slide) if options.color == "srgb" else None)
+
+
 @contextlib.contextmanager
-def leaf_source(pixels: PixelLeaves, lane: Lane, options: ConvertOptions) -> Iterator[LeafSource]:
-    """The base tiles of the lane, until the block ends; `pixels` is what it falls back on."""
-    slide = pixels.slide
+def leaf_source(
+    slide: Slide, base: BaseLevel, lane: Lane, options: ConvertOptions
+) -> Iterator[LeafSource]:
+    """The base tiles of the lane, until the block ends."""
     if lane.name == PIXELS or slide.tiff is None:
-        yield pixels
+        yield decoded_leaves(slide, base, options)
         return
-    from vsv_pyramid.pyramid.copied import LosslessLeaves  # late: not there without a compiler
+    from vsv_pyramid.pyramid.copied import CopiedLeaves  # late: not there without a compiler
 
     with contextlib.closing(RawTiles(slide.path, slide.tiff)) as raw:
-        yield LosslessLeaves(raw, pixels, options.base == "reencode")
+        yield CopiedLeaves(raw, slide, base, options.base == "reencode")
 
 
 def _obstacle(

@@ -1,67 +1,58 @@
-"""The leaf source of the pixel lane: each base tile is read once, and Pillow halves it."""
+"""Base tiles from decoded pixels: each is read once, and Pillow halves it."""
 
 from __future__ import annotations
 
 import io
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import openslide
-import simplejpeg
 from PIL import Image, ImageCms, features
 
 from vsv_pyramid.errors import OptionError, SlideError, TileError
-from vsv_pyramid.jpeg.planes import Planes, Subsampling
-from vsv_pyramid.layout.geometry import Pyramid, TileAddress
+from vsv_pyramid.jpeg.planes import Planes
+from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.pyramid import planes
+from vsv_pyramid.pyramid.images import blank, encoded, opaque
+from vsv_pyramid.pyramid.leaves import BaseLevel, Leaf
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.tiles import UnreadKind
 
 
-@dataclass
-class PixelLeaves:
-    """Base tiles from decoded pixels. Implements LeafSource.
-
-    `origin` is the base level's top left pixel in slide px. `background` (RGB) shows through where
-    the slide is transparent and, with `blank_damaged`, fills the tiles that cannot be decoded;
-    `blanked` lists those. `to_srgb` is applied to the pixels where given. `fallbacks` counts why
-    tiles came from here that should have come from the lossless lane.
-    """
+@dataclass(frozen=True)
+class DecodedLeaves:
+    """Base tiles from decoded pixels, to which `to_srgb` is applied where given. Implements
+    LeafSource."""
 
     slide: Slide
-    pyramid: Pyramid
-    origin: tuple[int, int]
-    quality: int
-    subsampling: Subsampling
-    background: tuple[int, int, int]
-    blank_damaged: bool = False
+    base: BaseLevel
     to_srgb: ImageCms.ImageCmsTransform | None = None
-    blanked: list[TileAddress] = field(default_factory=list)
-    fallbacks: Counter[str] = field(default_factory=Counter)
 
-    def leaf(self, address: TileAddress, half: Planes) -> bytes:
-        image = self.image(address)
-        planes.fill(half, planes.from_rgb(image.reduce(2), self.subsampling))
-        return encoded(np.asarray(image), self.quality, self.subsampling)
+    def leaf(self, address: TileAddress, half: Planes) -> Leaf:
+        base, is_blank = self.base, False
+        try:
+            image = self.image(address)
+        except TileError:
+            if not base.blank_damaged:
+                raise
+            image, is_blank = blank(base.pyramid.dimensions(address), base.background), True
+        planes.fill(half, planes.from_rgb(image.reduce(2), base.subsampling))
+        jpeg = encoded(np.asarray(image), base.quality, base.subsampling)
+        return Leaf(jpeg, blank=is_blank)
 
     def image(self, address: TileAddress) -> Image.Image:
         """The tile's pixels, RGB. Raises TileError where they cannot be decoded."""
-        x, y = self.pyramid.location(address)
-        size = self.pyramid.dimensions(address)
+        x, y = self.base.pyramid.location(address)
+        left, top = self.base.origin
         try:
-            rgba = self.slide.read(self.origin[0] + x, self.origin[1] + y, size)
+            rgba = self.slide.read(left + x, top + y, self.base.pyramid.dimensions(address))
         except openslide.OpenSlideError as exc:
-            if not self.blank_damaged:
-                raise TileError(self.slide.path, _undecoded(address, exc)) from exc
-            self.blanked.append(address)
-            return Image.new("RGB", size, self.background)
+            raise TileError(self.slide.path, _undecoded(address, exc)) from exc
         return self.shown(rgba)
 
     def shown(self, rgba: Image.Image) -> Image.Image:
         """The slide's pixels as they are published, RGB."""
-        rgb = opaque(rgba, self.background)
+        rgb = opaque(rgba, self.base.background)
         if self.to_srgb:
             ImageCms.applyTransform(rgb, self.to_srgb, inPlace=True)
         return rgb
@@ -75,22 +66,6 @@ def _undecoded(address: TileAddress, exc: openslide.OpenSlideError) -> str:
     else:
         what = f"cannot be decoded ({exc}); scan or copy the slide again"
     return f"tile {address} {what}, or leave the tile blank with --on-error blank"
-
-
-def opaque(rgba: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """The RGBA image over a background, as RGB."""
-    alpha = rgba.getchannel("A")
-    if alpha.getextrema() == (255, 255):
-        return rgba.convert("RGB")
-    rgb = Image.new("RGB", rgba.size, background)
-    rgb.paste(rgba, mask=alpha)
-    return rgb
-
-
-def encoded(pixels: npt.NDArray[np.uint8], quality: int, subsampling: Subsampling) -> bytes:
-    """RGB pixels (rows, columns, 3) as a baseline JPEG (JFIF)."""
-    jpeg: bytes = simplejpeg.encode_jpeg(pixels, quality, "RGB", subsampling)
-    return jpeg
 
 
 def srgb_transform(slide: Slide) -> ImageCms.ImageCmsTransform | None:

@@ -8,16 +8,18 @@ memory are, for each worker, one tile's planes a level (of `fold` at most four r
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from vsv_pyramid.jpeg.planes import Planes, Subsampling, empty, part
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
+from vsv_pyramid.pyramid.leaves import Leaf, LeafSource
 from vsv_pyramid.runtime.threads import Pool
 
 Result = TypeVar("Result")
@@ -29,12 +31,19 @@ _SUBTREES_PER_WORKER = 16
 _AHEAD_PER_WORKER = 2
 
 
-class LeafSource(Protocol):
-    """Where base tiles come from: a class per lane. Safe from several threads."""
+@dataclass
+class Made:
+    """How the base tiles were made: why some were decoded where tiles are copied, with their
+    number, and which were left blank."""
 
-    def leaf(self, address: TileAddress, half: Planes) -> bytes:
-        """The base tile as a JPEG of its dimensions; `half` is filled with its planes at half size
-        (rounded up)."""
+    fallbacks: Counter[str] = field(default_factory=Counter)
+    blanked: list[TileAddress] = field(default_factory=list)
+
+    def add(self, address: TileAddress, leaf: Leaf) -> None:
+        if leaf.fallback:
+            self.fallbacks[leaf.fallback] += 1
+        if leaf.blank:
+            self.blanked.append(address)
 
 
 def build(
@@ -47,7 +56,7 @@ def build(
     workers: int,
     tick: Callable[[], None] = lambda: None,
     stop: threading.Event | None = None,
-) -> None:
+) -> Made:
     """Makes every tile once and hands it to `emit`, which is called from several threads.
 
     A tile leaves its half in a part of its parent's planes. `tick` and `stop` are as in `fold`.
@@ -55,12 +64,20 @@ def build(
     stop = stop or threading.Event()
     root = TileAddress(0, 0, 0)
     side = pyramid.tile_size // 2
+    made, lock = Made(), threading.Lock()
+
+    def base(address: TileAddress, half: Planes) -> bytes:
+        leaf = leaves.leaf(address, half)
+        if leaf.fallback or leaf.blank:
+            with lock:
+                made.add(address, leaf)
+        return leaf.jpeg
 
     def make(
         address: TileAddress, half: Planes, below: Callable[[TileAddress, Planes], None]
     ) -> None:
         if address.level == pyramid.base.number:
-            jpeg = leaves.leaf(address, half)
+            jpeg = base(address, half)
         else:
             whole = empty(pyramid.dimensions(address), subsampling)
             for row, children in enumerate(pyramid.children(address)):
@@ -90,6 +107,7 @@ def build(
                 make(address, half, on_top)
 
         on_top(root, empty(pyramid.dimensions(root).halved(), subsampling))
+    return made
 
 
 def fold(

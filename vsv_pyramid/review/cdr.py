@@ -16,9 +16,10 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
+from vsv_pyramid.facts import zoned
 from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.slide.metadata import metadata, zoned
+from vsv_pyramid.slide.metadata import metadata
 from vsv_pyramid.store import S3Options, open_store
 
 TOKEN = "VSV_PYRAMID_CDR_TOKEN"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vsv_pyramid import catalog, slide_json
+from vsv_pyramid import catalog, removal, slide_json
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.destination import Destination, is_in_reach
 from vsv_pyramid.errors import (
@@ -28,7 +28,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.publication import own_keys
+from vsv_pyramid.removal import own_keys
 from vsv_pyramid.review import history, records, rescans
 from vsv_pyramid.review.history import Changes, Document
 from vsv_pyramid.runtime.threads import Pool
@@ -167,9 +167,9 @@ class Desk:
                     document = self._withdrawn(document, revision)
                 if slide_id not in records.deleted(self._store):
                     awaited = document
-                    catalog.with_room(self._store, folder, lambda: self._await(awaited))
+                    removal.with_room(self._store, folder, lambda: self._await(awaited))
             if own:
-                catalog.delete(self._store, folder)
+                removal.delete(self._store, folder)
             if scanned:
                 _remove(slide_id, scanned)
             return document

@@ -25,7 +25,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.publication import to_json
+from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.review import history
 from vsv_pyramid.review.history import Document
 from vsv_pyramid.runtime import clock
@@ -128,7 +128,7 @@ def renew(
         wanted = slide_json.renewed(
             facts,
             details or facts.get("details", "none"),
-            present if is_kept else None,
+            _kept(present) if is_kept else None,
             time_zone,
         )
         if wanted == facts or dry_run:
@@ -140,6 +140,11 @@ def renew(
                     return True
         except StoreBusy:
             return True  # whoever is at it does the same afterwards
+
+
+def _kept(document: Document) -> slide_json.Kept:
+    said = metadata(document.properties)
+    return slide_json.Kept(said.scanned, said.scanner, document.made, document.published())
 
 
 def _known(store: Destination, slide_id: str, details: str | None) -> Document:

@@ -16,7 +16,7 @@ from PIL import Image
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.pyramid.decoded import encoded, opaque
+from vsv_pyramid.pyramid.images import encoded, opaque
 from vsv_pyramid.review import history
 from vsv_pyramid.review.barcode import Barcode, read_barcode
 from vsv_pyramid.review.history import Document, Event

@@ -19,7 +19,7 @@ from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.records import Kept, deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded

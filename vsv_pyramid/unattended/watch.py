@@ -37,7 +37,7 @@ from vsv_pyramid.errors import (
     is_environment,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.plan import ConvertOptions
+from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.records import deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool

@@ -9,7 +9,6 @@ from typing import Any
 import simplejpeg
 
 from vsv_pyramid import catalog, slide_json
-from vsv_pyramid.conversion import Progress
 from vsv_pyramid.destination import former
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import DescriptorError, StoreError
@@ -18,6 +17,7 @@ from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.search import is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.verification import comparison

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +12,9 @@ from PIL import Image
 from vsv_pyramid import slide_json
 from vsv_pyramid.errors import DescriptorError, OptionError, TileError
 from vsv_pyramid.layout.geometry import TileAddress
-from vsv_pyramid.planning.lanes import pixel_leaves
-from vsv_pyramid.pyramid.decoded import PixelLeaves
+from vsv_pyramid.planning.lanes import base_level, decoded_leaves
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.pyramid.decoded import DecodedLeaves
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference
 from vsv_pyramid.slide.source import find_source
@@ -38,7 +38,7 @@ def hold_against(
     if check.document is None:
         return  # reported already; without it the options are not known
     try:
-        options = slide_json.options(check.document)
+        options = ConvertOptions.of(check.document)
         origin = int(check.document["origin"]["x"]), int(check.document["origin"]["y"])
     except (KeyError, TypeError, ValueError, OptionError) as exc:
         check.report.errors.append(
@@ -54,10 +54,10 @@ def hold_against(
                 f"which has {whole.width}x{whole.height} px; give the slide it was made from"
             )
             return
-        if not slide_json.is_source(check.document, source):
+        if not slide_json.is_of(check.document, source.fingerprint):
             check.report.warnings.append("the slide's file is not the one that was converted")
-        leaves = replace(pixel_leaves(slide, check.pyramid, origin, options), blank_damaged=True)
-        with _ways(slide, leaves) as ways:
+        base = base_level(check.pyramid, origin, options)
+        with _ways(slide, decoded_leaves(slide, base, options)) as ways:
             for address in comparison.sample(check.pyramid, present):
                 _compare(check, address, ways)
     report = check.report
@@ -71,22 +71,17 @@ def hold_against(
 
 
 @contextmanager
-def _ways(slide: Slide, leaves: PixelLeaves) -> Iterator[list[_Way]]:
+def _ways(slide: Slide, leaves: DecodedLeaves) -> Iterator[list[_Way]]:
     """The ways to the slide's pixels, the one to judge by first, and last the one by which they are
     published, which reads most."""
 
-    def first(address: TileAddress) -> Image.Image:
-        image = leaves.image(address)
-        if leaves.blanked:
-            leaves.blanked.clear()
-            raise TileError(slide.path, f"tile {address} cannot be decoded")
-        return image
-
     def by(second: Reference | ByOpenSlide) -> _Way:
         def image(address: TileAddress) -> Image.Image:
-            x, y = leaves.pyramid.location(address)
-            size = leaves.pyramid.dimensions(address)
-            return leaves.shown(second.read(leaves.origin[0] + x, leaves.origin[1] + y, size))
+            x, y = leaves.base.pyramid.location(address)
+            size = leaves.base.pyramid.dimensions(address)
+            return leaves.shown(
+                second.read(leaves.base.origin[0] + x, leaves.base.origin[1] + y, size)
+            )
 
         return _Way(second.name, image)
 
@@ -94,7 +89,7 @@ def _ways(slide: Slide, leaves: PixelLeaves) -> Iterator[list[_Way]]:
         others = [second for second in (reference(slide), by_openslide(slide)) if second]
         yield [
             *(by(stack.enter_context(closing(second))) for second in others),
-            _Way(slide.reader, first),
+            _Way(slide.reader, leaves.image),
         ]
 
 

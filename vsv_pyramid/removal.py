@@ -1,0 +1,60 @@
+"""A pyramid taken away: which objects are its own, and in which order they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.errors import StoreError, StoreRefused
+from vsv_pyramid.layout import keys
+from vsv_pyramid.store import Store
+
+
+def delete(store: Store, folder: str) -> None:
+    """Removes the pyramid: its descriptor, then its entry in the catalog beside its folder, where
+    there is one, then the rest; where the store takes no entry, as a disk that is full, the tiles
+    before it.
+
+    Raises StoreBusy while it is written, and StoreError. What has ended it before its end, the same
+    once more goes on with, since slide.json is there as long as the entry is; but a catalog that is
+    damaged is to be made anew whatever is done, and keeps nothing.
+    """
+    images, _, slide_id = folder.rpartition("/")
+    with store.exclusive(folder):
+        own = pyramid_keys(store, folder)
+        store.delete(keys.descriptor_key(folder))
+        try:
+            with_room(
+                store, folder, lambda: Catalog(store, images, create=False).update([slide_id])
+            )
+        except StoreError as exc:
+            if not exc.environment:
+                store.delete(*own)
+            raise
+        store.delete(*own)
+
+
+def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:
+    """Writes what is to be said of a pyramid that is on its way out, and has no descriptor any
+    more: once more without its tiles where the store refuses it, since it may be full."""
+    try:
+        write()
+    except StoreRefused:
+        own = own_keys(store, folder)
+        store.delete(*(key for key in own if key != keys.slide_json_key(folder)))
+        write()
+
+
+def own_keys(store: Store, folder: str) -> list[str]:
+    """The keys of the pyramid in the folder, whole or not, and of nothing else that lies there."""
+    return [found.key for found in store.keys(folder + "/") if keys.is_own(folder, found.key)]
+
+
+def pyramid_keys(store: Store, folder: str) -> list[str]:
+    """The same; raises StoreError where there is no pyramid."""
+    own = own_keys(store, folder)
+    if not own:
+        raise StoreError(
+            f"{store}/{folder}", "there is no pyramid; give the folder that is named by the id"
+        )
+    return own

@@ -1,0 +1,13 @@
+"""How far a piece of work is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Progress(NamedTuple):
+    """How far a conversion, or a verification, is: tiles made and planned, and base pixels done."""
+
+    tiles: int
+    total: int
+    base_pixels: int

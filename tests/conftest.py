@@ -23,7 +23,8 @@ from tests.support.forge import forge_svs
 from tests.support.real_slide import fetch
 from vsv_pyramid.cli.main import main
 from vsv_pyramid.cli.reports import Voice
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.planning.options import ConvertOptions
 
 # What a run finds, the next one finds, too; --hypothesis-profile=random looks elsewhere.

@@ -22,7 +22,8 @@ from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog, removal
 from vsv_pyramid.catalog import Catalog
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions

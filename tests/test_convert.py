@@ -25,7 +25,8 @@ from tifffile import TiffWriter
 
 from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid import slide_json
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import OptionError, SlideError, StoreError, TileError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.layout import keys

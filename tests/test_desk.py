@@ -19,7 +19,8 @@ from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from vsv_pyramid import catalog, slide_json
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     CdrError,

@@ -19,10 +19,10 @@ from vsv_pyramid.words import counted, one_line
 # What libraries do to stderr in the middle of a conversion.
 NOISE = """
 import logging, os, sys, warnings
-from vsv_pyramid import convert
+from vsv_pyramid.conversion import making
 from vsv_pyramid.cli.main import main
 from vsv_pyramid.errors import SlideError
-made = convert._put_images
+made = making._put_images
 def noisy(*arguments):
     os.write(2, b"TIFFReadDirectory: Warning, Unknown field with tag 65421.\\n")
     warnings.warn("Corrupt EXIF data", UserWarning)
@@ -31,7 +31,7 @@ def noisy(*arguments):
     logging.getLogger("vsv_pyramid.conversion").warning("%s", "two\\nlines\\x1b[2J")
     {then}
     return made(*arguments)
-convert._put_images = noisy
+making._put_images = noisy
 main(sys.argv[1:])
 """
 ERROR = 'raise SlideError("a.svs", "the codec says:\\n\\tline 2\\r\\x00\\x1b[31m")'

@@ -27,7 +27,7 @@ from tests.support.s3_server import Place, Server
 from tests.support.site import HOST, Answer, Site, serving
 from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog
-from vsv_pyramid.conversion import Summary
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import ListenError, StoreError
 from vsv_pyramid.store import open_store

@@ -29,7 +29,8 @@ from tests.support.forge_tiffs import (
 from tests.support.tiles import Pixels, tissue
 from tests.test_convert import linear_profile
 from vsv_pyramid.cli.display import report_lines
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.jpeg.planes import Plane
 from vsv_pyramid.planning.options import ConvertOptions

@@ -20,7 +20,7 @@ from tests.batch.test_batch import Context, messages
 from tests.support.aws_events import object_created
 from vsv_pyramid.aws import session
 from vsv_pyramid.cli import reports
-from vsv_pyramid.conversion import Summary
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import EXIT_BAD_SLIDE, SlideError, StoreUnavailable, VsvPyramidError
 
 SLIDES = 10_000

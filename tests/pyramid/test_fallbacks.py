@@ -16,7 +16,8 @@ from PIL import Image
 
 from tests.pyramid.test_lossless import base_tiles, saved, slide_json, write_tiff
 from tests.support.tiles import Pixels, cut, decode, tissue
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import SlideError, TileError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.planning.options import ConvertOptions

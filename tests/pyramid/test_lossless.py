@@ -29,7 +29,8 @@ from tests.support.tiles import (
     decode,
     tissue,
 )
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import SlideError, TileError
 from vsv_pyramid.jpeg.planes import Subsampling
 from vsv_pyramid.layout.geometry import TileAddress

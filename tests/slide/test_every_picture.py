@@ -32,7 +32,8 @@ from tests.support.forge_tiffs import (
 from tests.support.raw_tiff import LONG, SHORT, write
 from tests.support.tiff_rows import ROWS
 from tests.support.tiles import tissue
-from vsv_pyramid.conversion import Summary, convert
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.planning.options import ConvertOptions

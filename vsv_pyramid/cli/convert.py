@@ -23,11 +23,12 @@ from vsv_pyramid.cli.options import (
     store_options,
 )
 from vsv_pyramid.cli.reports import Events, Lines
-from vsv_pyramid.conversion import convert, id_of
+from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import check_places
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
+from vsv_pyramid.planning.ids import id_of
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.planning.plan import make_plan
 from vsv_pyramid.runtime import signals

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from vsv_pyramid.catalog import Rebuilt
-    from vsv_pyramid.conversion import Summary
+    from vsv_pyramid.conversion.summary import Summary
     from vsv_pyramid.renewal import Refreshed
     from vsv_pyramid.runtime.progress import Progress
     from vsv_pyramid.verification.findings import Report

@@ -25,7 +25,7 @@ from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.words import one_line
 
 if TYPE_CHECKING:
-    from vsv_pyramid.conversion import Summary
+    from vsv_pyramid.conversion.summary import Summary
     from vsv_pyramid.planning.options import ConvertOptions
     from vsv_pyramid.runtime.progress import Progress
 

@@ -1,16 +1,19 @@
-"""The key of opaque ids, which lies in the private place and is made on first use."""
+"""The ids under which slides are published: by their names, or by a key that lies in the private
+place and is made on first use."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import secrets
+from pathlib import PurePath
 
 from vsv_pyramid.destination import Destination, open_destination, tie
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.slide.source import Source
 
 VERSION = 1
 _KEY_BYTES = 32
@@ -59,6 +62,21 @@ def keyed_at(destination: str, options: ConvertOptions, *, create: bool = True) 
         return options
     store = open_destination(destination, options.private_to, options.s3)
     return keyed(options, store, create=create)
+
+
+def identified(options: ConvertOptions, source: Source, store: Destination) -> ConvertOptions:
+    """The options with the id under which the file is published. Raises OptionError and
+    StoreError."""
+    options = keyed(options, store)
+    return dataclasses.replace(options, slide_id=id_of(source, options))
+
+
+def id_of(source: Source, options: ConvertOptions) -> str:
+    """The id given, or one by the file's stem; raises OptionError where the layout allows none."""
+    try:
+        return options.slide_id or options.id_of(PurePath(source.name).stem)
+    except OptionError as exc:
+        raise OptionError(f"{source}: {exc}") from exc
 
 
 def _key(store: Destination) -> bytes | None:

@@ -1,0 +1,159 @@
+"""One slide into one published pyramid: the only room that sees slide, pyramid and store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from vsv_pyramid import places, slide_json
+from vsv_pyramid.conversion.listing import enter, published_document, record
+from vsv_pyramid.conversion.making import make
+from vsv_pyramid.conversion.summary import Summary, id_in, summarized
+from vsv_pyramid.destination import Destination, check_scratch, open_destination
+from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError
+from vsv_pyramid.layout import keys
+from vsv_pyramid.planning import ids
+from vsv_pyramid.planning.decision import Present, Refuse, Skip, decide, is_current
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.review import rescans
+from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.slide.source import Source, find_source
+
+_BUSY_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+def convert(
+    slide: str | Path,
+    destination: str | Path,
+    options: ConvertOptions,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Publishes the pyramid of the slide (a path, or an s3:// URL) at the destination (a folder, a
+    .zip or .szi file, or a URL), whole or not at all, and enters it in the catalog there.
+
+    `progress` is called in this thread several times a second; once `stop` is set, by others or by
+    a failure, nothing is waited for. Raises OptionError, SlideError,
+    TileError and StoreError. Whatever is raised, there is no descriptor without a whole pyramid;
+    where the store is not remote, what was published before is still there, and in a remote one
+    the same call goes on where it ended.
+    """
+    stop = stop or threading.Event()
+    store = open_destination(destination, options.private_to, options.s3, stop, state=options.state)
+    check_scratch(store.published, slide, options.scratch)
+    source = find_source(slide, options.scratch, options.s3.request_payer)
+    options = ids.identified(options, source, store)
+    is_told = False
+    while True:
+        present = _look(store, source, options)
+        decision = decide(present, source, options)
+        if isinstance(decision, Refuse):
+            raise decision.error
+        if isinstance(decision, Skip):
+            return _skipped(store, source, options, present, decision.why)
+        try:
+            made = _published(source, store, options, stop, progress)
+        except StoreBusy as exc:
+            if stop.is_set():
+                raise  # it has begun, and lost its lease
+            if options.if_busy == "skip":
+                return summarized(source, options, "busy", present.place, notes=(str(exc),))
+            if not is_told:
+                _log.warning("%s", exc)
+                is_told = True
+        else:
+            if made:
+                return made
+            continue  # another process has published it since the look
+        if progress:
+            progress(Progress(0, 0, 0))
+        clock.sleep(_BUSY_SECONDS)
+
+
+def _look(
+    store: Destination, source: Source, options: ConvertOptions, *, is_held: bool = False
+) -> Present:
+    """What there is under the id, as far as it matters to the options. Parts of a pyramid without a
+    descriptor may be on their way, unless the folder `is_held` by this process; in a remote store,
+    they are an interrupted publication."""
+    slide_id = id_in(options)
+    folder = keys.folder(slide_id)
+    place = f"{store}/{folder}"
+    if options.overwrite:
+        return Present(place)
+    if store.head(keys.descriptor_key(folder)) is None:
+        return Present(
+            place,
+            is_left=is_held and not store.remote and not rescans.is_cleared(store, folder),
+            is_set_aside=not is_held and rescans.is_set_aside(store, slide_id, source),
+        )
+    try:
+        document = published_document(store, folder)
+    except (DescriptorError, StoreError):
+        document = None
+    present = Present(place, is_published=True, document=document)
+    if not options.update or is_current(document, source, options):
+        return present
+    return present._replace(
+        origins=places.known(store, slide_id, document) if document else frozenset(),
+        is_set_aside=not is_held and rescans.is_set_aside(store, slide_id, source),
+    )
+
+
+class _PublishedMeanwhile(Exception):
+    """Raised in the store's block, so that nothing of it is kept."""
+
+
+def _published(
+    source: Source,
+    store: Destination,
+    options: ConvertOptions,
+    stop: threading.Event,
+    progress: Callable[[Progress], None] | None,
+) -> Summary | None:
+    """Publishes the slide, and remembers what is to be remembered of it; None where another process
+    has published it since it was looked at."""
+    slide_id = id_in(options)
+    try:
+        with store.replacing(keys.folder(slide_id)) as staged:
+            decision = decide(_look(store, source, options, is_held=True), source, options)
+            if isinstance(decision, Refuse):
+                raise decision.error
+            if isinstance(decision, Skip):
+                raise _PublishedMeanwhile
+            summary, scan = make(source, store, staged, options, stop, progress)
+    except _PublishedMeanwhile:
+        return None
+    if not store.sealed:
+        places.remember(store, slide_id, source.place)
+        record(store, source, summary, scan, options)
+    return summary
+
+
+def _skipped(
+    store: Destination, source: Source, options: ConvertOptions, present: Present, why: str
+) -> Summary:
+    """What there is to do where the slide is published, or is not to be, and says why."""
+    document = present.document
+    if why or document is None:
+        return summarized(source, options, "skipped", "", notes=(why,))
+    slide_id = id_in(options)
+    target = f"{store}/{keys.descriptor_key(keys.folder(slide_id))}"
+    is_as_asked = document.get("details", options.details) == options.details
+    told = "its details stay as they are; vsv-pyramid refresh changes them"
+    notes = () if is_as_asked else (told,)
+    summary = summarized(source, options, "skipped", target, document, notes=notes)
+    if store.private and not slide_json.is_finished(document):
+        with source.opened() as opened:
+            scan = rescans.scan(source, opened)
+        record(store, source, summary, scan, options)
+    else:
+        enter(store, summary, document)
+    places.adopt(store, {slide_id: source.place})
+    return summary

@@ -1,0 +1,196 @@
+"""A slide's pyramid, tile by tile into the store, and what is published beside the tiles."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from vsv_pyramid import catalog, slide_json
+from vsv_pyramid.conversion.summary import Summary, summarized
+from vsv_pyramid.destination import Destination
+from vsv_pyramid.errors import SlideError
+from vsv_pyramid.facts import zoned
+from vsv_pyramid.jpeg.encode import has_stepped_back
+from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.geometry import Pyramid, TileAddress
+from vsv_pyramid.planning.lanes import NO_KERNEL, base_level, leaf_source
+from vsv_pyramid.planning.options import LOSSLESS, ConvertOptions
+from vsv_pyramid.planning.plan import Plan, make_plan
+from vsv_pyramid.publication import Publication
+from vsv_pyramid.pyramid.images import encoded, opaque
+from vsv_pyramid.pyramid.quadtree import Made, build
+from vsv_pyramid.review import rescans
+from vsv_pyramid.review.rescans import Scan
+from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.slide.source import Source
+from vsv_pyramid.store import Store
+from vsv_pyramid.versions import software
+from vsv_pyramid.words import counted
+
+_THUMBNAIL_SIDE = 1024
+
+
+def make(
+    source: Source,
+    store: Destination,
+    staged: Store,
+    options: ConvertOptions,
+    stop: threading.Event,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[Summary, Scan | None]:
+    start = clock.monotonic()
+    with contextlib.ExitStack() as stack:
+        slide = stack.enter_context(source.opened())
+        plan = make_plan(slide, options)
+        base = base_level(plan.pyramid, plan.origin, options)
+        leaves = stack.enter_context(leaf_source(slide, base, plan.lane, options))
+        rescans.check_rights(store, plan.slide_id)
+        publication = stack.enter_context(
+            Publication(
+                staged,
+                plan.folder,
+                plan.pyramid,
+                thumbnail=_thumbnail_tile(plan.pyramid),
+                stop=stop,
+            )
+        )
+
+        def tick() -> None:
+            if progress:
+                total = plan.pyramid.tile_count
+                progress(Progress(publication.tiles, total, publication.base_pixels))
+
+        try:
+            made = build(
+                plan.pyramid,
+                leaves,
+                publication.put_tile,
+                quality=options.quality,
+                subsampling=options.subsampling,
+                workers=options.workers,
+                tick=tick,
+                stop=stop,
+            )
+        except SlideError:
+            source.check_unchanged()  # where it has changed, that is the reason to tell
+            raise
+        tick()
+        _put_images(publication, slide, plan, options)
+        source.check_unchanged()
+        seconds = round(clock.monotonic() - start, 2)
+        document = slide_json.document(
+            plan.slide_id,
+            _slide(source, slide, plan, options),
+            _tiles(plan, publication, made, options, seconds),
+            options.recorded(),
+            software() | _encoder(options),
+            options.details,
+        )
+        scan = rescans.scan(source, slide) if store.private else None
+        publication.complete(document)
+        if store.sealed:
+            staged.put(keys.catalog_key(), catalog.write([catalog.entry(document)]))
+        summary = summarized(
+            source,
+            options,
+            "converted",
+            f"{store}/{keys.descriptor_key(plan.folder)}",
+            document,
+            kept=publication.kept,
+            seconds=seconds,
+            notes=_notes(slide, plan, options, made.blanked),
+        )
+        return summary, scan
+
+
+def _slide(source: Source, slide: Slide, plan: Plan, options: ConvertOptions) -> slide_json.Slide:
+    return slide_json.Slide(
+        source=source.fingerprint,
+        facts=slide.metadata.published,
+        scanned=zoned(slide.metadata.scanned, options.time_zone),
+        published=plan.associated,
+        withheld=plan.withheld,
+        left_out=slide.left_out,
+        icc_profile=plan.icc.state,
+        icc_reason=plan.icc.reason,
+    )
+
+
+def _tiles(
+    plan: Plan, publication: Publication, made: Made, options: ConvertOptions, seconds: float
+) -> slide_json.Tiles:
+    is_copied = plan.lane.name == LOSSLESS and options.base == "copy"
+    return slide_json.Tiles(
+        plan.pyramid,
+        plan.origin,
+        count=publication.tiles,
+        bytes=publication.bytes,
+        version=publication.version,
+        lane=plan.lane.name,
+        lane_reason=plan.lane.reason,
+        base="copied" if is_copied else "encoded",
+        fallbacks=made.fallbacks,
+        blank=len(made.blanked),
+        seconds=seconds,
+    )
+
+
+def _encoder(options: ConvertOptions) -> dict[str, str]:
+    """Nobody has to know of the encoder, unless it is the one that was stepped back to."""
+    is_other = has_stepped_back(options.subsampling, options.quality)
+    return {"encoder": "simplejpeg"} if is_other else {}
+
+
+def _put_images(
+    publication: Publication, slide: Slide, plan: Plan, options: ConvertOptions
+) -> None:
+    """Puts the associated images, and the ICC profile, that the plan names."""
+    for name in plan.associated:
+        if name == "thumbnail":
+            jpeg = publication.thumbnail_jpeg
+        else:
+            image = opaque(slide.associated(name), options.background_rgb)
+            jpeg = encoded(np.asarray(image), options.quality, options.subsampling)
+        publication.put(keys.associated_key(plan.folder, name), jpeg)
+    if plan.icc.is_published and slide.published_icc:
+        publication.put(keys.icc_key(plan.folder), slide.published_icc)
+
+
+def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:
+    """The largest level that is one tile, and small: the whole slide at a glance."""
+    return max(
+        TileAddress(level.number, 0, 0)
+        for level in pyramid.levels
+        if level.columns * level.rows == 1 and max(level.size) <= _THUMBNAIL_SIDE
+    )
+
+
+def _notes(
+    slide: Slide,
+    plan: Plan,
+    options: ConvertOptions,
+    blanked: list[TileAddress],
+) -> tuple[str, ...]:
+    notes = [
+        f"the slide has no {name} image"
+        for name in sorted(set(options.associated) - set(plan.associated))
+    ]
+    if options.color == "srgb" and slide.icc_profile is None:
+        notes.append("the slide has no ICC profile: its colours are as they were")
+    if plan.icc.reason:
+        notes.append(f"the slide's ICC profile was withheld: {plan.icc.reason}")
+    if options.bounds and slide.metadata.bounds is None:
+        notes.append("the slide states no scanned bounds: all of it was converted")
+    if slide.left_out:
+        notes.append(f"left out, since it is not the slide: {', '.join(slide.left_out)}")
+    if plan.lane.reason == NO_KERNEL:
+        notes.append(f"base tiles are decoded and encoded: {NO_KERNEL}")
+    if blanked:
+        tiles, were = counted(len(blanked), "damaged tile"), "was" if len(blanked) == 1 else "were"
+        notes.append(f"{tiles} {were} left blank, the first is {min(blanked)}")
+    return tuple(notes)

@@ -46,7 +46,7 @@ test: $(VENV)/.test
 # These, and whole situations, by the oldest libraries that setup.cfg allows, of which none is Pillow-SIMD.
 lowest: $(LOWEST)/.installed
 	PYTHONPATH="$(CURDIR)" $(LOWEST)/bin/python -m pytest -n $(WORKERS) --ignore tests/system \
-	  --deselect tests/test_cli.py::test_pillow_simd_is_really_in_place
+	  --deselect tests/cli/test_cli.py::test_pillow_simd_is_really_in_place
 
 test-all: PYTEST += --thorough --durations=10 --cov --cov-report=
 test-all: set-up test

@@ -13,11 +13,11 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
+from tests.conversion.test_conversion import WITHHELD
 from tests.slide.test_icc import MATRIX, described, mluc, profile
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
-from tests.test_convert import WITHHELD
 from vsv_pyramid import pages
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pyramid.test_lossless import base_tiles, saved, slide_json, write_tiff
+from tests.pyramid.test_copied import base_tiles, saved, slide_json, write_tiff
 from tests.support.tiles import Pixels, cut, decode, tissue
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary

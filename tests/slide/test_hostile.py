@@ -16,7 +16,7 @@ from PIL import Image
 from tifffile import TiffFile
 
 from tests.conftest import Run
-from tests.pyramid.test_lossless import slide_of
+from tests.pyramid.test_copied import slide_of
 from tests.support.forge import forge_svs
 from tests.support.tiles import VARIANTS, tissue
 

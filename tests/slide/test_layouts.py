@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tifffile import TiffFile
 
-from tests.pyramid.test_lossless import assert_copied, slide_json
+from tests.pyramid.test_copied import assert_copied, slide_json
 from tests.support.forge import Encoding, forge_svs, store_in_order
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.planning.options import ConvertOptions

@@ -27,7 +27,7 @@ from tests.support.destinations import keeping
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
 from tests.system.test_viewer import SCREENSHOTS, button, opened
-from tests.test_serve import PROGRAM
+from tests.web.test_app import PROGRAM
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.planning.options import ConvertOptions

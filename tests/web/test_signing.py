@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support import docs
 from tests.support.site import Site, serving
-from tests.test_cli import assert_one_sentence
-from tests.test_serve import FOLDER, PUBLISHED, publish
+from tests.web.test_app import FOLDER, PUBLISHED, publish
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web import signing

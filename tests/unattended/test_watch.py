@@ -20,11 +20,11 @@ from unittest import mock
 
 import pytest
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
-from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, features
 from tifffile import TiffFile, imwrite
 
+from tests.conversion.test_conversion import linear_profile
 from tests.support.forge import Encoding, forge_svs
 from tests.support.forge_tiffs import (
     ALPHA,
@@ -27,7 +28,6 @@ from tests.support.forge_tiffs import (
     with_places,
 )
 from tests.support.tiles import Pixels, tissue
-from tests.test_convert import linear_profile
 from vsv_pyramid.cli.display import report_lines
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary

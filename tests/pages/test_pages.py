@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.s3_server import BUCKET, Place
-from tests.test_cli import assert_one_sentence
 from vsv_pyramid import pages
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store import open_store

@@ -35,7 +35,7 @@ from vsv_pyramid.store.directory import DirectoryStore, _StagedStore
 from vsv_pyramid.unattended.watch import Handed, Watch
 from vsv_pyramid.verification import verify
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OPTIONS = ConvertOptions(workers=1, update=True)
 EFFECTS = [
     (DirectoryStore, "put"),
@@ -296,7 +296,7 @@ def test_whenever_it_is_killed(real_slide: Path, tmp_path: Path) -> None:
         case = before.copied(tmp_path / str(at))
         code = (
             "from pathlib import Path\n"
-            "from tests.test_order import Case, Count, counted, kill\n"
+            "from tests.conversion.test_order import Case, Count, counted, kill\n"
             f"with counted(Count({at}, kill)):\n"
             f"    Case(Path({str(case.to)!r}), Path({str(case.slide)!r})).convert()\n"
         )

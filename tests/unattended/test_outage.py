@@ -17,7 +17,7 @@ import watchdog.observers
 from watchdog.observers.api import BaseObserver
 
 from tests.support.clock import FakeClock, until
-from tests.test_watch import Failing, Watched, away, bad, full, in_the_way, watched
+from tests.unattended.test_watch import Failing, Watched, away, bad, full, in_the_way, watched
 from vsv_pyramid.cli import unattended
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (

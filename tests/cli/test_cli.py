@@ -27,7 +27,7 @@ from vsv_pyramid.cli import main as cli
 from vsv_pyramid.runtime import signals
 from vsv_pyramid.runtime.progress import Progress
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROGRAM = [str(Path(sys.executable).with_name("vsv-pyramid"))]
 BEGIN = """
 from vsv_pyramid.__main__ import main

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
+from tests.review.test_desk import scan
 from tests.support import cdr_stub
 from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
 from tests.support.s3_server import Place
 from tests.support.site import HOST, Answer, Site, serving
-from tests.test_cli import assert_one_sentence
-from tests.test_desk import scan
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
+from tests.review.test_desk import scan
 from tests.support import cdr_stub
 from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
 from tests.support.destinations import private_of
 from tests.support.s3_server import Place
-from tests.test_cli import assert_one_sentence
-from tests.test_desk import scan
 from vsv_pyramid.review.barcode import Barcode
 
 

@@ -18,7 +18,7 @@ from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
-from vsv_pyramid import catalog, slide_json
+from vsv_pyramid import catalog, removal, slide_json
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.destination import Destination
@@ -460,7 +460,7 @@ class TestDelete:
         assert error(anna.delete({"170782": 7})).args
         assert anna.delete({"170782": 1})[0].error is None
 
-    @pytest.mark.parametrize(("module", "name"), [(records, "change_deleted"), (catalog, "delete")])
+    @pytest.mark.parametrize(("module", "name"), [(records, "change_deleted"), (removal, "delete")])
     def test_one_that_was_interrupted_goes_on(
         self,
         published: Summary,

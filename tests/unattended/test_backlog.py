@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
-from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog
 from vsv_pyramid.aws import batch, costs, session
 from vsv_pyramid.conversion import convert
@@ -280,7 +280,7 @@ class TestCommand:
 
 
 def test_the_costs_are_those_of_the_script() -> None:
-    folder = Path(__file__).parent.parent / "cloudformation"
+    folder = Path(__file__).parents[2] / "cloudformation"
     command = [sys.executable, str(folder / "costs.py")]
     made = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert made in (folder / "README.md").read_text(encoding="utf-8")

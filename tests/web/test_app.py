@@ -21,11 +21,11 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support import docs
 from tests.support.s3_server import Place, Server
 from tests.support.site import HOST, Answer, Site, serving
-from tests.test_cli import assert_one_sentence
 from vsv_pyramid import catalog
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.destination.root import open_root

@@ -1,0 +1,1 @@
+"""Amazon, and what it says."""

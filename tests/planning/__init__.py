@@ -1,0 +1,1 @@
+"""What will be made, before it is made."""

@@ -1,0 +1,1 @@
+"""What technicians find, and what becomes of it."""

@@ -1,0 +1,1 @@
+"""Whether a pyramid is what it is to be."""

@@ -15,21 +15,25 @@ VsvPyramidError
 │   └── StoreBusy        another process writes there
 ├── QueueError           a queue for jobs that refuses them
 │   └── QueueUnavailable a queue that did not answer for a while
-├── ReviewError        a slide that cannot be changed, deleted or sent as it is
+├── ReviewError          a slide that cannot be changed, deleted or sent as it is
 │   └── ReviewConflict   another one changed the slide since it was looked at
 ├── CdrError           a clinical data repository that refuses a record
 │   └── CdrUnavailable   one that did not answer for a while
 ├── ListenError          an address that cannot be listened at
-└── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
+├── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
+└── StreamError          a JPEG stream that is damaged
+    └── Unspliceable     one that may be sound, and cannot be joined losslessly
 
-`exit_code` is the process's where the error ends it; docs/commands.md lists them. An error of
-the `environment` is of what all slides need, and says nothing about the one at hand.
+`exit_code` is the process's where the error ends it (docs/commands.md lists them), `http_status`
+that of an answer which says it: CODES has both. An error of the `environment` is of what all slides
+need, and says nothing about the one at hand.
 """
 
 from __future__ import annotations
 
 import errno
 
+CONVERT_AGAIN = "convert the slide again with --overwrite"
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_BAD_SLIDE, EXIT_TRY_AGAIN = 1, 2, 65, 75
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # by a file system, of a call
 HOPELESS = (EXIT_WRONG_USE, EXIT_BAD_SLIDE)  # the same again ends in the same way
@@ -52,20 +56,17 @@ _PASSING_ON_WINDOWS = frozenset((21, 51, 53, 54, 55, 59, 64, 121, 1117, 1231, 12
 class VsvPyramidError(Exception):
     """Root of all errors that are the input's or the environment's, not the program's."""
 
-    exit_code = EXIT_FAILED
+    exit_code: int
+    http_status: int
     environment = False
 
 
 class OptionError(VsvPyramidError):
     """An option's value, or an id, that is refused."""
 
-    exit_code = EXIT_WRONG_USE
-
 
 class SlideError(VsvPyramidError):
     """A slide that cannot be read as it is."""
-
-    exit_code = EXIT_BAD_SLIDE
 
     def __init__(self, slide: object, what: str) -> None:
         super().__init__(f"{slide}: {what}")
@@ -79,25 +80,17 @@ class TileError(SlideError):
 class SlideAccessError(SlideError):
     """A slide that is not there, or may not be read."""
 
-    exit_code = EXIT_FAILED
-
 
 class SlideUnavailable(SlideAccessError):
     """A slide whose disk or share did not answer just now: what the slide is, is not known."""
-
-    exit_code = EXIT_TRY_AGAIN
 
 
 class SlideChanged(SlideError):
     """A slide that changed while it was read."""
 
-    exit_code = EXIT_TRY_AGAIN
-
 
 class JobFailed(SlideError):
     """A slide whose job in AWS Batch failed, for good."""
-
-    exit_code = EXIT_FAILED
 
 
 class StoreError(VsvPyramidError):
@@ -124,14 +117,11 @@ class StoreRefused(StoreError):
 class StoreUnavailable(StoreError):
     """A store that did not answer, or only with errors of its own, for a while."""
 
-    exit_code = EXIT_TRY_AGAIN
     environment = True
 
 
 class StoreBusy(StoreError):
     """Another process writes there."""
-
-    exit_code = EXIT_TRY_AGAIN
 
 
 class QueueError(VsvPyramidError):
@@ -146,8 +136,6 @@ class QueueError(VsvPyramidError):
 
 class QueueUnavailable(QueueError):
     """A queue that did not answer, or only with errors of its own, for a while."""
-
-    exit_code = EXIT_TRY_AGAIN
 
 
 class ReviewError(VsvPyramidError):
@@ -171,8 +159,6 @@ class CdrError(VsvPyramidError):
 class CdrUnavailable(CdrError):
     """A clinical data repository that did not answer for a while, or only with errors."""
 
-    exit_code = EXIT_TRY_AGAIN
-
 
 class ListenError(VsvPyramidError):
     """An address that cannot be listened at."""
@@ -182,7 +168,50 @@ class DescriptorError(VsvPyramidError):
     """A DZI descriptor or a slide.json that is not what the layout demands."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what}; convert the slide again with --overwrite")
+        super().__init__(f"{what}; {CONVERT_AGAIN}")
+
+
+class StreamError(VsvPyramidError):
+    """A JPEG stream that is damaged.
+
+    tile: (column, row) of the native tile within the join, None where a single stream is read.
+    """
+
+    def __init__(self, reason: str, tile: tuple[int, int] | None = None) -> None:
+        self.reason = reason
+        self.tile = tile
+        super().__init__(reason if tile is None else f"tile ({tile[0]}, {tile[1]}): {reason}")
+
+
+class Unspliceable(StreamError):
+    """A JPEG stream that may be sound, but cannot be joined losslessly: decode it instead."""
+
+
+# Of each error the process's exit code and an answer's HTTP status; the others have those of the
+# kind that they are of.
+CODES: dict[type[VsvPyramidError], tuple[int, int]] = {
+    VsvPyramidError: (EXIT_FAILED, 500),
+    OptionError: (EXIT_WRONG_USE, 400),
+    SlideError: (EXIT_BAD_SLIDE, 404),
+    SlideAccessError: (EXIT_FAILED, 404),
+    SlideUnavailable: (EXIT_TRY_AGAIN, 502),
+    SlideChanged: (EXIT_TRY_AGAIN, 409),
+    JobFailed: (EXIT_FAILED, 404),
+    StoreError: (EXIT_FAILED, 502),
+    StoreUnavailable: (EXIT_TRY_AGAIN, 502),
+    StoreBusy: (EXIT_TRY_AGAIN, 409),
+    QueueError: (EXIT_FAILED, 502),
+    QueueUnavailable: (EXIT_TRY_AGAIN, 502),
+    ReviewError: (EXIT_FAILED, 404),
+    ReviewConflict: (EXIT_FAILED, 409),
+    CdrError: (EXIT_FAILED, 502),
+    CdrUnavailable: (EXIT_TRY_AGAIN, 502),
+    ListenError: (EXIT_FAILED, 500),
+    DescriptorError: (EXIT_FAILED, 502),
+    StreamError: (EXIT_BAD_SLIDE, 404),
+}
+for _error, _codes in CODES.items():
+    _error.exit_code, _error.http_status = _codes
 
 
 def exit_code(exc: Exception) -> int:

@@ -14,8 +14,8 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["vsv_pyramid.jpeg.stream", "vsv_pyramid.jpeg.join"]):
+    from vsv_pyramid.errors import StreamError
     from vsv_pyramid.jpeg.join import join
-    from vsv_pyramid.jpeg.markers import StreamError
     from vsv_pyramid.jpeg.stream import parse
 
 

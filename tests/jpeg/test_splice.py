@@ -30,9 +30,9 @@ from tests.support.tiles import (
     table_of,
     tissue,
 )
+from vsv_pyramid.errors import StreamError, Unspliceable
 from vsv_pyramid.jpeg import _splice
 from vsv_pyramid.jpeg.join import Joined, join
-from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.jpeg.planes import Subsampling
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, parse
 from vsv_pyramid.pyramid.planes import halved

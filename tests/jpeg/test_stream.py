@@ -13,8 +13,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from tests.support.tiles import VARIANTS, RealSlide, tissue
-from vsv_pyramid.errors import VsvPyramidError
-from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
+from vsv_pyramid.errors import StreamError, Unspliceable, VsvPyramidError
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, Stream, header, parse
 
 WHOLE = VARIANTS[7].whole(tissue(48, 48))

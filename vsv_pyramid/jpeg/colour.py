@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from vsv_pyramid.jpeg.markers import (
-    APP0,
-    APP14,
-    DHT,
-    DQT,
-    SOF0,
-    SOS,
-    StreamError,
-    Unspliceable,
-    is_frame,
-    segment,
-    segments,
-)
+from vsv_pyramid.errors import StreamError, Unspliceable
+from vsv_pyramid.jpeg.markers import APP0, APP14, DHT, DQT, SOF0, SOS, is_frame, segment, segments
 
 
 def is_rgb(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
+from vsv_pyramid.errors import StreamError
 from vsv_pyramid.jpeg.kernel import kernel
-from vsv_pyramid.jpeg.markers import StreamError
 from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, ZIGZAG, parse
 

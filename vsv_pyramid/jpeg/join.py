@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from vsv_pyramid.errors import StreamError, Unspliceable
 from vsv_pyramid.jpeg._splice import Coding, splice
-from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.jpeg.planes import FACTORS, Planes, Subsampling, empty
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, HuffmanTable, Stream, header, parse
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vsv_pyramid.errors import VsvPyramidError
+from vsv_pyramid.errors import StreamError
 
 SOI, EOI, SOS, DQT, DHT, DRI, DNL, APP0, APP14 = (
     0xD8,
@@ -23,22 +23,6 @@ SOI, EOI, SOS, DQT, DHT, DRI, DNL, APP0, APP14 = (
 SOF0 = 0xC0
 _SOF = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))
-
-
-class StreamError(VsvPyramidError):
-    """A JPEG stream that is damaged.
-
-    tile: (column, row) of the native tile within the join, None where a single stream is read.
-    """
-
-    def __init__(self, reason: str, tile: tuple[int, int] | None = None) -> None:
-        self.reason = reason
-        self.tile = tile
-        super().__init__(reason if tile is None else f"tile ({tile[0]}, {tile[1]}): {reason}")
-
-
-class Unspliceable(StreamError):
-    """A JPEG stream that may be sound, but cannot be joined losslessly: decode it instead."""
 
 
 def segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:

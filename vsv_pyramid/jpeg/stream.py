@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from vsv_pyramid.errors import StreamError, Unspliceable
 from vsv_pyramid.jpeg.colour import is_rgb
 from vsv_pyramid.jpeg.markers import (
     APP0,
@@ -19,8 +20,6 @@ from vsv_pyramid.jpeg.markers import (
     DRI,
     SOI,
     SOS,
-    StreamError,
-    Unspliceable,
     is_frame,
     segment,
     segments,

@@ -4,6 +4,7 @@ to be converted, and the options."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vsv_pyramid.errors import OptionError, StoreError, VsvPyramidError
@@ -29,21 +30,25 @@ class Present(NamedTuple):
     is_set_aside: bool = False
 
 
-class Skip(NamedTuple):
+@dataclass(frozen=True)
+class Skip:
     """Nothing: what is to be published is, or, with a reason why, is not to be."""
 
     why: str = ""
 
 
-class Replace(NamedTuple):
+@dataclass(frozen=True)
+class Replace:
     """Publish it in the place of what is there."""
 
 
-class Resume(NamedTuple):
+@dataclass(frozen=True)
+class Resume:
     """Publish it, from the beginning or from where an interrupted publication has ended."""
 
 
-class Refuse(NamedTuple):
+@dataclass(frozen=True)
+class Refuse:
     """Nothing, and say why."""
 
     error: VsvPyramidError

@@ -121,8 +121,8 @@ def _refused(base: TiffBase, slide: Slide) -> str | None:
 
     Looked at are three tiles: a single odd one is for its own join to do without.
     """
+    from vsv_pyramid.errors import StreamError, Unspliceable
     from vsv_pyramid.jpeg.join import join  # late: it is not there without a compiler
-    from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 
     size, rgb = base.tile_size, base.photometric == "RGB"
     refusal = None

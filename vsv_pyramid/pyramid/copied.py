@@ -9,9 +9,8 @@ import numpy as np
 import openslide
 import simplejpeg
 
-from vsv_pyramid.errors import TileError
+from vsv_pyramid.errors import StreamError, TileError, Unspliceable
 from vsv_pyramid.jpeg.join import join
-from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.jpeg.planes import Planes
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.pyramid import planes

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from PIL import features
 
-from vsv_pyramid.jpeg.markers import StreamError, is_frame, segments
+from vsv_pyramid.errors import StreamError
+from vsv_pyramid.jpeg.markers import is_frame, segments
 
 # Bytes that are looked at: before the codestream of JPEG 2000 lies whatever its writer liked.
 HEAD = 1 << 24

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from vsv_pyramid.errors import SlideError, SlideUnavailable
+from vsv_pyramid.errors import SlideError, SlideUnavailable, StreamError
 from vsv_pyramid.jpeg.colour import contradicts, has_header
-from vsv_pyramid.jpeg.markers import StreamError
 from vsv_pyramid.slide.reading import naming, read_exactly
 
 _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline and extended

@@ -14,9 +14,8 @@ import simplejpeg
 import tifffile
 from PIL import Image
 
-from vsv_pyramid.errors import TileError
+from vsv_pyramid.errors import StreamError, TileError
 from vsv_pyramid.jpeg.colour import contradicts
-from vsv_pyramid.jpeg.markers import StreamError
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.pages import JPEG, RGB

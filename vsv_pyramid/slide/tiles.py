@@ -21,8 +21,8 @@ import openslide
 import simplejpeg
 from PIL import Image
 
+from vsv_pyramid.errors import StreamError, Unspliceable
 from vsv_pyramid.jpeg.colour import contradicts, has_header, standalone
-from vsv_pyramid.jpeg.markers import StreamError, Unspliceable
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.pages import JPEG, RGB, is_level
 from vsv_pyramid.slide.raw import MOST_READS, RawTiles, probes

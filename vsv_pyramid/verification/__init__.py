@@ -107,8 +107,10 @@ def _slide_json(store: Store, folder: str, report: Report) -> dict[str, Any] | N
     try:
         return slide_json.parse(store.get(keys.slide_json_key(folder)))
     except StoreError as exc:
-        there = store.head(keys.slide_json_key(folder)) is not None
-        report.errors.append(str(exc if there else DescriptorError("slide.json is missing")))
+        if store.head(keys.slide_json_key(folder)) is None:
+            report.wrong("slide.json is missing")
+        else:
+            report.errors.append(str(exc))
     except DescriptorError as exc:
         report.errors.append(str(exc))
     return None
@@ -126,11 +128,9 @@ def _check_document(check: Check) -> None:
         "levels": (stated.get("levels"), slide_json.pyramid_levels(check.pyramid)),
         "tile count": (stated.get("tile_count"), check.pyramid.tile_count),
     }
-    check.report.errors += [
-        str(DescriptorError(f"slide.json and the descriptor do not agree on the {name}"))
-        for name, (one, other) in pairs.items()
-        if one != other
-    ]
+    for name, (one, other) in pairs.items():
+        if one != other:
+            check.report.wrong(f"slide.json and the descriptor do not agree on the {name}")
     name = check.folder.rpartition("/")[2]
     if check.document.get("id") != name:
         check.report.warnings.append(
@@ -251,6 +251,4 @@ def _check_deep(
     check.add(sorted(faults))
     stated = check.document["pyramid"].get("version") if check.document else None
     if not check.report.errors and stated != digest.hexdigest():
-        check.report.errors.append(
-            str(DescriptorError("slide.json is of other tiles than these (version digest)"))
-        )
+        check.report.wrong("slide.json is of other tiles than these (version digest)")

@@ -17,7 +17,7 @@ import simplejpeg
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from vsv_pyramid.jpeg.markers import StreamError
+from vsv_pyramid.errors import StreamError
 from vsv_pyramid.jpeg.planes import Plane, Planes
 from vsv_pyramid.jpeg.stream import parse
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from vsv_pyramid.errors import CONVERT_AGAIN
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.store import Store
@@ -33,6 +34,10 @@ class Report:
     unread: int = 0
     lowest_psnr: float | None = None
     lowest_chroma_psnr: float | None = None
+
+    def wrong(self, what: str) -> None:
+        """Adds what only another conversion puts right."""
+        self.errors.append(f"{what}; {CONVERT_AGAIN}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from vsv_pyramid import slide_json
-from vsv_pyramid.errors import DescriptorError, OptionError, TileError
+from vsv_pyramid.errors import OptionError, TileError
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.lanes import base_level, decoded_leaves
 from vsv_pyramid.planning.options import ConvertOptions
@@ -41,9 +41,7 @@ def hold_against(
         options = ConvertOptions.of(check.document)
         origin = int(check.document["origin"]["x"]), int(check.document["origin"]["y"])
     except (KeyError, TypeError, ValueError, OptionError) as exc:
-        check.report.errors.append(
-            str(DescriptorError(f"slide.json states no usable options ({exc})"))
-        )
+        check.report.wrong(f"slide.json states no usable options ({exc})")
         return
     source = find_source(path, request_payer=request_payer)
     with source.opened() as slide:

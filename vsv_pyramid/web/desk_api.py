@@ -26,7 +26,6 @@ from starlette.routing import Route
 
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
-    EXIT_WRONG_USE,
     NoSuchObject,
     OptionError,
     StoreError,
@@ -153,11 +152,10 @@ class Site:
                 return _sentence(401, "Give your name, and the desk's token as password.", realm)
             try:
                 return await endpoint(request)
-            except StoreError as exc:
-                _log.warning("%s", exc)
-                return _sentence(502, str(exc))
             except VsvPyramidError as exc:
-                return _sentence(400 if exc.exit_code == EXIT_WRONG_USE else 404, str(exc))
+                if isinstance(exc, StoreError):
+                    _log.warning("%s", exc)
+                return _sentence(exc.http_status, str(exc))
 
         return admitted
 

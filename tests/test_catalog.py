@@ -27,7 +27,7 @@ from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.store import Store, open_store
+from vsv_pyramid.store import Store, edits, open_store
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.words import digest
 
@@ -453,7 +453,7 @@ class TestCatalog:
         with pytest.raises(StoreUnavailable, match=r"index\.json: others have .* try again"):
             Catalog(store).update(["a"])
         # The pace of puts into S3 takes its milliseconds.
-        assert 110 < clock.passed <= catalog.GIVE_UP_SECONDS + 0.1
+        assert 110 < clock.passed <= edits.GIVE_UP_SECONDS + 0.1
 
     def test_convert_and_delete(self, run: Run, small_slide: Path, target: str) -> None:
         store = open_store(target)

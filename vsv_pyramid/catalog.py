@@ -12,7 +12,6 @@ even what was done and undone and left no trace in the document.
 from __future__ import annotations
 
 import json
-import random
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -24,19 +23,16 @@ import xxhash
 from vsv_pyramid import slide_json
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
-from vsv_pyramid.runtime import clock
-from vsv_pyramid.runtime.threads import Pool
+from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.store import Store
+from vsv_pyramid.store.edits import Conflict, until_settled
 
 VERSION, ENTRY_VERSION = 1, 2
 MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB
 SHARDS = 64
-GIVE_UP_SECONDS = 120.0
 _IDENTITY = ("size", "etag", "file")  # of the file that a pyramid is of
 # Where slide.json has them: the review, and what a later release says of where the tiles are.
 _PASSED_ON = ("layout", "restorable", "review")
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
-_THREADS = 16
 _SLIDES_AT_ONCE = 256  # few enough that others seldom write while they are looked at
 
 Entry = dict[str, Any]
@@ -64,10 +60,6 @@ class Part(NamedTuple):
     slides: dict[str, Entry]
     shards: tuple[str, ...]
     sound: bool
-
-
-class _Conflict(Exception):
-    """Another process wrote the document since it was read."""
 
 
 def entry(document: Mapping[str, Any]) -> Entry:
@@ -200,22 +192,7 @@ class Catalog:
         Raises StoreError, and StoreUnavailable where others write all the time.
         """
         wanted = frozenset(ids)
-        end = clock.monotonic() + GIVE_UP_SECONDS
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                if not self._written(wanted):
-                    return
-                wait = 0.0
-            except _Conflict:
-                wait = random.uniform(0, pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            if clock.monotonic() + wait > end:
-                raise StoreUnavailable(
-                    self._place(keys.CATALOG),
-                    f"others have been writing it for {GIVE_UP_SECONDS:.0f} s; try again",
-                )
-            clock.sleep(wait)
+        until_settled(self._place(keys.CATALOG), lambda: not self._written(wanted))
 
     def sweep(self) -> int:
         """Removes the shards that the root does not name, and counts those that it does.
@@ -229,7 +206,7 @@ class Catalog:
         return len(named)
 
     def _written(self, ids: frozenset[str]) -> bool:
-        """Whether anything had to be written. Raises _Conflict."""
+        """Whether anything had to be written. Raises Conflict."""
         root = self._read(keys.CATALOG)
         if not root.shards:
             if root.tag is None and not self._create:
@@ -261,7 +238,7 @@ class Catalog:
         else:
             data = write(slides.values())
         if not self._store.put_if(self._key(name), data, document.tag):
-            raise _Conflict
+            raise Conflict
         return True
 
     def _split(self, slides: dict[str, Entry]) -> bytes:
@@ -278,7 +255,7 @@ class Catalog:
             lambda name: self._store.put_if(self._key(name), write(shards[name]), None), names
         )
         if not all(put):
-            raise _Conflict
+            raise Conflict
         return _to_json(shards=names)
 
     def _published(self, slide_id: str) -> Entry | None:
@@ -331,7 +308,7 @@ class Catalog:
         """The action's results, made in threads where there is more than one."""
         if len(items) < 2:
             return [action(item) for item in items]
-        with Pool(max(_THREADS, self._store.parallel_puts)) as pool:
+        with Pool(max(WAITERS, self._store.parallel_puts)) as pool:
             return list(pool.map(action, items))
 
 

@@ -11,10 +11,9 @@ from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import records
-from vsv_pyramid.runtime.threads import Pool
+from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide_json import LAB
 
-_THREADS = 16
 _SLIDES_AT_ONCE = 1024
 
 
@@ -61,7 +60,7 @@ def refresh(
                 raise
             return f"{slide_id} is left as it is: {exc}"
 
-    with Pool(max(_THREADS, store.parallel_puts)) as pool:
+    with Pool(max(WAITERS, store.parallel_puts)) as pool:
         for start in range(0, len(ids), _SLIDES_AT_ONCE):
             if progress:
                 progress(start, len(ids))

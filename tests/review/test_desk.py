@@ -37,7 +37,7 @@ from vsv_pyramid.review import desk as desk_module
 from vsv_pyramid.review.barcode import Barcode
 from vsv_pyramid.review.desk import Desk, found
 from vsv_pyramid.review.history import Document
-from vsv_pyramid.store import Store
+from vsv_pyramid.store import Store, edits
 from vsv_pyramid.store.directory import DirectoryStore
 
 OPTIONS = ConvertOptions(workers=1)
@@ -174,8 +174,7 @@ def test_a_put_that_was_denied_and_went_well_is_no_conflict(
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody gives up, however slow the machine is."""
-    for module, name in ((records, "_GIVE_UP_SECONDS"), (catalog, "GIVE_UP_SECONDS")):
-        monkeypatch.setattr(module, name, float("inf"))
+    monkeypatch.setattr(edits, "GIVE_UP_SECONDS", float("inf"))
 
 
 @pytest.mark.usefixtures("unhurried")

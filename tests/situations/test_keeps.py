@@ -31,7 +31,7 @@ from tests.support.forge import forge_svs
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog
-from vsv_pyramid.aws import session
+from vsv_pyramid.aws import retry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy
 from vsv_pyramid.layout import keys
@@ -725,7 +725,7 @@ class TestLease:
 
     def test_the_two_figures_are_one(self) -> None:
         gap = lease.SECONDS / lease._RENEWALS
-        assert session.GIVE_UP_SECONDS + gap + 20 < lease.SECONDS
+        assert retry.GIVE_UP_SECONDS + gap + 20 < lease.SECONDS
 
     @pytest.mark.parametrize("seconds", [80, 119, 1000])
     def test_an_outage_takes_it_from_nobody(

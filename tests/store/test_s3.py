@@ -27,7 +27,7 @@ from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
-from vsv_pyramid.aws import session
+from vsv_pyramid.aws import retry, session
 from vsv_pyramid.cli import reports
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
@@ -544,7 +544,7 @@ class TestFaults:
         assert "Traceback" not in outcome.err
         assert f"{place}/images/small/DeepZoom_files/" in outcome.err
         assert DESCRIPTOR not in place.objects()
-        assert clock.passed > session.GIVE_UP_SECONDS - 10  # the longest pause
+        assert clock.passed > retry.GIVE_UP_SECONDS - 10  # the longest pause
 
     def test_a_tile_that_is_lost_on_the_way_is_noticed(
         self, small_slide: Path, place: Place, proxy: Proxy

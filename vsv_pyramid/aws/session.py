@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
@@ -22,12 +20,12 @@ import botocore.exceptions
 from botocore.exceptions import IncompleteReadError
 
 from vsv_pyramid.aws import login, proxies
+from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.aws.s3_errors import (
     ERRORS,
     SERVER,
     LoginFailed,
     NotS3,
-    case_of,
     code,
     is_login,
     is_passing,
@@ -38,7 +36,6 @@ from vsv_pyramid.aws.s3_errors import (
     status,
 )
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
-from vsv_pyramid.runtime import clock
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -56,18 +53,13 @@ __all__ = [  # the errors' own module is for what needs nothing else of this one
     "knows_no_conditions",
     "object_url",
     "parse_url",
-    "patiently",
     "refusal",
     "said",
     "status",
 ]
 
-Result = TypeVar("Result")
-
 _log = logging.getLogger(__name__)
 
-GIVE_UP_SECONDS = 120.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 
 # botocore renews credentials ten minutes before they expire at the latest, so what it gives is good
 # for longer than this. obstore asks again in time before what it was given expires.
@@ -228,7 +220,7 @@ class Account:
     def _frozen(self) -> None:
         """Has the credentials made, where that is yet to be done."""
         try:
-            patiently(self._url, self._credentials.get_frozen_credentials, logging.WARNING)
+            with_retries(self._url, self._credentials.get_frozen_credentials, logging.WARNING)
         except ERRORS as exc:
             login.forget()
             raise refusal(self._url, exc) from exc
@@ -317,32 +309,3 @@ def _not_redirected(*, context: Any, **_: object) -> None:
 def _added(parameters: dict[str, object], *, params: Any, model: Any, **_: object) -> Any:
     given = {name: value for name, value in parameters.items() if value is not None}
     return {**{name: given[name] for name in given.keys() & model.input_shape.members}, **params}
-
-
-def patiently(
-    place: object,
-    action: Callable[[], Result],
-    level: int = logging.INFO,
-    stopped: threading.Event | None = None,
-) -> Result:
-    """The action's result; what passes is tried again, with growing pauses, for GIVE_UP_SECONDS or
-    until `stopped` is set, and is logged at that level.
-
-    Raises StoreUnavailable and StoreError then, and any other of ERRORS as it comes.
-    """
-    end = clock.monotonic() + GIVE_UP_SECONDS
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return action()
-        except ERRORS as exc:
-            if not is_passing(exc):
-                raise
-            wait = random.uniform(0, pause)
-            if clock.monotonic() + wait > end:
-                raise refusal(place, exc) from exc
-            about = {"event": "retry", "status": status(exc)}
-            _log.log(level, "%s: %s; trying again", place, case_of(exc).cause, extra=about)
-            if clock.sleep(wait, stopped):
-                raise StoreError(place, "left, since the conversion was stopped") from exc
-            pause = min(2 * pause, _LONGEST_PAUSE)

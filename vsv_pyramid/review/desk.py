@@ -31,11 +31,10 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.removal import own_keys
 from vsv_pyramid.review import history, records, rescans
 from vsv_pyramid.review.history import Changes, Document
-from vsv_pyramid.runtime.threads import Pool
+from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
 
-_THREADS = 16
 _GONE = "is deleted, and awaits its rescan; convert that first"
 _SEARCHED = ("scanned", "scanner", "file")
 
@@ -212,7 +211,7 @@ class Desk:
                 )
             return rescans.link(self._store, sent)
 
-        return self._each(action, slides, threads=_THREADS)
+        return self._each(action, slides, threads=WAITERS)
 
     def _withdrawn(self, document: Document, revision: int | None) -> Document:
         """The document of the slide, which is BAD, and seen by nobody any more."""
@@ -304,7 +303,7 @@ class Desk:
             except VsvPyramidError as exc:
                 return Outcome(slide_id, error=exc)
 
-        with Pool(threads or min(_THREADS, self._store.parallel_puts) or 1) as pool:
+        with Pool(threads or min(WAITERS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
         try:
             records.publish(self._store, [outcome.id for outcome in outcomes if outcome.document])

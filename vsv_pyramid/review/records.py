@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -28,13 +27,10 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.review import history
 from vsv_pyramid.review.history import Document
-from vsv_pyramid.runtime import clock
-from vsv_pyramid.runtime.threads import Pool
+from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.metadata import metadata
+from vsv_pyramid.store import edits
 
-_GIVE_UP_SECONDS = 30.0
-_LONGEST_PAUSE = 0.2
-_THREADS = 16
 _REVIEW = Document("").review().keys()
 
 Deleted = dict[str, dict[str, Any]]
@@ -62,7 +58,8 @@ def changed(store: Destination, slide_id: str, change: Callable[[Document], Docu
         made.append(present)  # a put that was denied, and went well
         return history.write(present)
 
-    _edit(store, keys.private_json_key(slide_id), edit)
+    key = keys.private_json_key(slide_id)
+    edits.edit(store, key, store.place(key), edit)
     return made[-1]
 
 
@@ -83,14 +80,14 @@ def change_deleted(store: Destination, change: Callable[[Deleted], Deleted]) -> 
             return None
         return to_json({"version": history.VERSION, "slides": list(slides.values())})
 
-    _edit(store, keys.DELETED, edit)
+    edits.edit(store, keys.DELETED, store.place(keys.DELETED), edit)
 
 
 def publish(store: Destination, ids: Iterable[str], *, create: bool = False) -> None:
     """Makes what is published of the slides' reviews, and what is listed of them, what their
     private documents say; `create` makes a catalog where there is none. Raises StoreError."""
     ids = list(ids)
-    with Pool(min(_THREADS, store.parallel_puts) or 1) as pool:
+    with Pool(min(WAITERS, store.parallel_puts) or 1) as pool:
         list(pool.map(lambda slide_id: _publish_review(store, slide_id), ids))
     Catalog(store, create=create).update(ids)
     if store.private:
@@ -238,20 +235,3 @@ def _deleted(store: Destination, data: bytes | None) -> Deleted:
             store.place(keys.DELETED),
             "is damaged; remove it, and delete anew what still waits for its rescan",
         ) from exc
-
-
-def _edit(store: Destination, key: str, edit: Callable[[bytes | None], bytes | None]) -> None:
-    """Puts what `edit` makes of the object, of None where there is none; again where another
-    process came between."""
-    end = clock.monotonic() + _GIVE_UP_SECONDS
-    while True:
-        found = store.tagged(key)
-        data = edit(found and found.data)
-        if data is None or (found and found.data == data):
-            return
-        if store.put_if(key, data, found and found.tag):
-            return
-        if clock.monotonic() > end:
-            what = f"others have been writing it for {_GIVE_UP_SECONDS:.0f} s; try again"
-            raise StoreUnavailable(store.place(key), what)
-        clock.sleep(random.uniform(0, _LONGEST_PAUSE))

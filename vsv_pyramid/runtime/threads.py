@@ -6,6 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
+WAITERS = 16  # threads that look at objects of a store, which they mostly wait for
+
 
 class Pool(ThreadPoolExecutor):
     """Once it is left, nothing is under way in it; what has not begun by an exception never will.

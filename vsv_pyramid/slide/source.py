@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
+from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.errors import (
     UNSUPPORTED,
     OptionError,
@@ -228,7 +229,7 @@ class _Object:
         from vsv_pyramid.aws import session
 
         try:
-            return session.patiently(self._url, action, logging.WARNING)
+            return with_retries(self._url, action, logging.WARNING)
         except session.ERRORS as exc:
             refusal = session.refusal(self._url, exc)
             if session.status(exc) == 404:

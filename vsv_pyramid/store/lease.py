@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from vsv_pyramid.aws import session
+from vsv_pyramid.aws import retry, session
+from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.errors import StoreBusy
 from vsv_pyramid.runtime import clock
 
 _RENEWALS = 4  # within the time
 # after which a lease that nobody renews is anybody's: not before who was about to renew it has
 # waited for the server as long as that is done, and for its answer
-SECONDS = (session.GIVE_UP_SECONDS + 30) / (1 - 1 / _RENEWALS)
+SECONDS = (retry.GIVE_UP_SECONDS + 30) / (1 - 1 / _RENEWALS)
 _TRIED_SECONDS = 1.0  # for which the trouble that one thread had counts for the others
 _TRIES = 5  # to take one that others take and release in between
 _RELEASE_SECONDS = 5.0  # for which the end of all may wait for a server
@@ -73,7 +74,7 @@ class Lease:
     def held(self) -> Iterator[None]:
         """Raises StoreBusy where another worker holds it."""
         try:
-            session.patiently(self._place, self._take, logging.WARNING)
+            with_retries(self._place, self._take, logging.WARNING)
         except BaseException as exc:  # Ctrl-C, too, after it was put
             if self._puts:
                 self._release()

@@ -74,7 +74,7 @@ def objects(
             virtual_hosted_style_request=account.is_virtual,
             region=account.region,
             client_options=_client_options(options, account),
-            retry_config={"max_retries": 0},  # aws.patiently does, and can be stopped
+            retry_config={"max_retries": 0},  # with_retries does, and can be stopped
             credential_provider=account.credentials,
             # TLS protects the bytes already, and a SHA-256 takes a quarter of a put's time.
             unsigned_payload=account.address.startswith("https:"),

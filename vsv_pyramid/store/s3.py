@@ -23,6 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
 from vsv_pyramid.aws import login, session
+from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.aws.s3_codes import CODES
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.layout import keys
@@ -324,7 +325,7 @@ class S3Store:
         level = logging.INFO if self._answered else logging.WARNING
         used = self._known_account()
         try:
-            result = session.patiently(place, lambda: unpanicked(action), level, self._stopped)
+            result = with_retries(place, lambda: unpanicked(action), level, self._stopped)
             self._answered = True
             return result
         except (FileNotFoundError, *session.ERRORS) as exc:

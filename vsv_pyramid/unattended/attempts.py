@@ -14,12 +14,11 @@ import xxhash
 
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.runtime.threads import Pool
+from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.store import Store
 
 _FOLDER = keys.WATCHED
-_THREADS = 16
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class Notes:
             except (ValueError, TypeError, KeyError, StoreError):
                 return None  # damaged, or removed by another watch
 
-        with Pool(_THREADS) as pool:
+        with Pool(WAITERS) as pool:
             names = [name for name in self._store.names(_FOLDER) if name.endswith(".json")]
             for note in filter(None, pool.map(parsed, names)):
                 path = Path(note.slide)

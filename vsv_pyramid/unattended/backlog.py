@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from vsv_pyramid.aws import session
 from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
 from vsv_pyramid.aws.costs import SLIDE_BYTES, Estimate, estimate
+from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.catalog import Catalog, Entry
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
@@ -192,7 +193,7 @@ def _listed(url: session.S3Url, options: ConvertOptions) -> list[tuple[Waiting, 
         ]
 
     try:
-        return session.patiently(url, listed, logging.WARNING)
+        return with_retries(url, listed, logging.WARNING)
     except session.ERRORS as exc:
         raise session.refusal(url, exc) from exc
 

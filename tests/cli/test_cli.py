@@ -200,7 +200,7 @@ def test_options_that_variables_give(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     options = cli.options_of([])
     assert (options.details, options.ids, options.time_zone) == ("lab", "safe", "Europe/Berlin")
-    assert options.slide_id_pattern == GIVEN["VSV_PYRAMID_SLIDE_ID_PATTERN"]
+    assert options.lab_id_pattern == GIVEN["VSV_PYRAMID_SLIDE_ID_PATTERN"]
     assert options.private_to == "/srv/private"
     options = cli.options_of(["--details", "none", "--ids", "strict", "--time-zone", "+01:00"])
     assert (options.details, options.ids, options.time_zone) == ("none", "strict", "+01:00")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
 from tests.support.forge import forge_svs
-from vsv_pyramid.review.barcode import Barcode, read_barcode, slide_id_of
+from vsv_pyramid.review.barcode import Barcode, lab_id_of, read_barcode
 from vsv_pyramid.slide.pixels import open_slide
 
 ID = "S21-12345-A1"
@@ -155,7 +155,7 @@ def test_a_slides_label(real_slide: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "slide_id"),
+    ("text", "lab_id"),
     [
         (ID, ID),
         (f" {ID}\r\n", ID),
@@ -175,16 +175,16 @@ def test_a_slides_label(real_slide: Path, tmp_path: Path) -> None:
         ("S7\x1dDoe", None),
     ],
 )
-def test_what_an_id_is(text: str, slide_id: str | None) -> None:
-    assert slide_id_of(text) == slide_id
+def test_what_an_id_is(text: str, lab_id: str | None) -> None:
+    assert lab_id_of(text) == lab_id
 
 
 @given(st.text(max_size=80))
 def test_an_id_is_plain(text: str) -> None:
-    slide_id = slide_id_of(text)
-    assert slide_id is None or (
-        slide_id == text.strip()
-        and slide_id.isascii()
-        and any(letter.isdigit() for letter in slide_id)
-        and not any(letter.isspace() for letter in slide_id)
+    lab_id = lab_id_of(text)
+    assert lab_id is None or (
+        lab_id == text.strip()
+        and lab_id.isascii()
+        and any(letter.isdigit() for letter in lab_id)
+        and not any(letter.isspace() for letter in lab_id)
     )

@@ -677,7 +677,7 @@ class TestWhatIsReadOffALabel:
     def test_it_is_not_published(
         self, label: str, slide: Path, target: str, store: Destination, anna: Desk
     ) -> None:
-        options = replace(keeping(OPTIONS, target), slide_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
+        options = replace(keeping(OPTIONS, target), lab_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
         convert(slide, target, options)
         assert anna.slides()[0]["review"]["slide_id"] == label
         anna.set({"170782": 1}, {"status": "GOOD", "case_id": "C1"})
@@ -719,7 +719,7 @@ class TestWhatIsReadOffALabel:
         is_public: bool,
     ) -> None:
         monkeypatch.setattr(rescans, "read_barcode", lambda _: Barcode("read", read, "QR Code"))
-        options = replace(keeping(OPTIONS, target), slide_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
+        options = replace(keeping(OPTIONS, target), lab_id_pattern=r"S\d\d-\d{4,6}-[A-Z]\d+")
         convert(slide, target, options)
         assert public(store, "170782")[0]["slide_id"] == (read if is_public else None)
 

@@ -173,7 +173,7 @@ def test_each_marker_is_in_the_file(planted: dict[str, Planted], name: str) -> N
 @pytest.mark.parametrize("name", BARCODES)
 def test_each_barcode_is_on_its_label(labelled: dict[str, Planted], name: str) -> None:
     with open_slide(labelled[name].path) as slide:
-        assert read_barcode(slide.associated("label")).slide_id == labelled[name].barcode
+        assert read_barcode(slide.associated("label")).lab_id == labelled[name].barcode
     assert found(labelled[name].barcode.encode()) >= set(labelled[name].around)
 
 

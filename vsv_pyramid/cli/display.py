@@ -85,7 +85,7 @@ def slide_lines(slides: list[dict[str, Any]]) -> list[str]:
     for slide in slides:
         review = slide["review"]
         scanned = str(slide["scanned"] or slide.get("year") or "")[:10]
-        said = (review["status"], _slide_id(review, "?"), review["case_id"], scanned)
+        said = (review["status"], _lab_id(review, "?"), review["case_id"], scanned)
         rows.append((slide["id"], *map(_or_none, said), str(review["revision"])))
     return [*_table(rows), _count(slides)]
 
@@ -94,7 +94,7 @@ def awaited_lines(slides: list[dict[str, Any]]) -> list[str]:
     """A table of the slides that await a rescan, and how many there are."""
     rows: list[tuple[str, ...]] = [("ID", "SLIDE ID", "CASE ID", "DELETED BY", "AT")]
     for slide in slides:
-        said = (_slide_id(slide, "?"), slide["case_id"], slide["who"], slide["when"])
+        said = (_lab_id(slide, "?"), slide["case_id"], slide["who"], slide["when"])
         rows.append((slide["id"], *map(_or_none, said)))
     return [*_table(rows), f"{_count(slides)} awaiting a rescan"]
 
@@ -115,7 +115,7 @@ def document_lines(document: Document) -> list[str]:
     rows = {
         "Slide": document.id,
         "Status": document.value("status"),
-        "Slide ID": _or_none(_slide_id(document.review(), " (not confirmed)")),
+        "Slide ID": _or_none(_lab_id(document.review(), " (not confirmed)")),
         "Case ID": _or_none(document.value("case_id")),
         "Barcode": _or_none(document.barcode),
         "Scanned file": _or_none(document.source.get("location")),
@@ -134,10 +134,10 @@ def _count(slides: list[dict[str, Any]]) -> str:
     return counted(len(slides), "slide")
 
 
-def _slide_id(said: dict[str, Any], mark: str) -> str:
+def _lab_id(said: dict[str, Any], mark: str) -> str:
     """The slide ID if it is known, with the mark where it is not confirmed."""
-    slide_id = said["slide_id"] or ""
-    return slide_id + mark if slide_id and not said.get("confirmed") else slide_id
+    lab_id = said[history.LAB_ID] or ""
+    return lab_id + mark if lab_id and not said.get("confirmed") else lab_id
 
 
 def _or_none(value: str | None) -> str:

@@ -254,6 +254,7 @@ def conversion_options(command: Command) -> Command:
         ),
         click.option(
             "--slide-id-pattern",
+            "lab_id_pattern",
             envvar="VSV_PYRAMID_SLIDE_ID_PATTERN",
             metavar="REGEX",
             help="What the lab's slide IDs look like, as 'S\\d\\d-\\d{4,6}-[A-Z]\\d+': what is "

@@ -36,7 +36,7 @@ def record(
             store.exclusive(folder),
         ):
             if slide_json.is_of(published_document(store, folder), source.fingerprint):
-                rescans.remember(store, summary.id, source, scan, options.slide_id_pattern)
+                rescans.remember(store, summary.id, source, scan, options.lab_id_pattern)
     with _after_publishing(summary, "not in the catalog"):
         records.publish(store, [summary.id], create=True)
 

@@ -50,7 +50,7 @@ class ConvertOptions:
     "opaque" (of every name, by the private place's `ids_key`, see ids.keyed);
     `exclude` are patterns of what is left out where slides are looked for; `details` is "none", or
     "lab" to publish of a slide also its IDs, status, day and time, which is in `time_zone` where
-    the scanner states none; `slide_id_pattern` is the regular expression of the lab's slide IDs:
+    the scanner states none; `lab_id_pattern` is the regular expression of the lab's slide IDs:
     what is read off a label, and is one, needs no confirmation; `state` is the folder of what is
     remembered where there is no private place.
     """
@@ -78,7 +78,7 @@ class ConvertOptions:
     private_to: str | None = None
     details: str = "none"
     time_zone: str | None = None
-    slide_id_pattern: str | None = None
+    lab_id_pattern: str | None = None
     state: Path | None = None
     s3: S3Options = field(default_factory=S3Options)
 
@@ -105,8 +105,8 @@ class ConvertOptions:
         self.background_rgb  # noqa: B018 - refuses an unknown colour
         with _refusing("time-zone", self.time_zone, "such as Europe/Berlin or +01:00"):
             zone_of(self.time_zone if self.time_zone is not None else "UTC")
-        with _refusing("slide-id-pattern", self.slide_id_pattern, "that is a regular expression"):
-            re.compile(self.slide_id_pattern or "")
+        with _refusing("slide-id-pattern", self.lab_id_pattern, "that is a regular expression"):
+            re.compile(self.lab_id_pattern or "")
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ConvertOptions:

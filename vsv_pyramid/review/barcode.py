@@ -21,11 +21,11 @@ class Barcode:
     that can be read as an ID), "no label" or "no reader" (zxing-cpp is not installed)."""
 
     state: str
-    slide_id: str | None = None
+    lab_id: str | None = None
     symbology: str | None = None
 
 
-def slide_id_of(text: str) -> str | None:
+def lab_id_of(text: str) -> str | None:
     """The slide ID that the text is, without blanks around it; None where it is none.
 
     An ID holds a digit: a name alone, or a sentence, is none.
@@ -56,7 +56,7 @@ def _found(label: Image.Image) -> Iterator[Barcode]:
             formats=zxingcpp.BarcodeFormats(getattr(zxingcpp.BarcodeFormat, name)),
             text_mode=zxingcpp.TextMode.Plain,
         )
-        ids = set(filter(None, (slide_id_of(code.text) for code in codes)))
+        ids = set(filter(None, (lab_id_of(code.text) for code in codes)))
         if len(ids) > 1:  # which of them is the slide's, nobody can tell
             yield Barcode("unreadable")
         elif ids:

@@ -17,7 +17,7 @@ from urllib3.util import Retry, Timeout
 
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.facts import zoned
-from vsv_pyramid.review.history import Document
+from vsv_pyramid.review.history import LAB_ID, Document
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.metadata import metadata
 from vsv_pyramid.store import S3Options, open_store
@@ -63,7 +63,7 @@ def record(
     return {
         "id": document.id,
         "ImageID": image_id or PurePath(name).stem,
-        "SlideID": review["slide_id"],
+        "SlideID": review[LAB_ID],
         "CaseID": review["case_id"],
         "ScanDate": zoned(metadata(document.properties).scanned, time_zone),
         "MPP": facts["mpp"]["x"],

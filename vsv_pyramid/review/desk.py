@@ -117,7 +117,7 @@ class Desk:
         wanted = history.checked(changes, note)
 
         def change(present: Document) -> Document:
-            facts = {} if confirmed or "slide_id" not in wanted else history.confirmed(False)
+            facts = {} if confirmed or history.LAB_ID not in wanted else history.confirmed(False)
             made = present.logged("set", self.who, wanted, note, facts)
             if made.value("status") == history.SENT and made.ids != present.ids:
                 good = {**wanted, "status": history.GOOD}
@@ -134,7 +134,7 @@ class Desk:
         """Of these slides, those whose slide ID another slide has, too, and which one."""
         same = defaultdict(list)
         for slide in self.slides():
-            same[slide["review"]["slide_id"]].append(slide["id"])
+            same[slide["review"][history.LAB_ID]].append(slide["id"])
         same.pop(None, None)
         return {
             slide_id: next(other for other in group if other != slide_id)
@@ -326,7 +326,7 @@ def found(
             str(value).lower()
             for value in (
                 slide["id"],
-                said["slide_id"],
+                said[history.LAB_ID],
                 said["case_id"],
                 *map(slide.get, _SEARCHED),
             )

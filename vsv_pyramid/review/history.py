@@ -21,7 +21,9 @@ VERSION = 1
 NEW, GOOD, BAD, SENT = "NEW", "GOOD", "BAD", "SENT"
 STATUSES = (NEW, GOOD, BAD, SENT)
 GIVEN = (GOOD, BAD, NEW)  # by a technician; a slide is SENT by sending it
-IDS = {"slide_id": "slide ID", "case_id": "case ID"}
+# The laboratory's own IDs, as JSON calls them; a slide is published under an id of another kind.
+LAB_ID, CASE_ID = "slide_id", "case_id"
+IDS = {LAB_ID: "slide ID", CASE_ID: "case ID"}
 FIELDS = {"status": "status", **IDS}
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:;/+#-]{0,63}")
@@ -103,8 +105,13 @@ class Document:
         return changed.changes[name][1] if changed else NEW if name == "status" else None
 
     @property
+    def lab_id(self) -> str | None:
+        """The laboratory's slide ID."""
+        return self.value(LAB_ID)
+
+    @property
     def ids(self) -> dict[str, str | None]:
-        """The slide ID and the case ID, as far as they are known."""
+        """The laboratory's slide ID and case ID, as far as they are known."""
         return {name: self.value(name) for name in IDS}
 
     @property
@@ -114,14 +121,14 @@ class Document:
         for event in reversed(self.history):
             if _CONFIRMED in event.facts:
                 return bool(event.facts[_CONFIRMED])
-            if "slide_id" in event.changes:
+            if LAB_ID in event.changes:
                 return event.action == "set"
         return False
 
     def published(self) -> dict[str, str | None]:
         """What may be published of it: no ID that was only read off a label."""
         made = {name: self.value(name) for name in FIELDS}
-        return made if self.is_confirmed else {**made, "slide_id": None}
+        return made if self.is_confirmed else {**made, LAB_ID: None}
 
     def review(self) -> dict[str, Any]:
         """What it comes to, for the desk."""
@@ -149,7 +156,7 @@ class Document:
             for name in FIELDS
             if name in wanted and wanted[name] != self.value(name)
         }
-        same = wanted.get("slide_id") and "slide_id" not in changes
+        same = wanted.get(LAB_ID) and LAB_ID not in changes
         confirms = action == "set" and bool(same) and not facts and not self.is_confirmed
         if action == "set" and not changes and not note and not confirms:
             return self

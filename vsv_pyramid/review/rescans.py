@@ -19,7 +19,7 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.pyramid.images import encoded, opaque
 from vsv_pyramid.review import history
 from vsv_pyramid.review.barcode import Barcode, read_barcode
-from vsv_pyramid.review.history import Document, Event
+from vsv_pyramid.review.history import LAB_ID, Document, Event
 from vsv_pyramid.review.records import Deleted, Kept, change_deleted, changed, deleted, document
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source, is_of
@@ -83,11 +83,11 @@ def remember(
         is_rescan = bool(present.source) and not is_of(present.source, source)
         if present.history and not is_rescan and not present.is_deleted:
             return made
-        read = {} if present.value("slide_id") else {"slide_id": scan.barcode.slide_id}
+        read = {} if present.lab_id else {LAB_ID: scan.barcode.lab_id}
         action, facts = (
             ("rescanned", {"replaced": dict(present.source)}) if is_rescan else ("converted", {})
         )
-        if pattern and re.fullmatch(pattern, read.get("slide_id") or ""):
+        if pattern and re.fullmatch(pattern, read.get(LAB_ID) or ""):
             facts |= history.confirmed()
         return made.logged(action, _PROGRAM, {"status": history.NEW, **read}, facts=facts)
 
@@ -98,7 +98,7 @@ def link(store: Destination, document: Document) -> Document:
     """Ties the slide to the deleted one that it is the rescan of, by its id or its slide ID, and
     whose IDs it takes over where it has none; returns its document. Done again, it goes on where it
     ended."""
-    slide_id = document.value("slide_id")
+    lab_id = document.lab_id
     gone = deleted(store)
     if document.id in gone:
         change_deleted(store, lambda slides: _without(slides, document.id))
@@ -108,8 +108,8 @@ def link(store: Destination, document: Document) -> Document:
         (
             slide
             for slide in gone.values()
-            if slide_id
-            and slide["slide_id"] == slide_id
+            if lab_id
+            and slide[LAB_ID] == lab_id
             and slide.get("rescanned_as", document.id) == document.id
         ),
         None,

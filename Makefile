@@ -22,13 +22,14 @@ SECONDS ?= 60
 WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # What is not run every day; the oldest libraries have no browser.
+API := docs/api
 SYSTEM := tests/system tests/situations
 CLANG ?= clang
 PACKAGE ?= dist/aws
 # Without it each of the many processes that tests start would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lowest test-all set-up lint bench wheel package image sanitize fuzz clean
+.PHONY: demo test lowest test-all set-up lint bench docs wheel package image sanitize fuzz clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
@@ -69,6 +70,10 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.desk --scratch $(SCRATCH) --json .cache/desk.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
 	$(BIN)/python -m tests.benchmarks.performance .cache/pixels.json .cache/lossless.json .cache/publish.json .cache/viewing.json .cache/desk.json
+
+# What other programs may use, out of its docstrings.
+docs: $(VENV)/.dev
+	$(BIN)/python docs/build_api.py $(API)
 
 # A wheel for every Linux whose glibc is as new as the wheel's tag says.
 wheel: $(VENV)/.dev
@@ -136,7 +141,7 @@ fuzz: $(VENV)/.fuzz
 	  done
 
 clean:
-	rm -rf $(VENV) .cache build dist images node_modules vsv_pyramid/pages/viewer/vendor *.egg-info
+	rm -rf $(VENV) .cache build dist docs/api images node_modules vsv_pyramid/pages/viewer/vendor *.egg-info
 
 $(VENV)/.installed: setup.cfg setup.py pyproject.toml package-lock.json $(KERNEL) | $(BIN)/python
 	$(PIP) install --quiet --editable .

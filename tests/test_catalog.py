@@ -311,7 +311,7 @@ class TestCatalog:
             assert store.get(INDEX) == before
 
         after_the_look(monkeypatch, do_and_undo)
-        assert catalog.rebuild(open_store(target)).slides == 1
+        assert catalog.rebuild_catalog(open_store(target)).slides == 1
         assert listed(store) == {"b": "1"}
 
     def test_a_rebuild_among_writers(self, target: str, store: Store, few: None) -> None:
@@ -327,7 +327,7 @@ class TestCatalog:
             [
                 *(partial(convert, id) for id in ids),
                 *(partial(removal.delete, store, keys.folder(id)) for id in gone),
-                *[lambda: catalog.rebuild(open_store(target))] * 4,
+                *[lambda: catalog.rebuild_catalog(open_store(target))] * 4,
             ]
         )
         assert listed(store) == dict.fromkeys([*ids, "unlisted"], "1")
@@ -381,7 +381,7 @@ class TestCatalog:
         ids = named(40)
         publish(store, *ids)
         store.put("images/index-left-00.json", b"behind")
-        assert catalog.rebuild(open_store(target)).documents == 5
+        assert catalog.rebuild_catalog(open_store(target)).documents == 5
         assert listed(store) == dict.fromkeys(ids, "1")
         names = read(store)["shards"]
         assert sorted(shards(store)) == names
@@ -391,7 +391,7 @@ class TestCatalog:
         with pytest.raises(StoreError, match=f"damaged.*: vsv-pyramid index {target}$"):
             for slide_id in ids:
                 Catalog(store).update([slide_id])
-        assert catalog.rebuild(open_store(target)).slides == 40
+        assert catalog.rebuild_catalog(open_store(target)).slides == 40
         assert listed(store) == dict.fromkeys(ids, "1")
         assert sorted(shards(store)) == read(store)["shards"] == names
 
@@ -404,13 +404,13 @@ class TestCatalog:
             removal.delete(store, keys.folder(slide_id))
         for name in names:
             store.delete(f"images/{name}")
-        assert catalog.rebuild(open_store(target)).slides == 0
+        assert catalog.rebuild_catalog(open_store(target)).slides == 0
         assert listed(store) == {}
 
     def test_shards_that_may_be_a_splits_under_way_stay(self, target: str, store: Store) -> None:
         publish(store, "a")
         store.put("images/index-other-00.json", b"of another process")
-        assert catalog.rebuild(open_store(target)).documents == 1
+        assert catalog.rebuild_catalog(open_store(target)).documents == 1
         assert shards(store) == ["index-other-00.json"]
 
     @pytest.mark.parametrize(
@@ -680,7 +680,7 @@ def test_a_finished_slide_costs_one_read(small_slide: Path, place: Place, proxy:
 def test_a_rebuild_lists_no_tiles(place: Place, proxy: Proxy, count: int) -> None:
     publish(open_store(str(place)), *named(count))
     proxy.requests.clear()
-    assert catalog.rebuild(open_store(str(place))).slides == count
+    assert catalog.rebuild_catalog(open_store(str(place))).slides == count
     assert sum("list-type" in path for _, path in proxy.requests) == 1
 
 

@@ -42,8 +42,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What `rebuild` has made: slides and documents are counted, and what is left out is said, or
-    what could not be looked at."""
+    """What `rebuild_catalog` has made: slides and documents are counted, and what is left out is
+    said, or what could not be looked at."""
 
     target: str
     slides: int
@@ -123,9 +123,11 @@ def of_former_versions(store: Store) -> list[str]:
     return sorted(key for key, slide in slides.items() if slide.get("entry", 1) < ENTRY_VERSION)
 
 
-def rebuild(store: Store) -> Rebuilt:
+def rebuild_catalog(store: Store) -> Rebuilt:
     """Makes the catalog what is published in the store, which holds images/, beside whatever other
     processes publish and delete.
+
+        print(rebuild_catalog(open_store("www")).slides)
 
     Raises StoreError where there is nothing.
     """

@@ -212,6 +212,7 @@ CODES: dict[type[VsvPyramidError], tuple[int, int]] = {
 }
 for _error, _codes in CODES.items():
     _error.exit_code, _error.http_status = _codes
+del _error, _codes
 
 
 def exit_code(exc: Exception) -> int:

@@ -69,13 +69,17 @@ def published(target: str | Path, s3: S3Options | None = None) -> dict[str, Any]
     return facts
 
 
-def info(place: str | Path, options: ConvertOptions) -> dict[str, Any]:
+def info(place: str | Path, options: ConvertOptions | None = None) -> dict[str, Any]:
     """The facts of the slide (a path, or an s3:// URL) and its plan; sizes are in px, bytes are
     estimated from sampled tiles.
 
+        plan = info("170782.svs")["plan"]
+        print(plan["tiles"], plan["lane"], plan["lane_reason"])
+
     Raises SlideError where the slide cannot be read, or none of those tiles can be decoded.
     """
-    options = replace(options, on_error="blank")  # a damaged tile is no reason to say nothing
+    # A damaged tile is no reason to say nothing.
+    options = replace(options or ConvertOptions(), on_error="blank")
     with find_source(place, options.scratch, options.s3.request_payer).opened() as slide:
         plan = make_plan(slide, options)
         return {

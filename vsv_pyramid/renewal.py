@@ -77,7 +77,7 @@ def refresh(
             kept = records.Kept(store)
             kept.rebuild()
             warnings += kept.warnings.values()
-        warnings += catalog.rebuild(store.published).warnings
+        warnings += catalog.rebuild_catalog(store.published).warnings
     if progress:
         progress(len(ids), len(ids))
     return Refreshed(str(store), dry_run, len(ids), changed, left_out, tuple(warnings))

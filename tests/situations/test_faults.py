@@ -98,7 +98,7 @@ def awaits(_: Path, root: str) -> None:
 
 
 def rebuilds(_: Path, root: str) -> None:
-    catalog.rebuild(open_store(root))
+    catalog.rebuild_catalog(open_store(root))
 
 
 def watches(slide: Path, root: str) -> None:

@@ -103,7 +103,7 @@ class World:
             shutil.copytree(self.stock.published / keys.folder(slide), local / keys.folder(slide))
             folder = keys.private_folder(slide)
             shutil.copytree(self.stock.private / folder, private / folder)
-        catalog.rebuild(open_store(str(local)))
+        catalog.rebuild_catalog(open_store(str(local)))
         for slide, name in product(self.slides, MINE):
             path = local / keys.folder(slide) / name
             path.parent.mkdir(parents=True, exist_ok=True)

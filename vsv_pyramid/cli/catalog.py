@@ -44,7 +44,7 @@ def index_command(target: str, as_json: bool, s3: S3Options) -> None:
     """
     store = open_store(target, s3)
     tie.check_is_no_part(store)
-    rebuilt = catalog.rebuild(store)
+    rebuilt = catalog.rebuild_catalog(store)
     if as_json:
         print_json(dataclasses.asdict(rebuilt))
     else:

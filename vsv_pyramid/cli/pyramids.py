@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from vsv_pyramid import removal
+from vsv_pyramid import deletion
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.options import (
     PlaceType,
@@ -28,8 +28,6 @@ from vsv_pyramid.errors import EXIT_FAILED, OptionError
 from vsv_pyramid.inspection import info, is_pyramid, published
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
-from vsv_pyramid.removal import own_keys, pyramid_keys
-from vsv_pyramid.review import rescans
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.verification import verify, verify_root
 from vsv_pyramid.verification.findings import Report
@@ -176,18 +174,12 @@ def delete_command(
     delete`.
     """
     store, folder = _named(target, root, private_to, s3)
-    slide_id = folder.removeprefix(f"{keys.IMAGES}/")
-    private = rescans.remembered(store, slide_id) if isinstance(store, Destination) else []
-    found = (own_keys if private else pyramid_keys)(store, folder)
+    found = deletion.find(store, folder)
+    count = counted(len(found.published), "object")
     if not yes:
-        confirm_removal(f"Remove {store}/{folder}, {counted(len(found), 'object')}?")
-    entries = [f"{folder.rpartition('/')[0]}/{keys.CATALOG}".lstrip("/"), keys.DELETED]
-    store.check_rights(put=entries, delete=[*found, *private])
-    if found:
-        removal.delete(store, folder)
-    if private and isinstance(store, Destination):
-        rescans.forget(store, slide_id)
-    click.echo(f"{store}/{folder}: {counted(len(found), 'object')} removed")
+        confirm_removal(f"Remove {store}/{folder}, {count}?")
+    deletion.remove(store, folder, found)
+    click.echo(f"{store}/{folder}: {count} removed")
 
 
 def _named(

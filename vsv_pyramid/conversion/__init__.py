@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 def convert(
     slide: str | Path,
     destination: str | Path,
-    options: ConvertOptions,
+    options: ConvertOptions | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
@@ -38,12 +38,16 @@ def convert(
     """Publishes the pyramid of the slide (a path, or an s3:// URL) at the destination (a folder, a
     .zip or .szi file, or a URL), whole or not at all, and enters it in the catalog there.
 
+        made = convert("170782.svs", "www", ConvertOptions(quality=90))
+        print(made.id, made.status, made.tiles)
+
     `progress` is called in this thread several times a second; once `stop` is set, by others or by
     a failure, nothing is waited for. Raises OptionError, SlideError,
     TileError and StoreError. Whatever is raised, there is no descriptor without a whole pyramid;
     where the store is not remote, what was published before is still there, and in a remote one
     the same call goes on where it ended.
     """
+    options = options or ConvertOptions()
     stop = stop or threading.Event()
     store = open_destination(destination, options.private_to, options.s3, stop, state=options.state)
     check_scratch(store.published, slide, options.scratch)

@@ -38,6 +38,8 @@ def usable_cpus() -> int:
 class ConvertOptions:
     """How slides are converted. Raises OptionError for a value that cannot be.
 
+        options = ConvertOptions(quality=90, subsampling="444", workers=4)
+
     `tile_size` is in px, None for a choice by the slide's own tiles; `quality` is libjpeg's;
     `color` is "none" or "srgb"; `background` is any colour name or #rrggbb; `on_error` is "fail"
     or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what

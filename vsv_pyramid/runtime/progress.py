@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class Progress(NamedTuple):
-    """How far a conversion, or a verification, is: tiles made and planned, and base pixels done."""
+    """How far a conversion, or a verification, is: tiles made and planned, and base pixels done.
+
+    convert("170782.svs", "www", progress=lambda now: print(now.tiles, "of", now.total))
+    """
 
     tiles: int
     total: int

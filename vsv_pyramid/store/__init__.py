@@ -31,6 +31,8 @@ def open_store(
     """The store that a path or a URL (file:// or s3://) names; nothing is made, nor
     connected to, before the first call of a method. Once `stop` is set, no put is tried again.
 
+        catalog = open_store("www").get("images/index.json")
+
     Raises OptionError for anything else.
     """
     destination = str(destination)

@@ -11,6 +11,8 @@ from vsv_pyramid.errors import OptionError
 class S3Options:
     """Raises OptionError for a value that cannot be.
 
+        options = ConvertOptions(s3=S3Options(sse="aws:kms", storage_class="STANDARD_IA"))
+
     `sse` is the server-side encryption, "AES256" or "aws:kms", with `kms_key` (an id or ARN) where
     it is not the account's own; `checksum` is "sha256" or "crc64nvme"; `request_payer` is
     "requester"; `expected_bucket_owner` is an account's number; `max_put_rate` is in puts a second.

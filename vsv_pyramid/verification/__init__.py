@@ -42,6 +42,9 @@ def verify(
     """A report on the pyramid `target`: its folder or its descriptor, by path or s3:// URL, or its
     .zip or .szi file.
 
+        report = verify("www/images/170782", deep=True, against="170782.svs")
+        print(report.errors or f"{report.tiles} tiles are right")
+
     Always: descriptor, slide.json, the set of tiles, their sizes in bytes as listed and, unless the
     store is remote, those in px as their headers state them. `deep` decodes every tile and compares
     it with the level below, or decodes a `sample` of so many tiles; `against` compares tiles of the

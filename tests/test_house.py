@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 import vsv_pyramid
 
@@ -16,7 +19,7 @@ FLOORS = (
     {"cli"},
     {"web"},
     {"unattended"},
-    {"conversion", "inspection", "verification", "renewal"},
+    {"conversion", "inspection", "verification", "renewal", "deletion"},
     {"places"},
     {"review"},
     {"planning", "removal"},
@@ -111,5 +114,24 @@ def test_the_street_is_in_contributing() -> None:
     """In its order, room by room."""
     text = (HOUSE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
     street = text[text.index("## The street") :]
-    places = [[street.index(f"`{room}") for room in floor] for floor in FLOORS]
+    places = [[street.index(f"`{room}`") for room in floor] for floor in FLOORS]
     assert all(max(upper) < min(lower) for upper, lower in pairwise(places))
+
+
+def test_what_contributing_names_is_there() -> None:
+    root = HOUSE.parent
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:vsv_pyramid|tests|docs|cloudformation|batch)/[\w./-]*)`", text)
+    assert len(named) > 30
+    assert not [path for path in named if not (root / path).exists()]
+
+
+@pytest.mark.parametrize("room", sorted(FLOOR))
+def test_contributing_names_the_files_of_each_room(room: str) -> None:
+    """Those of a folder, but for its front door."""
+    text = (HOUSE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    street = text[text.index("## The street") : text.index("### The way")]
+    start = street.index(f"`{room}`")
+    part = street[start : street.find("    `", start + 1)]
+    for path in (HOUSE / room).glob("*.py"):
+        assert path.name == "__init__.py" or re.search(rf"\b{path.stem}\b", part), path.name

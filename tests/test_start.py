@@ -23,7 +23,8 @@ pyramid.copied pyramid.decoded pyramid.images pyramid.leaves pyramid.planes pyra
 review.barcode review.records review.rescans runtime.progress runtime.threads slide.containers
 slide.dicom slide.handles slide.icc slide.metadata slide.pages slide.pixels slide.plain slide.raw
 slide.reading slide.samples slide.scale slide.search slide.source slide.tiff slide.tiles
-slide_json store store.base store.directory store.disk store.locks store.moves store.options
+slide_json store store.base store.directory store.disk store.edits store.locks store.moves
+store.options
 """
 # Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}

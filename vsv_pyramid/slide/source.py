@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
-from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.errors import (
     UNSUPPORTED,
     OptionError,
@@ -227,6 +226,7 @@ class _Object:
     def _patiently(self, action: Callable[[], Result]) -> Result:
         """The action's result, or an error that names the slide."""
         from vsv_pyramid.aws import session
+        from vsv_pyramid.aws.retry import with_retries
 
         try:
             return with_retries(self._url, action, logging.WARNING)

@@ -35,12 +35,12 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.planning import ids
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.runtime.progress import unless
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import SPARE_BYTES, extent
 from vsv_pyramid.unattended import backlog
-from vsv_pyramid.unattended.watch import Handed, Stopped, Watch
+from vsv_pyramid.unattended.watch import Handed, Watch, WatchEnded
 
 _MEGABYTES_A_VCPU = 1769  # of a function's memory
 _MOST_VCPUS = 6
@@ -181,12 +181,11 @@ class _Function:
         print(json.dumps(document), flush=True)
 
     def _hand_on(self, place: str, size: int) -> Handed:
-        if self._left() < 0:
-            raise Stopped
+        self._check_time()
         if size <= self._largest():
             try:
                 return self._converted(place)
-            except Stopped:
+            except WatchEnded:
                 pass  # Batch goes on where it ended
         job = self._queue.submit(place)
         self.say.submitted(place, job)
@@ -194,15 +193,14 @@ class _Function:
 
     def _converted(self, place: str) -> Handed:
         with self.say.progress(place, self._destination) as show:
-
-            def tick(progress: Progress) -> None:
-                if self._left() < 0:
-                    raise Stopped
-                show(progress)
-
+            tick = unless(self._check_time, show)
             summary = convert(place, self._destination, self._options, progress=tick)
         self.say.done(summary)
         return Handed()
+
+    def _check_time(self) -> None:
+        if self._left() < 0:
+            raise WatchEnded
 
     def _left(self) -> float:
         """Seconds in which something may still be begun, or gone on with."""

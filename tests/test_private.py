@@ -131,7 +131,7 @@ def test_no_published_byte_has_the_name(store: Destination) -> None:
 
 
 def test_the_barcode_that_is_a_name_is_none(store: Destination) -> None:
-    assert Desk(store, "anna").document("170782").barcode == "unreadable"
+    assert Desk(store, "anna").record("170782").barcode == "unreadable"
 
 
 def test_nothing_private_is_served(store: Destination, site: Site) -> None:

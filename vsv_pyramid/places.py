@@ -1,7 +1,7 @@
 """Where the slide is whose pyramid is published under an id: of two that have the same name by
 chance, none takes the other's place.
 
-Nobody serves that: it is in the slide's private document, or else in what `watch` remembers.
+Nobody serves that: it is in the slide's private record, or else in what `watch` remembers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 def remember(store: Destination, slide_id: str, place: str) -> None:
     """Remembers the place (see Source) of what is published, where that is not done by the slide's
-    private document; warns where it cannot be."""
+    private record; warns where it cannot be."""
     if store.private is None and store.state:
         try:
             store.put(keys.place_key(slide_id), place.encode())
@@ -41,7 +41,7 @@ def adopt(store: Destination, places: Mapping[str, str]) -> None:
 def known(store: Destination, slide_id: str, document: Mapping[str, Any]) -> frozenset[str]:
     """What the place of the published file may be called, by what is remembered of it and its
     slide.json, where version 1 has stated it; nothing where it is not known."""
-    location = records.document(store, slide_id).source.get("location") if store.private else None
+    location = records.record(store, slide_id).source.get("location") if store.private else None
     if location:
         return places_of(str(location))
     stated = document["source"].get("place") or _stated(store, keys.place_key(slide_id))

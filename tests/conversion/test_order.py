@@ -137,7 +137,7 @@ class Case:
         assert published
         assert catalog.Catalog(self.store).slides()[self.id]["review"] == published["review"]
         gone = records.deleted(self.store)
-        documents = [records.document(self.store, name) for name in sorted({self.id, *gone})]
+        documents = [records.record(self.store, name) for name in sorted({self.id, *gone})]
         return {
             "documents": [
                 (document.source["size"], document.properties, document.images, document.barcode)
@@ -156,9 +156,9 @@ class Case:
 
 def check_true(case: Case, before: Case, after: Case) -> None:
     """What is said of the new scan is said only where it is shown."""
-    document, published = records.document(case.store, case.id), case.published()
+    document, published = records.record(case.store, case.id), case.published()
     if not case.is_shown():
-        assert document == records.document(before.store, case.id)
+        assert document == records.record(before.store, case.id)
         assert case.label() == before.label() != after.label()
         assert records.deleted(case.store) == records.deleted(before.store)
     if published:
@@ -263,7 +263,7 @@ def test_a_watch_goes_on_with_it(real_slide: Path, tmp_path: Path) -> None:
         handed = mock.Mock(side_effect=hand_on)
         watch = Watch(case.slide.parent, case.store, handed, mock.Mock(), interval=0.1)
         watch.run(once=True)
-    assert records.document(case.store, "1").history[-1].action == "rescanned"
+    assert records.record(case.store, "1").history[-1].action == "rescanned"
     handed.assert_not_called()
 
 

@@ -105,12 +105,12 @@ class TestAPlaceOfItsOwn:
         assert at_top(place.published) == {"images"}
         assert place.private
         assert {found.key for found in place.private.keys("")} == {"root.json", DOCUMENT, LIST}
-        assert records.document(place, "a").source["location"] == str(slide)
+        assert records.record(place, "a").source["location"] == str(slide)
 
     def test_it_can_be_given_later(self, slide: Path, target: str) -> None:
         convert(slide, target, OPTIONS)
         assert convert(slide, target, keeping(OPTIONS, target)).status == "skipped"
-        assert records.document(opened(target), "a").value("status") == "NEW"
+        assert records.record(opened(target), "a").value("status") == "NEW"
 
     def test_once_it_is_there_nothing_is_done_without_it(self, slide: Path, target: str) -> None:
         convert(slide, target, keeping(OPTIONS, target))
@@ -277,7 +277,7 @@ class TestFormerParts:
     def test_what_is_changed_goes_into_the_private_place(self, former: str, slide: Path) -> None:
         options = replace(keeping(OPTIONS, former), overwrite=True)
         assert convert(slide, former, options).status == "converted"
-        document = records.document(opened(former), "a")
+        document = records.record(opened(former), "a")
         assert [event.action for event in document.history] == ["converted", "deleted", "converted"]
         place = opened(former)
         assert place.private

@@ -14,7 +14,7 @@ from tests.support.s3_server import Place
 from tests.test_catalog import slide_json
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.review import cdr
-from vsv_pyramid.review.history import Document
+from vsv_pyramid.review.history import Record
 from vsv_pyramid.store import open_store
 
 RECORD = {"id": "170782", "ImageID": "1004486", "SlideID": "S26-1-A1"}
@@ -33,11 +33,11 @@ def test_a_record_has_the_viewer_s_names() -> None:
         "aperio.Time": "09:00:00",
         "aperio.Time Zone": "GMT-0500",
     }
-    document = Document("170782", {"name": "Doe^Jane.svs"}, said).logged(
+    document = Record("170782", {"name": "Doe^Jane.svs"}, said).logged(
         "set", "anna", {"slide_id": "S26-1-A1", "case_id": "S26-1"}
     )
     facts = {**slide_json("170782"), "objective_power": 40.0}
-    assert cdr.record(facts, document) == {
+    assert cdr.metadata_record(facts, document) == {
         "id": "170782",
         "ImageID": "7",
         "SlideID": "S26-1-A1",
@@ -52,7 +52,7 @@ def test_a_record_has_the_viewer_s_names() -> None:
         "lastModified": document.history[-1].when,
     }
     del said["aperio.ImageID"]
-    assert cdr.record(facts, document)["ImageID"] == "Doe^Jane"
+    assert cdr.metadata_record(facts, document)["ImageID"] == "Doe^Jane"
 
 
 def test_a_scan_date_has_an_offset() -> None:
@@ -61,8 +61,8 @@ def test_a_scan_date_has_an_offset() -> None:
     def date(time_zone: str | None, **said: str) -> str | None:
         stated = {"aperio.Date": "07/01/26", "aperio.Time": "09:00:00"}
         stated |= {f"aperio.{name}": value for name, value in said.items()}
-        document = Document("a", {"name": "a.svs"}, stated)
-        found: str | None = cdr.record(slide_json("a"), document, time_zone)["ScanDate"]
+        document = Record("a", {"name": "a.svs"}, stated)
+        found: str | None = cdr.metadata_record(slide_json("a"), document, time_zone)["ScanDate"]
         return found
 
     assert date(None) == "2026-07-01T09:00:00"

@@ -36,7 +36,7 @@ from vsv_pyramid.review import cdr, records, rescans
 from vsv_pyramid.review import desk as desk_module
 from vsv_pyramid.review.barcode import Barcode
 from vsv_pyramid.review.desk import Desk, found
-from vsv_pyramid.review.history import Document
+from vsv_pyramid.review.history import Record
 from vsv_pyramid.store import Store, edits
 from vsv_pyramid.store.directory import DirectoryStore
 
@@ -98,7 +98,7 @@ def error(outcomes: list[desk_module.Outcome]) -> VsvPyramidError:
 def test_a_converted_slide_is_new(
     published: Summary, slide: Path, store: Destination, anna: Desk
 ) -> None:
-    document = anna.document("170782")
+    document = anna.record("170782")
     assert document.properties["aperio.AppMag"] == "20"
     assert document.source["location"] == str(slide)
     assert [str(event) for event in document.history] == ["converted by vsv-pyramid"]
@@ -112,8 +112,8 @@ def test_what_is_set_is_published_without_who_and_notes(
     changes = {"slide_id": "S26-1-A1", "case_id": "S26-1", "status": "GOOD"}
     (outcome,) = anna.set({"170782": 1}, changes, "Jane Roe asked for it")
     assert outcome.error is None
-    document = anna.document("170782")
-    assert document == outcome.document
+    document = anna.record("170782")
+    assert document == outcome.record
     assert str(document.history[-1]) == (
         "set by anna: status NEW -> GOOD, slide ID none -> S26-1-A1, case ID none -> S26-1, "
         "“Jane Roe asked for it”"
@@ -133,7 +133,7 @@ def test_the_second_is_told_what_changed(
     assert str(conflict) == (
         "170782: was changed since you looked (set by anna: slide ID none -> A1); look at it again"
     )
-    assert anna.document("170782").value("slide_id") == "A1"
+    assert anna.record("170782").value("slide_id") == "A1"
     ben.set({"170782": 2}, {"slide_id": "B1"})
     assert public(store, "170782")[1]["slide_id"] == "B1"
 
@@ -153,7 +153,7 @@ def test_who_gives_no_revision_is_told_of_what_comes_between(
     monkeypatch.setattr(type(store), "put_if", put)
     conflict = error(anna.set({"170782": None}, {"status": "GOOD"}))
     assert "set by ben: status NEW -> BAD" in str(conflict)
-    assert anna.document("170782").value("status") == "BAD"
+    assert anna.record("170782").value("status") == "BAD"
 
 
 def test_a_put_that_was_denied_and_went_well_is_no_conflict(
@@ -168,7 +168,7 @@ def test_a_put_that_was_denied_and_went_well_is_no_conflict(
     monkeypatch.setattr(type(store), "put_if", put)
     (outcome,) = anna.set({"170782": 1}, {"status": "GOOD"})
     assert outcome.error is None
-    assert anna.document("170782").revision == 2
+    assert anna.record("170782").revision == 2
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_twenty_technicians_lose_nothing(
         told = 0
         for note in range(notes):
             while True:
-                revision = mine.document("170782").revision
+                revision = mine.record("170782").revision
                 status = ("GOOD", "BAD")[note % 2]
                 (outcome,) = mine.set({"170782": revision}, {"status": status}, f"{number}/{note}")
                 if outcome.error is None:
@@ -201,7 +201,7 @@ def test_twenty_technicians_lose_nothing(
 
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(work, range(20)))
-    document = records.document(store, "170782")
+    document = records.record(store, "170782")
     assert sorted(event.note for event in document.history[1:]) == sorted(
         f"{number}/{note}" for number in range(20) for note in range(notes)
     )
@@ -233,7 +233,7 @@ def test_edits_during_a_conversion_are_published(
     finally:
         done.set()
         thread.join()
-    document = records.document(store, "170782")
+    document = records.record(store, "170782")
     assert public(store, "170782") == [document.published()] * 2
     facts = json.loads(store.get(keys.slide_json_key("images/170782")))
     assert facts["pyramid"]["quality"] == 79
@@ -293,7 +293,7 @@ class TestRescan:
     ) -> None:
         anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
         (outcome,) = anna.delete({"170782": 2})
-        assert outcome.error is None and outcome.document and outcome.document.is_deleted
+        assert outcome.error is None and outcome.record and outcome.record.is_deleted
         assert list(store.keys("images/170782/")) == []
         assert anna.slides() == []
         (awaited,) = anna.awaited()
@@ -308,7 +308,7 @@ class TestRescan:
 
         scan(real_slide, slide, width=400)
         assert convert(slide, target, keeping(OPTIONS, target)).status == "converted"
-        document = anna.document("170782")
+        document = anna.record("170782")
         assert document.ids == {"slide_id": "A1", "case_id": "C1"}
         assert [event.action for event in document.history] == [
             *("converted", "set", "deleted", "rescanned")
@@ -335,12 +335,12 @@ class TestRescan:
         )
         rescan = scan(real_slide, tmp_path / "scans/170790.svs", width=320)
         convert(rescan, target, keeping(OPTIONS, target))
-        document = anna.document("170790")
+        document = anna.record("170790")
         assert document.ids == {"slide_id": "S26-1", "case_id": "C1"}
         assert str(document.history[-1]) == (
             "tied by vsv-pyramid: case ID none -> C1, slide ID confirmed, a rescan of 170782"
         )
-        former = anna.document("170782")
+        former = anna.record("170782")
         assert str(former.history[-1]) == "replaced by vsv-pyramid: by the rescan 170790"
         assert anna.awaited() == []
         # The bad scan does not come back, and does not count as waiting.
@@ -366,7 +366,7 @@ class TestRescan:
         assert len(anna.awaited()) == 1
         anna.send({"170790": 2}, repository.url)
         assert anna.awaited() == []
-        assert anna.document("170790").ids["case_id"] == "C2"
+        assert anna.record("170790").ids["case_id"] == "C2"
         assert anna.slides()[0]["review"]["status"] == "SENT"
 
     def test_a_copy_of_the_bad_scan_is_no_rescan(
@@ -402,7 +402,7 @@ class TestRescan:
         anna.set({"170782": 1}, {"slide_id": "A1", "status": "GOOD"})
         scan(real_slide, slide, width=400)
         convert(slide, target, keeping(ConvertOptions(workers=1, update=True), target))
-        document = anna.document("170782")
+        document = anna.record("170782")
         assert document.value("status") == "NEW"
         assert document.value("slide_id") == "A1"
         assert document.history[-1].action == "rescanned"
@@ -414,7 +414,7 @@ class TestRescan:
         convert(
             slide, target, keeping(ConvertOptions(workers=1, quality=70, overwrite=True), target)
         )
-        assert anna.document("170782").revision == 2
+        assert anna.record("170782").revision == 2
         assert anna.slides()[0]["review"]["status"] == "GOOD"
 
     def test_a_deletion_is_taken_back_by_converting_again(
@@ -424,7 +424,7 @@ class TestRescan:
         convert(slide, target, keeping(ConvertOptions(workers=1, overwrite=True), target))
         assert anna.awaited() == []
         assert anna.slides()[0]["review"]["status"] == "NEW"
-        assert anna.document("170782").history[-1].action == "converted"
+        assert anna.record("170782").history[-1].action == "converted"
 
 
 class TestDelete:
@@ -480,7 +480,7 @@ class TestDelete:
         assert outcome.error is None
         assert anna.slides() == []
         assert [slide["id"] for slide in anna.awaited()] == ["170782"]
-        assert [event.action for event in records.document(store, "170782").history] == [
+        assert [event.action for event in records.record(store, "170782").history] == [
             *("converted", "deleted")
         ]
 
@@ -569,7 +569,7 @@ class TestSend:
         assert repository.requests == 1
         assert repository.records["170782"]["SlideID"] == "A1"
         assert public(store, "170782")[1]["status"] == "SENT"
-        event = anna.document("170782").history[-1]
+        event = anna.record("170782").history[-1]
         assert event.facts == {
             "to": repository.url,
             "status": 201,
@@ -587,7 +587,7 @@ class TestSend:
                 assert anna.send({"170782": None}, url)[0].error is None
         assert repository.requests == 1
         assert list(place.private.objects()).count("cdr/170782.json") == 1
-        assert [event.action for event in anna.document("170782").history].count("sent") == 2
+        assert [event.action for event in anna.record("170782").history].count("sent") == 2
 
     def test_it_is_sent_again_with_another_time_zone(
         self, published: Summary, target: str, anna: Desk, repository: Cdr
@@ -617,7 +617,7 @@ class TestSend:
         anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
         anna.send({"170782": 2}, repository.url)
         (outcome,) = anna.set({"170782": 3}, {"slide_id": "A2"})
-        assert outcome.document and outcome.document.value("status") == "GOOD"
+        assert outcome.record and outcome.record.value("status") == "GOOD"
         repository.records.clear()
         anna.send({"170782": 4}, repository.url)
         assert repository.records["170782"]["SlideID"] == "A2"
@@ -628,7 +628,7 @@ class TestSend:
         anna.set({"170782": 1}, {"slide_id": "A1", "case_id": "C1"})
         repository.fail(422)
         assert isinstance(error(anna.send({"170782": 2}, repository.url)), CdrError)
-        assert anna.document("170782").revision == 2
+        assert anna.record("170782").revision == 2
 
     def test_one_that_is_changed_while_it_is_sent(
         self,
@@ -649,7 +649,7 @@ class TestSend:
         told = error(anna.send({"170782": 2}, repository.url))
         assert isinstance(told, ReviewConflict)
         assert "was sent, but as it was before: set by ben: case ID C1 -> C2" in str(told)
-        document = anna.document("170782")
+        document = anna.record("170782")
         assert document.value("status") == "NEW"
         assert document.history[-1].action == "sent"
 
@@ -702,7 +702,7 @@ class TestWhatIsReadOffALabel:
         anna.delete({"170782": None})
         again = scan(real_slide, slide.with_name("170790.svs"), width=320)
         convert(again, target, keeping(OPTIONS, target))
-        assert anna.document("170790").history[-1].facts == {"rescan_of": "170782"}
+        assert anna.record("170790").history[-1].facts == {"rescan_of": "170782"}
         assert label.encode() not in self.everything(store)
 
     @pytest.mark.parametrize(
@@ -732,7 +732,7 @@ def test_a_damaged_list_of_what_is_known_is_made_anew(
 ) -> None:
     key = f"{keys.KEPT}/{keys.CATALOG}"
     store.put(key, damage)
-    assert anna.slides()[0]["review"] == anna.document("170782").review()
+    assert anna.slides()[0]["review"] == anna.record("170782").review()
     (outcome,) = anna.set({"170782": 1}, {"status": "GOOD"})
     assert outcome.error is None
     assert anna.slides()[0]["review"]["status"] == "GOOD"
@@ -773,7 +773,7 @@ def test_a_slide_without_details_has_no_review(
     document = json.loads(store.get("images/170782/slide.json"))
     assert document["kept"] and "review" not in document
     assert "review" not in catalog.Catalog(store).slides()["170782"]
-    assert anna.slides()[0]["review"] == anna.document("170782").review()
+    assert anna.slides()[0]["review"] == anna.record("170782").review()
     assert anna.doubles(["170782"]) == {}
 
 
@@ -788,13 +788,13 @@ def test_slides_that_were_published_before_have_no_document(
     store.put(key, json.dumps(facts).encode())
     catalog.Catalog(store).update(["170782"])
     assert "review" not in catalog.Catalog(store).slides()["170782"]
-    assert anna.slides()[0]["review"] == Document("").review()
+    assert anna.slides()[0]["review"] == Record("").review()
     assert "its scanned file is not known" in str(error(anna.delete({"170782": 0}, source=True)))
     anna.set({"170782": 0}, {"status": "GOOD"})
     assert anna.slides()[0]["review"]["status"] == "GOOD"
     convert(slide, target, keeping(ConvertOptions(workers=1, overwrite=True), target))
     assert anna.slides()[0]["review"]["status"] == "GOOD"
-    assert anna.document("170782").source["location"] == str(slide)
+    assert anna.record("170782").source["location"] == str(slide)
 
 
 def test_a_store_without_a_catalog_gets_none(
@@ -809,7 +809,7 @@ def test_a_store_without_a_catalog_gets_none(
 def test_a_damaged_document_is_told_of(published: Summary, store: Destination, anna: Desk) -> None:
     store.put(keys.private_json_key("170782"), b"{}")
     with pytest.raises(StoreError, match=r"slide.private.json: is damaged .* bring a former"):
-        anna.document("170782")
+        anna.record("170782")
     store.put(keys.DELETED, b"{}")
     with pytest.raises(StoreError, match=r"deleted.json: is damaged; remove it"):
         anna.awaited()
@@ -838,7 +838,7 @@ def test_nothing_is_remembered_of_what_is_forgotten(
 
 def test_slides_are_found() -> None:
     def slide(name: str, scanned: str | None, **said: Any) -> dict[str, Any]:
-        blank = Document("").review()
+        blank = Record("").review()
         created = "2026-11-20T00:00:00+00:00"
         return {"id": name, "scanned": scanned, "created": created, "review": {**blank, **said}}
 
@@ -865,7 +865,7 @@ def test_the_account_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError("uid 1000")
 
     monkeypatch.setattr("getpass.getuser", nobody)
-    assert desk_module.account() == "unknown"
+    assert desk_module.user_name() == "unknown"
 
 
 def test_what_is_saved_and_not_published_is_told(
@@ -885,8 +885,8 @@ def test_what_is_saved_and_not_published_is_told(
             anna.set({"170782": 1}, {"status": "GOOD"})
     assert public(store, "170782")[1]["status"] == "NEW"
     anna.set({"170782": None}, {"status": "GOOD"})
-    assert public(store, "170782")[1] == anna.document("170782").published()
-    assert anna.document("170782").revision == 2
+    assert public(store, "170782")[1] == anna.record("170782").published()
+    assert anna.record("170782").revision == 2
 
 
 def test_a_damaged_slide_json_does_not_keep_others(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.review import history
-from vsv_pyramid.review.history import Document
+from vsv_pyramid.review.history import Record
 
 values = st.fixed_dictionaries(
     {},
@@ -24,7 +24,7 @@ values = st.fixed_dictionaries(
 
 
 def test_a_slide_that_nobody_looked_at() -> None:
-    assert Document("170782").review() == {
+    assert Record("170782").review() == {
         "status": "NEW",
         "slide_id": None,
         "case_id": None,
@@ -37,7 +37,7 @@ def test_a_slide_that_nobody_looked_at() -> None:
 
 
 def test_the_log_says_who_changed_what() -> None:
-    document = Document("170782").logged("converted", "vsv-pyramid", {"slide_id": "A1"})
+    document = Record("170782").logged("converted", "vsv-pyramid", {"slide_id": "A1"})
     document = document.logged("set", "anna", {"slide_id": "A2", "status": "GOOD"}, "wrong label")
     assert document.ids == {"slide_id": "A2", "case_id": None}
     assert document.revision == 2
@@ -49,19 +49,19 @@ def test_the_log_says_who_changed_what() -> None:
 
 
 def test_nothing_is_logged_of_what_changes_nothing() -> None:
-    document = Document("170782").logged("set", "anna", {"status": "GOOD"})
+    document = Record("170782").logged("set", "anna", {"status": "GOOD"})
     assert document.logged("set", "ben", {"status": "GOOD"}) is document
     assert document.logged("set", "ben", {}, "a note").revision == 2
 
 
 def test_a_deleted_slide_is_so_until_its_rescan() -> None:
-    document = Document("170782").logged("deleted", "anna", {"status": "BAD"})
+    document = Record("170782").logged("deleted", "anna", {"status": "BAD"})
     assert document.is_deleted
     assert document.logged("set", "ben", {}, "a note").is_deleted
     assert not document.logged("rescanned", "vsv-pyramid", {}).is_deleted
 
 
-READ = Document("a").logged("converted", "vsv-pyramid", {"slide_id": "ROE-1952"})
+READ = Record("a").logged("converted", "vsv-pyramid", {"slide_id": "ROE-1952"})
 
 
 class TestConfirmed:
@@ -102,7 +102,7 @@ class TestConfirmed:
 
 @given(st.lists(st.tuples(st.sampled_from(["anna", "ben"]), values, st.text())))
 def test_a_document_survives_its_writing(events: list[tuple[str, dict[str, Any], str]]) -> None:
-    document = Document("a", {"size": 1}, {"aperio.User": "Doe\udcff"}, ("label",), "read")
+    document = Record("a", {"size": 1}, {"aperio.User": "Doe\udcff"}, ("label",), "read")
     state: dict[str, Any] = {"status": "NEW", "slide_id": None, "case_id": None}
     for who, changes, note in events:
         document = document.logged("set", who, changes, note)
@@ -121,7 +121,7 @@ def test_a_document_survives_its_writing(events: list[tuple[str, dict[str, Any],
     ],
 )
 def test_a_damaged_document(damage: dict[str, Any]) -> None:
-    content = json.loads(history.write(Document("a")))
+    content = json.loads(history.write(Record("a")))
     with pytest.raises(ValueError):
         history.parse(json.dumps({**content, **damage}).encode())
 

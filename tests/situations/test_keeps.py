@@ -102,7 +102,7 @@ class World:
     def state(self) -> dict[str, Any]:
         """What is said of the slide, wherever it is."""
         entry = catalog.Catalog(self.store).slides().get(ID)
-        document = records.document(self.store, ID)
+        document = records.record(self.store, ID)
         return {
             "served": self.store.head(DESCRIPTOR) is not None,
             "listed": entry and records.Kept(self.store).slides()[ID]["review"]["status"],
@@ -955,10 +955,10 @@ class TestRefusedHalfWay:
                 patch.setattr(rescans, name, counting(getattr(records, name)))
             with pytest.raises(KeyboardInterrupt):
                 rescans.link(world.store, changed)
-        tied = rescans.link(world.store, records.document(world.store, "rescan"))
+        tied = rescans.link(world.store, records.record(world.store, "rescan"))
         assert tied.ids == {"slide_id": "S1", "case_id": "C1"}
         assert records.deleted(world.store)[ID]["rescanned_as"] == "rescan"
-        for document in (tied, records.document(world.store, ID)):
+        for document in (tied, records.record(world.store, ID)):
             told = [event.action for event in document.history]
             assert max(told.count("tied"), told.count("replaced")) <= 1
 

@@ -344,7 +344,7 @@ def review_of(to: object) -> dict[str, Any] | None:
 
 def known_of(to: object) -> dict[str, Any]:
     """What the private record says."""
-    return records.document(opened(to), "small").published()
+    return records.record(opened(to), "small").published()
 
 
 class TestReplacement:

@@ -46,7 +46,7 @@ def published(lab: Lab, slide_id: str) -> str | None:
 
 def log(lab: Lab, slide_id: str) -> list[str]:
     """What was done to the slide since it was converted."""
-    history = Desk(opened(lab.target), "x").document(slide_id).history
+    history = Desk(opened(lab.target), "x").record(slide_id).history
     return [str(event) for event in history[1:]]
 
 

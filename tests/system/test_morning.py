@@ -184,7 +184,7 @@ def check(lab: Lab) -> None:
     assert desk.awaited() == []
     for slide_id, review in lab.reviews().items():
         assert (review["status"], review["slide_id"]) == ("SENT", right_id(slide_id))
-        history = desk.document(slide_id).history
+        history = desk.record(slide_id).history
         who = {event.who for event in history if event.action in ("set", "deleted", "sent")}
         assert who == {"anna"}
         actions = [event.action for event in history]
@@ -510,7 +510,7 @@ def test_a_note_is_kept_without_another_change(chromium: Browser, few: Lab) -> N
         expect(page.get_by_role("heading", level=1)).to_have_text(IDS[1])
         button(page, "Back").click()
         expect(page.locator("#history q")).to_have_text("a fold")
-    assert Desk(opened(few.target), "x").document(IDS[0]).history[-1].note == "a fold"
+    assert Desk(opened(few.target), "x").record(IDS[0]).history[-1].note == "a fold"
 
 
 def test_what_was_not_saved_is_not_left_behind(chromium: Browser, few: Lab) -> None:

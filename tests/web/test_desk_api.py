@@ -127,7 +127,7 @@ def test_calls_are_the_library_s(desk: Site, store: Destination, repository: cdr
     changes = {"slide_id": "A1", "case_id": "C1", "status": "GOOD"}
     results = document(call(desk, "set", {"slides": slides, "changes": changes, "note": "x"}))
     assert [result["review"]["status"] for result in results["results"]] == ["GOOD", "GOOD"]
-    history = Desk(store, "ben").document("170782").history
+    history = Desk(store, "ben").record("170782").history
     assert (history[-1].who, history[-1].note) == ("anna", "x")
 
     late = document(call(desk, "set", {"slides": slides, "changes": {"status": "BAD"}}))
@@ -166,7 +166,7 @@ def test_other_pages_may_not_call(
 ) -> None:
     wanted = {"slides": [{"id": "170782", "revision": 1}], "changes": {"status": "BAD"}}
     assert call(desk, "set", wanted, **headers).status == status
-    assert Desk(store, "ben").document("170782").revision == 1
+    assert Desk(store, "ben").record("170782").revision == 1
 
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
@@ -205,7 +205,7 @@ def test_calls_that_make_no_sense(
     answer = call(desk, "set", content)
     assert answer.status == status
     assert re.fullmatch(rb".+\n", answer.body)
-    assert Desk(store, "ben").document("170782").revision == 1
+    assert Desk(store, "ben").record("170782").revision == 1
 
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)
@@ -257,7 +257,7 @@ def test_other_machines_need_the_token(store: Destination) -> None:
         assert site.ask("/desk/api/session", Authorization=nobody).status == 401
         wanted = {"slides": [{"id": "170782", "revision": 1}], "changes": {"status": "BAD"}}
         assert call(site, "set", wanted, Authorization=ben).status == 200
-        assert Desk(store, "x").document("170782").history[-1].who == "ben"
+        assert Desk(store, "x").record("170782").history[-1].who == "ben"
 
 
 def test_a_token_has_a_length() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from vsv_pyramid.planning.ids import id_of
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.planning.plan import make_plan
 from vsv_pyramid.runtime import signals
-from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.runtime.progress import unless
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.search import find_slides, once_each
@@ -164,7 +163,9 @@ def convert_command(
                 results.append(_planned(slide, destination, options, as_json))
             else:
                 with say.progress(str(slide), destination) as show:
-                    summary = convert(slide, destination, options, progress=_checked(show))
+                    summary = convert(
+                        slide, destination, options, progress=unless(signals.check, show)
+                    )
                 say.done(summary)
                 results.append(dataclasses.asdict(summary))
             troubles = 0
@@ -183,14 +184,6 @@ def convert_command(
         click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
-
-
-def _checked(show: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    def checked(progress: Progress) -> None:
-        signals.check()
-        show(progress)
-
-    return checked
 
 
 def _planned(

@@ -21,7 +21,7 @@ from vsv_pyramid.cli.options import (
 from vsv_pyramid.cli.reports import report
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
-from vsv_pyramid.review.desk import Desk, Outcome, account, found
+from vsv_pyramid.review.desk import Desk, Outcome, found, user_name
 from vsv_pyramid.review.history import GIVEN, STATUSES
 from vsv_pyramid.store import S3Options
 
@@ -48,7 +48,7 @@ _in = click.option(
 _by = click.option(
     "--by",
     "who",
-    default=account,
+    default=user_name,
     metavar="NAME",
     help="Who does it, for the log; default: the name of your account.",
 )
@@ -115,7 +115,7 @@ def list_command(
     s3: S3Options,
 ) -> None:
     """List the slides in TARGET, the folder or s3://bucket/prefix that images/ is in."""
-    desk = Desk(open_edited(target, private_to, s3), account())
+    desk = Desk(open_edited(target, private_to, s3), user_name())
     listed, wanted = (desk.awaited(), None) if status == AWAITING else (desk.slides(), status)
     date = since.date().isoformat() if since else ""
     slides = found(listed, status=wanted, search=search, since=date)
@@ -139,11 +139,11 @@ def show_command(
     """Show what is known of the slide ID: status, IDs, barcode, scanned file, and the log of who
     changed what and when. This is private: no such thing is published.
     """
-    document = Desk(open_edited(target, private_to, s3), account()).document(slide_id)
+    record = Desk(open_edited(target, private_to, s3), user_name()).record(slide_id)
     if as_json:
-        print_json(display.document_facts(document))
+        print_json(display.record_facts(record))
     else:
-        for line in display.document_lines(document):
+        for line in display.record_lines(record):
             click.echo(line)
 
 
@@ -219,13 +219,13 @@ def delete_command(
     desk = Desk(open_edited(target, private_to, s3), who, s3)
     if not yes:
         for slide_id in ids:
-            file = desk.document(slide_id).source.get("location", "unknown")
+            file = desk.record(slide_id).source.get("location", "unknown")
             click.echo(
                 f"{slide_id}, scanned as {file}{', which is deleted, too' * source}", err=True
             )
         confirm_removal(f"Delete what is published of {', '.join(ids)}?")
     outcomes = desk.delete(dict.fromkeys(ids, revision), source=source)
-    _tell(context, outcomes, as_json, lambda document: f"{document.id}: deleted, awaits its rescan")
+    _tell(context, outcomes, as_json, lambda record: f"{record.id}: deleted, awaits its rescan")
 
 
 @slides_command.command("send", short_help="Send slides' records to the CDR.")
@@ -279,7 +279,7 @@ def _tell(
             codes.add(exit_code(outcome.error))
             report(outcome.error)
         elif not as_json:
-            click.echo(line(outcome.document))
+            click.echo(line(outcome.record))
     if as_json:
         print_json({"slides": [outcome.facts() for outcome in outcomes]})
     if codes:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid.review import history
-from vsv_pyramid.review.history import IDS, Document
+from vsv_pyramid.review.history import IDS, Record
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.words import counted, one_line
 
@@ -99,29 +99,29 @@ def awaited_lines(slides: list[dict[str, Any]]) -> list[str]:
     return [*_table(rows), f"{_count(slides)} awaiting a rescan"]
 
 
-def review_line(document: Document) -> str:
+def review_line(record: Record) -> str:
     """A slide's status and IDs."""
-    ids = ", ".join(f"{name} {_or_none(document.value(key))}" for key, name in IDS.items())
-    return f"{document.id}: {document.value('status')}, {ids}"
+    ids = ", ".join(f"{name} {_or_none(record.value(key))}" for key, name in IDS.items())
+    return f"{record.id}: {record.value('status')}, {ids}"
 
 
-def document_facts(document: Document) -> dict[str, Any]:
-    """A slide's private document, and what it comes to, as JSON has it."""
-    return {**json.loads(history.write(document)), "review": document.review()}
+def record_facts(record: Record) -> dict[str, Any]:
+    """A slide's private record, and what it comes to, as JSON has it."""
+    return {**json.loads(history.write(record)), "review": record.review()}
 
 
-def document_lines(document: Document) -> list[str]:
-    """A slide's private document without the properties: what it comes to, and the log."""
+def record_lines(record: Record) -> list[str]:
+    """A slide's private record without the properties: what it comes to, and the log."""
     rows = {
-        "Slide": document.id,
-        "Status": document.value("status"),
-        "Slide ID": _or_none(_lab_id(document.review(), " (not confirmed)")),
-        "Case ID": _or_none(document.value("case_id")),
-        "Barcode": _or_none(document.barcode),
-        "Scanned file": _or_none(document.source.get("location")),
-        "Revision": document.revision,
+        "Slide": record.id,
+        "Status": record.value("status"),
+        "Slide ID": _or_none(_lab_id(record.review(), " (not confirmed)")),
+        "Case ID": _or_none(record.value("case_id")),
+        "Barcode": _or_none(record.barcode),
+        "Scanned file": _or_none(record.source.get("location")),
+        "Revision": record.revision,
     }
-    log = [f"  {event.when}  {event}" for event in document.history]
+    log = [f"  {event.when}  {event}" for event in record.history]
     return [*(f"{name + ':':<19}{value}" for name, value in rows.items()), "Log:", *log]
 
 

@@ -32,11 +32,11 @@ from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError, Store
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.runtime.progress import unless
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive
-from vsv_pyramid.unattended.watch import INTERVAL, Handed, Stopped, Watch
+from vsv_pyramid.unattended.watch import INTERVAL, Handed, Watch, WatchEnded
 from vsv_pyramid.words import counted, one_line
 
 _log = logging.getLogger(__name__)
@@ -214,15 +214,14 @@ def watch_command(
     options = _keyed(options, store, None if once else interval)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
 
+    def check() -> None:
+        if stop.is_set():
+            raise WatchEnded
+
     def converted(path: Path) -> Handed:
         say.named(str(path), options)
         with say.unwatched(str(path), destination) as show, stop.passed_on() as ending:
-
-            def tick(progress: Progress) -> None:
-                if stop.is_set():
-                    raise Stopped
-                show(progress)
-
+            tick = unless(check, show)
             summary = convert(path, destination, options, progress=tick, stop=ending)
         if summary.status == "busy":
             return Handed(busy=True)

@@ -13,7 +13,7 @@ from vsv_pyramid.cli.options import PathType, PlaceType, private_to, store_optio
 from vsv_pyramid.destination import Destination, tie
 from vsv_pyramid.destination.root import open_edited, open_root
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.review.desk import account, check_apart
+from vsv_pyramid.review.desk import check_apart, user_name
 from vsv_pyramid.review.records import Kept
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import S3Options, Store, is_archive, open_store
@@ -177,7 +177,7 @@ def _entrance(
     except (OSError, UnicodeDecodeError) as exc:
         what = getattr(exc, "strerror", "no text")
         raise OptionError(f"{token_file} cannot be read ({what}); check the path") from exc
-    return Entrance(by or account(), password, cdr, s3, time_zone)
+    return Entrance(by or user_name(), password, cdr, s3, time_zone)
 
 
 def _open(url: str) -> None:

@@ -90,7 +90,7 @@ def build(
 
     def in_worker(address: TileAddress, half: Planes) -> None:
         if stop.is_set():
-            raise _Stopped
+            raise _GivenUp
         make(address, half, in_worker)
 
     def subtree(address: TileAddress) -> Planes:
@@ -129,7 +129,7 @@ def fold(
 
     def subtree(address: TileAddress) -> Result:
         if stop.is_set():
-            raise _Stopped
+            raise _GivenUp
         rows = [] if address.level == pyramid.base.number else pyramid.children(address)
         return visit(address, [[subtree(child) for child in row] for row in rows])
 
@@ -144,7 +144,7 @@ def fold(
         return on_top(TileAddress(0, 0, 0))
 
 
-class _Stopped(Exception):
+class _GivenUp(Exception):
     """Another thread has failed, or the caller was interrupted."""
 
 
@@ -219,11 +219,11 @@ def _awaited(pending: deque[Future[Result]], tick: Callable[[], None]) -> Result
         for future in pending:
             if future.done():
                 error = future.exception()
-                if error and not isinstance(error, _Stopped):
+                if error and not isinstance(error, _GivenUp):
                     raise error
         try:
             result = pending[0].result(_TICK_SECONDS)
-        except (FutureTimeout, _Stopped):
+        except (FutureTimeout, _GivenUp):
             continue
         pending.popleft()
         return result

@@ -17,7 +17,7 @@ from urllib3.util import Retry, Timeout
 
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.facts import zoned
-from vsv_pyramid.review.history import LAB_ID, Document
+from vsv_pyramid.review.history import LAB_ID, Record
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.metadata import metadata
 from vsv_pyramid.store import S3Options, open_store
@@ -50,22 +50,22 @@ _TIMEOUT = Timeout(connect=5, read=15)
 _LONGEST_ANSWER = 1000  # characters that are kept of it
 
 
-def record(
-    facts: Mapping[str, Any], document: Document, time_zone: str | None = None
+def metadata_record(
+    facts: Mapping[str, Any], record: Record, time_zone: str | None = None
 ) -> dict[str, Any]:
     """The slide's metadata under the names of the Virtual Slide Viewer, out of its slide.json and
-    its private document: MPP in um/px, width and height in px of the base level. `id` is the
+    its private record: MPP in um/px, width and height in px of the base level. `id` is the
     published one, ImageID the scanner's own, or the name of the file where that states none;
     ScanDate is in the time zone where the scanner states none."""
-    review = document.review()
-    name = document.source.get("name") or document.id
-    image_id = document.properties.get("aperio.ImageID", "").strip()
+    review = record.review()
+    name = record.source.get("name") or record.id
+    image_id = record.properties.get("aperio.ImageID", "").strip()
     return {
-        "id": document.id,
+        "id": record.id,
         "ImageID": image_id or PurePath(name).stem,
         "SlideID": review[LAB_ID],
         "CaseID": review["case_id"],
-        "ScanDate": zoned(metadata(document.properties).scanned, time_zone),
+        "ScanDate": zoned(metadata(record.properties).scanned, time_zone),
         "MPP": facts["mpp"]["x"],
         "AppMag": facts["objective_power"],
         "width": facts["width"],

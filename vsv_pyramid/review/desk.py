@@ -1,7 +1,7 @@
 """The technician's desk: slides are found, checked, corrected, deleted for a rescan, and sent.
 
-A change is made in the slide's private document first. Then its review is published: in slide.json
-and in the catalog, each made what the document says, whoever else is at it.
+A change is made in the slide's private record first. Then its review is published: in slide.json
+and in the catalog, each made what the record says, whoever else is at it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.layout import keys
 from vsv_pyramid.removal import own_keys
 from vsv_pyramid.review import history, records, rescans
-from vsv_pyramid.review.history import Changes, Document
+from vsv_pyramid.review.history import Changes, Record
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
@@ -43,18 +43,18 @@ Slides = Mapping[str, int | None]  # ids, and the revisions that were looked at 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one slide: the error where nothing was done, and its document as far as it
+    """What became of one slide: the error where nothing was done, and its record as far as it
     was looked at."""
 
     id: str
-    document: Document | None = None
+    record: Record | None = None
     error: VsvPyramidError | None = None
 
     def facts(self) -> dict[str, Any]:
         """It as JSON has it."""
         facts: dict[str, Any] = {"id": self.id}
-        if self.document:
-            facts |= {"review": self.document.review(), "deleted": self.document.is_deleted}
+        if self.record:
+            facts |= {"review": self.record.review(), "deleted": self.record.is_deleted}
         if self.error:
             facts |= {
                 "error": str(self.error),
@@ -88,7 +88,7 @@ class Desk:
         kept of it, its review among it."""
         entries = Catalog(self._store, create=False).slides().values()
         kept = records.Kept(self._store).slides() if self._store.private else {}
-        blank = Document("").review()
+        blank = Record("").review()
         return [
             {**entry, "review": {**blank, **entry.get("review", {})}, **kept.get(entry["id"], {})}
             for entry in entries or catalog.listed(self._store)
@@ -99,9 +99,9 @@ class Desk:
         gone = records.deleted(self._store).values()
         return [slide for slide in gone if "rescanned_as" not in slide]
 
-    def document(self, slide_id: str) -> Document:
+    def record(self, slide_id: str) -> Record:
         """Raises ReviewError where there is no such slide, OptionError where there can be none."""
-        found = records.document(self._store, _checked(slide_id))
+        found = records.record(self._store, _checked(slide_id))
         self._check_exists(found)
         return found
 
@@ -116,7 +116,7 @@ class Desk:
         """
         wanted = history.checked(changes, note)
 
-        def change(present: Document) -> Document:
+        def change(present: Record) -> Record:
             facts = {} if confirmed or history.LAB_ID not in wanted else history.confirmed(False)
             made = present.logged("set", self.who, wanted, note, facts)
             if made.value("status") == history.SENT and made.ids != present.ids:
@@ -124,7 +124,7 @@ class Desk:
                 return present.logged("set", self.who, good, note, facts)
             return made
 
-        def action(slide_id: str, revision: int | None) -> Document:
+        def action(slide_id: str, revision: int | None) -> Record:
             self._check_rights(slide_id)
             return self._changed(slide_id, revision, change)
 
@@ -150,10 +150,10 @@ class Desk:
 
         Where any of it is not allowed, none is done, as far as that is to be known."""
 
-        def action(slide_id: str, revision: int | None) -> Document:
+        def action(slide_id: str, revision: int | None) -> Record:
             folder = keys.folder(slide_id)
-            document = self.document(slide_id)
-            scanned = _scanned(document, self._s3) if source else None
+            record = self.record(slide_id)
+            scanned = _scanned(record, self._s3) if source else None
             with self._store.exclusive(folder):
                 own = own_keys(self._store, folder)  # now that nothing is on its way any more
                 if not own and not scanned:
@@ -162,16 +162,16 @@ class Desk:
                     put=[keys.private_json_key(slide_id), keys.DELETED, keys.catalog_key()],
                     delete=own,
                 )
-                if not document.is_deleted:  # else it is a deletion that was interrupted
-                    document = self._withdrawn(document, revision)
+                if not record.is_deleted:  # else it is a deletion that was interrupted
+                    record = self._withdrawn(record, revision)
                 if slide_id not in records.deleted(self._store):
-                    awaited = document
+                    awaited = record
                     removal.with_room(self._store, folder, lambda: self._await(awaited))
             if own:
                 removal.delete(self._store, folder)
             if scanned:
                 _remove(slide_id, scanned)
-            return document
+            return record
 
         return self._each(action, slides, threads=1)  # a store takes one lease at a time
 
@@ -183,46 +183,46 @@ class Desk:
         cdr.check_url(url)
         check_apart(url, self._store)
 
-        def action(slide_id: str, revision: int | None) -> Document:
-            document = self.document(slide_id)
-            _check_revision(document, revision)
-            _check_not_deleted(document)
-            made = cdr.record(self._facts(slide_id), document, self._time_zone)
+        def action(slide_id: str, revision: int | None) -> Record:
+            record = self.record(slide_id)
+            _check_revision(record, revision)
+            _check_not_deleted(record)
+            made = cdr.metadata_record(self._facts(slide_id), record, self._time_zone)
             date, place = made["ScanDate"], cdr.address(url, slide_id)
-            if document.value("status") == history.SENT and any(
+            if record.value("status") == history.SENT and any(
                 event.facts.get("to") == place and event.facts.get("date", date) == date
-                for event in document.history
+                for event in record.history
             ):
-                return document
-            _check_ready(document)
+                return record
+            _check_ready(record)
             self._check_rights(slide_id)
             answer = {**cdr.send(made, url, self._s3), "date": date}
 
-            def change(present: Document) -> Document:
-                status = {} if present.revision > document.revision else {"status": history.SENT}
+            def change(present: Record) -> Record:
+                status = {} if present.revision > record.revision else {"status": history.SENT}
                 return present.logged("sent", self.who, status, facts=answer)
 
             sent = records.changed(self._store, slide_id, change)
             if sent.value("status") != history.SENT:
                 raise ReviewConflict(
                     slide_id,
-                    f"was sent, but as it was before: {_since(sent, document.revision)}; send it "
+                    f"was sent, but as it was before: {_since(sent, record.revision)}; send it "
                     "again",
                 )
             return rescans.link(self._store, sent)
 
         return self._each(action, slides, threads=WAITERS)
 
-    def _withdrawn(self, document: Document, revision: int | None) -> Document:
-        """The document of the slide, which is BAD, and seen by nobody any more."""
-        _check_revision(document, revision)
-        self._facts(document.id)  # what cannot be remembered is not deleted
-        key = keys.descriptor_key(keys.folder(document.id))
+    def _withdrawn(self, record: Record, revision: int | None) -> Record:
+        """The record of the slide, which is BAD, and seen by nobody any more."""
+        _check_revision(record, revision)
+        self._facts(record.id)  # what cannot be remembered is not deleted
+        key = keys.descriptor_key(keys.folder(record.id))
         descriptor = self._store.tagged(key)
         self._store.delete(key)
         try:
             return self._changed(
-                document.id,
+                record.id,
                 revision,
                 lambda present: present.logged("deleted", self.who, {"status": history.BAD}),
             )
@@ -239,25 +239,25 @@ class Desk:
     def _keys(self, folder: str) -> list[str]:
         return [found.key for found in self._store.keys(f"{folder}/")]
 
-    def _await(self, document: Document) -> None:
+    def _await(self, record: Record) -> None:
         """Remembers that a rescan is to come of the slide."""
-        deleted = document.history[-1]
+        deleted = record.history[-1]
         entry = {
-            "id": document.id,
-            **document.ids,
-            "confirmed": document.is_confirmed,
+            "id": record.id,
+            **record.ids,
+            "confirmed": record.is_confirmed,
             "who": deleted.who,
             "when": deleted.when,
-            "source": catalog.identity(slide_json.source_facts(document.source)),
+            "source": catalog.identity(slide_json.source_facts(record.source)),
         }
-        records.change_deleted(self._store, lambda slides: {**slides, document.id: entry})
+        records.change_deleted(self._store, lambda slides: {**slides, record.id: entry})
 
     def _changed(
-        self, slide_id: str, revision: int | None, change: Callable[[Document], Document]
-    ) -> Document:
+        self, slide_id: str, revision: int | None, change: Callable[[Record], Record]
+    ) -> Record:
         seen = revision
 
-        def checked(present: Document) -> Document:
+        def checked(present: Record) -> Record:
             nonlocal seen
             self._check_exists(present)
             _check_not_deleted(present)
@@ -274,15 +274,15 @@ class Desk:
         except (NoSuchObject, DescriptorError) as exc:
             raise ReviewError(slide_id, f"its slide.json cannot be read ({exc})") from exc
 
-    def _check_exists(self, document: Document) -> None:
-        folder = keys.folder(document.id)
+    def _check_exists(self, record: Record) -> None:
+        folder = keys.folder(record.id)
         shown = (keys.descriptor_key(folder), keys.slide_json_key(folder))
-        if not document.history and all(self._store.head(key) is None for key in shown):
-            raise ReviewError(document.id, "there is no such slide; vsv-pyramid slides lists them")
+        if not record.history and all(self._store.head(key) is None for key in shown):
+            raise ReviewError(record.id, "there is no such slide; vsv-pyramid slides lists them")
 
     def _each(
         self,
-        action: Callable[[str, int | None], Document],
+        action: Callable[[str, int | None], Record],
         slides: Slides,
         *,
         threads: int | None = None,
@@ -299,14 +299,14 @@ class Desk:
             try:
                 return Outcome(slide_id, action(_checked(slide_id), revision))
             except ReviewConflict as exc:
-                return Outcome(slide_id, records.document(self._store, slide_id), exc)
+                return Outcome(slide_id, records.record(self._store, slide_id), exc)
             except VsvPyramidError as exc:
                 return Outcome(slide_id, error=exc)
 
         with Pool(threads or min(WAITERS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
         try:
-            records.publish(self._store, [outcome.id for outcome in outcomes if outcome.document])
+            records.publish(self._store, [outcome.id for outcome in outcomes if outcome.record])
         except StoreError as exc:
             what = f"what was changed is saved, but not published; do it once more ({exc})"
             raise type(exc)(self._store, what) from exc
@@ -347,7 +347,7 @@ def _natural(text: str) -> list[tuple[str, int]]:
     return [(rest, int(part or 0)) for rest, part in re.findall(r"(\D*)(\d*)", text)]
 
 
-def account() -> str:
+def user_name() -> str:
     """The name of whoever runs this program."""
     try:
         return getpass.getuser()
@@ -370,41 +370,41 @@ def _checked(slide_id: str) -> str:
     return slide_id
 
 
-def _scanned(document: Document, s3: S3Options) -> Source:
+def _scanned(record: Record, s3: S3Options) -> Source:
     """The file that the slide is of. Raises ReviewError where it is not, or not there."""
-    location = document.source.get("location")
+    location = record.source.get("location")
     if not location:
-        raise ReviewError(document.id, "its scanned file is not known; delete it yourself")
+        raise ReviewError(record.id, "its scanned file is not known; delete it yourself")
     try:
         source = find_source(location, request_payer=s3.request_payer)
     except SlideAccessError as exc:
         raise ReviewError(
-            document.id, f"its scanned file cannot be deleted from here ({exc})"
+            record.id, f"its scanned file cannot be deleted from here ({exc})"
         ) from exc
-    if not is_of(document.source, source):
-        raise ReviewError(document.id, f"{location} is another scan by now; look at it first")
+    if not is_of(record.source, source):
+        raise ReviewError(record.id, f"{location} is another scan by now; look at it first")
     try:
         source.check_removable()
     except (SlideAccessError, StoreError) as exc:
-        raise ReviewError(document.id, f"its scanned file cannot be deleted ({exc})") from exc
+        raise ReviewError(record.id, f"its scanned file cannot be deleted ({exc})") from exc
     return source
 
 
-def _check_revision(document: Document, revision: int | None) -> None:
-    if revision not in (None, document.revision):
+def _check_revision(record: Record, revision: int | None) -> None:
+    if revision not in (None, record.revision):
         raise ReviewConflict(
-            document.id,
-            f"was changed since you looked ({_since(document, revision)}); look at it again",
+            record.id,
+            f"was changed since you looked ({_since(record, revision)}); look at it again",
         )
 
 
-def _since(document: Document, revision: int) -> str:
-    return "; ".join(str(event) for event in document.history[revision:]) or "it was made anew"
+def _since(record: Record, revision: int) -> str:
+    return "; ".join(str(event) for event in record.history[revision:]) or "it was made anew"
 
 
-def _check_not_deleted(document: Document) -> None:
-    if document.is_deleted:
-        raise ReviewError(document.id, _GONE)
+def _check_not_deleted(record: Record) -> None:
+    if record.is_deleted:
+        raise ReviewError(record.id, _GONE)
 
 
 def _remove(slide_id: str, scanned: Source) -> None:
@@ -414,12 +414,12 @@ def _remove(slide_id: str, scanned: Source) -> None:
         raise ReviewError(slide_id, f"is deleted, but its scanned file is not: {exc}") from exc
 
 
-def _check_ready(document: Document) -> None:
+def _check_ready(record: Record) -> None:
     """Raises ReviewError for a slide that is not to be sent."""
-    lacking = [name for field, name in history.IDS.items() if not document.value(field)]
+    lacking = [name for field, name in history.IDS.items() if not record.value(field)]
     if lacking:
         raise ReviewError(
-            document.id, f"has no {' and no '.join(lacking)}; set what is missing, then send it"
+            record.id, f"has no {' and no '.join(lacking)}; set what is missing, then send it"
         )
-    if document.value("status") == history.BAD:
-        raise ReviewError(document.id, "is BAD; delete it for a rescan, or set it good")
+    if record.value("status") == history.BAD:
+        raise ReviewError(record.id, "is BAD; delete it for a rescan, or set it good")

@@ -1,6 +1,6 @@
 """What technicians find of a slide, its status and its IDs, as a log of who changed what and when.
 
-The log is in the slide's private document, slide.private.json, which nobody serves. What it comes
+The log is in the slide's private record, slide.private.json, which nobody serves. What it comes
 to is the slide's review, of which status and IDs may be published. Pure functions.
 """
 
@@ -66,11 +66,11 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Document:
-    """A slide's private document.
+class Record:
+    """A slide's private record.
 
     `source` is the scanned file's location, name and fingerprint, `properties` all that OpenSlide
-    reads of it; `images` are kept beside the document, and `barcode` is what became of the label's;
+    reads of it; `images` are kept beside the record, and `barcode` is what became of the label's;
     `more` is what a later release has written.
     """
 
@@ -148,8 +148,8 @@ class Document:
         wanted: Changes,
         note: str = "",
         facts: Mapping[str, Any] | None = None,
-    ) -> Document:
-        """The document after the event; itself where that is a "set" that changes nothing. One
+    ) -> Record:
+        """The record after the event; itself where that is a "set" that changes nothing. One
         whose slide ID is what it was confirms it."""
         changes = {
             name: [self.value(name), wanted[name]]
@@ -201,22 +201,22 @@ def _checked_id(name: str, value: str | None) -> str | None:
     return text or None
 
 
-def write(document: Document) -> bytes:
-    """The document as the ASCII bytes of a JSON file."""
-    history = [_flat(event) for event in document.history]
-    content = {"version": VERSION, **_flat(document), "history": history}
+def write(record: Record) -> bytes:
+    """The record as the ASCII bytes of a JSON file."""
+    history = [_flat(event) for event in record.history]
+    content = {"version": VERSION, **_flat(record), "history": history}
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def parse(data: bytes) -> Document:
-    """The document that the bytes are. Raises ValueError where they are damaged."""
+def parse(data: bytes) -> Record:
+    """The record that the bytes are. Raises ValueError where they are damaged."""
     try:
         said = json.loads(data)
         if said.pop("version") != VERSION:
             raise ValueError("its version is unknown")
         history = tuple(Event(**_known(Event, event)) for event in said.pop("history"))
-        known = _known(Document, {**said, "images": tuple(said["images"])})
-        made = Document(**known, history=history)
+        known = _known(Record, {**said, "images": tuple(said["images"])})
+        made = Record(**known, history=history)
         texts = [made.id, *made.properties.values(), *made.images]
         texts += [text for event in history for text in (event.action, event.who, event.when)]
         if not all(isinstance(text, str) for text in texts) or not isinstance(made.source, dict):
@@ -226,7 +226,7 @@ def parse(data: bytes) -> Document:
         raise ValueError(str(exc)) from exc
 
 
-def _flat(made: Event | Document) -> dict[str, Any]:
+def _flat(made: Event | Record) -> dict[str, Any]:
     """The fields, and what a later release has written beside them."""
     fields = dataclasses.asdict(made)
     return {**fields.pop("more"), **fields}

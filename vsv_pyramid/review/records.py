@@ -1,8 +1,8 @@
-"""What is known of slides and nobody serves: their private documents, and a list of the deleted.
+"""What is known of slides and nobody serves: their private records, and a list of the deleted.
 
 All of it lies in the destination's private place, and is changed on condition that nobody else has
 since it was read. What may be known of it is published in slide.json and in the catalog; and what a
-table of all slides shows is in a list beside the documents. Each is made what the private document
+table of all slides shows is in a list beside the records. Each is made what the private record
 says, whoever else is at it.
 """
 
@@ -26,26 +26,26 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.review import history
-from vsv_pyramid.review.history import Document
+from vsv_pyramid.review.history import Record
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.metadata import metadata
 from vsv_pyramid.store import edits
 
-_REVIEW = Document("").review().keys()
+_REVIEW = Record("").review().keys()
 
 Deleted = dict[str, dict[str, Any]]
 
 
-def document(store: Destination, slide_id: str) -> Document:
-    """The slide's private document, an empty one where there is none. Raises StoreError."""
+def record(store: Destination, slide_id: str) -> Record:
+    """The slide's private record, an empty one where there is none. Raises StoreError."""
     found = store.tagged(keys.private_json_key(slide_id))
     return _parsed(store, slide_id, found and found.data)
 
 
-def changed(store: Destination, slide_id: str, change: Callable[[Document], Document]) -> Document:
-    """The private document after the change, which is made anew where others come between, and may
+def changed(store: Destination, slide_id: str, change: Callable[[Record], Record]) -> Record:
+    """The private record after the change, which is made anew where others come between, and may
     raise. Its last event counts as made once it is found in the log."""
-    made = [Document(slide_id)]
+    made = [Record(slide_id)]
 
     def edit(data: bytes | None) -> bytes:
         present = _parsed(store, slide_id, data)
@@ -85,7 +85,7 @@ def change_deleted(store: Destination, change: Callable[[Deleted], Deleted]) -> 
 
 def publish(store: Destination, ids: Iterable[str], *, create: bool = False) -> None:
     """Makes what is published of the slides' reviews, and what is listed of them, what their
-    private documents say; `create` makes a catalog where there is none. Raises StoreError."""
+    private records say; `create` makes a catalog where there is none. Raises StoreError."""
     ids = list(ids)
     with Pool(min(WAITERS, store.parallel_puts) or 1) as pool:
         list(pool.map(lambda slide_id: _publish_review(store, slide_id), ids))
@@ -139,21 +139,21 @@ def renew(
             return True  # whoever is at it does the same afterwards
 
 
-def _kept(document: Document) -> slide_json.Kept:
-    said = metadata(document.properties)
-    return slide_json.Kept(said.scanned, said.scanner, document.made, document.published())
+def _kept(record: Record) -> slide_json.Kept:
+    said = metadata(record.properties)
+    return slide_json.Kept(said.scanned, said.scanner, record.made, record.published())
 
 
-def _known(store: Destination, slide_id: str, details: str | None) -> Document:
-    """The private document; an empty one where nothing of it is needed, and it is damaged."""
+def _known(store: Destination, slide_id: str, details: str | None) -> Record:
+    """The private record; an empty one where nothing of it is needed, and it is damaged."""
     if store.private is None:
-        return Document(slide_id)
+        return Record(slide_id)
     try:
-        return document(store, slide_id)
+        return record(store, slide_id)
     except StoreError as exc:
         if details != "none" or exc.environment:
             raise
-        return Document(slide_id)
+        return Record(slide_id)
 
 
 class Kept(Catalog):
@@ -173,26 +173,26 @@ class Kept(Catalog):
             self.update(self._all() - before)
 
     def slides(self) -> dict[str, Entry]:
-        """All entries by id, of the slides' documents themselves where a part of the list lacks."""
+        """All entries by id, of the slides' records themselves where a part of the list lacks."""
         root = self._read(keys.CATALOG)
         parts = [root, *self._each(self._read, root.shards)]
         if not all(part.sound and all(map(_is_whole, part.slides.values())) for part in parts):
             return {entry["id"]: entry for entry in self.published(self._all()) if entry}
         return {key: entry for part in parts for key, entry in part.slides.items()}
 
-    def _updated(self, name: str, document: Part, ids: Collection[str]) -> bool:
-        if not document.sound:
+    def _updated(self, name: str, record: Part, ids: Collection[str]) -> bool:
+        if not record.sound:
             shards = self._read(keys.CATALOG).shards
             mine = {one for one in self._all() if not shards or shard_of(one, shards) == name}
             ids = mine.union(ids)
-        return super()._updated(name, document, ids)
+        return super()._updated(name, record, ids)
 
     def _all(self) -> set[str]:
         return ids_among(self._destination.names(keys.KEPT))
 
     def _published(self, slide_id: str) -> Entry | None:
         try:
-            present = document(self._destination, slide_id)
+            present = record(self._destination, slide_id)
         except (StoreUnavailable, StoreRefused):
             raise
         except StoreError as exc:
@@ -215,9 +215,9 @@ def _is_whole(entry: Entry) -> bool:
     return isinstance(entry.get("review"), dict) and entry["review"].keys() >= _REVIEW
 
 
-def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Document:
+def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Record:
     try:
-        return history.parse(data) if data is not None else Document(slide_id)
+        return history.parse(data) if data is not None else Record(slide_id)
     except ValueError as exc:
         raise StoreError(
             store.place(keys.private_json_key(slide_id)),

@@ -1,4 +1,4 @@
-"""What a conversion leaves for the technician: the slide's private document, and the tie between a
+"""What a conversion leaves for the technician: the slide's private record, and the tie between a
 rescan and the slide it takes the place of."""
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.pyramid.images import encoded, opaque
 from vsv_pyramid.review import history
 from vsv_pyramid.review.barcode import Barcode, read_barcode
-from vsv_pyramid.review.history import LAB_ID, Document, Event
-from vsv_pyramid.review.records import Deleted, Kept, change_deleted, changed, deleted, document
+from vsv_pyramid.review.history import LAB_ID, Event, Record
+from vsv_pyramid.review.records import Deleted, Kept, change_deleted, changed, deleted, record
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source, is_of
 
@@ -72,7 +72,7 @@ def remember(
     former = [keys.private_image_key(slide_id, n) for n in PICTURES if n not in scan.pictures]
     store.delete(*(key for key in former if store.head(key) is not None))
 
-    def change(present: Document) -> Document:
+    def change(present: Record) -> Record:
         made = dataclasses.replace(
             present,
             source=scan.source,
@@ -94,64 +94,64 @@ def remember(
     link(store, changed(store, slide_id, change))
 
 
-def link(store: Destination, document: Document) -> Document:
+def link(store: Destination, record: Record) -> Record:
     """Ties the slide to the deleted one that it is the rescan of, by its id or its slide ID, and
-    whose IDs it takes over where it has none; returns its document. Done again, it goes on where it
+    whose IDs it takes over where it has none; returns its record. Done again, it goes on where it
     ended."""
-    lab_id = document.lab_id
+    lab_id = record.lab_id
     gone = deleted(store)
-    if document.id in gone:
-        change_deleted(store, lambda slides: _without(slides, document.id))
-        return document
-    replaced = {"rescanned_as": document.id}
+    if record.id in gone:
+        change_deleted(store, lambda slides: _without(slides, record.id))
+        return record
+    replaced = {"rescanned_as": record.id}
     former = next(
         (
             slide
             for slide in gone.values()
             if lab_id
             and slide[LAB_ID] == lab_id
-            and slide.get("rescanned_as", document.id) == document.id
+            and slide.get("rescanned_as", record.id) == record.id
         ),
         None,
     )
-    if former is None or _is_same(store, former["id"], document):
-        return document
+    if former is None or _is_same(store, former["id"], record):
+        return record
     rescan = {"rescan_of": former["id"]}
-    if "rescanned_as" in former and _is_said(document, rescan):
-        return document
+    if "rescanned_as" in former and _is_said(record, rescan):
+        return record
 
-    def replace(present: Document) -> Document:
+    def replace(present: Record) -> Record:
         said = _is_said(present, replaced)
         return present if said else present.logged("replaced", _PROGRAM, {}, facts=replaced)
 
-    def tie(present: Document) -> Document:
+    def tie(present: Record) -> Record:
         ids = {name: former[name] for name in history.IDS if not present.value(name)}
         known = history.confirmed() if former.get("confirmed") else {}
         return present.logged("tied", _PROGRAM, ids, facts={**rescan, **known})
 
     changed(store, former["id"], replace)
     change_deleted(store, lambda slides: {**slides, former["id"]: {**former, **replaced}})
-    return changed(store, document.id, tie)
+    return changed(store, record.id, tie)
 
 
-def _is_same(store: Destination, former: str, present: Document) -> bool:
+def _is_same(store: Destination, former: str, present: Record) -> bool:
     """Whether the slide is a copy of the deleted one, and no rescan of it."""
     names = ("size", "etag", "digest")
-    before = document(store, former).source
+    before = record(store, former).source
     return bool(before) and all(before.get(n) == present.source.get(n) for n in names)
 
 
-def _is_said(document: Document, facts: Mapping[str, Any]) -> bool:
+def _is_said(record: Record, facts: Mapping[str, Any]) -> bool:
     """Whether the log says so, since the slide was deleted if it was."""
     since: list[Event] = []
-    for event in document.history:
+    for event in record.history:
         since = [] if event.action == "deleted" else [*since, event]
     return any(facts.items() <= event.facts.items() for event in since)
 
 
 def is_set_aside(store: Destination, slide_id: str, source: Source) -> bool:
     """Whether the slide was deleted as a bad scan, and this is still that scan: its data are."""
-    present = document(store, slide_id)
+    present = record(store, slide_id)
     data = {name: value for name, value in source.fingerprint.items() if name != "mtime_ns"}
     return present.is_deleted and data.items() <= present.source.items()
 
@@ -160,7 +160,7 @@ def is_cleared(store: Destination, folder: str) -> bool:
     """Whether no pyramid is in the slide's folder, but for what an interrupted deletion has left;
     what somebody else has put there is not in the way."""
     own = any(keys.is_own(folder, found.key) for found in store.keys(f"{folder}/"))
-    return not own or document(store, folder.rpartition("/")[2]).is_deleted
+    return not own or record(store, folder.rpartition("/")[2]).is_deleted
 
 
 def check_rights(store: Destination, slide_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -14,3 +15,15 @@ class Progress(NamedTuple):
     tiles: int
     total: int
     base_pixels: int
+
+
+def unless(
+    ended: Callable[[], None], show: Callable[[Progress], None]
+) -> Callable[[Progress], None]:
+    """Shows the progress, unless `ended` raises first: so the work is ended from within."""
+
+    def tick(progress: Progress) -> None:
+        ended()
+        show(progress)
+
+    return tick

@@ -31,7 +31,7 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Note:
+class Attempt:
     """Of one slide: attempts that failed, the reason of the last one, and when the next is `due`
     (Unix time, None where it is set aside); or the job that has it."""
 
@@ -43,21 +43,21 @@ class Note:
     job: str = ""
 
 
-class Notes:
+class Attempts:
     """Those of a folder's slides, and their paths. Raises StoreError, but not when one is put."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
         self._folder = folder
-        self._notes: dict[Path, Note] = {}
+        self._notes: dict[Path, Attempt] = {}
 
-    def __iter__(self) -> Iterator[tuple[Path, Note]]:
+    def __iter__(self) -> Iterator[tuple[Path, Attempt]]:
         return iter(list(self._notes.items()))
 
-    def get(self, path: Path) -> Note | None:
+    def get(self, path: Path) -> Attempt | None:
         return self._notes.get(path)
 
-    def put(self, path: Path, note: Note) -> None:
+    def put(self, path: Path, note: Attempt) -> None:
         self._notes[path] = note
         document = json.dumps(asdict(note) | {"look": note.look._asdict()}, indent=2) + "\n"
         try:
@@ -72,10 +72,10 @@ class Notes:
     def read(self) -> None:
         """Takes those that the destination has."""
 
-        def parsed(name: str) -> Note | None:
+        def parsed(name: str) -> Attempt | None:
             try:
                 said: dict[str, Any] = json.loads(self._store.get(f"{_FOLDER}/{name}"))
-                return Note(**{**said, "look": Look(**said["look"])})
+                return Attempt(**{**said, "look": Look(**said["look"])})
             except (ValueError, TypeError, KeyError, StoreError):
                 return None  # damaged, or removed by another watch
 

@@ -45,7 +45,7 @@ from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.slide.source import extent, normal, place_of
 from vsv_pyramid.slide.tiff import tiff_base
-from vsv_pyramid.unattended.attempts import Look, Note, Notes
+from vsv_pyramid.unattended.attempts import Attempt, Attempts, Look
 from vsv_pyramid.unattended.outage import Outage
 from vsv_pyramid.words import counted
 
@@ -64,7 +64,7 @@ _log = logging.getLogger(__name__)
 Failure = VsvPyramidError | OSError
 
 
-class Stopped(Exception):
+class WatchEnded(Exception):
     """The watch ends, and what is under way with it."""
 
 
@@ -119,7 +119,7 @@ class Watch:
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, Look] = {}
         self._listed: Mapping[str, str | None] = {}  # versions by id, as they were at first
-        self._notes = Notes(store, self._folder)
+        self._notes = Attempts(store, self._folder)
         self._under_way: set[Path] = set()
         self._pending: set[Future[None]] = set()
         self._told: set[Path] = set()
@@ -292,11 +292,11 @@ class Watch:
                 if self._outage.ends(path):
                     _log.warning("%s went well: the trouble is over, and all go on", path)
                 if handed.job:
-                    self._notes.put(path, Note(str(path), look, job=handed.job))
+                    self._notes.put(path, Attempt(str(path), look, job=handed.job))
                     return
             self._done[path] = look
             self._notes.remove(path)
-        except Stopped:
+        except WatchEnded:
             pass
         except (VsvPyramidError, OSError) as exc:
             if self._stop.is_set():
@@ -358,7 +358,7 @@ class Watch:
         error = OptionError(f"{path} and {other} would get the same id; rename one of them")
         note = self._notes.get(path)
         if note is None or note.reason != str(error):
-            self._notes.put(path, Note(str(path), look, 0, str(error), due=0.0))
+            self._notes.put(path, Attempt(str(path), look, 0, str(error), due=0.0))
             self.failures += 1
             self._failed(path, error, EXIT_WRONG_USE, True)
 
@@ -377,11 +377,13 @@ class Watch:
         self.failures += 1
         self._failed(path, exc, code, is_final)
         if is_final:
-            self._notes.put(path, Note(str(path), look, failed + 1, str(exc)))
+            self._notes.put(path, Attempt(str(path), look, failed + 1, str(exc)))
             _log.warning("%s is set aside until it changes, or until watch --retry", path)
         else:
             pause = PAUSES[min(failed, len(PAUSES) - 1)]
-            self._notes.put(path, Note(str(path), look, failed + 1, str(exc), clock.time() + pause))
+            self._notes.put(
+                path, Attempt(str(path), look, failed + 1, str(exc), clock.time() + pause)
+            )
             _log.warning("%s is tried again in %s", path, counted(round(pause / 60), "minute"))
 
     def _ask_for_jobs(self) -> None:
@@ -400,7 +402,7 @@ class Watch:
                 error = JobFailed(path, reason)
                 self.failures += 1
                 self._failed(path, error, error.exit_code, True)
-                self._notes.put(path, Note(note.slide, note.look, 1, str(error)))
+                self._notes.put(path, Attempt(note.slide, note.look, 1, str(error)))
                 _log.warning("%s is set aside until it changes, or until watch --retry", path)
 
     @contextlib.contextmanager

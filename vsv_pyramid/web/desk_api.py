@@ -215,7 +215,7 @@ class Site:
         return responses.answer(request, data, {**headers, "Cache-Control": "private, no-cache"})
 
     async def _slide(self, request: Request) -> Response:
-        document = await run_in_threadpool(self._desk(request).document, request.path_params["id"])
+        document = await run_in_threadpool(self._desk(request).record, request.path_params["id"])
         history = [
             {
                 **{name: value for name, value in vars(event).items() if name in _SHOWN},

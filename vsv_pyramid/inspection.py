@@ -65,7 +65,7 @@ def published(target: str | Path, s3: S3Options | None = None) -> dict[str, Any]
             "created": document.get("created"),
         }
     if facts["state"] == "complete" and stated != (facts["tiles"], facts["bytes"]):
-        facts["state"] = "damaged: verify tells what lacks"
+        facts["state"] = "damaged; vsv-pyramid verify says where"
     return facts
 
 

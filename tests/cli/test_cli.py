@@ -411,7 +411,7 @@ def test_a_signal_stops_it_and_nothing_is_left(
 def test_a_second_signal_does_not_disturb_the_tidying_up(run: Run, real_slide: Path) -> None:
     forge_svs(Path("large.svs"), tissue=real_slide, size=(60000, 60000), levels=(1,))
     # All signals are one press, however slow this machine is.
-    begin = f"from vsv_pyramid import signals; signals._ECHO_SECONDS = float('inf'){BEGIN}"
+    begin = f"from vsv_pyramid.runtime import signals; signals._ECHO_SECONDS = float('inf'){BEGIN}"
     words = ["convert", "large.svs", "--to", "to", "--tile-size", "64"]
     command = [sys.executable, "-c", begin, *words]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -8,6 +8,7 @@ import click
 
 from vsv_pyramid import catalog
 from vsv_pyramid.cli import display
+from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
@@ -26,7 +27,7 @@ from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.store import S3Options, open_store
 
 
-@click.command(
+@command(
     "index",
     short_help="Make the catalog of what is published anew.",
     epilog="""\b
@@ -38,9 +39,9 @@ Examples:
 @store_options
 @as_json
 def index_command(target: str, as_json: bool, s3: S3Options) -> None:
-    """Make the catalog, images/index.json, of the slides that are published in TARGET: the folder,
-    or s3://bucket/prefix, that images/ is in. convert and delete keep it up to date; this is for
-    what was published, copied or removed without them, and for a catalog that is damaged.
+    """Make the catalog, images/index.json, anew from the slides that are published in TARGET: the
+    folder, or s3://bucket/prefix, that images/ is in. `convert` and `delete` keep it up to date.
+    Use this when slides were copied or removed in another way, or when the catalog is damaged.
     """
     store = open_store(target, s3)
     tie.check_is_no_part(store)
@@ -52,7 +53,7 @@ def index_command(target: str, as_json: bool, s3: S3Options) -> None:
             click.echo(line)
 
 
-@click.command(
+@command(
     "refresh",
     short_help="Bring what is said of published slides up to date.",
     epilog="""\b
@@ -80,11 +81,12 @@ def refresh_command(
     as_json: bool,
     s3: S3Options,
 ) -> None:
-    """Write each slide.json, and the catalog, anew: in the form of this release, and with --details
-    or without them, from what is published in TARGET (the folder, or s3://bucket/prefix, that
-    images/ is in) and what is kept in its private place. No tile is touched. Do it after an
-    upgrade, and when you have changed --details: what is published once stays so until then. What
-    is interrupted goes on when it is done once more.
+    """Write each slide.json in TARGET (the folder, or s3://bucket/prefix, that images/ is in) and
+    the catalog anew, in the form of this release, with --details or without. They are made from
+    what is published and from what the private place keeps. No tile is touched.
+
+    Do this after an upgrade, and when you have changed --details: until then, what is published
+    stays as it is. If it is interrupted, do it once more: it goes on where it ended.
     """
     store = open_edited(target, private_to, s3)
 

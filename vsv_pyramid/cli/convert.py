@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -45,7 +46,7 @@ _MOST_TROUBLES = 2  # one may be a slide's own after all
 _SELDOM = ("busy", "left")
 
 
-@click.command(
+@command(
     "convert",
     short_help="Convert slides into published pyramids.",
     epilog="""\b
@@ -74,8 +75,8 @@ Examples:
 @click.option(
     "--update",
     is_flag=True,
-    help="Replace what is published under the id of another file that was in this one's place, "
-    "such as a slide's first scan, and skip what is published of this one, with whatever options.",
+    help="Replace the pyramid of a former file that was in this one's place, such as a first scan. "
+    "What is published of this very file is skipped, even if it was made with other options.",
 )
 @click.option(
     "--if-busy",
@@ -111,9 +112,9 @@ def convert_command(
     """Convert each SLIDE (a file, an s3:// URL, or a folder that is searched for slides) into
     DEST/images/ID/DeepZoom.dzi and its tiles.
 
-    A slide that is published already, from the same file and with the same options, is skipped.
-    One that fails does not stop the others, but what is no fault of theirs, such as a full disk,
-    does when it has come twice in a row. Folders are searched for .svs, .tif, .tiff, .ndpi,
+    A slide that is published already, from the same file and with the same options, is skipped. A
+    slide that fails does not stop the others. What is no slide's fault, such as a full disk, stops
+    all of them when it comes twice in a row. Folders are searched for .svs, .tif, .tiff, .ndpi,
     .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
     """
     workers = usable_cpus() if workers is None else workers

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vsv_pyramid.cli import display
+from vsv_pyramid.cli.help import Group
 from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
@@ -28,7 +29,7 @@ from vsv_pyramid.store import S3Options
 AWAITING = "AWAITING"
 
 
-class _Slides(click.Group):
+class _Slides(Group):
     """A group whose command `list` needs no naming."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -173,8 +174,9 @@ def set_command(
     s3: S3Options,
     **values: str | None,
 ) -> None:
-    """Set status and IDs of each slide ID, and note something about it, as the slide is by now;
-    with --revision only if nobody has changed it since you looked, else you are told what was.
+    """Set the status and the IDs of each slide, and note something about it. With --revision this
+    is done only if nobody has changed the slide since you looked; else you are told what was
+    changed.
     """
     changes = {name: value for name, value in values.items() if value is not None}
     if not changes and not note:

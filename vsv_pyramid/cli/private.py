@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vsv_pyramid.cli.help import Group
 from vsv_pyramid.cli.options import PlaceType, private_to, store_options
 from vsv_pyramid.destination import former, open_destination, tie
 from vsv_pyramid.destination.root import open_root
@@ -12,7 +13,7 @@ from vsv_pyramid.store import S3Options
 from vsv_pyramid.words import counted
 
 
-@click.group("private", short_help="Care for the private place of a destination.")
+@click.group("private", cls=Group, short_help="Care for the private place of a destination.")
 def private_command() -> None:
     """The private place of a destination: where label and macro images, all properties and the
     desk's log are kept, and nobody serves them."""

@@ -11,6 +11,7 @@ import click
 
 from vsv_pyramid import deletion
 from vsv_pyramid.cli import display
+from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
@@ -34,7 +35,7 @@ from vsv_pyramid.verification.findings import Report
 from vsv_pyramid.words import counted
 
 
-@click.command(
+@command(
     "info",
     short_help="Show a slide's facts and its plan, or what is published.",
     epilog="""\b
@@ -49,8 +50,8 @@ Examples:
 @store_options
 @as_json
 def info_command(place: str, as_json: bool, s3: S3Options, **values: Any) -> None:
-    """Show what SLIDE is, and what its pyramid would be and cost; or what is published as TARGET
-    (a pyramid's folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or .szi file).
+    """Show what SLIDE is, and what its pyramid would be and cost. Or show what is published as
+    TARGET: a pyramid's folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or .szi file.
     """
     if is_pyramid(place):
         facts, lines = published(place, s3), display.published_lines
@@ -63,7 +64,7 @@ def info_command(place: str, as_json: bool, s3: S3Options, **values: Any) -> Non
             click.echo(line)
 
 
-@click.command(
+@command(
     "verify",
     short_help="Check a published pyramid.",
     epilog="""\b
@@ -106,12 +107,12 @@ def verify_command(
     as_json: bool,
     s3: S3Options,
 ) -> None:
-    """Check the pyramid TARGET (its folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or
-    .szi file): descriptor, slide.json, every planned tile and no other, the size that each tile's
-    JPEG header states. In S3, tiles are listed only, and looked into with --deep.
+    """Check the pyramid TARGET: its folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or
+    .szi file. Looked at are the descriptor, slide.json, whether each planned tile is there and no
+    other, and the size in each tile's header. In S3, tiles are only listed; --deep reads them.
 
-    If TARGET is the folder or s3://bucket/prefix that images/ is in: check that nothing private is
-    in reach of those who may read it.
+    If TARGET is the folder, or s3://bucket/prefix, that images/ is in: check that nothing private
+    is in reach of those who may read it.
     """
     if sample is not None and not deep:
         raise OptionError("--sample needs --deep")
@@ -144,7 +145,7 @@ def _tell(context: click.Context, report: Report, as_json: bool) -> None:
         context.exit(EXIT_FAILED)
 
 
-@click.command(
+@command(
     "delete",
     short_help="Remove a published pyramid.",
     epilog="""\b
@@ -168,10 +169,11 @@ Examples:
 def delete_command(
     target: str, root: str | None, yes: bool, private_to: str | None, s3: S3Options
 ) -> None:
-    """Remove the pyramid of the slide ID, or TARGET (a pyramid's folder or its DeepZoom.dzi, by
-    path or s3:// URL), the descriptor first, then its entry in the catalog, and what is remembered
-    of the slide, even if only that is left. For a slide that is to be scanned anew there is `slides
-    delete`.
+    """Remove the pyramid of the slide ID, or the pyramid TARGET (its folder or its DeepZoom.dzi, by
+    path or s3:// URL). Its entry in the catalog is removed, too, and all that is remembered of the
+    slide. If only that is left, it is removed as well.
+
+    For a slide that is to be scanned anew, use `slides delete`.
     """
     store, folder = _named(target, root, private_to, s3)
     found = deletion.find(store, folder)

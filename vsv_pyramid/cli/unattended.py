@@ -13,6 +13,7 @@ from typing import Any
 import click
 from platformdirs import user_state_path
 
+from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -93,7 +94,7 @@ _job_definition = click.option(
 )
 
 
-@click.command(
+@command(
     "watch",
     short_help="Convert the slides that arrive in a folder.",
     epilog="""\b
@@ -179,20 +180,22 @@ def watch_command(
     quiet: bool,
     **values: Any,
 ) -> None:
-    """Convert the slides in FOLDER and below, and each one that arrives there, until Ctrl-C.
+    """Convert the slides in FOLDER and in all folders below, and each slide that arrives there.
+    Ctrl-C ends it.
 
-    A slide is taken when its files have stayed the same between two looks and, of a TIFF, all data
-    is there, or nothing has come for 15 minutes. One that fails is tried again after 1, 5, 30 and
-    120 minutes and then set aside until it changes; a bad one at once, as one whose job failed,
-    which Batch has tried again itself; and one that a passing trouble stops never. What failed and
-    why is kept in the private place, or else in the folder of --state, so that another watch goes
-    on from there.
+    A slide is taken when it is complete: its files are the same at two looks, and a TIFF has all of
+    its data, or nothing has come for 15 minutes.
 
-    A slide that is replaced under its name takes the place of its former pyramid. One that is
-    renamed is a new slide; the pyramid under its old name stays, as it does of a slide that is
-    removed: `delete` removes pyramids, and while the slide is there, it is converted again. Of two
-    slides with the same id, in different folders, none is taken until one of them is renamed, nor
-    is one whose id another folder's slide is published under.
+    A slide that fails is tried again after 1, 5, 30 and 120 minutes. Then it is set aside until its
+    file changes. A damaged slide is set aside at once. So is one whose job failed: AWS Batch has
+    tried that again already. While a disk, a share or the network fails, slides wait, and none is
+    set aside. What failed, and why, is remembered in the private place, or in the folder of
+    --state; another watch goes on from there.
+
+    A slide that is replaced under its name gets a new pyramid in the place of the old one. A slide
+    that is renamed is a new slide: the pyramid of its old name stays. So does the pyramid of a
+    slide that is removed. `delete` removes pyramids; do it when the slide is gone, or it is
+    converted again. Two slides of the same id are not taken until one of them is renamed.
     """
     workers = max(1, usable_cpus() // jobs) if workers is None else workers
     state = state or user_state_path("vsv-pyramid", appauthor=False)
@@ -260,7 +263,7 @@ def watch_command(
         context.exit(EXIT_FAILED)
 
 
-@click.command(
+@command(
     "submit",
     short_help="Submit a bucket's slides to AWS Batch.",
     epilog="""\b
@@ -292,11 +295,13 @@ def submit_command(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Submit the slides at S3-URL and below that are not published yet, or have been replaced
-    since, to AWS Batch: as array jobs of up to 10,000, whose lists of slides are put into the
-    private place, or, without one, into the slides' bucket. Jobs that are on their way are not
-    looked for; a slide that another job has published in the meantime is skipped there. --ids is to
-    be what the job definition has.
+    """Submit the slides at S3-URL and below to AWS Batch: those that are not published yet, and
+    those whose file was replaced since. They go as array jobs of up to 10,000 slides. The lists of
+    slides that the jobs need are put into the private place or, without one, into the slides'
+    bucket.
+
+    Jobs that are already on their way are not looked for: a slide that another job has published in
+    the meantime is skipped by the second one. Give --ids as the job definition has it.
     """
     if not dry_run and not (queue and job_definition):
         raise OptionError("--queue and --job-definition are needed, or --dry-run")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import PathType, PlaceType, private_to, store_options, time_zone
 from vsv_pyramid.destination import Destination, tie
 from vsv_pyramid.destination.root import open_edited, open_root
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vsv_pyramid.web.desk_api import Entrance
 
 
-@click.command(
+@command(
     "serve",
     short_help="Show published pyramids in a browser.",
     epilog="""\b
@@ -187,7 +188,7 @@ def _open(url: str) -> None:
         click.echo(f"Warning: no browser is found; open {url} yourself.", err=True)
 
 
-@click.command(
+@command(
     "viewer",
     short_help="Publish the viewer's page beside the images.",
     epilog="""\b
@@ -220,7 +221,7 @@ def viewer_command(destination: str, overwrite: bool, s3: S3Options) -> None:
     click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 
-@click.command(
+@command(
     "share",
     short_help="Print links to slides on a private CDN.",
     epilog="""\b

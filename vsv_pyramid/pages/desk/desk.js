@@ -1,6 +1,7 @@
 // The desk: a table of all slides, in which they are marked, named, deleted and sent.
 
 import { Commands } from "../viewer/commands.js";
+import { find } from "../viewer/page.js";
 import { NotDone, news, privateImageUrl, session, stem } from "./api.js";
 import { ask } from "./asking.js";
 import { Editing } from "./editing.js";
@@ -15,7 +16,6 @@ const EVERY = 15_000; // ms
 const LONGEST = 200; // ids in the queue's address, which servers limit
 const DONE = { delete: "deleted", send: "sent" };
 
-const find = (selector) => document.querySelector(selector);
 const searchBox = find("#search");
 
 const reviews = new Reviews();

@@ -1,6 +1,7 @@
 // The queue: one slide after the other, large, to be marked and named.
 
 import { Commands } from "../viewer/commands.js";
+import { PAN, ZOOM, find, tell } from "../viewer/page.js";
 import { Pane } from "../viewer/pane.js";
 import { ids } from "../viewer/published.js";
 import { NotDone, news, stem } from "./api.js";
@@ -10,8 +11,6 @@ import { Notices } from "./notices.js";
 import { Reviews, UNCONFIRMED, isUnconfirmed } from "./reviews.js";
 
 const EVERY = 15_000; // ms
-const PAN = 0.25; // of the pane, a key press
-const ZOOM = 1.5; // times, a key press
 const BARCODES = {
   read: "barcode read",
   unreadable: "barcode unreadable",
@@ -19,7 +18,6 @@ const BARCODES = {
   "no reader": "barcodes are not read",
 };
 
-const find = (selector) => document.querySelector(selector);
 const note = find("#note");
 const fields = document.querySelectorAll("[data-field]");
 
@@ -231,14 +229,6 @@ function move(run) {
 function zoom(shown, times) {
   const [least, greatest] = shown.scales;
   shown.show({ scale: Math.min(Math.max(shown.view.scale * times, least), greatest) });
-}
-
-/** A sentence that goes by itself. */
-function tell(text) {
-  const place = find("#told");
-  place.textContent = text;
-  clearTimeout(tell.timer);
-  tell.timer = setTimeout(() => place.replaceChildren(), 4000);
 }
 
 function fail(error) {

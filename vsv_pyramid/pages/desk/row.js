@@ -44,8 +44,8 @@ export function drawRow(row, slide, { current, selected, editing }) {
   row.ariaSelected = selected;
   const [status, changed] = [row.querySelector(".status"), row.cells[8]];
   if (slide.awaiting) {
-    tell(status, "awaiting");
-    tell(changed, changeText(slide.when, slide.who));
+    write(status, "awaiting");
+    write(changed, changeText(slide.when, slide.who));
     return;
   }
   const { review, pending } = slide;
@@ -57,9 +57,9 @@ export function drawRow(row, slide, { current, selected, editing }) {
   }
   drawMark(row, review);
   status.dataset.status = review.status;
-  tell(status, review.status);
+  write(status, review.status);
   row.ariaBusy = pending.length > 0;
-  tell(changed, pending.length ? DOING[pending.at(-1).path] : changeText(review.changed, review.who));
+  write(changed, pending.length ? DOING[pending.at(-1).path] : changeText(review.changed, review.who));
 }
 
 /** The URL of the queue of these slides, at one of them. */
@@ -114,7 +114,7 @@ function picture(src) {
 }
 
 /** Writes only what is new, for no reader to say it again. */
-function tell(element, text) {
+function write(element, text) {
   if (element.textContent !== text) {
     element.textContent = text;
   }

@@ -2,6 +2,7 @@
 
 import { parsed, written } from "./address.js";
 import { Commands } from "./commands.js";
+import { PAN, ZOOM, find, tell } from "./page.js";
 import { Pane } from "./pane.js";
 import { showFacts, showLengths } from "./panel.js";
 import { ids, pageUrl } from "./published.js";
@@ -9,11 +10,8 @@ import { scaleText, steps } from "./scale.js";
 import { snapshot } from "./snapshot.js";
 import { Together } from "./together.js";
 
-const PAN = 0.25; // of the pane, a key press
-const ZOOM = 1.5; // times, a key press
 const CHECK = 60_000; // ms
 
-const find = (selector) => document.querySelector(selector);
 const panesElement = find("#panes");
 const panel = find("#panel");
 const slider = find("#zoom");
@@ -286,14 +284,6 @@ async function save() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   tell(`The view is saved as ${link.download}.`);
-}
-
-/** A sentence that goes by itself. */
-function tell(text) {
-  const place = find("#told");
-  place.textContent = text;
-  clearTimeout(tell.timer);
-  tell.timer = setTimeout(() => place.replaceChildren(), 4000);
 }
 
 function pressed(name, state) {

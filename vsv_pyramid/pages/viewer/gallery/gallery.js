@@ -1,10 +1,10 @@
 // The gallery: all published slides, found, sorted, and opened, one or several.
 
+import { find } from "../page.js";
 import { NotShown, catalog, overviewUrl, pageUrl, scanTime } from "../published.js";
 import { scaleText } from "../scale.js";
 import { Window } from "./window.js";
 
-const find = (selector) => document.querySelector(selector);
 const controls = ["#search", "#objective", "#status", "#order"].map(find);
 const [search, objective, status, order] = controls;
 const newest = (time) => (one, other) => (time(other) ?? "").localeCompare(time(one) ?? "");

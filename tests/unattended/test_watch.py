@@ -41,9 +41,9 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import open_store
-from vsv_pyramid.unattended import watch
-from vsv_pyramid.unattended.attempts import Look
-from vsv_pyramid.unattended.watch import INTERVAL, PAUSES, UNFINISHED_SECONDS, Handed, Watch
+from vsv_pyramid.unattended import looks, watch
+from vsv_pyramid.unattended.looks import UNFINISHED_SECONDS, Look
+from vsv_pyramid.unattended.watch import INTERVAL, PAUSES, Handed, Watch
 from vsv_pyramid.verification import verify
 
 PATIENCE = 60.0  # s, for processes
@@ -112,7 +112,7 @@ class Watched:
             stack.enter_context(mock.patch.object(started, "_looks", preceded))
             if not listening:
                 deaf = contextlib.nullcontext()
-                stack.enter_context(mock.patch.object(started, "_listening", lambda: deaf))
+                stack.enter_context(mock.patch.object(watch, "listening", lambda *_: deaf))
             thread = threading.Thread(target=run)
             thread.start()
             try:
@@ -245,11 +245,11 @@ class TestWithoutItsEnd:
             path.write_bytes(next(ends, whole))
             return tiff_base(looked_at)
 
-        monkeypatch.setattr(watch, "tiff_base", while_it_comes)
+        monkeypatch.setattr(looks, "tiff_base", while_it_comes)
         with present.running():
             present.look()
             assert not present.handed
-            monkeypatch.setattr(watch, "tiff_base", tiff_base)
+            monkeypatch.setattr(looks, "tiff_base", tiff_base)
             present.look()
             assert not present.handed
             present.look(4)
@@ -490,7 +490,7 @@ def test_one_that_vanishes_before_it_is_handed_on(
         path.unlink()
         return False
 
-    monkeypatch.setattr(watch, "_is_unfinished", unfinished)
+    monkeypatch.setattr(watch, "is_unfinished", unfinished)
     with watched.running():
         watched.look(4)
     assert not watched.handed
@@ -617,13 +617,13 @@ class TestJobs:
         with self.running(watched) as started:
             watched.look(2)
             path = watched.folder / "a.svs"
-            before = started._notes.get(path)
+            before = started._attempts.get(path)
             assert before
             asked: list[list[str]] = []
 
             def replaced(jobs: list[str]) -> dict[str, str | None]:
                 asked.append(jobs)
-                started._notes.put(path, replace(before, job="another"))
+                started._attempts.put(path, replace(before, job="another"))
                 return {job: "exit code 65" for job in jobs if job == "job-a"}
 
             with mock.patch.object(started, "_ended", replaced):

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import xxhash
 
@@ -17,17 +17,11 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.store import Store
+from vsv_pyramid.unattended.looks import Look
 
 _FOLDER = keys.WATCHED
 
 _log = logging.getLogger(__name__)
-
-
-class Look(NamedTuple):
-    """A slide's files at a look: bytes in all, newest mtime in ns."""
-
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -49,24 +43,24 @@ class Attempts:
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
         self._folder = folder
-        self._notes: dict[Path, Attempt] = {}
+        self._of: dict[Path, Attempt] = {}
 
     def __iter__(self) -> Iterator[tuple[Path, Attempt]]:
-        return iter(list(self._notes.items()))
+        return iter(list(self._of.items()))
 
     def get(self, path: Path) -> Attempt | None:
-        return self._notes.get(path)
+        return self._of.get(path)
 
-    def put(self, path: Path, note: Attempt) -> None:
-        self._notes[path] = note
-        document = json.dumps(asdict(note) | {"look": note.look._asdict()}, indent=2) + "\n"
+    def put(self, path: Path, attempt: Attempt) -> None:
+        self._of[path] = attempt
+        document = json.dumps(asdict(attempt) | {"look": attempt.look._asdict()}, indent=2) + "\n"
         try:
             self._store.put(_key(path), document.encode())
         except StoreError as exc:
             _log.warning("%s is not remembered after a restart: %s", path, exc)
 
     def remove(self, path: Path) -> None:
-        if self._notes.pop(path, None):
+        if self._of.pop(path, None):
             self._store.delete(_key(path))
 
     def read(self) -> None:
@@ -81,11 +75,11 @@ class Attempts:
 
         with Pool(WAITERS) as pool:
             names = [name for name in self._store.names(_FOLDER) if name.endswith(".json")]
-            for note in filter(None, pool.map(parsed, names)):
-                path = Path(note.slide)
+            for attempt in filter(None, pool.map(parsed, names)):
+                path = Path(attempt.slide)
                 if path.is_relative_to(self._folder):
                     met.meet([path])
-                    self._notes[path] = note
+                    self._of[path] = attempt
 
 
 def _key(path: Path) -> str:

@@ -2,29 +2,25 @@
 more after a failure, and set aside in the end.
 
 What is known of them outlives the process in the destination: a pyramid's slide.json says which
-file it was made of, and a note (notes.py) what failed and why, or which job has the slide.
+file it was made of, and a attempt (attempts.py) what failed and why, or which job has the slide.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from vsv_pyramid import places, slide_json
-from vsv_pyramid.catalog import Catalog, entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     EXIT_BAD_SLIDE,
     EXIT_TRY_AGAIN,
     EXIT_WRONG_USE,
     HOPELESS,
-    DescriptorError,
     JobFailed,
     OptionError,
     QueueError,
@@ -36,25 +32,24 @@ from vsv_pyramid.errors import (
     exit_code,
     is_environment,
 )
-from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.review.records import deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import slides_in
-from vsv_pyramid.slide.source import extent, normal, place_of
-from vsv_pyramid.slide.tiff import tiff_base
-from vsv_pyramid.unattended.attempts import Attempt, Attempts, Look
+from vsv_pyramid.slide.source import extent, normal
+from vsv_pyramid.unattended.attempts import Attempt, Attempts
+from vsv_pyramid.unattended.events import listening
+from vsv_pyramid.unattended.looks import Look, is_unfinished, look_at
 from vsv_pyramid.unattended.outage import Outage
+from vsv_pyramid.unattended.published import Published
 from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
-    from watchdog.observers.api import BaseObserver
+    pass
 
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
-UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
 _LONGEST_GRACE = 60.0  # for which, in an outage, one that failed is left to the others
 _WOKEN_SECONDS = 1.0  # between looks, however often the system tells of changes
 _JOB_SECONDS = 60.0  # between questions for the jobs' ends
@@ -118,8 +113,8 @@ class Watch:
         self._wake = threading.Event()
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, Look] = {}
-        self._listed: Mapping[str, str | None] = {}  # versions by id, as they were at first
-        self._notes = Attempts(store, self._folder)
+        self._published = Published(store, self._options)
+        self._attempts = Attempts(store, self._folder)
         self._under_way: set[Path] = set()
         self._pending: set[Future[None]] = set()
         self._told: set[Path] = set()
@@ -137,7 +132,7 @@ class Watch:
         for a destination that refuses it; one that does not answer is waited for, unless `once`.
         """
         looks = self._looks()
-        with self._listening(), Pool(self._jobs, "watch") as pool:
+        with listening(self._folder, self._wake), Pool(self._jobs, "watch") as pool:
             try:
                 self._begin(looks, retry=retry, waits=not once)
                 self._hand_out(looks, pool)
@@ -161,39 +156,19 @@ class Watch:
         """Goes on from what the destination remembers."""
         while not self._stop.is_set():
             try:
-                self._done = self._in_catalog(looks)
-                self._notes.read()
+                self._done = self._published.in_catalog(looks)
+                self._attempts.read()
                 break
             except StoreUnavailable as exc:
                 if not waits:
                     raise
                 self._tell_once(exc)
                 self._rest(woken=False)
-        for path, note in self._notes:
-            if (retry and not note.job) or (looks and path not in looks and self._is_gone(path)):
-                self._notes.remove(path)
-            elif not note.due and not note.job:
-                _log.warning("set aside: %s", note.reason)
-
-    def _in_catalog(self, looks: Mapping[Path, Look]) -> dict[Path, Look]:
-        """Those that are published, as far as the catalog tells, of all at once; and those that
-        were deleted, and whose rescan is to come."""
-        try:
-            entries = {**deleted(self._store), **Catalog(self._store, create=False).slides()}
-        except StoreUnavailable:
-            raise
-        except StoreError as exc:
-            _log.warning("%s", exc)
-            return {}
-        self._listed = {slide_id: one.get("version") for slide_id, one in entries.items()}
-        sources = {slide_id: one.get("source", {}) for slide_id, one in entries.items()}
-        done = {
-            path: look
-            for path, look in looks.items()
-            if (source := sources.get(self._id(path))) and slide_json.is_look(source, *look)
-        }
-        places.adopt(self._store, {self._id(path): place_of(path) for path in done})
-        return done
+        for path, attempt in self._attempts:
+            if (retry and not attempt.job) or (looks and path not in looks and self._is_gone(path)):
+                self._attempts.remove(path)
+            elif not attempt.due and not attempt.job:
+                _log.warning("set aside: %s", attempt.reason)
 
     def _rest(self, *, woken: bool) -> None:
         """Waits for an interval, or less where the system tells of a change."""
@@ -242,17 +217,17 @@ class Watch:
                 del self._seen[path]
                 self._done.pop(path, None)
                 self._told.discard(path)
-                self._notes.remove(path)
+                self._attempts.remove(path)
         by_id = defaultdict(list)
         for path in looks:
-            by_id[self._id(path)].append(path)
+            by_id[self._published.id_of(path)].append(path)
         for path, look in looks.items():
             seen = self._seen.get(path)
             if seen is None or seen.look != look:
                 self._seen[path] = _Seen(look, now)
             elif now - seen.since >= self._interval and self._is_due(path, look):
                 self._under_way.add(path)
-                doubles = [other for other in by_id[self._id(path)] if other != path]
+                doubles = [other for other in by_id[self._published.id_of(path)] if other != path]
                 future = pool.submit(self._handle, path, look, doubles)
                 self._pending.add(future)
                 future.add_done_callback(self._pending.discard)
@@ -265,26 +240,26 @@ class Watch:
     def _is_due(self, path: Path, look: Look) -> bool:
         if path in self._under_way or self._done.get(path) == look:
             return False
-        note = self._notes.get(path)
-        if note is None or note.look != look:
+        attempt = self._attempts.get(path)
+        if attempt is None or attempt.look != look:
             return True
-        return note.due is not None and note.due <= clock.time()
+        return attempt.due is not None and attempt.due <= clock.time()
 
     def _handle(self, path: Path, look: Look, doubles: list[Path]) -> None:
         """Hands the slide on unless it is published; the doubles would be so under the same id."""
         try:
             if self._stop.is_set() or not self._outage.admits(path):
                 return
-            if not self._is_published(path, look):
+            if not self._published.has(path, look):
                 if doubles:
                     self._tell_of_double(path, look, doubles[0])
                     return
-                if _is_unfinished(path):
+                if is_unfinished(path):
                     if path not in self._told:
                         self._told.add(path)
                         _log.warning("%s is not all there yet: it waits for the rest", path)
                     return
-                if _look(path) != look:
+                if look_at(path) != look:
                     return  # it was written to since; an end that is there now may not be the last
                 handed = self._hand_on(path)
                 if handed.busy:
@@ -292,10 +267,10 @@ class Watch:
                 if self._outage.ends(path):
                     _log.warning("%s went well: the trouble is over, and all go on", path)
                 if handed.job:
-                    self._notes.put(path, Attempt(str(path), look, job=handed.job))
+                    self._attempts.put(path, Attempt(str(path), look, job=handed.job))
                     return
             self._done[path] = look
-            self._notes.remove(path)
+            self._attempts.remove(path)
         except WatchEnded:
             pass
         except (VsvPyramidError, OSError) as exc:
@@ -313,52 +288,12 @@ class Watch:
             self._outage.left(path)
             self._under_way.discard(path)
 
-    def _id(self, path: Path) -> str:
-        """The slide's id, or the stem that cannot be one."""
-        try:
-            return self._options.id_of(path.stem)
-        except OptionError:
-            return path.stem
-
-    def _is_published(self, path: Path, look: Look) -> bool:
-        """Whether there is a pyramid of this very file, and all was done that comes after it."""
-        slide_id = self._id(path)
-        if not keys.is_id(slide_id):
-            raise OptionError(
-                f"{path}: {slide_id!r} cannot be an id; rename the file, to letters, digits, '.', "
-                f"'_' and '-', or have ids made of such names with --ids safe: "
-                f"{keys.safe_id(slide_id)}"
-            )
-        folder = keys.folder(slide_id)
-        if self._store.head(keys.descriptor_key(folder)) is None:
-            return False
-        try:
-            document = slide_json.parse(self._store.get(keys.slide_json_key(folder)))
-        except (DescriptorError, StoreError):
-            return False
-        is_this = slide_json.is_look(document["source"], *look)
-        if is_this:
-            places.adopt(self._store, {slide_id: place_of(path)})
-        is_finished = slide_json.is_finished(document) or not self._store.private
-        return is_this and is_finished and self._is_listed(document)
-
-    def _is_listed(self, document: dict[str, Any]) -> bool:
-        """Whether the catalog has it, too: what was killed before may have left it out."""
-        if self._listed.get(document.get("id", "")) == document["pyramid"].get("version"):
-            return True
-        try:
-            return Catalog(self._store, create=False).has(entry(document))
-        except StoreUnavailable:
-            raise
-        except (DescriptorError, StoreError):  # none can be had, which was told at first
-            return True
-
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
         """Once, and yet it is due all the time: either may be renamed or removed."""
         error = OptionError(f"{path} and {other} would get the same id; rename one of them")
-        note = self._notes.get(path)
-        if note is None or note.reason != str(error):
-            self._notes.put(path, Attempt(str(path), look, 0, str(error), due=0.0))
+        attempt = self._attempts.get(path)
+        if attempt is None or attempt.reason != str(error):
+            self._attempts.put(path, Attempt(str(path), look, 0, str(error), due=0.0))
             self.failures += 1
             self._failed(path, error, EXIT_WRONG_USE, True)
 
@@ -370,99 +305,43 @@ class Watch:
             _log.warning("no slide is handed on until this is over, but one now and then to see")
 
     def _fail(self, path: Path, look: Look, exc: Failure, code: int) -> None:
-        before = self._notes.get(path)
+        before = self._attempts.get(path)
         failed = before.attempts if before and before.look == look else 0
         lasts = code == EXIT_TRY_AGAIN or is_environment(exc)
         is_final = code in HOPELESS or (failed >= len(PAUSES) and not lasts)
         self.failures += 1
         self._failed(path, exc, code, is_final)
         if is_final:
-            self._notes.put(path, Attempt(str(path), look, failed + 1, str(exc)))
+            self._attempts.put(path, Attempt(str(path), look, failed + 1, str(exc)))
             _log.warning("%s is set aside until it changes, or until watch --retry", path)
         else:
             pause = PAUSES[min(failed, len(PAUSES) - 1)]
-            self._notes.put(
+            self._attempts.put(
                 path, Attempt(str(path), look, failed + 1, str(exc), clock.time() + pause)
             )
             _log.warning("%s is tried again in %s", path, counted(round(pause / 60), "minute"))
 
     def _ask_for_jobs(self) -> None:
-        jobs = {note.job: path for path, note in self._notes if note.job}
+        jobs = {attempt.job: path for path, attempt in self._attempts if attempt.job}
         if not jobs or not self._ended:
             return
         for job, reason in self._ended(list(jobs)).items():
             path = jobs[job]
-            note = self._notes.get(path)
-            if note is None or note.job != job:
+            attempt = self._attempts.get(path)
+            if attempt is None or attempt.job != job:
                 continue  # another attempt has come between
             if reason is None:
-                self._done[path] = note.look
-                self._notes.remove(path)
+                self._done[path] = attempt.look
+                self._attempts.remove(path)
             else:
                 error = JobFailed(path, reason)
                 self.failures += 1
                 self._failed(path, error, error.exit_code, True)
-                self._notes.put(path, Attempt(note.slide, note.look, 1, str(error)))
+                self._attempts.put(path, Attempt(attempt.slide, attempt.look, 1, str(error)))
                 _log.warning("%s is set aside until it changes, or until watch --retry", path)
-
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Has the system tell of changes. Of what others write to a share it does not, and not
-        every system can: that is what looking is for."""
-        from watchdog.events import FileSystemEvent, FileSystemEventHandler
-        from watchdog.observers import Observer
-
-        wake = self._wake
-
-        class Handler(FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:
-                if event.event_type in ("created", "modified", "moved"):
-                    wake.set()
-
-        with contextlib.ExitStack() as stack:
-            try:
-                observer = Observer()
-                stack.callback(_end, observer)
-                observer.schedule(Handler(), str(self._folder), recursive=True)
-                observer.start()
-            except (OSError, RuntimeError) as exc:  # no more of what it takes, or of threads
-                stack.close()
-                _log.info("%s: the system does not tell of changes (%s)", self._folder, exc)
-            yield
-
-
-def _end(observer: BaseObserver) -> None:
-    observer.stop()
-    if observer.is_alive():
-        observer.join()
 
 
 def _report(future: Future[None]) -> None:
     """Logs what the caller's own functions have raised: nobody else would see it."""
     if not future.cancelled() and (exc := future.exception()):
         _log.error("%s: %s", type(exc).__name__, exc, exc_info=exc)
-
-
-def _look(path: Path) -> Look | None:
-    """None where the slide has vanished."""
-    try:
-        return Look(*extent(path))
-    except OSError:
-        return None
-
-
-def _is_unfinished(path: Path) -> bool:
-    """Whether the file is empty; or the TIFF lacks data that it points to, and has been written to
-    not long ago: most scanners and copies write the end last."""
-    stat = path.stat()
-    if not stat.st_size:
-        return True
-    if clock.time() - stat.st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
-        return False
-    try:
-        base = tiff_base(path)
-    except SlideAccessError:
-        return False
-    except SlideError:
-        return True
-    return base is not None and base.cut

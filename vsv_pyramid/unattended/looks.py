@@ -1,0 +1,45 @@
+"""A slide in a folder at a look: which files, and whether it is all there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.runtime import clock
+from vsv_pyramid.slide.source import extent
+from vsv_pyramid.slide.tiff import tiff_base
+
+UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
+
+
+class Look(NamedTuple):
+    """A slide's files at a look: bytes in all, newest mtime in ns."""
+
+    size: int
+    mtime_ns: int
+
+
+def look_at(path: Path) -> Look | None:
+    """None where the slide has vanished."""
+    try:
+        return Look(*extent(path))
+    except OSError:
+        return None
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether the file is empty; or the TIFF lacks data that it points to, and has been written to
+    not long ago: most scanners and copies write the end last."""
+    stat = path.stat()
+    if not stat.st_size:
+        return True
+    if clock.time() - stat.st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
+        return False
+    try:
+        base = tiff_base(path)
+    except SlideAccessError:
+        return False
+    except SlideError:
+        return True
+    return base is not None and base.cut

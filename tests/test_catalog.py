@@ -20,7 +20,7 @@ from tests.support.clock import FakeClock
 from tests.support.destinations import opened, private_of
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, removal
+from vsv_pyramid import catalog, catalog_json, removal
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
@@ -119,7 +119,7 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]
     """Does something when a catalog has looked at a slide, once, and before it writes."""
     look, turns = Catalog._published, iter([action])
 
-    def interposed(self: Catalog, slide_id: str) -> catalog.Entry | None:
+    def interposed(self: Catalog, slide_id: str) -> catalog_json.Entry | None:
         found = look(self, slide_id)
         next(turns, lambda: None)()
         return found
@@ -140,7 +140,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_entry_has_no_free_text() -> None:
-    entry = catalog.entry(slide_json("a"))
+    entry = catalog_json.entry(slide_json("a"))
     assert entry == {
         "entry": 2,
         "layout": 1,
@@ -164,7 +164,7 @@ def test_an_entry_has_no_free_text() -> None:
 
 def test_an_entry_of_a_lab_s_details_and_of_a_later_release() -> None:
     more = {"review": {"status": "GOOD"}, "scanned": "2026-11-23T09:00:00", "restorable": True}
-    entry = catalog.entry({**slide_json("a"), **more, "layout": 2, "another": 1})
+    entry = catalog_json.entry({**slide_json("a"), **more, "layout": 2, "another": 1})
     assert {name: entry[name] for name in more} == more
     assert entry["layout"] == 2 and "another" not in entry
 
@@ -174,7 +174,7 @@ def test_an_entry_of_what_version_1_has_published_has_no_details() -> None:
     source = {"name": "Doe.svs", "place": "01234567", "size": 7, "mtime_ns": 9, "digest": "d"}
     review = {"status": "GOOD", "slide_id": "S26-1"}
     said = {"scanned": "2026-11-23T09:00:00", "scanner": "SS1302", "source": source}
-    entry = catalog.entry({**former, **said, "review": review})
+    entry = catalog_json.entry({**former, **said, "review": review})
     assert (entry["entry"], entry["year"], entry["scanned"]) == (1, 2026, None)
     assert entry["scanner"] is None
     assert "review" not in entry
@@ -184,7 +184,7 @@ def test_an_entry_of_what_version_1_has_published_has_no_details() -> None:
 @pytest.mark.parametrize("damage", [{"mpp": None}, {"mpp": {}}, {"width": float("nan")}])
 def test_an_entry_of_a_damaged_slide_json(damage: dict[str, Any]) -> None:
     with pytest.raises(DescriptorError, match="--overwrite"):
-        catalog.entry(slide_json("a") | damage)
+        catalog_json.entry(slide_json("a") | damage)
 
 
 class TestCatalog:
@@ -195,15 +195,15 @@ class TestCatalog:
         for slide_id in ("b", "c", "a", "none"):
             Catalog(store).update([slide_id])
         assert [slide["id"] for slide in read(store)["slides"]] == ["a", "b", "c"]
-        assert read(store)["slides"][0] == catalog.entry(slide_json("a"))
+        assert read(store)["slides"][0] == catalog_json.entry(slide_json("a"))
         publish(store, "b", version="2")
         Catalog(store).update(["b"])
         assert listed(store) == {"a": "1", "b": "2", "c": "1"}
         removal.delete(store, "images/a")
         assert listed(store) == {"b": "2", "c": "1"}
-        assert Catalog(store).has(catalog.entry(slide_json("b", "2")))
-        assert not Catalog(store).has(catalog.entry(slide_json("b")))
-        assert not Catalog(store).has(catalog.entry(slide_json("a")))
+        assert Catalog(store).has(catalog_json.entry(slide_json("b", "2")))
+        assert not Catalog(store).has(catalog_json.entry(slide_json("b")))
+        assert not Catalog(store).has(catalog_json.entry(slide_json("a")))
         monkeypatch.setattr(type(store), "put_if", None)  # an equal entry puts nothing
         Catalog(store).update(["a", "b", "c"])
 
@@ -243,7 +243,7 @@ class TestCatalog:
         for slide_id in ids[11:]:
             Catalog(store).update([slide_id])
         assert listed(store) == dict.fromkeys(ids, "1")
-        assert Catalog(store).has(catalog.entry(slide_json(ids[20])))
+        assert Catalog(store).has(catalog_json.entry(slide_json(ids[20])))
         for slide_id in ids[3:]:
             removal.delete(store, keys.folder(slide_id))
         assert listed(store) == dict.fromkeys(ids[:3], "1")
@@ -459,7 +459,7 @@ class TestCatalog:
         store = open_store(target)
         assert run("convert", small_slide, "--to", target).code == 0
         document = json.loads(store.get("images/small/slide.json"))
-        assert read(store)["slides"] == [catalog.entry(document)]
+        assert read(store)["slides"] == [catalog_json.entry(document)]
         assert run("delete", f"{target}/images/small", "--yes").code == 0
         assert read(store)["slides"] == []
         assert present(store) == {INDEX}
@@ -468,7 +468,11 @@ class TestCatalog:
         convert(small_slide, target, OPTIONS)
         store = open_store(target)
         whole = store.get(INDEX)
-        for left in (None, catalog.write([]), whole.replace(b'"tile_size":512', b'"tile_size":64')):
+        for left in (
+            None,
+            catalog_json.write([]),
+            whole.replace(b'"tile_size":512', b'"tile_size":64'),
+        ):
             if left is None:
                 store.delete(INDEX)
             else:
@@ -615,7 +619,7 @@ def test_a_reader_sees_a_whole_document_at_any_time(tmp_path: Path) -> None:
     reader.start()
     for slide_id in named(20) * 3:
         Catalog(store).update([slide_id])
-        catalog_of_one = catalog.write([catalog.entry(slide_json("slide-00"))])
+        catalog_of_one = catalog_json.write([catalog_json.entry(slide_json("slide-00"))])
         assert store.put_if(INDEX, catalog_of_one, store.tagged(INDEX).tag)  # type: ignore[union-attr]
     done.set()
     reader.join()
@@ -647,7 +651,7 @@ def test_an_archive(run: Run, small_slide: Path, suffix: str) -> None:
         assert run("convert", small_slide, "--to", name, "--overwrite").code == 0
         store = open_store(name)
         document = json.loads(store.get("images/small/slide.json"))
-        assert read(store)["slides"] == [catalog.entry(document)]
+        assert read(store)["slides"] == [catalog_json.entry(document)]
         assert sorted(store.names("images")) == ["index.json", "small/"]
     before = Path(name).read_bytes()
     assert "1 skipped" in run("convert", small_slide, "--to", name).out

@@ -11,31 +11,26 @@ even what was done and undone and left no trace in the document.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import xxhash
 
 from vsv_pyramid import slide_json
+from vsv_pyramid.catalog_json import ENTRY_VERSION, Entry, entry, parse, write, write_root
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.edits import Conflict, until_settled
 
-VERSION, ENTRY_VERSION = 1, 2
 MOST_SLIDES = 5000  # in one document, which is read and written whole: 1.7 MB
 SHARDS = 64
-_IDENTITY = ("size", "etag", "file")  # of the file that a pyramid is of
-# Where slide.json has them: the review, and what a later release says of where the tiles are.
-_PASSED_ON = ("layout", "restorable", "review")
 _SLIDES_AT_ONCE = 256  # few enough that others seldom write while they are looked at
 
-Entry = dict[str, Any]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -60,55 +55,6 @@ class Part(NamedTuple):
     slides: dict[str, Entry]
     shards: tuple[str, ...]
     sound: bool
-
-
-def entry(document: Mapping[str, Any]) -> Entry:
-    """What the catalog says of a slide, out of its slide.json: no free text, and no more details
-    than that has.
-
-    Raises DescriptorError where that lacks it.
-    """
-    try:
-        is_former = document.get("version", 1) < slide_json.VERSION
-        if is_former:
-            document = slide_json.renewed(document, "none")
-        pyramid, mpp = document["pyramid"], document["mpp"]
-        made = {
-            "entry": 1 if is_former else ENTRY_VERSION,
-            "id": document["id"],
-            "version": pyramid["version"],
-            "width": document["width"],
-            "height": document["height"],
-            "tile_size": pyramid["tile_size"],
-            "mpp": {"x": mpp["x"], "y": mpp["y"]},
-            "objective_power": document["objective_power"],
-            "year": document["year"],
-            "scanned": document["scanned"],
-            "scanner": document["scanner"],
-            "vendor": document["vendor"],
-            "created": document["created"],
-            "bytes": pyramid["bytes"],
-            "tile_count": pyramid["tile_count"],
-            "source": identity(document["source"]),
-            **{name: document[name] for name in _PASSED_ON if name in document},
-        }
-        json.dumps(made, allow_nan=False)
-    except (KeyError, TypeError) as exc:
-        raise DescriptorError(f"slide.json lacks {exc}") from exc
-    except ValueError as exc:
-        raise DescriptorError(f"slide.json holds what is no number ({exc})") from exc
-    return made
-
-
-def identity(source: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells the file that a pyramid is of from any other at a look, out of slide.json's
-    `source`."""
-    return {name: source[name] for name in _IDENTITY if name in source}
-
-
-def write(slides: Iterable[Entry]) -> bytes:
-    """The document that lists the slides."""
-    return _to_json(slides=sorted(slides, key=lambda slide: str(slide["id"])))
 
 
 def listed(store: Store) -> list[Entry]:
@@ -258,7 +204,7 @@ class Catalog:
         )
         if not all(put):
             raise Conflict
-        return _to_json(shards=names)
+        return write_root(names)
 
     def _published(self, slide_id: str) -> Entry | None:
         folder = self._key(slide_id)
@@ -290,7 +236,7 @@ class Catalog:
                 raise ValueError("it is missing")
             if found is None:
                 return Part(None, {}, (), False)
-            return Part(found.tag, *_parsed(found.data), True)
+            return Part(found.tag, *parse(found.data), True)
         except ValueError as exc:
             if not self._mend:
                 root = self._place(keys.CATALOG).removesuffix(f"/{keys.catalog_key()}")
@@ -312,31 +258,6 @@ class Catalog:
             return [action(item) for item in items]
         with Pool(max(WAITERS, self._store.parallel_puts)) as pool:
             return list(pool.map(action, items))
-
-
-def _parsed(data: bytes) -> tuple[dict[str, Entry], tuple[str, ...]]:
-    """The slides by id, or the names of shards. Raises ValueError."""
-    document = json.loads(data, parse_constant=_refused)
-    try:
-        if document["version"] != VERSION:
-            raise ValueError(f"version {document['version']} is unknown")
-        if "shards" not in document:
-            return {str(slide["id"]): slide for slide in document["slides"]}, ()
-        shards = tuple(document["shards"])
-        if not shards or not all(keys.is_shard(name) for name in shards):
-            raise ValueError("it names no shards")
-        return {}, shards
-    except (KeyError, TypeError) as exc:
-        raise ValueError(f"no such thing as {exc}") from exc
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-def _to_json(**content: Any) -> bytes:
-    document = {"version": VERSION, **content}
-    return (json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n").encode()
 
 
 def ids_among(names: Iterable[str]) -> set[str]:

@@ -25,7 +25,7 @@ from tests.support import browser
 from tests.support.destinations import keeping
 from tests.support.destinations import opened as opened_destination
 from tests.support.site import serving
-from vsv_pyramid import catalog
+from vsv_pyramid import catalog, catalog_json
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
@@ -76,7 +76,7 @@ def root(folder: Path, tissue: Path, count: int) -> Path:
         {**entry, "id": f"slide-{number:05}", "review": {**entry["review"], **ids}}
         for number in range(count)
     ]
-    store.put("images/index.json", catalog.write(entries))
+    store.put("images/index.json", catalog_json.write(entries))
     return folder
 
 

@@ -35,8 +35,9 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import cdr, records, rescans
 from vsv_pyramid.review import desk as desk_module
 from vsv_pyramid.review.barcode import Barcode
-from vsv_pyramid.review.desk import Desk, found
+from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.review.history import Record
+from vsv_pyramid.review.search import found
 from vsv_pyramid.store import Store, edits
 from vsv_pyramid.store.directory import DirectoryStore
 

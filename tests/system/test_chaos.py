@@ -36,7 +36,7 @@ from tests.support.chaos_world import Stock, World, stocked
 from tests.support.clock import FakeClock, until
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, pages, slide_json
+from vsv_pyramid import catalog, catalog_json, pages, slide_json
 from vsv_pyramid.aws import session
 from vsv_pyramid.errors import EXIT_FAILED, EXIT_TRY_AGAIN
 from vsv_pyramid.layout import keys
@@ -217,7 +217,7 @@ def check_end(world: World) -> None:
     assert set(listed) == set(world.slides[not world.operation.after :])
     if world.operation.after:
         document = slide_json.parse(world.store.get(keys.slide_json_key(world.folder)))
-        assert entries.has(catalog.entry(document))
+        assert entries.has(catalog_json.entry(document))
     else:
         assert world.is_done
     is_awaited = world.operation is OPERATIONS["slides delete"]

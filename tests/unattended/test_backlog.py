@@ -16,7 +16,7 @@ from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog
+from vsv_pyramid import catalog, catalog_json
 from vsv_pyramid.aws import batch, costs, session
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import OptionError, QueueError, StoreError
@@ -120,7 +120,7 @@ def test_an_entry_that_does_not_say_of_what_it_is_counts(scans: str, place: Plac
     convert(f"{scans}/a.svs", to, OPTIONS)
     (entry,) = catalog.Catalog(open_store(to)).slides().values()
     assert entry.pop("source")["etag"]
-    place.put("to/images/index.json", catalog.write([entry]))
+    place.put("to/images/index.json", catalog_json.write([entry]))
     found = find(scans, to)
     assert (keys(found), found.published) == (["b/c.SVS", "b/d.tif"], 1)
 

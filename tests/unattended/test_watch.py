@@ -25,7 +25,7 @@ from tests.conftest import Run
 from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog
+from vsv_pyramid import catalog_json
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
     OptionError,
@@ -714,7 +714,7 @@ class TestCommand:
         assert run(*words).code == 0
         index = Path("out/images/index.json")
         before = index.read_bytes()
-        index.write_bytes(catalog.write([]))
+        index.write_bytes(catalog_json.write([]))
         outcome = run(*words)
         assert (outcome.code, outcome.err) == (0, "")
         assert index.read_bytes() == before

@@ -26,7 +26,7 @@ from tests.conftest import Run
 from tests.support import docs
 from tests.support.s3_server import Place, Server
 from tests.support.site import HOST, Answer, Site, serving
-from vsv_pyramid import catalog
+from vsv_pyramid import catalog_json
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import ListenError, StoreError
@@ -314,7 +314,9 @@ def test_what_is_answered_is_what_is_published(
         name = plain.removeprefix("viewer/")
         name += "index.html" if plain in ("viewer/", "viewer/gallery/") else ""
         pages = {f"viewer/{page}": data for page, data in PAGES.items()}
-        listed = {"images/index.json": catalog.write([])}  # none of them has a sound slide.json
+        listed = {
+            "images/index.json": catalog_json.write([])
+        }  # none of them has a sound slide.json
         assert answer.body == (PUBLISHED | pages | listed).get(
             f"viewer/{name}" if plain.startswith("viewer/") else plain
         )

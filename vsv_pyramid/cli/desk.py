@@ -22,8 +22,9 @@ from vsv_pyramid.cli.options import (
 from vsv_pyramid.cli.reports import report
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
-from vsv_pyramid.review.desk import Desk, Outcome, found, user_name
+from vsv_pyramid.review.desk import Desk, Outcome, user_name
 from vsv_pyramid.review.history import GIVEN, STATUSES
+from vsv_pyramid.review.search import found
 from vsv_pyramid.store import S3Options
 
 AWAITING = "AWAITING"

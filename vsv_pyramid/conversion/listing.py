@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vsv_pyramid import catalog, slide_json
+from vsv_pyramid import catalog, catalog_json, slide_json
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreBusy, StoreError
@@ -50,7 +50,7 @@ def enter(store: Destination, summary: Summary, document: Mapping[str, Any]) -> 
     if store.sealed:
         return
     with _after_publishing(summary, "not in the catalog"):
-        if not catalog.Catalog(store).has(catalog.entry(document)):
+        if not catalog.Catalog(store).has(catalog_json.entry(document)):
             catalog.Catalog(store).update([summary.id])
 
 

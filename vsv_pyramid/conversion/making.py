@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vsv_pyramid import catalog, slide_json
+from vsv_pyramid import catalog_json, slide_json
 from vsv_pyramid.conversion.summary import Summary, summarized
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import SlideError
@@ -94,7 +94,7 @@ def make(
         scan = rescans.scan(source, slide) if store.private else None
         publication.complete(document)
         if store.sealed:
-            staged.put(keys.catalog_key(), catalog.write([catalog.entry(document)]))
+            staged.put(keys.catalog_key(), catalog_json.write([catalog_json.entry(document)]))
         summary = summarized(
             source,
             options,

@@ -7,14 +7,14 @@ and in the catalog, each made what the record says, whoever else is at it.
 from __future__ import annotations
 
 import getpass
-import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vsv_pyramid import catalog, removal, slide_json
-from vsv_pyramid.catalog import Catalog, Entry
+from vsv_pyramid import catalog, catalog_json, removal, slide_json
+from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.catalog_json import Entry
 from vsv_pyramid.destination import Destination, is_in_reach
 from vsv_pyramid.errors import (
     DescriptorError,
@@ -30,13 +30,17 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.layout import keys
 from vsv_pyramid.removal import own_keys
 from vsv_pyramid.review import history, records, rescans
+from vsv_pyramid.review.checks import (
+    GONE,
+    check_not_deleted,
+    check_ready,
+    check_revision,
+    since,
+)
 from vsv_pyramid.review.history import Changes, Record
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
-
-_GONE = "is deleted, and awaits its rescan; convert that first"
-_SEARCHED = ("scanned", "scanner", "file")
 
 Slides = Mapping[str, int | None]  # ids, and the revisions that were looked at where they count
 
@@ -157,7 +161,7 @@ class Desk:
             with self._store.exclusive(folder):
                 own = own_keys(self._store, folder)  # now that nothing is on its way any more
                 if not own and not scanned:
-                    raise ReviewError(slide_id, _GONE)
+                    raise ReviewError(slide_id, GONE)
                 self._store.check_rights(
                     put=[keys.private_json_key(slide_id), keys.DELETED, keys.catalog_key()],
                     delete=own,
@@ -185,8 +189,8 @@ class Desk:
 
         def action(slide_id: str, revision: int | None) -> Record:
             record = self.record(slide_id)
-            _check_revision(record, revision)
-            _check_not_deleted(record)
+            check_revision(record, revision)
+            check_not_deleted(record)
             made = cdr.metadata_record(self._facts(slide_id), record, self._time_zone)
             date, place = made["ScanDate"], cdr.address(url, slide_id)
             if record.value("status") == history.SENT and any(
@@ -194,7 +198,7 @@ class Desk:
                 for event in record.history
             ):
                 return record
-            _check_ready(record)
+            check_ready(record)
             self._check_rights(slide_id)
             answer = {**cdr.send(made, url, self._s3), "date": date}
 
@@ -206,7 +210,7 @@ class Desk:
             if sent.value("status") != history.SENT:
                 raise ReviewConflict(
                     slide_id,
-                    f"was sent, but as it was before: {_since(sent, record.revision)}; send it "
+                    f"was sent, but as it was before: {since(sent, record.revision)}; send it "
                     "again",
                 )
             return rescans.link(self._store, sent)
@@ -215,7 +219,7 @@ class Desk:
 
     def _withdrawn(self, record: Record, revision: int | None) -> Record:
         """The record of the slide, which is BAD, and seen by nobody any more."""
-        _check_revision(record, revision)
+        check_revision(record, revision)
         self._facts(record.id)  # what cannot be remembered is not deleted
         key = keys.descriptor_key(keys.folder(record.id))
         descriptor = self._store.tagged(key)
@@ -248,7 +252,7 @@ class Desk:
             "confirmed": record.is_confirmed,
             "who": deleted.who,
             "when": deleted.when,
-            "source": catalog.identity(slide_json.source_facts(record.source)),
+            "source": catalog_json.identity(slide_json.source_facts(record.source)),
         }
         records.change_deleted(self._store, lambda slides: {**slides, record.id: entry})
 
@@ -260,9 +264,9 @@ class Desk:
         def checked(present: Record) -> Record:
             nonlocal seen
             self._check_exists(present)
-            _check_not_deleted(present)
+            check_not_deleted(present)
             seen = present.revision if seen is None else seen
-            _check_revision(present, seen)
+            check_revision(present, seen)
             return change(present)
 
         return records.changed(self._store, slide_id, checked)
@@ -313,40 +317,6 @@ class Desk:
         return outcomes
 
 
-def found(
-    slides: Iterable[Entry], *, status: str | None = None, search: str = "", since: str = ""
-) -> list[Entry]:
-    """The slides that are of the status, have all words of the search, and are scanned (published,
-    where they do not say when; or deleted) at the date or later; by id, numbers as such."""
-    words = search.lower().split()
-
-    def fits(slide: Entry) -> bool:
-        said = slide.get("review", slide)
-        text = " ".join(
-            str(value).lower()
-            for value in (
-                slide["id"],
-                said[history.LAB_ID],
-                said["case_id"],
-                *map(slide.get, _SEARCHED),
-            )
-            if value
-        )
-        date = slide.get("scanned") or slide.get("created") or slide.get("when") or ""
-        return (
-            status in (None, said.get("status"))
-            and all(word in text for word in words)
-            and date[: len(since)] >= since
-        )
-
-    return sorted(filter(fits, slides), key=lambda slide: _natural(slide["id"]))
-
-
-def _natural(text: str) -> list[tuple[str, int]]:
-    """What sorts 2 before 10."""
-    return [(rest, int(part or 0)) for rest, part in re.findall(r"(\D*)(\d*)", text)]
-
-
 def user_name() -> str:
     """The name of whoever runs this program."""
     try:
@@ -390,36 +360,8 @@ def _scanned(record: Record, s3: S3Options) -> Source:
     return source
 
 
-def _check_revision(record: Record, revision: int | None) -> None:
-    if revision not in (None, record.revision):
-        raise ReviewConflict(
-            record.id,
-            f"was changed since you looked ({_since(record, revision)}); look at it again",
-        )
-
-
-def _since(record: Record, revision: int) -> str:
-    return "; ".join(str(event) for event in record.history[revision:]) or "it was made anew"
-
-
-def _check_not_deleted(record: Record) -> None:
-    if record.is_deleted:
-        raise ReviewError(record.id, _GONE)
-
-
 def _remove(slide_id: str, scanned: Source) -> None:
     try:
         scanned.remove()
     except SlideError as exc:
         raise ReviewError(slide_id, f"is deleted, but its scanned file is not: {exc}") from exc
-
-
-def _check_ready(record: Record) -> None:
-    """Raises ReviewError for a slide that is not to be sent."""
-    lacking = [name for field, name in history.IDS.items() if not record.value(field)]
-    if lacking:
-        raise ReviewError(
-            record.id, f"has no {' and no '.join(lacking)}; set what is missing, then send it"
-        )
-    if record.value("status") == history.BAD:
-        raise ReviewError(record.id, "is BAD; delete it for a rescan, or set it good")

@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from vsv_pyramid import slide_json
-from vsv_pyramid.catalog import Catalog, Entry, Part, ids_among, shard_of
+from vsv_pyramid.catalog import Catalog, Part, ids_among, shard_of
+from vsv_pyramid.catalog_json import Entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
     DescriptorError,

@@ -15,7 +15,8 @@ from vsv_pyramid.aws import session
 from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
 from vsv_pyramid.aws.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.aws.retry import with_retries
-from vsv_pyramid.catalog import Catalog, Entry
+from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.catalog_json import Entry
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vsv_pyramid import places, slide_json
-from vsv_pyramid.catalog import Catalog, entry
+from vsv_pyramid.catalog import Catalog
+from vsv_pyramid.catalog_json import entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, OptionError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys

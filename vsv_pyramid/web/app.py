@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vsv_pyramid import catalog, pages
+from vsv_pyramid import catalog, catalog_json, pages
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.layout import keys
@@ -161,7 +161,7 @@ def _published(store: Store, key: str) -> bytes:
     except NoSuchObject:
         if key != keys.catalog_key():
             raise
-        return catalog.write(catalog.listed(store))
+        return catalog_json.write(catalog.listed(store))
 
 
 def _path(request: Request) -> str:

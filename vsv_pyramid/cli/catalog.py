@@ -9,15 +9,8 @@ import click
 from vsv_pyramid import catalog
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.help import command
-from vsv_pyramid.cli.options import (
-    PlaceType,
-    as_json,
-    details,
-    print_json,
-    private_to,
-    store_options,
-    time_zone,
-)
+from vsv_pyramid.cli.options import PlaceType, as_json, details, print_json, private_to, time_zone
+from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination import tie
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED

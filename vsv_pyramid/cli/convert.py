@@ -20,9 +20,9 @@ from vsv_pyramid.cli.options import (
     print_json,
     search_options,
     slide_id,
-    store_options,
 )
 from vsv_pyramid.cli.reports import Events, Lines
+from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import check_places
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment

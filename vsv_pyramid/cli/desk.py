@@ -16,10 +16,10 @@ from vsv_pyramid.cli.options import (
     confirm_removal,
     print_json,
     private_to,
-    store_options,
     time_zone,
 )
 from vsv_pyramid.cli.reports import report
+from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
 from vsv_pyramid.review.desk import Desk, Outcome, user_name

@@ -26,7 +26,8 @@ _MODULES = {
     "catalog": ("index", "refresh"),
     "desk": ("slides",),
     "private": ("private",),
-    "unattended": ("submit", "watch"),
+    "backlog": ("submit",),
+    "unattended": ("watch",),
     "viewing": ("serve", "share", "viewer"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -137,7 +138,7 @@ def commands() -> None:
 def options_of(words: Sequence[str]) -> ConvertOptions:
     """The options that these words are on the command line of `convert`. Raises ClickException."""
     from vsv_pyramid.cli.convert import convert_command
-    from vsv_pyramid.cli.options import s3_options
+    from vsv_pyramid.cli.store_options import s3_options
     from vsv_pyramid.planning.options import ConvertOptions
     from vsv_pyramid.store import S3Options
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from vsv_pyramid.cli.help import Group
-from vsv_pyramid.cli.options import PlaceType, private_to, store_options
+from vsv_pyramid.cli.options import PlaceType, private_to
+from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination import former, open_destination, tie
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import OptionError

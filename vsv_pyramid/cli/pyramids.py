@@ -20,9 +20,9 @@ from vsv_pyramid.cli.options import (
     print_json,
     private_to,
     slide_id,
-    store_options,
     workers,
 )
+from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.destination.root import is_root
 from vsv_pyramid.errors import EXIT_FAILED, OptionError

@@ -1,4 +1,4 @@
-"""The commands that nobody sits beside: watch a folder, submit a backlog."""
+"""The command that nobody sits beside: watch a folder."""
 
 from __future__ import annotations
 
@@ -16,20 +16,17 @@ from platformdirs import user_state_path
 from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
     PathType,
-    PlaceType,
-    as_json,
     conversion_options,
+    job_definition_option,
     log_options,
     plan_options,
-    print_json,
-    private_to,
     search_options,
-    store_options,
 )
 from vsv_pyramid.cli.reports import Events, Lines
+from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination, open_destination
-from vsv_pyramid.errors import EXIT_FAILED, OptionError, SlideAccessError, StoreUnavailable
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, StoreUnavailable
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime import clock
@@ -38,7 +35,6 @@ from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive
 from vsv_pyramid.unattended.watch import INTERVAL, Handed, Watch, WatchEnded
-from vsv_pyramid.words import counted, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -85,13 +81,6 @@ def _keyed(options: ConvertOptions, store: Destination, interval: float | None) 
                 _log.warning("%s", exc)
             told = True
             clock.sleep(interval)
-
-
-_job_definition = click.option(
-    "--job-definition",
-    metavar="NAME",
-    help="The Batch job definition, by name or ARN, that the jobs are made by.",
-)
 
 
 @command(
@@ -141,7 +130,7 @@ Examples:
     help="Submit jobs to this queue of AWS Batch instead of converting. The job definition says "
     "how they convert, and where to; give the same as --to.",
 )
-@_job_definition
+@job_definition_option
 @click.option(
     "--seen-as",
     metavar="PLACE",
@@ -261,97 +250,3 @@ def watch_command(
     watch.run(once=once, retry=retry)
     if watch.failures:
         context.exit(EXIT_FAILED)
-
-
-@command(
-    "submit",
-    short_help="Submit a bucket's slides to AWS Batch.",
-    epilog="""\b
-Examples:
-  vsv-pyramid submit s3://scans --to s3://bucket --dry-run
-  vsv-pyramid submit s3://scans/new --to s3://bucket --queue slides --job-definition vsv-pyramid""",
-)
-@click.argument("slides", type=PlaceType(), metavar="S3-URL")
-@click.option(
-    "--to",
-    "destination",
-    required=True,
-    metavar="DEST",
-    help="Where the job definition has its jobs publish: s3://bucket/prefix.",
-)
-@click.option("--queue", metavar="QUEUE", help="The Batch job queue, by name or ARN.")
-@_job_definition
-@click.option("--dry-run", is_flag=True, help="Print what it would take, and submit nothing.")
-@search_options
-@private_to
-@store_options
-@as_json
-def submit_command(
-    slides: str,
-    destination: str,
-    queue: str | None,
-    job_definition: str | None,
-    dry_run: bool,
-    as_json: bool,
-    **values: Any,
-) -> None:
-    """Submit the slides at S3-URL and below to AWS Batch: those that are not published yet, and
-    those whose file was replaced since. They go as array jobs of up to 10,000 slides. The lists of
-    slides that the jobs need are put into the private place or, without one, into the slides'
-    bucket.
-
-    Jobs that are already on their way are not looked for: a slide that another job has published in
-    the meantime is skipped by the second one. Give --ids as the job definition has it.
-    """
-    if not dry_run and not (queue and job_definition):
-        raise OptionError("--queue and --job-definition are needed, or --dry-run")
-    if not destination.startswith("s3://"):
-        raise OptionError(f"{destination!r} is no place for jobs to publish in; give s3://bucket")
-    from vsv_pyramid.aws.batch import Queue
-    from vsv_pyramid.unattended import backlog
-
-    options = ids.keyed_at(destination, ConvertOptions(**values), create=not dry_run)
-    found = backlog.find(slides, destination, options)
-    if not (found.slides or found.published or found.archived or found.refused):
-        raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
-    for sentence in found.refused:
-        click.echo(one_line(f"Warning: {sentence}"), err=True)
-    if found.archived:
-        click.echo(
-            f"Warning: {slides}: {counted(found.archived, 'archived slide')} left out; restore "
-            "what is needed (aws s3api restore-object), then submit again",
-            err=True,
-        )
-    say = Lines(quiet=False, as_json=as_json)
-    for slide in found.slides:
-        say.named(str(slide.url), options)
-    cost = backlog.estimated(found.slides, options.s3)
-    if not as_json:
-        click.echo(
-            f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
-            f"{cost.gigapixels:,.2f} gigapixels, {cost.vcpu_hours:,.2f} vCPU hours, "
-            f"${cost.dollars:,.4f} (${cost.compute_dollars:,.4f} on Fargate Spot, "
-            f"${cost.put_dollars:,.4f} for {cost.objects:,} puts)"
-        )
-    jobs: list[str] = []
-
-    def told(job: str) -> None:
-        jobs.append(job)
-        if not as_json:
-            click.echo(f"submitted: {job}")
-
-    try:
-        if queue and job_definition and not dry_run:
-            batch = Queue(queue, job_definition)
-            backlog.submit(found.slides, destination, batch, told, options)
-    finally:  # where one job is refused, others are under way
-        if as_json:
-            facts = {
-                "slides": [str(slide.url) for slide in found.slides],
-                "published": found.published,
-                "archived": found.archived,
-                "refused": found.refused,
-                "estimate": {**cost._asdict(), "dollars": cost.dollars},
-                "jobs": jobs,
-            }
-            print_json(facts)

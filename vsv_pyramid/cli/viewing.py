@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsv_pyramid.cli.help import command
-from vsv_pyramid.cli.options import PathType, PlaceType, private_to, store_options, time_zone
+from vsv_pyramid.cli.options import PathType, PlaceType, private_to, time_zone
+from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination import Destination, tie
 from vsv_pyramid.destination.root import open_edited, open_root
 from vsv_pyramid.errors import OptionError

@@ -23,7 +23,7 @@ from s3_events import Event, arrived
 from vsv_pyramid.aws import costs, session
 from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
-from vsv_pyramid.cli.reports import Events, anonymous, called, say, sentence
+from vsv_pyramid.cli.messages import Events, anonymous, called, say, sentence
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (

@@ -20,7 +20,7 @@ import click
 from s3_events import Arrived, told_of
 
 from vsv_pyramid.cli.main import main, options_of
-from vsv_pyramid.cli.reports import report
+from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.unattended.backlog import manifest_line
 
@@ -73,7 +73,7 @@ def work(words: list[str]) -> NoReturn:
     try:
         command = arguments(words)
     except VsvPyramidError as exc:
-        report(exc)
+        say_error(exc)
         sys.exit(exc.exit_code)
     except click.ClickException as exc:
         exc.show()

@@ -22,7 +22,7 @@ from tests.support.clock import FakeClock, fake
 from tests.support.forge import forge_svs
 from tests.support.real_slide import fetch
 from vsv_pyramid.cli.main import main
-from vsv_pyramid.cli.reports import Voice
+from vsv_pyramid.cli.messages import Voice
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.planning.options import ConvertOptions

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 VERSION = """
-__main__ cli cli.display cli.main cli.reports cli.streams errors layout layout.descriptor
+__main__ cli cli.display cli.main cli.messages cli.streams errors layout layout.descriptor
 layout.geometry layout.keys review review.history runtime runtime.clock runtime.signals slide
 slide.excluded slide.pseudonyms versions words
 """

@@ -19,7 +19,7 @@ from tests.support.aws_events import notification, object_created
 from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
 from vsv_pyramid.aws import costs, session
-from vsv_pyramid.cli.reports import Voice
+from vsv_pyramid.cli.messages import Voice
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
 from vsv_pyramid.store import open_store

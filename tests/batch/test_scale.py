@@ -16,10 +16,11 @@ import lambda_handler
 import pytest
 import s3_events
 
-from tests.batch.test_batch import Context, messages
+from tests.batch.test_batch import Context
+from tests.batch.test_batch import messages as queued
 from tests.support.aws_events import object_created
 from vsv_pyramid.aws import session
-from vsv_pyramid.cli import reports
+from vsv_pyramid.cli import messages
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.errors import EXIT_BAD_SLIDE, SlideError, StoreUnavailable, VsvPyramidError
 
@@ -94,7 +95,7 @@ def deliver(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     some.append(waiting.popleft())
             if not some:
                 return
-            answer = lambda_handler.ingest(messages(*(event for event, _ in some)), Context())
+            answer = lambda_handler.ingest(queued(*(event for event, _ in some)), Context())
             assert answer
             for failed in answer["batchItemFailures"]:
                 event, receives = some[int(failed["itemIdentifier"])]
@@ -116,7 +117,7 @@ def test_each_is_converted_once_or_is_among_the_failures(monkeypatch: pytest.Mon
     monkeypatch.setattr(lambda_handler, "convert", cloud.convert)
     monkeypatch.setattr(lambda_handler, "Queue", lambda *_: cloud)
     monkeypatch.setattr(session, "client", lambda *_: cloud)
-    monkeypatch.setattr(reports, "_event", lambda *_, **__: None)
+    monkeypatch.setattr(messages, "_event", lambda *_, **__: None)
     for variable in "DESTINATION", "SLIDES", "FAILURES", "QUEUE", "JOB_DEFINITION":
         monkeypatch.setenv(f"VSV_PYRAMID_{variable}", "s3://images")
 

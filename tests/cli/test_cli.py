@@ -22,7 +22,7 @@ from tests.conftest import Run
 from tests.support.clock import FakeClock, until
 from tests.support.forge import damage_tile, forge_svs
 from vsv_pyramid.cli import convert as cli_convert
-from vsv_pyramid.cli import display, reports
+from vsv_pyramid.cli import display, messages
 from vsv_pyramid.cli import main as cli
 from vsv_pyramid.runtime import signals
 from vsv_pyramid.runtime.progress import Progress
@@ -541,7 +541,7 @@ def test_a_swallowed_signal_is_raised_again(
         def __call__(self, _: Progress) -> None:
             pass
 
-    monkeypatch.setattr(reports, "ProgressDisplay", lambda _: Swallowing())
+    monkeypatch.setattr(messages, "ProgressDisplay", lambda _: Swallowing())
     assert run("convert", small_slide).code == 143
     assert not Path("images").exists()
 

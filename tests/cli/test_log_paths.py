@@ -15,8 +15,8 @@ from tests.conftest import Outcome, Run
 from tests.support.clock import FakeClock
 from tests.support.s3_server import Place
 from vsv_pyramid.aws import batch
-from vsv_pyramid.cli import reports
-from vsv_pyramid.cli.reports import EventProgress, Events, Voice
+from vsv_pyramid.cli import messages
+from vsv_pyramid.cli.messages import EventProgress, Events, Voice
 from vsv_pyramid.errors import QueueError, StoreUnavailable, exit_code
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.runtime.progress import Progress
@@ -393,4 +393,4 @@ def test_an_error_of_the_system_names_no_file_of_a_slide(
         err = capsys.readouterr().err
         assert PERSON not in err.lower()
         assert "Erika" not in err
-    assert reports.called(str(slide)) == "170782"
+    assert messages.called(str(slide)) == "170782"

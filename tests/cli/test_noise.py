@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from vsv_pyramid.cli.reports import sentence
+from vsv_pyramid.cli.messages import sentence
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.words import counted, one_line
 

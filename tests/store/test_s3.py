@@ -28,7 +28,7 @@ from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_proxy import Fault, Handler, Proxy, Request, slow
 from tests.support.s3_server import BUCKET, IDENTITIES, Place
 from vsv_pyramid.aws import retry, session
-from vsv_pyramid.cli import reports
+from vsv_pyramid.cli import messages
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
@@ -657,7 +657,7 @@ def test_a_slow_store_holds_the_makers_back() -> None:
 def test_progress_is_an_event_every_ten_seconds(
     capsys: pytest.CaptureFixture[str], clock: FakeClock
 ) -> None:
-    show = reports.EventProgress({"slide": "a.svs", "id": "a"})
+    show = messages.EventProgress({"slide": "a.svs", "id": "a"})
     for _ in range(26):
         show(Progress(5, 20, 1000))
         clock.advance(1)

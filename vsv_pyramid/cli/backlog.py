@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from vsv_pyramid.cli.help import command
+from vsv_pyramid.cli.messages import Lines
 from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
@@ -15,7 +16,6 @@ from vsv_pyramid.cli.options import (
     private_to,
     search_options,
 )
-from vsv_pyramid.cli.reports import Lines
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.errors import OptionError, SlideAccessError
 from vsv_pyramid.planning import ids

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vsv_pyramid.cli.help import command
+from vsv_pyramid.cli.messages import Events, Lines
 from vsv_pyramid.cli.options import (
     PathType,
     PlaceType,
@@ -21,7 +22,6 @@ from vsv_pyramid.cli.options import (
     search_options,
     slide_id,
 )
-from vsv_pyramid.cli.reports import Events, Lines
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import check_places

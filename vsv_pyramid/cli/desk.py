@@ -10,6 +10,7 @@ import click
 
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.help import Group
+from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
@@ -18,7 +19,6 @@ from vsv_pyramid.cli.options import (
     private_to,
     time_zone,
 )
-from vsv_pyramid.cli.reports import report
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
@@ -280,7 +280,7 @@ def _tell(
     for outcome in outcomes:
         if outcome.error:
             codes.add(exit_code(outcome.error))
-            report(outcome.error)
+            say_error(outcome.error)
         elif not as_json:
             click.echo(line(outcome.record))
     if as_json:

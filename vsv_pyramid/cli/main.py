@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from vsv_pyramid.cli import streams
-from vsv_pyramid.cli.reports import Voice, only_our_own, report, say, speak
+from vsv_pyramid.cli.messages import Voice, only_our_own, say, say_error, speak
 from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code
 from vsv_pyramid.runtime import signals
 
@@ -72,7 +72,7 @@ def _exit_code(words: list[str]) -> int:
             exc.show()
         return exc.exit_code
     except (VsvPyramidError, OSError) as exc:
-        report(exc)
+        say_error(exc)
         return exit_code(exc)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from vsv_pyramid.cli.reports import Voice, say, speak
+from vsv_pyramid.cli.messages import Voice, say, speak
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.facts import zone_of
 from vsv_pyramid.jpeg.planes import FACTORS

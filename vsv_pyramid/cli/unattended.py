@@ -14,6 +14,7 @@ import click
 from platformdirs import user_state_path
 
 from vsv_pyramid.cli.help import command
+from vsv_pyramid.cli.messages import Events, Lines
 from vsv_pyramid.cli.options import (
     PathType,
     conversion_options,
@@ -22,7 +23,6 @@ from vsv_pyramid.cli.options import (
     plan_options,
     search_options,
 )
-from vsv_pyramid.cli.reports import Events, Lines
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination, open_destination

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 from vsv_pyramid.web import desk_api, responses
+from vsv_pyramid.web.responses import Endpoint
 
 if TYPE_CHECKING:
     from vsv_pyramid.web.desk_api import Entrance
@@ -49,8 +50,6 @@ _LEGACY = (  # addresses of the system that made tiles on demand, and what they 
     (re.compile(r"/images/([^/]+)\.dzi"), r"images/\1/DeepZoom.dzi"),
     (re.compile(r"/images/([^/]+)_files/([^/]+/[^/]+)"), r"images/\1/DeepZoom_files/\2"),
 )
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(

@@ -13,7 +13,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -37,6 +37,7 @@ from vsv_pyramid.review.desk import Desk, Outcome, Slides
 from vsv_pyramid.review.history import Changes
 from vsv_pyramid.store import S3Options
 from vsv_pyramid.web import responses
+from vsv_pyramid.web.responses import Endpoint
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +51,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class Voice:
     shows_paths = False
 
 
-def report(exc: Exception) -> None:
+def say_error(exc: Exception) -> None:
     """Tells the error on stderr."""
     say("error", f"Error: {sentence(exc)}", error=sentence(exc), exit_code=exit_code(exc))
 
@@ -167,7 +167,7 @@ class Lines:
             click.echo(summary_line(summary))
 
     def failed(self, _: str, exc: VsvPyramidError | OSError, __: int) -> None:
-        report(exc)
+        say_error(exc)
 
 
 class Events:

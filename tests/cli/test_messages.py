@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vsv_pyramid.cli.reports import Events, Lines, Voice
+from vsv_pyramid.cli.messages import Events, Lines, Voice
 from vsv_pyramid.planning.options import ConvertOptions
 
 SAFE = ConvertOptions(ids="safe", exclude=("old*",))

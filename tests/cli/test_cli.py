@@ -505,7 +505,7 @@ def test_a_signal_as_soon_as_it_is_listened_to(
 
 
 def test_a_signal_while_an_error_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "report", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(cli, "say_error", lambda _: signal.raise_signal(signal.SIGTERM))
     outcome = run("info", "none.svs")
     assert (outcome.code, outcome.out) == (143, "")
     assert outcome.err == "Stopped: nothing half-made is published.\n"
@@ -517,7 +517,7 @@ def test_a_signal_that_was_ignored_at_the_start_is_ignored(
 ) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        monkeypatch.setattr(cli, "report", lambda _: signal.raise_signal(signal.SIGHUP))
+        monkeypatch.setattr(cli, "say_error", lambda _: signal.raise_signal(signal.SIGHUP))
         assert run("info", "none.svs").code == 1
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:

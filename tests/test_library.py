@@ -9,12 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 import vsv_pyramid
 from tests.support import docs
 from vsv_pyramid import errors
+from vsv_pyramid.conversion import listing
+from vsv_pyramid.conversion.listing import published_document
+from vsv_pyramid.destination import Destination
 
 # In this order: each goes on with what the one before has left.
 EXAMPLES = (
@@ -104,3 +108,67 @@ def test_the_examples_of_the_pages(page: Path, here: Path) -> None:
 def test_the_example_of_the_package(here: Path) -> None:
     exec(example(vsv_pyramid.__doc__), {})
     assert (here / "www/images/170782/DeepZoom.dzi").exists()
+
+
+def test_what_is_no_id_is_not_deleted(here: Path) -> None:
+    with pytest.raises(errors.OptionError, match="cannot be an id; the catalog lists"):
+        vsv_pyramid.delete("www", "../x")
+
+
+def test_a_pyramid_that_was_removed_by_hand_is_deleted_whole(here: Path) -> None:
+    """Its entry in the catalog, too, of which nobody else knows."""
+    options = vsv_pyramid.ConvertOptions(private_to="kept")
+    vsv_pyramid.convert("170782.svs", "www", options)
+    shutil.rmtree("www/images/170782")
+    assert vsv_pyramid.delete("www", "170782", private_to="kept") == 0
+    assert "170782" not in Path("www/images/index.json").read_text(encoding="utf-8")
+    assert not list(Path("kept/private/images").glob("170782*"))
+
+
+def test_a_private_place_gets_no_catalog(here: Path) -> None:
+    vsv_pyramid.convert("170782.svs", "www", vsv_pyramid.ConvertOptions(private_to="kept"))
+    listed = Path("kept/private/images/index.json").read_bytes()
+    with pytest.raises(errors.OptionError, match="is in the private place"):
+        vsv_pyramid.rebuild_catalog(vsv_pyramid.open_store("kept/private"))
+    assert Path("kept/private/images/index.json").read_bytes() == listed
+
+
+@pytest.mark.parametrize("key", ["../x", "images/../../x", ".."])
+def test_a_key_leads_out_of_no_folder(here: Path, key: str) -> None:
+    store = vsv_pyramid.open_store("www")
+    for call in (lambda: store.put(key, b""), lambda: store.get(key), lambda: store.delete(key)):
+        with pytest.raises(errors.StoreError, match="leads out of it"):
+            call()
+    assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"sse": "x"}, {"checksum": "md5"}, {"request_payer": "me"}, {"max_put_rate": 0}],
+)
+def test_what_s3_does_not_know_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(errors.OptionError, match="is refused; give "):
+        vsv_pyramid.S3Options(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"sample": 3}, {"deep": True, "sample": 0}, {"deep": True, "workers": 0}]
+)
+def test_what_cannot_be_verified_so(here: Path, options: dict[str, Any]) -> None:
+    vsv_pyramid.convert("170782.svs", "www")
+    with pytest.raises(errors.OptionError):
+        vsv_pyramid.verify("www/images/170782", **options)
+    assert not vsv_pyramid.verify("www/images/170782", deep=True, progress=None).errors
+
+
+def test_slide_json_that_vanishes_amid_a_conversion_is_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(store: Destination, folder: str) -> dict[str, Any]:
+        store.delete(f"{folder}/slide.json")
+        return published_document(store, folder)
+
+    monkeypatch.setattr(listing, "published_document", gone)
+    options = vsv_pyramid.ConvertOptions(private_to="kept")
+    with pytest.raises(errors.NoSuchObject, match="is published, but not recorded"):
+        vsv_pyramid.convert("170782.svs", "www", options)

@@ -21,6 +21,7 @@ import xxhash
 
 from vsv_pyramid import slide_json
 from vsv_pyramid.catalog_json import ENTRY_VERSION, Entry, entry, parse, write, write_root
+from vsv_pyramid.destination import tie
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime.threads import WAITERS, Pool
@@ -75,8 +76,9 @@ def rebuild_catalog(store: Store) -> Rebuilt:
 
         print(rebuild_catalog(open_store("www")).slides)
 
-    Raises StoreError where there is nothing.
+    Raises StoreError where there is nothing, and OptionError for a part of a private place.
     """
+    tie.check_is_no_part(store)
     names = store.names(keys.IMAGES)
     if not names:
         raise StoreError(

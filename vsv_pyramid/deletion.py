@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from vsv_pyramid import removal
 from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import rescans
 from vsv_pyramid.store import S3Options, Store
@@ -29,10 +30,14 @@ def find(store: Store | Destination, folder: str) -> Found:
 def remove(store: Store | Destination, folder: str, found: Found) -> None:
     """Deletes what was found, the descriptor first. Raises StoreBusy while a conversion is under
     way there, and StoreError; done again, it goes on where it ended."""
-    entries = [f"{folder.rpartition('/')[0]}/{keys.CATALOG}".lstrip("/"), keys.DELETED]
+    entries = [f"{folder.rpartition('/')[0]}/{keys.CATALOG}".lstrip("/")]
+    if isinstance(store, Destination):
+        entries.append(keys.DELETED)
     store.check_rights(put=entries, delete=[*found.published, *found.remembered])
     if found.published:
         removal.delete(store, folder)
+    else:
+        removal.unlist(store, folder)
     if found.remembered and isinstance(store, Destination):
         rescans.forget(store, _id(folder))
 
@@ -50,11 +55,15 @@ def delete(
 
         delete("www", "170782")
 
-    Raises OptionError for what is no id, StoreError where no such slide is published, and StoreBusy
-    while it is being converted.
+    Raises OptionError for what is no id, and where the destination has another private place,
+    StoreError where no such slide is published, and StoreBusy while it is being converted.
     """
+    if not keys.is_id(slide_id):
+        raise OptionError(
+            f"{slide_id!r} cannot be an id; the catalog lists those that are published"
+        )
     store = open_destination(destination, private_to, s3 or S3Options())
-    folder = keys.folder(keys.check_id(slide_id))
+    folder = keys.folder(slide_id)
     found = find(store, folder)
     remove(store, folder, found)
     return len(found.published)

@@ -17,7 +17,7 @@ VsvPyramidError
 │   └── QueueUnavailable a queue that did not answer for a while
 ├── ReviewError          a slide that cannot be changed, deleted or sent as it is
 │   └── ReviewConflict   another one changed the slide since it was looked at
-├── CdrError           a clinical data repository that refuses a record
+├── CdrError             a clinical data repository that refuses a record
 │   └── CdrUnavailable   one that did not answer for a while
 ├── ListenError          an address that cannot be listened at
 ├── DescriptorError      a DZI descriptor or a slide.json that is not what the layout demands
@@ -34,6 +34,7 @@ from __future__ import annotations
 import errno
 
 CONVERT_AGAIN = "convert the slide again with --overwrite"
+STOPPED = "left, since the conversion was stopped"
 EXIT_FAILED, EXIT_WRONG_USE, EXIT_BAD_SLIDE, EXIT_TRY_AGAIN = 1, 2, 65, 75
 UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # by a file system, of a call
 HOPELESS = (EXIT_WRONG_USE, EXIT_BAD_SLIDE)  # the same again ends in the same way
@@ -104,8 +105,10 @@ class StoreError(VsvPyramidError):
 class NoSuchObject(StoreError):
     """An object that is not there."""
 
-    def __init__(self, place: object) -> None:
-        super().__init__(place, "there is no such object; check the path")
+    def __init__(
+        self, place: object, what: str = "there is no such object; check the path"
+    ) -> None:
+        super().__init__(place, what)
 
 
 class StoreRefused(StoreError):

@@ -14,7 +14,7 @@ from typing import Any
 
 import xxhash
 
-from vsv_pyramid.errors import StoreError
+from vsv_pyramid.errors import STOPPED, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.documents import to_json
@@ -115,7 +115,8 @@ class Publication:
         """Puts slide.json, removes what of the layout the plan does not know, counts the tiles in
         the store, and only then puts the descriptor.
 
-        Raises StoreError where the store does not hold exactly the planned tiles.
+        Raises StoreError where the store does not hold exactly the planned tiles, and once `stop`
+        is set.
         """
         self.put(keys.slide_json_key(self._folder), to_json(slide_json))
         self._uploads.drain()
@@ -130,6 +131,7 @@ class Publication:
                 f"holds {len(sizes)} of {counted(self._pyramid.tile_count, 'tile')}, {sum(sizes)} "
                 f"of {counted(self.bytes, 'byte')}; convert again",
             )
+        self._uploads.check_stop()
         descriptor = Descriptor(self._pyramid.size, self._pyramid.tile_size)
         self._store.put(keys.descriptor_key(self._folder), descriptor.xml)
 
@@ -191,7 +193,8 @@ class _Uploads:
     def _work(self) -> None:
         while job := self._jobs.get():
             try:
-                if not (self._error or self._stop.is_set()):
+                if not self._error:
+                    self.check_stop()
                     self._store.put(*job)
             except BaseException as exc:  # raised again by _check, in the threads that make tiles
                 self._error = self._error or exc
@@ -199,6 +202,11 @@ class _Uploads:
                 del job  # or its bytes would stay until the next one comes
                 self._room.put(None)
         self._jobs.put(None)  # for the next thread
+
+    def check_stop(self) -> None:
+        """Raises StoreError once nothing more is to be put."""
+        if self._stop.is_set():
+            raise StoreError(self._store, STOPPED)
 
     def _check(self) -> None:
         if self._error:

@@ -19,19 +19,23 @@ def delete(store: Store, folder: str) -> None:
     once more goes on with, since slide.json is there as long as the entry is; but a catalog that is
     damaged is to be made anew whatever is done, and keeps nothing.
     """
-    images, _, slide_id = folder.rpartition("/")
     with store.exclusive(folder):
         own = pyramid_keys(store, folder)
         store.delete(keys.descriptor_key(folder))
         try:
-            with_room(
-                store, folder, lambda: Catalog(store, images, create=False).update([slide_id])
-            )
+            with_room(store, folder, lambda: unlist(store, folder))
         except StoreError as exc:
             if not exc.environment:
                 store.delete(*own)
             raise
         store.delete(*own)
+
+
+def unlist(store: Store, folder: str) -> None:
+    """Removes the entry of a pyramid that is not there from the catalog beside its folder, where
+    there is one."""
+    images, _, slide_id = folder.rpartition("/")
+    Catalog(store, images, create=False).update([slide_id])
 
 
 def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:

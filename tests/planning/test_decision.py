@@ -72,7 +72,7 @@ UNKNOWN = "of which place is not known here"
         ({"document": FORMER}, PLAIN, HELD),
         ({"document": FORMER}, UPDATE, "Skip"),
         ({"document": {"layout": 2}}, PLAIN, HELD),
-        ({"document": None}, PLAIN, HELD),
+        ({"document": None}, PLAIN, "whose slide.json cannot be read"),
         ({"document": None}, UPDATE, "Replace"),
         ({"document": ANOTHER}, PLAIN, HELD),
         ({"document": ANOTHER}, UPDATE, UNKNOWN),

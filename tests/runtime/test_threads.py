@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from vsv_pyramid.publication import _Uploads
-from vsv_pyramid.runtime.threads import Pool
+from vsv_pyramid.runtime.threads import Ending, Pool
 
 PATIENCE = 30
 
@@ -87,3 +87,16 @@ def test_uploads_end_although_their_start_was_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt):
         uploads.start()
     assert not set(threading.enumerate()) - before
+
+
+def test_an_ending_is_its_own_and_the_outer_one() -> None:
+    outer = threading.Event()
+    one, other = Ending(outer), Ending(outer)
+    one.set()
+    assert one.is_set() and one.wait(0)
+    assert not outer.is_set() and not other.wait(0)
+    waiting = threading.Thread(target=other.wait)
+    waiting.start()
+    outer.set()
+    waiting.join()
+    assert other.is_set() and not Ending().wait(0.01)

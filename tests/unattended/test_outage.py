@@ -18,7 +18,6 @@ from watchdog.observers.api import BaseObserver
 
 from tests.support.clock import FakeClock, until
 from tests.unattended.test_watch import Failing, Watched, away, bad, full, in_the_way, watched
-from vsv_pyramid.cli import unattended
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     EXIT_TRY_AGAIN,
@@ -259,16 +258,6 @@ class TestListening:
         with watched.running(listening=True):
             watched.look()
             assert watched.handed == ["a.svs"]
-
-
-def test_a_stop_is_passed_on_to_those_who_wait() -> None:
-    stop = unattended._Stop()
-    with stop.passed_on() as one, stop.passed_on() as other:
-        one.set()
-        assert not stop.is_set()
-        assert not other.is_set()
-        stop.set()
-        assert other.is_set()
 
 
 def test_what_is_left_for_a_stop_is_no_failure(watched: Watched) -> None:

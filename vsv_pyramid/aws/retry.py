@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vsv_pyramid.aws.s3_errors import ERRORS, case_of, is_passing, refusal, status
-from vsv_pyramid.errors import StoreError
+from vsv_pyramid.errors import STOPPED, StoreError
 from vsv_pyramid.runtime import clock
 
 GIVE_UP_SECONDS = 120.0
@@ -45,5 +45,5 @@ def with_retries(
             about = {"event": "retry", "status": status(exc)}
             _log.log(level, "%s: %s; trying again", place, case_of(exc).cause, extra=about)
             if clock.sleep(wait, stopped):
-                raise StoreError(place, "left, since the conversion was stopped") from exc
+                raise StoreError(place, STOPPED) from exc
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""Amazon as boto3's chain finds it: credentials, region, endpoint; and patience with it."""
+"""Amazon as boto3's chain finds it: credentials, region, endpoint."""
 
 from __future__ import annotations
 

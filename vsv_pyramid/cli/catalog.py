@@ -11,7 +11,6 @@ from vsv_pyramid.cli import display
 from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import PlaceType, as_json, details, print_json, private_to, time_zone
 from vsv_pyramid.cli.store_options import store_options
-from vsv_pyramid.destination import tie
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.renewal import refresh
@@ -37,7 +36,6 @@ def index_command(target: str, as_json: bool, s3: S3Options) -> None:
     Use this when slides were copied or removed in another way, or when the catalog is damaged.
     """
     store = open_store(target, s3)
-    tie.check_is_no_part(store)
     rebuilt = catalog.rebuild_catalog(store)
     if as_json:
         print_json(dataclasses.asdict(rebuilt))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,28 +41,6 @@ def _number(_: click.Context, __: click.Parameter, value: float) -> float:
     if math.isnan(value):
         raise click.BadParameter("that is no number.")
     return value
-
-
-class _Stop(threading.Event):
-    """Is passed on to those who wait elsewhere, by events of their own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._others: set[threading.Event] = set()
-
-    @contextlib.contextmanager
-    def passed_on(self) -> Iterator[threading.Event]:
-        event = threading.Event()
-        self._others.add(event)
-        try:
-            yield event
-        finally:
-            self._others.discard(event)
-
-    def set(self) -> None:
-        super().set()
-        for event in tuple(self._others):
-            event.set()
 
 
 def _keyed(options: ConvertOptions, store: Destination, interval: float | None) -> ConvertOptions:
@@ -201,7 +177,7 @@ def watch_command(
     if not folder.is_dir():
         raise OptionError(f"{folder} is no folder; give the one that the scanner writes to")
     folder = normal(folder)  # by which the destination remembers its slides
-    stop = _Stop()
+    stop = threading.Event()
     store = open_destination(destination, options.private_to, options.s3, stop, state=state)
     options = _keyed(options, store, None if once else interval)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
@@ -212,9 +188,9 @@ def watch_command(
 
     def converted(path: Path) -> Handed:
         say.named(str(path), options)
-        with say.unwatched(str(path), destination) as show, stop.passed_on() as ending:
+        with say.unwatched(str(path), destination) as show:
             tick = unless(check, show)
-            summary = convert(path, destination, options, progress=tick, stop=ending)
+            summary = convert(path, destination, options, progress=tick, stop=stop)
         if summary.status == "busy":
             return Handed(busy=True)
         say.done(summary)

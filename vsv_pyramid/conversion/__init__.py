@@ -1,4 +1,5 @@
-"""One slide into one published pyramid: the only room that sees slide, pyramid and store."""
+"""One slide into one published pyramid: the only room that brings slide, pyramid and store
+together."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from vsv_pyramid.conversion.listing import enter, published_document, record
 from vsv_pyramid.conversion.making import make
 from vsv_pyramid.conversion.summary import Summary, id_in, summarized
 from vsv_pyramid.destination import Destination, check_scratch, open_destination
-from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError
+from vsv_pyramid.errors import STOPPED, DescriptorError, StoreBusy, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.decision import Present, Refuse, Skip, decide, is_current
@@ -20,6 +21,7 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import rescans
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.runtime.threads import Ending
 from vsv_pyramid.slide.source import Source, find_source
 
 _BUSY_SECONDS = 1.0
@@ -41,14 +43,14 @@ def convert(
         made = convert("170782.svs", "www", ConvertOptions(quality=90))
         print(made.id, made.status, made.tiles)
 
-    `progress` is called in this thread several times a second; once `stop` is set, by others or by
-    a failure, nothing is waited for. Raises OptionError, SlideError,
-    TileError and StoreError. Whatever is raised, there is no descriptor without a whole pyramid;
-    where the store is not remote, what was published before is still there, and in a remote one
-    the same call goes on where it ended.
+    `progress` is called in this thread several times a second; once `stop` is set, nothing is
+    waited for, and StoreError is raised unless all was done. Raises OptionError, SlideError,
+    TileError, StoreError and DescriptorError. Whatever is raised, there is no descriptor without a
+    whole pyramid; where the store is not remote, what was published before is still there, and in
+    a remote one the same call goes on where it ended.
     """
     options = options or ConvertOptions()
-    stop = stop or threading.Event()
+    stop = Ending(stop)
     store = open_destination(destination, options.private_to, options.s3, stop, state=options.state)
     check_scratch(store.published, slide, options.scratch)
     source = find_source(slide, options.scratch, options.s3.request_payer)
@@ -62,7 +64,7 @@ def convert(
         if isinstance(decision, Skip):
             return _skipped(store, source, options, present, decision.why)
         try:
-            made = _published(source, store, options, stop, progress)
+            made = _publish(source, store, options, stop, progress)
         except StoreBusy as exc:
             if stop.is_set():
                 raise  # it has begun, and lost its lease
@@ -77,7 +79,8 @@ def convert(
             continue  # another process has published it since the look
         if progress:
             progress(Progress(0, 0, 0))
-        clock.sleep(_BUSY_SECONDS)
+        if clock.sleep(_BUSY_SECONDS, stop):
+            raise StoreError(present.place, STOPPED)
 
 
 def _look(
@@ -114,7 +117,7 @@ class _PublishedMeanwhile(Exception):
     """Raised in the store's block, so that nothing of it is kept."""
 
 
-def _published(
+def _publish(
     source: Source,
     store: Destination,
     options: ConvertOptions,

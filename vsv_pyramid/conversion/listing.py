@@ -9,7 +9,7 @@ from typing import Any
 from vsv_pyramid import catalog, catalog_json, slide_json
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.destination import Destination
-from vsv_pyramid.errors import StoreBusy, StoreError
+from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import records, rescans
@@ -58,5 +58,6 @@ def enter(store: Destination, summary: Summary, document: Mapping[str, Any]) -> 
 def _after_publishing(summary: Summary, but: str) -> Iterator[None]:
     try:
         yield
-    except StoreError as exc:
-        raise type(exc)(summary.target, f"is published, but {but}: {exc}") from exc
+    except (StoreError, DescriptorError) as exc:
+        kind = type(exc) if isinstance(exc, StoreError) else StoreError
+        raise kind(summary.target, f"is published, but {but}: {exc}") from exc

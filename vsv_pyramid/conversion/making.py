@@ -11,7 +11,7 @@ import numpy as np
 from vsv_pyramid import catalog_json, slide_json
 from vsv_pyramid.conversion.summary import Summary, summarized
 from vsv_pyramid.destination import Destination
-from vsv_pyramid.errors import SlideError
+from vsv_pyramid.errors import STOPPED, SlideError, StoreError
 from vsv_pyramid.facts import zoned
 from vsv_pyramid.jpeg.encode import has_stepped_back
 from vsv_pyramid.layout import keys
@@ -21,7 +21,7 @@ from vsv_pyramid.planning.options import LOSSLESS, ConvertOptions
 from vsv_pyramid.planning.plan import Plan, make_plan
 from vsv_pyramid.publication import Publication
 from vsv_pyramid.pyramid.images import encoded, opaque
-from vsv_pyramid.pyramid.quadtree import Made, build
+from vsv_pyramid.pyramid.quadtree import GivenUp, Made, build
 from vsv_pyramid.review import rescans
 from vsv_pyramid.review.rescans import Scan
 from vsv_pyramid.runtime import clock
@@ -43,6 +43,8 @@ def make(
     stop: threading.Event,
     progress: Callable[[Progress], None] | None,
 ) -> tuple[Summary, Scan | None]:
+    """Makes the pyramid and publishes it; what became of the slide, and what is to be remembered of
+    it where the store has a private place."""
     start = clock.monotonic()
     with contextlib.ExitStack() as stack:
         slide = stack.enter_context(source.opened())
@@ -79,6 +81,8 @@ def make(
         except SlideError:
             source.check_unchanged()  # where it has changed, that is the reason to tell
             raise
+        except GivenUp as exc:
+            raise StoreError(f"{store}/{plan.folder}", STOPPED) from exc
         tick()
         _put_images(publication, slide, plan, options)
         source.check_unchanged()

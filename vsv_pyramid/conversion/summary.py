@@ -31,7 +31,7 @@ class Summary:
 
 
 def id_in(options: ConvertOptions) -> str:
-    assert options.slide_id, "made by id_of"
+    assert options.slide_id, "see planning.ids.identified"
     return options.slide_id
 
 

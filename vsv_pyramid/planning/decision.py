@@ -71,6 +71,11 @@ def decide(present: Present, source: Source, options: ConvertOptions) -> Decisio
     if is_current(present.document, source, options):
         return Skip()
     if not options.update:
+        if present.document is None:
+            return _refused(
+                present,
+                "holds a pyramid whose slide.json cannot be read; replace it with --overwrite",
+            )
         return _refused(
             present,
             "holds another file's pyramid, or this one's with other options; replace it with "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,7 +59,8 @@ def build(
 ) -> Made:
     """Makes every tile once and hands it to `emit`, which is called from several threads.
 
-    A tile leaves its half in a part of its parent's planes. `tick` and `stop` are as in `fold`.
+    A tile leaves its half in a part of its parent's planes. `tick` and `stop` are as in `fold`, and
+    so is GivenUp.
     """
     stop = stop or threading.Event()
     root = TileAddress(0, 0, 0)
@@ -90,7 +91,7 @@ def build(
 
     def in_worker(address: TileAddress, half: Planes) -> None:
         if stop.is_set():
-            raise _GivenUp
+            raise GivenUp
         make(address, half, in_worker)
 
     def subtree(address: TileAddress) -> Planes:
@@ -123,13 +124,13 @@ def fold(
     `visit` gets a tile's address and the results of its children as rows from the top left, none
     for a base tile. `tick` is called in the caller's thread several times a second. The first
     exception of any thread stops all the others at their next tile, and is raised. `stop` is set
-    as soon as that happens, for whatever `visit` may wait for.
+    as soon as that happens, for whatever `visit` may wait for. Where others set it, raises GivenUp.
     """
     stop = stop or threading.Event()
 
     def subtree(address: TileAddress) -> Result:
         if stop.is_set():
-            raise _GivenUp
+            raise GivenUp
         rows = [] if address.level == pyramid.base.number else pyramid.children(address)
         return visit(address, [[subtree(child) for child in row] for row in rows])
 
@@ -144,8 +145,8 @@ def fold(
         return on_top(TileAddress(0, 0, 0))
 
 
-class _GivenUp(Exception):
-    """Another thread has failed, or the caller was interrupted."""
+class GivenUp(Exception):
+    """`stop` was set by others; within, also where another thread has failed."""
 
 
 def _split_level(pyramid: Pyramid, workers: int) -> int:
@@ -219,11 +220,21 @@ def _awaited(pending: deque[Future[Result]], tick: Callable[[], None]) -> Result
         for future in pending:
             if future.done():
                 error = future.exception()
-                if error and not isinstance(error, _GivenUp):
+                if error and not isinstance(error, GivenUp):
                     raise error
         try:
             result = pending[0].result(_TICK_SECONDS)
-        except (FutureTimeout, _GivenUp):
+        except FutureTimeout:
             continue
+        except GivenUp:
+            # Because of an error in another thread, which is about to end, or else of the caller.
+            if wait(pending, _TICK_SECONDS).not_done or any(map(_has_failed, pending)):
+                continue
+            raise
         pending.popleft()
         return result
+
+
+def _has_failed(future: Future[Result]) -> bool:
+    error = future.exception()
+    return error is not None and not isinstance(error, GivenUp)

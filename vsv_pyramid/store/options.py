@@ -36,6 +36,13 @@ class S3Options:
                 f"--expected-bucket-owner {owner!r} is refused; give an account's number of 12 "
                 "digits"
             )
+        for option, given, allowed in (
+            ("sse", self.sse, ("AES256", "aws:kms")),
+            ("checksum", self.checksum, ("sha256", "crc64nvme")),
+            ("request-payer", self.request_payer, ("requester",)),
+        ):
+            if given not in (None, *allowed):
+                raise OptionError(f"--{option} {given} is refused; give {' or '.join(allowed)}")
         for name, value, most in (
             ("max-put-rate", self.max_put_rate, 100_000),
             ("upload-workers", self.upload_workers, 512),

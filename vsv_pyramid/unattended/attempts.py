@@ -12,7 +12,7 @@ from typing import Any
 
 import xxhash
 
-from vsv_pyramid.errors import StoreError
+from vsv_pyramid.errors import StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.pseudonyms import met
@@ -70,6 +70,8 @@ class Attempts:
             try:
                 said: dict[str, Any] = json.loads(self._store.get(f"{_FOLDER}/{name}"))
                 return Attempt(**{**said, "look": Look(**said["look"])})
+            except StoreUnavailable:
+                raise
             except (ValueError, TypeError, KeyError, StoreError):
                 return None  # damaged, or removed by another watch
 

@@ -2,7 +2,7 @@
 more after a failure, and set aside in the end.
 
 What is known of them outlives the process in the destination: a pyramid's slide.json says which
-file it was made of, and a attempt (attempts.py) what failed and why, or which job has the slide.
+file it was made of, and an attempt (attempts.py) what failed and why, or which job has the slide.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -44,9 +44,6 @@ from vsv_pyramid.unattended.looks import Look, is_unfinished, look_at
 from vsv_pyramid.unattended.outage import Outage
 from vsv_pyramid.unattended.published import Published
 from vsv_pyramid.words import counted
-
-if TYPE_CHECKING:
-    pass
 
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
@@ -118,6 +115,7 @@ class Watch:
         self._under_way: set[Path] = set()
         self._pending: set[Future[None]] = set()
         self._told: set[Path] = set()
+        self._doubles: dict[Path, Path] = {}  # those that were told, and of which others
         self._skipped: Mapping[Path, str] = {}
         self._outage = Outage(min(interval, _LONGEST_GRACE) + 1)
         self._trouble = ""
@@ -167,7 +165,7 @@ class Watch:
         for path, attempt in self._attempts:
             if (retry and not attempt.job) or (looks and path not in looks and self._is_gone(path)):
                 self._attempts.remove(path)
-            elif not attempt.due and not attempt.job:
+            elif attempt.due is None and not attempt.job:
                 _log.warning("set aside: %s", attempt.reason)
 
     def _rest(self, *, woken: bool) -> None:
@@ -289,10 +287,10 @@ class Watch:
             self._under_way.discard(path)
 
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
-        """Once, and yet it is due all the time: either may be renamed or removed."""
+        """Once a run, and yet it is due all the time: either may be renamed or removed."""
         error = OptionError(f"{path} and {other} would get the same id; rename one of them")
-        attempt = self._attempts.get(path)
-        if attempt is None or attempt.reason != str(error):
+        if self._doubles.get(path) != other:
+            self._doubles[path] = other
             self._attempts.put(path, Attempt(str(path), look, 0, str(error), due=0.0))
             self.failures += 1
             self._failed(path, error, EXIT_WRONG_USE, True)

@@ -11,7 +11,7 @@ import simplejpeg
 from vsv_pyramid import catalog, slide_json
 from vsv_pyramid.destination import former
 from vsv_pyramid.destination.root import open_root
-from vsv_pyramid.errors import DescriptorError, StoreError
+from vsv_pyramid.errors import DescriptorError, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import TileAddress
@@ -36,7 +36,7 @@ def verify(
     sample: int | None = None,
     against: str | Path | None = None,
     workers: int = 1,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[Progress], None] | None = None,
     s3: S3Options | None = None,
 ) -> Report:
     """A report on the pyramid `target`: its folder or its descriptor, by path or s3:// URL, or its
@@ -48,9 +48,13 @@ def verify(
     Always: descriptor, slide.json, the set of tiles, their sizes in bytes as listed and, unless the
     store is remote, those in px as their headers state them. `deep` decodes every tile and compares
     it with the level below, or decodes a `sample` of so many tiles; `against` compares tiles of the
-    base level and of one middle level with the slide's pixels. Raises StoreError where there is no
-    pyramid, and what opening a slide raises.
+    base level and of one middle level with the slide's pixels. Raises OptionError for options that
+    cannot be, StoreError where there is no pyramid, and what opening a slide raises.
     """
+    if sample is not None and not (deep and sample > 0):
+        raise OptionError("a sample needs deep, and has one tile at least")
+    if workers < 1:
+        raise OptionError(f"{workers} workers are refused; give 1 or more")
     store, folder = open_pyramid(str(target), s3)
     report = Report(str(target))
     if store.head(keys.descriptor_key(folder)) is None:
@@ -74,7 +78,7 @@ def verify(
     if deep and sample is not None:
         _check_headers(check, _spread(present, sample), whole=True)
     elif deep:
-        _check_deep(check, present, workers, progress)
+        _check_deep(check, present, workers, progress or (lambda _: None))
     if against:
         hold_against(check, present, against, s3.request_payer if s3 else None)
     return report

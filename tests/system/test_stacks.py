@@ -384,7 +384,7 @@ def test_the_bucket_itself_keeps_what_is_private(public: Distribution) -> None:
 
 
 # Ministack does not check signatures: that nothing under images/ is to be had without one is up to
-# the distribution's configuration, and how they are checked is in test_share.py.
+# the distribution's configuration, and how they are checked is in tests/web/test_signing.py.
 def test_a_private_distribution_wants_signatures_for_images_only(ministack: StandIn) -> None:
     buckets = filled(ministack, "private-storage")  # whose policy names one distribution
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -17,6 +17,7 @@ import watchdog.observers
 from watchdog.observers.api import BaseObserver
 
 from tests.support.clock import FakeClock, until
+from tests.support.destinations import opened
 from tests.unattended.test_watch import Failing, Watched, away, bad, full, in_the_way, watched
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
@@ -29,6 +30,8 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.unattended.attempts import Attempt, Attempts
+from vsv_pyramid.unattended.looks import Look
 from vsv_pyramid.unattended.outage import PAUSES
 from vsv_pyramid.unattended.watch import INTERVAL, Handed, Watch
 
@@ -289,3 +292,19 @@ def test_what_is_skipped(tmp_path: Path) -> None:
         "d.svs": "it is a link to what cannot be read (No such file or directory)",
         "e.svs": "it is neither a file nor a folder",
     }
+
+
+def test_what_failed_is_not_forgotten_while_the_store_is_away(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.put("a.svs")
+    store = opened(watched.destination)
+    attempts = Attempts(store, watched.folder)
+    attempts.put(watched.folder / "a.svs", Attempt("a.svs", Look(1, 1), job="j"))
+
+    def silent(key: str, **_: object) -> bytes:
+        raise StoreUnavailable(key, "away")
+
+    monkeypatch.setattr(store, "get", silent)
+    with pytest.raises(StoreUnavailable):
+        attempts.read()

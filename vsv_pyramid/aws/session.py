@@ -58,8 +58,6 @@ __all__ = [  # the errors' own module is for what needs nothing else of this one
     "status",
 ]
 
-_log = logging.getLogger(__name__)
-
 
 # botocore renews credentials ten minutes before they expire at the latest, so what it gives is good
 # for longer than this. obstore asks again in time before what it was given expires.

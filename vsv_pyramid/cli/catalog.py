@@ -73,8 +73,9 @@ def refresh_command(
     s3: S3Options,
 ) -> None:
     """Write each slide.json in TARGET (the folder, or s3://bucket/prefix, that images/ is in) and
-    the catalog anew, in the form of this release, with --details or without. They are made from
-    what is published and from what the private place keeps. No tile is touched.
+    the catalog anew, in the form of this release. They are made from what is published and from
+    what the private place keeps. No tile is touched. Without --details lab, details of a lab that
+    are published are removed.
 
     Do this after an upgrade, and when you have changed --details: until then, what is published
     stays as it is. If it is interrupted, do it once more: it goes on where it ended.

@@ -71,12 +71,17 @@ Examples:
 @search_options
 @plan_options
 @conversion_options
-@click.option("--overwrite", is_flag=True, help="Replace what is published under the id.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace what is published under the id, also by a scan that was deleted as bad.",
+)
 @click.option(
     "--update",
     is_flag=True,
     help="Replace the pyramid of a former file that was in this one's place, such as a first scan. "
-    "What is published of this very file is skipped, even if it was made with other options.",
+    "What is published of this very file is skipped, even if it was made with other options. Needs "
+    "--private-to, where it is kept from which place each slide is.",
 )
 @click.option(
     "--if-busy",

@@ -114,7 +114,7 @@ def plan_options(command: Command) -> Command:
             type=click.Choice(["copy", "reencode"]),
             default="copy",
             show_default=True,
-            help="reencode encodes what the lossless lane would copy, small rather than exact.",
+            help="reencode makes the tiles of the lossless lane smaller, with loss.",
         ),
         click.option(
             "--yes-this-is-a-slide",
@@ -145,7 +145,10 @@ def _show_paths(_: click.Context, __: click.Parameter, value: bool) -> None:
 
 
 workers = click.option(
-    "--workers", type=int, metavar="N", help="Threads; default: the CPUs this process may use."
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Threads for a slide; default: the CPUs this process may use, shared by watch's --jobs.",
 )
 
 
@@ -159,8 +162,8 @@ def log_options(command: Command) -> Command:
             is_eager=True,
             expose_value=False,
             callback=_show_paths,
-            help="Have paths and file names in JSON events, too, which can be names of patients; "
-            "without it, slides are called by their ids.",
+            help="Write paths and file names into JSON events. They can be names of patients. "
+            "Without it, slides are called by their ids.",
         ),
         click.option(
             "--log-format",
@@ -181,8 +184,9 @@ private_to = click.option(
     envvar="VSV_PYRAMID_PRIVATE",
     type=PlaceType(),
     metavar="PLACE",
-    help="The private place of DEST, a folder or s3://bucket/prefix that nobody serves: label and "
-    "macro images, all properties and the desk's log are kept there, and nowhere without one.",
+    help="The private place of what is published: a folder, or s3://bucket/prefix, that nobody "
+    "serves. Label and macro images, all properties and the desk's log are kept there. Without "
+    "one, they are kept nowhere.",
 )
 
 
@@ -218,10 +222,10 @@ def search_options(command: Command) -> Command:
             "--exclude",
             multiple=True,
             metavar="PATTERN",
-            help="Leave out files and folders of such a name, as 'old*', or, with a slash, of such "
-            "a path below the folder, as 'incoming/*'; may be given several times. Hidden files, "
-            "bins and snapshots of shares and desktops, and what is still on its way, such as "
-            "*.part, are left out in any case.",
+            help="Leave out files and folders of this name, as 'old*', or, if it has a slash, of "
+            "this path below the folder, as 'incoming/*'. It can be given several times. Always "
+            "left out are hidden files, bins and snapshots of shares and desktops, and files that "
+            "are still on their way, such as *.part.",
         ),
         click.option(
             "--ids",
@@ -229,9 +233,10 @@ def search_options(command: Command) -> Command:
             type=click.Choice(["strict", "safe", "opaque"]),
             default="strict",
             show_default=True,
-            help="The id, which is public, is the file's name without its ending. strict refuses a "
-            "name that cannot be one, such as 'HE 12-345 A1.svs'; safe makes one of it, always the "
-            "same; opaque makes ids of all names, which do not tell the name (needs --private-to).",
+            help="The id is public. It is the file's name without its ending. strict refuses a "
+            "name that cannot be an id, such as 'HE 12-345 A1.svs'. safe makes an id of it, always "
+            "the same one. opaque makes ids from which nobody can tell the name (needs "
+            "--private-to).",
         ),
     ):
         command = option(command)
@@ -246,8 +251,8 @@ def conversion_options(command: Command) -> Command:
             type=click.Choice(["fail", "blank"]),
             default="fail",
             show_default=True,
-            help="What to do about a tile that cannot be decoded: fail, or paint it in the "
-            "background colour and count it in slide.json.",
+            help="What to do about a damaged tile: fail, or leave it blank and count it in "
+            "slide.json.",
         ),
         click.option(
             "--slide-id-pattern",

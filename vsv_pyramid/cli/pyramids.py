@@ -108,8 +108,9 @@ def verify_command(
     s3: S3Options,
 ) -> None:
     """Check the pyramid TARGET: its folder or its DeepZoom.dzi, by path or s3:// URL, or a .zip or
-    .szi file. Looked at are the descriptor, slide.json, whether each planned tile is there and no
-    other, and the size in each tile's header. In S3, tiles are only listed; --deep reads them.
+    .szi file. Looked at are the descriptor, slide.json, the images beside the tiles, whether each
+    planned tile is there and no other, and the size in each tile's header. In S3, tiles are only
+    listed; --deep reads them.
 
     If TARGET is the folder, or s3://bucket/prefix, that images/ is in: check that nothing private
     is in reach of those who may read it.

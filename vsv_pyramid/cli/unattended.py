@@ -117,7 +117,7 @@ Examples:
     type=PathType(),
     envvar="VSV_PYRAMID_STATE",
     metavar="FOLDER",
-    help="Without --private-to: where it is kept what failed and why; default: a folder of your "
+    help="Where failures are remembered if there is no --private-to; default: a folder of your "
     "account's own.",
 )
 @search_options

@@ -52,7 +52,7 @@ Examples:
 @click.option(
     "--signed",
     is_flag=True,
-    help="Refuse what has no signed link or cookie of `share`, as a private CDN does.",
+    help="Refuse requests without a signed link or cookie of `share`, as a private CDN does.",
 )
 @click.option(
     "--public-key", type=PathType(), metavar="FILE", help="With --signed: the signer's key, PEM."
@@ -72,8 +72,8 @@ Examples:
     "--token-file",
     type=PathType(),
     metavar="FILE",
-    help="With --edit: a file with the token that browsers must give as the password, with any "
-    "name, which goes into the log.",
+    help="With --edit: a file with the password. Browsers give it with any user name; that name "
+    "goes into the log.",
 )
 @click.option(
     "--allow-origin",
@@ -232,7 +232,7 @@ Examples:
   vsv-pyramid share --cookies --base-url https://slides.example.org \\
     --key-id K2JCJMDEHXQW5F --private-key private.pem --expires 12h""",
 )
-@click.argument("ids", nargs=-1, metavar="ID...")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
 @click.option("--base-url", required=True, metavar="URL", help="Where images/ and viewer/ are.")
 @click.option("--key-id", required=True, metavar="K", help="CloudFront's id of the public key.")
 @click.option(

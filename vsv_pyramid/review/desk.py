@@ -99,7 +99,7 @@ class Desk:
         ]
 
     def awaited(self) -> list[dict[str, Any]]:
-        """The slides that were deleted, and whose rescan is to come; see private.deleted."""
+        """The slides that were deleted, and whose rescan is to come; see records.deleted."""
         gone = records.deleted(self._store).values()
         return [slide for slide in gone if "rescanned_as" not in slide]
 
@@ -239,9 +239,6 @@ class Desk:
         """Raises StoreError where a change could not be remembered, or not be published."""
         key = keys.slide_json_key(keys.folder(slide_id))
         self._store.check_rights(put=[keys.private_json_key(slide_id), key])
-
-    def _keys(self, folder: str) -> list[str]:
-        return [found.key for found in self._store.keys(f"{folder}/")]
 
     def _await(self, record: Record) -> None:
         """Remembers that a rescan is to come of the slide."""

@@ -44,9 +44,9 @@ class DirectoryStore:
         return str(self.root)
 
     def path(self, key: str) -> Path:
-        """Where the object lies, or would lie. Raises StoreError for a key that leads elsewhere."""
+        """Where the object lies, or would lie. Raises NoSuchObject for one outside the root."""
         if ".." in key and ".." in key.split("/"):
-            raise StoreError(self.root, f"{key!r} leads out of it; give a key below it")
+            raise NoSuchObject(self.root, f"{key!r} leads out of it; give a key below it")
         return self.root / key
 
     def put(self, key: str, data: bytes) -> None:

@@ -115,7 +115,6 @@ class Watch:
         self._under_way: set[Path] = set()
         self._pending: set[Future[None]] = set()
         self._told: set[Path] = set()
-        self._doubles: dict[Path, Path] = {}  # those that were told, and of which others
         self._skipped: Mapping[Path, str] = {}
         self._outage = Outage(min(interval, _LONGEST_GRACE) + 1)
         self._trouble = ""
@@ -165,7 +164,7 @@ class Watch:
         for path, attempt in self._attempts:
             if (retry and not attempt.job) or (looks and path not in looks and self._is_gone(path)):
                 self._attempts.remove(path)
-            elif attempt.due is None and not attempt.job:
+            elif not attempt.due and not attempt.job:
                 _log.warning("set aside: %s", attempt.reason)
 
     def _rest(self, *, woken: bool) -> None:
@@ -287,10 +286,10 @@ class Watch:
             self._under_way.discard(path)
 
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:
-        """Once a run, and yet it is due all the time: either may be renamed or removed."""
+        """Once, and yet it is due all the time: either may be renamed or removed."""
         error = OptionError(f"{path} and {other} would get the same id; rename one of them")
-        if self._doubles.get(path) != other:
-            self._doubles[path] = other
+        attempt = self._attempts.get(path)
+        if attempt is None or attempt.reason != str(error):
             self._attempts.put(path, Attempt(str(path), look, 0, str(error), due=0.0))
             self.failures += 1
             self._failed(path, error, EXIT_WRONG_USE, True)

@@ -38,7 +38,7 @@ def record(
             if slide_json.is_of(published_document(store, folder), source.fingerprint):
                 rescans.remember(store, summary.id, source, scan, options.lab_id_pattern)
     with _after_publishing(summary, "not in the catalog"):
-        records.publish(store, [summary.id], create=True)
+        records.publish_reviews(store, [summary.id], create=True)
 
 
 def published_document(store: Destination, folder: str) -> dict[str, Any]:

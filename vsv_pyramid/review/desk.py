@@ -307,7 +307,9 @@ class Desk:
         with Pool(threads or min(WAITERS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
         try:
-            records.publish(self._store, [outcome.id for outcome in outcomes if outcome.record])
+            records.publish_reviews(
+                self._store, [outcome.id for outcome in outcomes if outcome.record]
+            )
         except StoreError as exc:
             what = f"what was changed is saved, but not published; do it once more ({exc})"
             raise type(exc)(self._store, what) from exc

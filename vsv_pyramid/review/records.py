@@ -84,7 +84,7 @@ def change_deleted(store: Destination, change: Callable[[Deleted], Deleted]) -> 
     edits.edit(store, keys.DELETED, store.place(keys.DELETED), edit)
 
 
-def publish(store: Destination, ids: Iterable[str], *, create: bool = False) -> None:
+def publish_reviews(store: Destination, ids: Iterable[str], *, create: bool = False) -> None:
     """Makes what is published of the slides' reviews, and what is listed of them, what their
     private records say; `create` makes a catalog where there is none. Raises StoreError."""
     ids = list(ids)

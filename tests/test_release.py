@@ -107,7 +107,7 @@ def test_it_is_read_and_verified(published: Published, run: Run, scans: Path, na
         assert (outcome.code, outcome.err) == (0, "")
         assert run("info", target).code == 0
     outcome = run("verify", root)
-    assert outcome.code == 1 and "of 2 slides, such as 170782, names of files" in outcome.out
+    assert outcome.code == 1 and "of 2 slides, such as 170782; vsv-pyramid" in outcome.out
     assert run("index", root).code == 0
     assert run("verify", root).code == 1  # slide.json is as it was
     outcome = run("slides", root, *at(root, kept=name == "kept"), "--json")

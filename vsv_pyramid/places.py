@@ -26,7 +26,7 @@ def remember(store: Destination, slide_id: str, place: str) -> None:
         try:
             store.put(keys.place_key(slide_id), place.encode())
         except StoreError as exc:
-            _log.warning("%s: from which place it is, is not remembered: %s", slide_id, exc)
+            _log.warning("%s: the place of its file is not remembered: %s", slide_id, exc)
 
 
 def adopt(store: Destination, places: Mapping[str, str]) -> None:

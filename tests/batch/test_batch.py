@@ -227,7 +227,7 @@ class TestIngest:
             first.enter_context(open_store(f"{place}/to").exclusive("images/170782"))
             clock.meanwhile = first.close
             lambda_handler.ingest(object_created(uploaded), Context())
-        assert "another process writes it" in caplog.text
+        assert "another process is writing it" in caplog.text
         assert "to/images/170782/DeepZoom.dzi" in place.objects()
 
     def test_a_large_slide_is_handed_to_batch(self, uploaded: str, jobs: Jobs) -> None:

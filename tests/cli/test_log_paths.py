@@ -249,7 +249,7 @@ class TestWatch:
         cut(slide)
         slide.rename(slide.with_name("4711.svs"))
         (warning,) = events(run("watch", scans, "--to", "out", "--once", *JSON))
-        assert warning["message"] == "4711 is not all there yet: it waits for the rest"
+        assert warning["message"] == "4711 is not complete yet; it waits for the rest"
 
     def test_what_fails_by_a_defect(
         self, run: Run, slide: Path, scans: Path, monkeypatch: pytest.MonkeyPatch

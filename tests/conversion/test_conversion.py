@@ -320,7 +320,7 @@ class TestUpdate:
         state.write_text("no folder")
         options = ConvertOptions(tile_size=256, update=True, state=state)
         assert convert(paths[0], to, options).status == "converted"
-        assert "a: from which place it is, is not remembered" in caplog.text
+        assert "a: the place of its file is not remembered" in caplog.text
         assert convert(paths[0], to, options).status == "skipped"
         os.utime(paths[0], (9, 9))
         with pytest.raises(OptionError, match="not known here"):

@@ -331,7 +331,7 @@ class TestFormerParts:
     def test_where_to_must_be_said(self, run: Run) -> None:
         outcome = run("private", "move", "to")
         assert outcome.code == 2
-        assert "where to is not said" in outcome.err
+        assert "no private place is given" in outcome.err
 
 
 class TestVerifyingARoot:
@@ -381,7 +381,7 @@ class TestWithinAnother:
         place = tmp_path / "to"
         words = ("--to", place / "www", "--state", place / state, "--once")
         outcome = run("watch", slide.parent, *words)
-        assert outcome.code == 2 and "cannot lie there" in outcome.err
+        assert outcome.code == 2 and "cannot be kept here" in outcome.err
         assert not place.exists()
 
     @pytest.mark.parametrize("scratch", ["www", "www/images", "www/../www/tmp"])

@@ -50,7 +50,7 @@ HELD = "holds another file's pyramid, or this one's with other options"
 LEFT = "holds parts of a pyramid, and no DeepZoom.dzi"
 BAD = "Skip it was deleted as a bad scan"
 ELSEWHERE = "is of a slide of this name in another place"
-UNKNOWN = "of which place is not known here"
+UNKNOWN = "the place of that file is not known here"
 
 
 @pytest.mark.parametrize(

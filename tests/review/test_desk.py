@@ -649,7 +649,7 @@ class TestSend:
         monkeypatch.setattr(cdr, "send", slowly)
         told = error(anna.send({"170782": 2}, repository.url))
         assert isinstance(told, ReviewConflict)
-        assert "was sent, but as it was before: set by ben: case ID C1 -> C2" in str(told)
+        assert "the old record was sent: set by ben: case ID C1 -> C2" in str(told)
         document = anna.record("170782")
         assert document.value("status") == "NEW"
         assert document.history[-1].action == "sent"

@@ -570,7 +570,7 @@ class TestNames:
         os.utime(folder.scans / f"{ID}.svs", (1, 1))
         outcome = folder.watch()
         assert outcome.code == 0
-        assert "is not all there yet" in outcome.err
+        assert "is not complete yet" in outcome.err
         folder.scan()
         assert folder.watch().code == 0
         assert folder.width() == 300
@@ -898,7 +898,7 @@ class TestRefusedHalfWay:
     def test_a_slide_that_is_just_written(self, world: World) -> None:
         world.publish()
         with world.store.exclusive(f"images/{ID}"):
-            refused(slides_delete(world), 75, "another process writes it")
+            refused(slides_delete(world), 75, "another process is writing it")
         assert world.state() == SERVED
         assert slides_delete(world).code == 0
         assert world.state() == DELETED
@@ -1051,7 +1051,7 @@ class TestNoS3:
         if not asked or not is_in_the_way:
             assert key
             return
-        refused(outcome, 1, r"what answers at http://127.0.0.1:\d+ is no S3 server")
+        refused(outcome, 1, r"the server http://127.0.0.1:\d+ is no S3 server")
         if not key:
             assert {key: bucket.store.get(key) for key in DOCUMENTS} == before
             assert bucket.state() == SERVED

@@ -523,7 +523,7 @@ DONE_OTHERWISE = [
     ),
 ]
 
-NO_S3 = "what answers at http://127.0.0.1:PORT is no S3 server; check the endpoint (AWS_ENDPOINT_"
+NO_S3 = "the server http://127.0.0.1:PORT is no S3 server; check the endpoint (AWS_ENDPOINT_"
 READERS = (
     "slides PLACE",
     "slides show small --in PLACE",
@@ -883,7 +883,7 @@ LOGIN = [
             f"a helper that gives old credentials: {words}",
             words,
             1,
-            "the login has ended: what gives the credentials gives old ones; log in again",
+            "the login has ended: the renewed credentials are old, too; log in again",
             nothing,
             variables={"AWS_PROFILE": "old"},
         )

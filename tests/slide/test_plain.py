@@ -302,5 +302,5 @@ def test_cmyk_without_a_word_on_its_zero_is_refused(tmp_path: Path) -> None:
     with open_slide(path) as slide:
         assert slide.size == SIZE
     path.write_bytes(data[:at] + data[at + 2 + length :])
-    with pytest.raises(SlideError, match="CMYK, and no word"), open_slide(path):
+    with pytest.raises(SlideError, match="CMYK, and no Adobe marker"), open_slide(path):
         pass

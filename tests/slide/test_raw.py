@@ -61,7 +61,7 @@ def test_a_tile_that_is_never_the_same_is_tried_again_later(
     slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lane: str
 ) -> None:
     disturb(slide, monkeypatch, 200, alike=False)
-    with pytest.raises(SlideUnavailable, match="column 0, row 0 is another one at each reading"):
+    with pytest.raises(SlideUnavailable, match="column 0, row 0 differs at each reading"):
         convert(slide, str(tmp_path), options(lane))
 
 

@@ -204,7 +204,7 @@ def samples() -> Iterator[Row]:
             )
             if not compression:
                 for what, fourth, words in (
-                    ("noise", NOISE, "no word (ExtraSamples)"),
+                    ("noise", NOISE, "ExtraSamples does not say"),
                     ("255", np.full_like(NOISE, 255), ""),
                 ):
                     yield row(

@@ -20,8 +20,8 @@ def test_a_page_from_a_disk_says_what_to_do(
     opened = chromium.new_page()
     opened.goto(f"{tmp_path.as_uri()}/viewer/{page}")
     expect(opened.get_by_role("alert")).to_have_text(
-        "This page was opened from a disk, where browsers let it read no slides: "
-        "vsv-pyramid serve --open shows it, or any web server."
+        "This page was opened from a disk, and browsers do not let such a page read slides; "
+        "open it with vsv-pyramid serve --open, or from any web server."
     )
     assert opened.locator("body > *").count() == 1
     opened.close()

@@ -101,7 +101,7 @@ def test_search_filter_and_order(gallery: Window) -> None:
     expect(page.locator(".card")).to_have_count(2)
     assert names(gallery) == ["case-12", "case-7"]
     page.get_by_label("Search").fill("nobody")
-    expect(page.get_by_role("alert")).to_have_text("No slide is like that.")
+    expect(page.get_by_role("alert")).to_have_text("No slide matches.")
 
 
 def offered(page: Page) -> list[str]:
@@ -187,7 +187,7 @@ def test_some_slides_without_details_are_sorted_among_the_others(
     with gallery_of(chromium, public, mixed, "#order=scanned") as seen:
         page = seen.page
         expect(page.locator("#lacking")).to_have_text(
-            "Of some slides, slide IDs, status and dates are not published here."
+            "Slide IDs, status and dates of some slides are not published here."
         )
         assert names(seen) == ["case-1", "case-2"]
         assert "year of the scan, newest first" not in offered(page)

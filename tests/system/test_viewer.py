@@ -734,7 +734,9 @@ class TestAnotherScan:
             before = view(page)
             page.evaluate("dispatchEvent(new Event('focus'))")
             message = page.locator(".pane .message")
-            expect(message).to_contain_text("This slide was scanned anew. You see the former scan.")
+            expect(message).to_contain_text(
+                "There is a new version of this slide. You see the old one."
+            )
             expect(pane).to_have_class(re.compile("former"))
             assert view(page) == before
             seen.requests.clear()
@@ -764,7 +766,7 @@ class TestAnotherScan:
             assert not [url for url in seen.requests if "slide.json" in url]
             page.keyboard.press("i")
             page.clock.fast_forward(60_000)
-            expect(page.locator(".pane .message")).to_contain_text("was scanned anew")
+            expect(page.locator(".pane .message")).to_contain_text("a new version of this slide")
 
     def test_when_a_tile_cannot_be_had(
         self, chromium: Browser, place: tuple[Site, Path], replace: Callable[[], object]
@@ -778,7 +780,7 @@ class TestAnotherScan:
             page.keyboard.press("1")
             message = page.locator(".pane .message")
             page.locator("#zoom").fill("0")
-            expect(message).to_contain_text("was scanned anew")
+            expect(message).to_contain_text("a new version of this slide")
 
 
 def test_fingers_move_and_zoom(chromium: Browser, site: Site) -> None:

@@ -88,7 +88,7 @@ def test_it_holds_up_all_and_goes_on_by_itself(
     assert not watched.notes()
     first, last = said(caplog)
     assert first.startswith("no slide is handed on until this is over")
-    assert last.endswith("went well: the trouble is over, and all go on")
+    assert last.endswith("went well; the trouble is over, and all slides go on")
 
 
 def test_each_trouble_is_told_once(watched: Watched) -> None:

@@ -219,7 +219,7 @@ class TestWithoutItsEnd:
         with present.running():
             present.look(4)
             assert not present.handed
-            assert caplog.text.count("a.svs is not all there yet: it waits for the rest") == 1
+            assert caplog.text.count("a.svs is not complete yet; it waits for the rest") == 1
             path.write_bytes(whole)
             present.look()
             assert not present.handed

@@ -27,7 +27,7 @@ _UNKNOWN_KEY = Case(
     "check AWS_PROFILE or AWS_ACCESS_KEY_ID, and that the key is this server's",
 )
 _NOT_S3 = Case(
-    "what answers at {server} is no S3 server",
+    "the server {server} is no S3 server",
     "check the endpoint (AWS_ENDPOINT_URL) and the proxy",
 )
 _HELPER = "the program that is to give the credentials (credential_process)"
@@ -155,7 +155,7 @@ CAUSES = [
     ),
     (
         r"LoginFailed: .*still expired",
-        Case("the login has ended: what gives the credentials gives old ones", "log in again"),
+        Case("the login has ended: the renewed credentials are old, too", "log in again"),
     ),
     (
         r"LoginFailed: custom-process: (JSON|Unicode)DecodeError",

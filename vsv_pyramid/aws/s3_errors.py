@@ -176,7 +176,7 @@ def _by_status(answer: Answer, proxy: str | None) -> Case | None:
     passes = answer.status in _PASSING
     if proxy:
         return Case(
-            "error {status}, which is not S3's, comes by the proxy {proxy}",
+            "error {status} came through the proxy {proxy} and is not from S3",
             "ask who runs the proxy, or name the server in NO_PROXY",
             passes,
         )

@@ -81,7 +81,7 @@ Examples:
     is_flag=True,
     help="Replace the pyramid of a former file that was in this one's place, such as a first scan. "
     "What is published of this very file is skipped, even if it was made with other options. Needs "
-    "--private-to, where it is kept from which place each slide is.",
+    "--private-to: the place of each slide's file is kept there.",
 )
 @click.option(
     "--if-busy",

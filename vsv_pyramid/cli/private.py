@@ -38,7 +38,7 @@ def move_command(destination: str, private_to: str | None, s3: S3Options) -> Non
     """
     place = open_destination(destination, private_to, s3)
     if place.private is None:
-        raise OptionError(f"{destination}: where to is not said; give a place as {tie.HOW}")
+        raise OptionError(f"{destination}: no private place is given; give one as {tie.HOW}")
     open_root(destination, s3)
     tie.tie(place.published, place.private)
     count = 0

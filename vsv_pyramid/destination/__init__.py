@@ -122,7 +122,7 @@ class Destination:
     def _keeps_nothing(self) -> StoreError:
         return StoreError(
             self,
-            "has no private place, where it is kept who found what of a slide; give a folder or "
+            "has no private place, and the log of each slide is kept only there; give a folder or "
             f"bucket that nobody serves as {tie.HOW}",
         )
 
@@ -205,7 +205,7 @@ def check_places(place: str | Path, private_to: str | None) -> None:
 
 
 def _check_apart(published: Store, private: Store) -> None:
-    what = f"{private}: what is private cannot lie there, since it is"
+    what = f"{private}: private files cannot be kept here, because this place is"
     if isinstance(published, DirectoryStore) and isinstance(private, DirectoryStore):
         place = normal(private.root)
         for root in (normal(published.root), normal(published.root / keys.IMAGES)):
@@ -235,8 +235,8 @@ def check_scratch(published: Store, slide: str | Path, scratch: Path | None) -> 
     folder = normal(Path(scratch or tempfile.gettempdir()))
     if folder.is_relative_to(normal(published.root)):
         raise OptionError(
-            f"{folder}: slides are fetched there, which is in {published}, and published; give "
-            "another folder as --scratch"
+            f"{folder}: slides cannot be fetched into this folder, because it is in {published} "
+            "and so published; give another folder as --scratch"
         )
 
 

@@ -114,7 +114,7 @@ def _of_another_place(present: Present, source: Source) -> OptionError:
             "them, or delete that pyramid"
         )
     return OptionError(
-        f"{source}: {present.place} is of another file, and of which place is not known here; give "
-        "the private place that remembers it (--private-to), or replace the pyramid by convert "
-        "--overwrite"
+        f"{source}: {present.place} was made from another file, and the place of that file is not "
+        "known here; give the private place that remembers it (--private-to), or replace the "
+        "pyramid with convert --overwrite"
     )

@@ -128,5 +128,5 @@ def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict
         raise CdrUnavailable(place, f"answers {response.status} again and again; try again later")
     if not 200 <= response.status < 300:
         told = f" ({answer.strip()[:200]})" if answer.strip() else ""
-        raise CdrError(place, f"refuses the record, {response.status}{told}; correct it there")
+        raise CdrError(place, f"refuses the record, {response.status}{told}; check it and --cdr")
     return {"to": place, "status": response.status, "answer": answer}

@@ -210,8 +210,8 @@ class Desk:
             if sent.value("status") != history.SENT:
                 raise ReviewConflict(
                     slide_id,
-                    f"was sent, but as it was before: {since(sent, record.revision)}; send it "
-                    "again",
+                    "was changed while it was sent, and the old record was sent: "
+                    f"{since(sent, record.revision)}; send it again",
                 )
             return rescans.link(self._store, sent)
 

@@ -222,7 +222,7 @@ def _parsed(store: Destination, slide_id: str, data: bytes | None) -> Record:
     except ValueError as exc:
         raise StoreError(
             store.place(keys.private_json_key(slide_id)),
-            f"is damaged ({exc}); bring a former version back, or remove it, and with it the log",
+            f"is damaged ({exc}); bring a former version back, or remove it and lose the log in it",
         ) from exc
 
 
@@ -234,5 +234,5 @@ def _deleted(store: Destination, data: bytes | None) -> Deleted:
     except (ValueError, TypeError, KeyError) as exc:
         raise StoreError(
             store.place(keys.DELETED),
-            "is damaged; remove it, and delete anew what still waits for its rescan",
+            "is damaged; remove it, then delete again the slides that still wait for a rescan",
         ) from exc

@@ -33,9 +33,8 @@ def refusal(path: Path, properties: Mapping[str, str]) -> str | None:
     Raises SlideAccessError."""
     if properties.get("dicom.ImageType[3]") == "RESAMPLED":
         return (
-            "the largest picture there is of its series is a reduced one (DICOM ImageType "
-            "RESAMPLED), and the one at full size is not there; copy all files of the series into "
-            "one folder"
+            "the largest picture of its series is a reduced one (DICOM ImageType RESAMPLED), and "
+            "the picture at full size is missing; copy all files of the series into one folder"
         )
     if properties.get("dicom.TransferSyntaxUID") not in _JPEG:
         return None

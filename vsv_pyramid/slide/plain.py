@@ -41,8 +41,8 @@ _NOT_READ = f"a format of one scanner's maker, which OpenSlide does not read; {_
 # What a file with a scanner's extension is where OpenSlide does not know it. Its first picture may
 # be the label, a preview, or nothing at all.
 _SCANNERS = {
-    ".svs": "neither a slide nor an image that could be one, since OpenSlide does not know it as "
-    "Aperio's; copy it from the scanner again, or name it by what it is",
+    ".svs": "neither a slide nor an image that can be used as one: OpenSlide does not know it as "
+    "an Aperio slide; copy it from the scanner again, or give it the ending of its real format",
     ".mrxs": "the preview of a MIRAX slide, whose data are in a folder of the same name that is "
     "not beside it, or not all there; copy that folder, too",
     ".vsi": "an Olympus slide, whose data are in .ets files of another folder, which OpenSlide "
@@ -123,7 +123,7 @@ class PlainImage:
             image = image.convert("LA")
         if image.mode == "CMYK" and is_unsaid:
             raise SlideError(
-                path, "CMYK, and no word (an Adobe marker) on what zero is; save it as RGB first"
+                path, "CMYK, and no Adobe marker says what zero is; save it as RGB first"
             )
         if image.mode not in _MODES:
             is_deep = image.mode.startswith(("I", "F"))
@@ -195,7 +195,7 @@ def _doubt(page: Page, image: Image.Image) -> str | None:
     is_transparent = image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
     if is_misread or is_transparent:
         return (
-            "4 samples a pixel, and no word (ExtraSamples) on what the fourth is; save it as RGB "
+            "4 samples a pixel, and ExtraSamples does not say what the fourth is; save it as RGB "
             "first"
         )
     return None

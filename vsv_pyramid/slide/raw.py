@@ -70,7 +70,7 @@ class RawTiles:
 
     def unsteady(self, column: int, row: int) -> SlideUnavailable:
         """What is to be raised where the tile was read MOST_READS times."""
-        what = f"its tile at column {column}, row {row} is another one at each reading"
+        what = f"its tile at column {column}, row {row} differs at each reading"
         return SlideUnavailable(self._path, f"{what}; check its disk or share, and try again")
 
     def close(self) -> None:

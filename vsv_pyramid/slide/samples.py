@@ -173,7 +173,7 @@ _REFUSALS: tuple[
         _has_undescribed_samples,
         lambda base: (
             f"{counted(base.samples, 'sample')} a pixel with colours of kind "
-            f"{base.photometric_name}, and no word (ExtraSamples) on what they are; save it as RGB "
+            f"{base.photometric_name}, and ExtraSamples does not say what they are; save it as RGB "
             "first"
         ),
     ),

@@ -168,7 +168,7 @@ def locked(target: Path, seconds: float) -> Iterator[None]:
         with naming(target.parent):
             while not lock.acquired():
                 if clock.monotonic() >= end:
-                    raise StoreBusy(target, "another process writes it; wait for its end")
+                    raise StoreBusy(target, "another process is writing it; wait until that ends")
                 clock.sleep(_LOOK_SECONDS)
         yield
     finally:

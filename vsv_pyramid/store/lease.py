@@ -132,7 +132,7 @@ class Lease:
         for _ in range(_TRIES):
             held = self._look()
             if held and not held.expired:
-                raise StoreBusy(self._place, "another process writes it; wait for its end")
+                raise StoreBusy(self._place, "another process is writing it; wait until that ends")
             if self._write(**({"IfMatch": held.etag} if held else {"IfNoneMatch": "*"})):
                 return
         assert self._refused
@@ -211,13 +211,13 @@ class Lease:
         if self._write(IfMatch=self._etag):
             return
         if self._look():
-            self._lost = "another process has taken it over; wait for its end"
+            self._lost = "another process has taken it over; wait until that ends"
         elif self._ended.is_set():
             return
         elif could_be_taken or not self._write(IfNoneMatch="*"):
             self._lost = (
-                "could not be renewed in time, and its lease is gone, so that another process may "
-                "have been at it; convert again"
+                "its lease was not renewed in time and is gone, and another process may have "
+                "written there; do it again"
             )
 
     def _has_expired(self) -> bool:

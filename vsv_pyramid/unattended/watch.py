@@ -254,7 +254,7 @@ class Watch:
                 if is_unfinished(path):
                     if path not in self._told:
                         self._told.add(path)
-                        _log.warning("%s is not all there yet: it waits for the rest", path)
+                        _log.warning("%s is not complete yet; it waits for the rest", path)
                     return
                 if look_at(path) != look:
                     return  # it was written to since; an end that is there now may not be the last
@@ -262,7 +262,7 @@ class Watch:
                 if handed.busy:
                     return
                 if self._outage.ends(path):
-                    _log.warning("%s went well: the trouble is over, and all go on", path)
+                    _log.warning("%s went well; the trouble is over, and all slides go on", path)
                 if handed.job:
                     self._attempts.put(path, Attempt(str(path), look, job=handed.job))
                     return
@@ -299,7 +299,7 @@ class Watch:
         if self._outage.goes_on(path, exc):
             self.failures += 1
             self._failed(path, exc, exit_code(exc), False)
-            _log.warning("no slide is handed on until this is over, but one now and then to see")
+            _log.warning("no slide is handed on until this is over; one is tried now and then")
 
     def _fail(self, path: Path, look: Look, exc: Failure, code: int) -> None:
         before = self._attempts.get(path)

@@ -93,9 +93,9 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     former_entries = catalog.of_former_versions(store)
     if former_entries:
         report.errors.append(
-            f"{store}/{keys.IMAGES}: of {counted(len(former_entries), 'slide')}, such as "
-            f"{former_entries[0]}, names of files and times are published, as by earlier releases; "
-            f"vsv-pyramid refresh {store} removes them"
+            f"{store}/{keys.IMAGES}: earlier releases published names of files and times of "
+            f"{counted(len(former_entries), 'slide')}, such as {former_entries[0]}; vsv-pyramid "
+            f"refresh {store} removes them"
         )
     for name in sorted(store.names("")):
         if keys.is_private(name):

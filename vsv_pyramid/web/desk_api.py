@@ -188,7 +188,7 @@ class Site:
             try:
                 wanted = _Wanted.of(await request.body())
             except _SENSELESS:
-                return _sentence(400, "The call is not what the desk understands; reload the page.")
+                return _sentence(400, "The desk does not understand this request; reload the page.")
             outcomes = await run_in_threadpool(locked, self._desk(request), wanted)
             return _json({"results": [outcome.facts() for outcome in outcomes]})
 

@@ -105,7 +105,7 @@ async function refresh() {
     update();
   } catch (error) {
     const why = error instanceof NotDone ? stem(error) : "The list of the slides is damaged";
-    say(`${why}; what is seen may be old.`);
+    say(`${why}; this list may be out of date.`);
     if (!(error instanceof NotDone)) {
       console.warn(error);
     }
@@ -153,7 +153,7 @@ function describe() {
     `${rows.items.length} of ${all} slides`, selection.size && `${selection.size} selected`,
   ].filter(Boolean).join(", ");
   find("#empty").hidden = rows.items.length > 0 || !tag;
-  find("#empty").textContent = all ? "No slide is like that." : "There is none.";
+  find("#empty").textContent = all ? "No slide matches." : "There are no slides here.";
   for (const name of ["good", "bad", "delete", "send", "review"]) {
     find(`[data-command=${name}]`).disabled = !selection.targets.length || (name === "send" && !cdr);
   }

@@ -7,9 +7,9 @@ const MOST = 50; // slides a request: of many, the rows are answered bit by bit
 export const FIELDS = { status: "status", slide_id: "slide ID", case_id: "case ID" };
 export const UNCONFIRMED = "read off the label, not confirmed";
 const LOST = {
-  set: (slides) => `the change of ${names(slides)} was not saved.`,
-  delete: (slides) => `${names(slides)} may not have been deleted.`,
-  send: (slides) => `${names(slides)} may not have been sent.`,
+  set: (slides) => `saving the change of ${names(slides)} may have failed.`,
+  delete: (slides) => `deleting ${names(slides)} may have failed.`,
+  send: (slides) => `sending ${names(slides)} may have failed.`,
 };
 
 export class Reviews extends EventTarget {

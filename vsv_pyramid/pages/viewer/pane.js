@@ -93,7 +93,7 @@ export class Pane extends EventTarget {
     }
     this._mark(true);
     this._image.source.tileExists = () => false;
-    this._say("This slide was scanned anew. You see the former scan.", "Show the new one", () => this._renew());
+    this._say("There is a new version of this slide. You see the old one.", "Show the new one", () => this._renew());
   }
 
   close() {

@@ -146,7 +146,7 @@ const REFUSALS = {
 };
 
 function failure(status) {
-  return `cannot be had (error ${status}); try again in a minute.`;
+  return `could not be loaded (error ${status}); try again in a minute.`;
 }
 
 /** The first parameter, if there is one, and the signature. */

@@ -8,8 +8,8 @@ if (location.protocol === "file:") {
     message.className = "message";
     message.setAttribute("role", "alert");
     message.textContent =
-      "This page was opened from a disk, where browsers let it read no slides: " +
-      "vsv-pyramid serve --open shows it, or any web server.";
+      "This page was opened from a disk, and browsers do not let such a page read slides; " +
+      "open it with vsv-pyramid serve --open, or from any web server.";
     document.body.replaceChildren(message);
   });
 }

@@ -72,7 +72,7 @@ function offer() {
   find("#lacking").hidden = !lacking;
   find("#lacking").textContent = lacking === slides.length
     ? "Slide IDs, status and dates are not published here."
-    : "Of some slides, slide IDs, status and dates are not published here.";
+    : "Slide IDs, status and dates of some slides are not published here.";
 }
 
 /** Shows what is asked for, and keeps it in the address. */
@@ -86,7 +86,7 @@ function update() {
   cards.show(found);
   find("#count").textContent = found.length === slides.length
     ? `${slides.length} slides` : `${found.length} of ${slides.length} slides`;
-  say(found.length ? "" : slides.length ? "No slide is like that." : "No slide is published yet.");
+  say(found.length ? "" : slides.length ? "No slide matches." : "No slide is published yet.");
   const asked = new URLSearchParams();
   for (const control of controls) {
     if (control.value && control.value !== "id") {

@@ -569,7 +569,7 @@ def test_tiled_tiff(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a.svs", "OpenSlide does not know it as Aperio's"),
+        ("a.svs", "OpenSlide does not know it as an Aperio slide"),
         ("a.mrxs", "data are in a folder of the same name"),
         ("a.VSI", "data are in .ets files"),
         ("a.ndpis", "convert the .ndpi files that it names"),

@@ -782,7 +782,7 @@ class TestLease:
             place.delete(f".leases/images/{ID}")
             proxy.fault = lambda *_: False
             staged.put(SLIDE_JSON, b"1")
-        assert "its lease is gone" in str(raised.value)
+        assert "its lease was not renewed in time" in str(raised.value)
         assert "taken" not in str(raised.value)
         assert place.objects() == {}
 

@@ -1186,7 +1186,10 @@ def exclusively(store: Store) -> None:
     ("error", "told"),
     [
         (FileNotFoundError(2, "No such file or directory", "/a/token"), "or directory: '/a/token'"),
-        (RuntimeError("the refreshed credentials are still expired."), "the login has ended: what"),
+        (
+            RuntimeError("the refreshed credentials are still expired."),
+            "the login has ended: the renewed credentials",
+        ),
         (json.JSONDecodeError("Expecting value", "", 0), "Expecting value"),
         (AttributeError("'str' object has no attribute 'get'"), "'str' object has no attribute"),
     ],

@@ -7,6 +7,7 @@ import inspect
 import shutil
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -47,7 +48,7 @@ def test_what_is_listed_is_there() -> None:
     for name in listed:
         assert getattr(vsv_pyramid, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'make_plan'"):
-        vsv_pyramid.make_plan  # noqa: B018
+        attrgetter("make_plan")(vsv_pyramid)
     tree = {
         name
         for name, kind in vars(errors).items()
@@ -133,7 +134,7 @@ def test_a_private_place_gets_no_catalog(here: Path) -> None:
     assert Path("kept/private/images/index.json").read_bytes() == listed
 
 
-@pytest.mark.parametrize("key", ["../x", "images/../../x", ".."])
+@pytest.mark.parametrize("key", ["../x", "images/../../x", "..", "/x", "/tmp/x"])
 def test_a_key_leads_out_of_no_folder(here: Path, key: str) -> None:
     store = vsv_pyramid.open_store("www")
     for call in (lambda: store.put(key, b""), lambda: store.get(key), lambda: store.delete(key)):

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
 from vsv_pyramid.store.base import StoredObject, Tagged
@@ -45,9 +45,14 @@ class DirectoryStore:
 
     def path(self, key: str) -> Path:
         """Where the object lies, or would lie. Raises NoSuchObject for one outside the root."""
-        if ".." in key and ".." in key.split("/"):
-            raise NoSuchObject(self.root, f"{key!r} leads out of it; give a key below it")
-        return self.root / key
+        return self.root / self._below(key)
+
+    def _below(self, key: str) -> str:
+        if ".." in key or ":" in key or key[:1] in ("/", "\\"):  # seldom: a key is plain
+            within = PurePath(key)
+            if within.anchor or ".." in within.parts:
+                raise NoSuchObject(self.root, f"{key!r} leads out of it; give a key below it")
+        return key
 
     def put(self, key: str, data: bytes) -> None:
         """Where the object is a link, into the file that it leads to."""
@@ -227,7 +232,7 @@ class _StagedStore(DirectoryStore):
 
     def path(self, key: str) -> Path:
         if (key + "/").startswith(self._folder):
-            return self._staging / key[len(self._folder) :]
+            return self._staging / self._below(key)[len(self._folder) :]
         return super().path(key)
 
     def put(self, key: str, data: bytes) -> None:

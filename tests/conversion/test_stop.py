@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clock import FakeClock
 from tests.support.forge import forge_svs
+from tests.support.s3_server import free_ports
 from vsv_pyramid import ConvertOptions, Progress, SlideError, StoreError, convert
 from vsv_pyramid.layout.geometry import Pyramid, Size
 from vsv_pyramid.publication import Publication
@@ -129,3 +131,18 @@ def test_a_walk_tells_the_error_and_not_what_it_has_stopped() -> None:
         tried.clear()
         with pytest.raises(ValueError, match="bad"):
             fold(pyramid, visit, workers=3)
+
+
+def test_who_waits_for_a_slide_in_s3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    """Or a server that does not answer would be asked for two minutes."""
+    (port,) = free_ports(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StoreError, match=LEFT):
+        convert("s3://scans/a.svs", tmp_path / "to", OPTIONS, stop=stop)
+    assert clock.passed < 60

@@ -53,7 +53,7 @@ def convert(
     stop = Ending(stop)
     store = open_destination(destination, options.private_to, options.s3, stop, state=options.state)
     check_scratch(store.published, slide, options.scratch)
-    source = find_source(slide, options.scratch, options.s3.request_payer)
+    source = find_source(slide, options.scratch, options.s3.request_payer, stop)
     options = ids.identified(options, source, store)
     is_told = False
     while True:

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -75,13 +76,16 @@ def is_one_file(name: str) -> bool:
 
 
 def find_source(
-    slide: str | Path, scratch: Path | None = None, request_payer: str | None = None
+    slide: str | Path,
+    scratch: Path | None = None,
+    request_payer: str | None = None,
+    stop: threading.Event | None = None,
 ) -> Source:
     """The source that a path or an s3:// URL names; what is fetched goes into a new folder within
     `scratch`, the system's own by default, and is removed after use; `request_payer` is as in
-    S3Options."""
+    S3Options. Once `stop` is set, S3 is not asked again."""
     if str(slide).startswith("s3://"):
-        return _Object(str(slide), scratch, request_payer)
+        return _Object(str(slide), scratch, request_payer, stop)
     return _File(Path(slide))
 
 
@@ -135,9 +139,16 @@ class _File:
 
 
 class _Object:
-    def __init__(self, url: str, scratch: Path | None, request_payer: str | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        scratch: Path | None,
+        request_payer: str | None,
+        stop: threading.Event | None,
+    ) -> None:
         from vsv_pyramid.aws import session  # late: boto3 takes half a second
 
+        self._stop = stop
         self._url = session.object_url(url)
         self._scratch = scratch
         self.location = str(self._url)
@@ -229,7 +240,7 @@ class _Object:
         from vsv_pyramid.aws.retry import with_retries
 
         try:
-            return with_retries(self._url, action, logging.WARNING)
+            return with_retries(self._url, action, logging.WARNING, self._stop)
         except session.ERRORS as exc:
             refusal = session.refusal(self._url, exc)
             if session.status(exc) == 404:

@@ -54,8 +54,15 @@ class Lease:
     know such conditions is warned of, and done without.
     """
 
-    def __init__(self, client: Any, url: session.S3Url, place: str) -> None:
-        """`place` is what it is on, in words."""
+    def __init__(
+        self,
+        client: Any,
+        url: session.S3Url,
+        place: str,
+        stopped: threading.Event | None = None,
+    ) -> None:
+        """`place` is what it is on, in words; once `stopped` is set, it is not asked for again."""
+        self._stopped = stopped
         self._client = client
         self._url = url
         self._place = place
@@ -74,7 +81,7 @@ class Lease:
     def held(self) -> Iterator[None]:
         """Raises StoreBusy where another worker holds it."""
         try:
-            with_retries(self._place, self._take, logging.WARNING)
+            with_retries(self._place, self._take, logging.WARNING, self._stopped)
         except BaseException as exc:  # Ctrl-C, too, after it was put
             if self._puts:
                 self._release()

@@ -234,7 +234,7 @@ class S3Store:
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         url = self._url._replace(key=self._full(f".leases/{folder}"))
-        lease = Lease(self._account.client, url, f"{self}/{folder}")
+        lease = Lease(self._account.client, url, f"{self}/{folder}", self._stopped)
         with lease.held():
             self._lease = lease
             try:

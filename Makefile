@@ -119,7 +119,7 @@ sanitize: $(VENV)/.dev
 	  ASAN_OPTIONS="$$options" UBSAN_OPTIONS="print_stacktrace=1:$$options" PYTHONMALLOC=malloc \
 	  PYTHONPATH="$$PWD" "$(CURDIR)/$(BIN)/python" -m pytest -n $(WORKERS) \
 	    -p tests.support.sanitized \
-	    tests/jpeg tests/pyramid tests/slide || code=$$?; \
+	    tests/jpeg tests/pyramid tests/containers tests/slide || code=$$?; \
 	  ! cat report.* 2>/dev/null && exit $$code
 
 # What was found is tried first the next time, and so is found until it is mended.

@@ -27,6 +27,7 @@ FLOORS = (
     {"publication", "destination", "catalog_json", "pages"},
     {"slide_json"},
     {"slide", "store"},
+    {"containers"},
     {"facts", "layout", "jpeg", "aws", "versions"},
     {"errors", "runtime", "words"},
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from vsv_pyramid.slide.raw import RawTiles
-from vsv_pyramid.slide.tiff import tiff_base
+from vsv_pyramid.containers.raw import RawTiles
+from vsv_pyramid.containers.tiff import tiff_base
 
 # Says that the samples are RGB, so that the decoder converts nothing.
 ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"

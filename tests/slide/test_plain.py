@@ -22,7 +22,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.inspection import info
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide import containers, plain
+from vsv_pyramid.slide import plain, signatures
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verification import verify
 
@@ -222,7 +222,7 @@ def test_what_pillow_does_not_read_is_named(
         return is_there
 
     monkeypatch.setattr(features, "check", check)
-    said = containers.why_unread(data)
+    said = signatures.why_unread(data)
     assert said.startswith(kind)
     if " " in library:
         assert library in said
@@ -245,7 +245,7 @@ def test_lossless_jpeg_is_for_newer_libraries(
 ) -> None:
     monkeypatch.setattr(features, "version", lambda _: version)
     data = bytes(imagecodecs.ljpeg_encode(GRAY))
-    assert containers.why_unread(data).startswith(f"a lossless JPEG image{said}")
+    assert signatures.why_unread(data).startswith(f"a lossless JPEG image{said}")
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.jxl"])

@@ -15,8 +15,8 @@ from tests.support.forge import damage_tile, forge_svs
 from tests.support.forge_tiffs import JFIF, Row, Stored, jpeg, tiles
 from tests.support.share import Behaviour, command, endings
 from tests.support.tiles import tissue
+from vsv_pyramid.containers.reading import Watched, read_exactly
 from vsv_pyramid.errors import EXIT_BAD_SLIDE, EXIT_TRY_AGAIN
-from vsv_pyramid.slide.reading import Watched, read_exactly
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD and /proc are Linux's")
 

@@ -26,6 +26,7 @@ from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog_json
+from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
     OptionError,
@@ -39,7 +40,6 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
-from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended import looks, watch
 from vsv_pyramid.unattended.looks import UNFINISHED_SECONDS, Look

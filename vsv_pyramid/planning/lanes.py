@@ -7,14 +7,14 @@ import importlib.util
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vsv_pyramid.containers.raw import RawTiles, probes
+from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.planning.options import LOSSLESS, PIXELS, ConvertOptions
 from vsv_pyramid.pyramid.decoded import DecodedLeaves, srgb_transform
 from vsv_pyramid.pyramid.leaves import BaseLevel, LeafSource
 from vsv_pyramid.slide.pixels import Slide
-from vsv_pyramid.slide.raw import RawTiles, probes
-from vsv_pyramid.slide.tiff import TiffBase
 
 NO_KERNEL = "the kernel was not compiled; install a C compiler and this program again"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vsv_pyramid.containers.pages import kind_named
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, Size
 from vsv_pyramid.planning.lanes import Lane, choose_lane
 from vsv_pyramid.planning.options import TILE_SIZES, ConvertOptions
-from vsv_pyramid.slide.pages import kind_named
 from vsv_pyramid.slide.pixels import Slide
 
 _DEFAULT_TILE_SIZE = 768

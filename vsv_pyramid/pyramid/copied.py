@@ -9,6 +9,7 @@ import numpy as np
 import openslide
 import simplejpeg
 
+from vsv_pyramid.containers.raw import MOST_READS, RawTiles
 from vsv_pyramid.errors import StreamError, TileError, Unspliceable
 from vsv_pyramid.jpeg.join import join
 from vsv_pyramid.jpeg.planes import Planes
@@ -18,7 +19,6 @@ from vsv_pyramid.pyramid.decoded import DecodedLeaves
 from vsv_pyramid.pyramid.images import blank, encoded
 from vsv_pyramid.pyramid.leaves import BaseLevel, Leaf
 from vsv_pyramid.slide.pixels import Slide
-from vsv_pyramid.slide.raw import MOST_READS, RawTiles
 
 _WHITE = (255, 255, 255)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import openslide
 from PIL import Image
 
+from vsv_pyramid.containers.raw import RawTiles
+from vsv_pyramid.containers.reading import Result, check_readable, twice, unavailable
+from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide.raw import RawTiles
-from vsv_pyramid.slide.reading import Result, check_readable, twice, unavailable
-from vsv_pyramid.slide.tiff import TiffBase
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
 _ASSOCIATED_PIXELS = 1 << 26

@@ -10,18 +10,18 @@ from typing import Protocol
 import openslide
 from PIL import Image
 
+from vsv_pyramid.containers import dicom
+from vsv_pyramid.containers.pages import JPEG, left_out, rival
+from vsv_pyramid.containers.raw import libtiff_takes, spare_bytes
+from vsv_pyramid.containers.reading import check_readable, twice
+from vsv_pyramid.containers.tiff import TiffBase, tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide import dicom
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
-from vsv_pyramid.slide.pages import JPEG, left_out, rival
 from vsv_pyramid.slide.plain import PlainImage, check_name
-from vsv_pyramid.slide.raw import libtiff_takes, spare_bytes
-from vsv_pyramid.slide.reading import check_readable, twice
 from vsv_pyramid.slide.samples import openslide_decodes, openslide_shows, refusal
-from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 from vsv_pyramid.slide.tiles import JpegTiles, false_colours, unreadable
 
 # Where OpenSlide knows no maker, whose driver would know the slide from its label. Aperio's tells

@@ -18,13 +18,13 @@ from PIL import (
     features,
 )
 
+from vsv_pyramid.containers.pages import Page
+from vsv_pyramid.containers.reading import Watched, naming, unavailable
+from vsv_pyramid.containers.tiff import BIG_ENDIAN_BIGTIFF, TiffBase
 from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide.containers import HEAD, bits, is_jpeg_2000, why_unread
-from vsv_pyramid.slide.pages import Page
-from vsv_pyramid.slide.reading import Watched, naming, unavailable
 from vsv_pyramid.slide.samples import BARE_YCBCR, WHITE_IS_ZERO, YCBCR
-from vsv_pyramid.slide.tiff import BIG_ENDIAN_BIGTIFF, TiffBase
+from vsv_pyramid.slide.signatures import HEAD, bits, is_jpeg_2000, why_unread
 from vsv_pyramid.words import counted
 
 # Modes of 8 bits a channel, all of which Pillow turns into RGBA without clipping.

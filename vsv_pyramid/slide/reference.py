@@ -14,16 +14,16 @@ import simplejpeg
 import tifffile
 from PIL import Image
 
+from vsv_pyramid.containers.pages import JPEG, RGB
+from vsv_pyramid.containers.raw import RawTiles
+from vsv_pyramid.containers.reading import naming, opened, read_exactly
+from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import StreamError, TileError
 from vsv_pyramid.jpeg.colour import contradicts
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
-from vsv_pyramid.slide.pages import JPEG, RGB
 from vsv_pyramid.slide.pixels import Reader, Slide
-from vsv_pyramid.slide.raw import RawTiles
-from vsv_pyramid.slide.reading import naming, opened, read_exactly
 from vsv_pyramid.slide.samples import YCBCR
-from vsv_pyramid.slide.tiff import TiffBase
 
 # Slides of other makers have tiles that overlap, or lie elsewhere than the TIFF has them.
 _VENDORS = ("aperio", "generic-tiff")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vsv_pyramid.slide.pages import (
+from vsv_pyramid.containers.pages import (
     JPEG,
     MASK,
     REDUCED,

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from vsv_pyramid.containers.reading import unavailable
 from vsv_pyramid.errors import SlideAccessError, passing
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
-from vsv_pyramid.slide.reading import unavailable
 from vsv_pyramid.slide.source import normal
 
 _log = logging.getLogger(__name__)

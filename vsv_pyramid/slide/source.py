@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
+from vsv_pyramid.containers.reading import naming, read_exactly, reason
 from vsv_pyramid.errors import (
     UNSUPPORTED,
     OptionError,
@@ -25,7 +26,6 @@ from vsv_pyramid.errors import (
     StoreError,
 )
 from vsv_pyramid.slide.pixels import Slide, open_slide
-from vsv_pyramid.slide.reading import naming, read_exactly, reason
 from vsv_pyramid.words import digest
 
 Result = TypeVar("Result")

@@ -21,13 +21,13 @@ import openslide
 import simplejpeg
 from PIL import Image
 
+from vsv_pyramid.containers.pages import JPEG, RGB, is_level
+from vsv_pyramid.containers.raw import MOST_READS, RawTiles, probes
+from vsv_pyramid.containers.tiff import TiffBase, tiff_base
 from vsv_pyramid.errors import StreamError, Unspliceable
 from vsv_pyramid.jpeg.colour import contradicts, has_header, standalone
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide.pages import JPEG, RGB, is_level
-from vsv_pyramid.slide.raw import MOST_READS, RawTiles, probes
 from vsv_pyramid.slide.samples import WHITE_IS_ZERO
-from vsv_pyramid.slide.tiff import TiffBase, tiff_base
 
 _CACHE_BYTES = 1 << 25
 _CACHED = range(4, 1024)  # tiles

@@ -17,6 +17,7 @@ from vsv_pyramid.aws.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.catalog_json import Entry
+from vsv_pyramid.containers.tiff import base_pixels
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
@@ -27,7 +28,6 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import is_slide, is_slide_key
 from vsv_pyramid.slide.source import is_one_file
-from vsv_pyramid.slide.tiff import base_pixels
 from vsv_pyramid.store import S3Options, open_store
 from vsv_pyramid.words import digest
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.source import extent
-from vsv_pyramid.slide.tiff import tiff_base
 
 UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
 

@@ -11,11 +11,11 @@ import pytest
 
 from tests.slide.test_every_picture import options
 from tests.support.forge_tiffs import JFIF, Row, jpeg, tiles
+from vsv_pyramid.containers import raw
+from vsv_pyramid.containers.reading import read_exactly
+from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideUnavailable, TileError
-from vsv_pyramid.slide import raw
-from vsv_pyramid.slide.reading import read_exactly
-from vsv_pyramid.slide.tiff import tiff_base
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.forge_makers import dicom as forged
 from tests.support.forge_tiffs import JFIF, SIZE, TILE, tiles
+from vsv_pyramid.containers import dicom
 from vsv_pyramid.errors import SlideUnavailable
-from vsv_pyramid.slide import dicom
 
 
 @pytest.fixture

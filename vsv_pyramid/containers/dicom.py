@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from vsv_pyramid.containers.reading import naming, read_exactly
 from vsv_pyramid.errors import SlideError, SlideUnavailable, StreamError
 from vsv_pyramid.jpeg.colour import contradicts, has_header
-from vsv_pyramid.slide.reading import naming, read_exactly
 
 _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline and extended
 _PREAMBLE = 132  # bytes, "DICM" at their end

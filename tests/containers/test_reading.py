@@ -14,11 +14,11 @@ import pytest
 import simplejpeg
 from tifffile import TiffWriter
 
+from vsv_pyramid.containers import reading
+from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide import reading
 from vsv_pyramid.slide.pixels import open_slide
-from vsv_pyramid.slide.tiff import tiff_base
 from vsv_pyramid.slide.tiles import JpegTiles, false_colours
 
 # Its first page is mapped in no process: a file that opens, and fails with EIO when it is read.

@@ -13,9 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 
-from vsv_pyramid.errors import SlideError, SlideUnavailable, passing
-from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.slide.pages import (
+from vsv_pyramid.containers.pages import (
     OmeImage,
     Page,
     base_page,
@@ -23,7 +21,9 @@ from vsv_pyramid.slide.pages import (
     stated_planes,
     stated_shape,
 )
-from vsv_pyramid.slide.reading import Watched, naming, twice, unavailable
+from vsv_pyramid.containers.reading import Watched, naming, twice, unavailable
+from vsv_pyramid.errors import SlideError, SlideUnavailable, passing
+from vsv_pyramid.layout.geometry import Size
 
 BIG_ENDIAN, BIG_ENDIAN_BIGTIFF = b"MM\0*", b"MM\0+"
 _MAGIC = (b"II*\0", BIG_ENDIAN, b"II+\0", BIG_ENDIAN_BIGTIFF)

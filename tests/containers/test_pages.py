@@ -10,18 +10,18 @@ import pytest
 from tifffile import imwrite
 
 from tests.support.forge_tiffs import LABEL, PICTURE, PLACES, Row, Stored, beyond_the_end
-from vsv_pyramid.errors import SlideError
-from vsv_pyramid.inspection import info
-from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.slide.pages import (
+from vsv_pyramid.containers.pages import (
     OmeImage,
     associated_kind,
     ome_images,
     stated_planes,
     stated_shape,
 )
-from vsv_pyramid.slide.tiff import tiff_base
+from vsv_pyramid.containers.tiff import tiff_base
+from vsv_pyramid.errors import SlideError
+from vsv_pyramid.inspection import info
+from vsv_pyramid.layout.geometry import Size
+from vsv_pyramid.planning.options import ConvertOptions
 
 OME = '<OME><Image><Pixels SizeC="{}" SizeT="{}" SizeZ="{}" Type="uint8"/></Image></OME>'
 

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from vsv_pyramid.containers.reading import naming, opened, read_exactly
+from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import SlideUnavailable
-from vsv_pyramid.slide.reading import naming, opened, read_exactly
-from vsv_pyramid.slide.tiff import TiffBase
 
 MOST_READS = 3  # of a tile whose bytes change
 

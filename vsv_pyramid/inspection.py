@@ -120,7 +120,7 @@ def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, 
         estimate, blank = _estimated_bytes(plan.pyramid, parents, leaves, options)
     tiles = [tile for parent in parents for row in plan.pyramid.children(parent) for tile in row]
     if plan.lane.name == PIXELS and len(blank) == max(1, len(tiles)):
-        decoded_leaves(slide, base, options).image(blank[0])  # raises
+        decoded_leaves(slide, base, options).pixels(blank[0])  # raises
     return {
         **plan_facts(plan),
         "estimated_bytes": estimate,

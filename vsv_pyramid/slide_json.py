@@ -19,7 +19,9 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.words import digest
 
 # Another one only where the tiles of some slide would be others than before, whatever the release.
-ALGORITHM = 1
+ALGORITHM = 2
+# Those that differ from it by rounding alone: nobody has to make such a pyramid anew.
+AS_GOOD = frozenset([1, ALGORITHM])
 
 VERSION = 2
 LAB = "lab"  # the details that a lab needs, among them what may be known of persons
@@ -32,7 +34,8 @@ _FORMER = ("image_id", "properties", "review")  # which version 1 has published,
 class Slide:
     """What is published of the slide itself. `source` is the file's fingerprint, `facts` are its
     metadata as everybody may know them, `scanned` is when (ISO 8601); of the images it has some are
-    `published` and some `withheld`; of the ICC profile it is said what became of it, and why."""
+    `published` and some `withheld`; of the ICC profile it is said what became of it, why, and how
+    its colours were made sRGB's."""
 
     source: Mapping[str, Any]
     facts: Mapping[str, Any]
@@ -42,13 +45,15 @@ class Slide:
     left_out: Sequence[str]
     icc_profile: str | None
     icc_reason: str | None
+    icc_way: str | None
 
 
 @dataclass(frozen=True)
 class Tiles:
     """What the tiles are, and how they were made. `base` is "copied" or "encoded"; `fallbacks` are
-    numbers of base tiles by the reason why they could not be copied; `version` is the tiles'
-    digest; `origin` is the base level's top left in slide px."""
+    numbers of base tiles by the reason why they could not be copied; `decoded_by` is the library
+    that has decoded those that were not; `version` is the tiles' digest; `origin` is the base
+    level's top left in slide px."""
 
     pyramid: Pyramid
     origin: tuple[int, int]
@@ -59,6 +64,7 @@ class Tiles:
     lane_reason: str
     base: str
     fallbacks: Mapping[str, int]
+    decoded_by: str | None
     blank: int
     seconds: float
 
@@ -124,6 +130,7 @@ def document(
         "left_out": slide.left_out,
         "icc_profile": slide.icc_profile,
         "icc_profile_reason": slide.icc_reason,
+        "icc_profile_way": slide.icc_way,
         "pyramid": {
             "tile_size": tiles.pyramid.tile_size,
             "levels": pyramid_levels(tiles.pyramid),
@@ -135,6 +142,7 @@ def document(
             "lane_reason": tiles.lane_reason,
             "base": tiles.base,
             "fallback_tiles": dict(sorted(tiles.fallbacks.items())),
+            "decoded_by": tiles.decoded_by,
             "blank_tiles": tiles.blank,
             "version": tiles.version,
             "algorithm": ALGORITHM,

@@ -19,7 +19,7 @@ ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 def decode(slide: Path, workers: int) -> None:
     base = tiff_base(slide)
     assert base is not None
-    raw = RawTiles(slide, base)
+    raw = RawTiles(base)
     adobe = ADOBE_RGB if base.photometric == "RGB" else b""
     head = b"\xff\xd8" + adobe + base.tables[2:-2]
     columns, rows = base.grid

@@ -39,6 +39,7 @@ from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.search import find_slides
 from vsv_pyramid.slide.source import find_source, fingerprint
+from vsv_pyramid.slide_json import ALGORITHM
 from vsv_pyramid.store import directory, moves
 from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.verification import verify
@@ -340,7 +341,7 @@ class TestUpdate:
     [
         ("software", "vsv-pyramid", "0.0.1", True),
         ("software", "openslide", "3.4.1", True),
-        ("pyramid", "algorithm", 1, True),
+        ("pyramid", "algorithm", ALGORITHM, True),
         ("pyramid", "algorithm", None, True),  # as it was before there was one
         ("pyramid", "algorithm", 0, False),
         ("options", "subsampling", None, True),  # as before there was that option

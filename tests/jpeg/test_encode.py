@@ -91,7 +91,7 @@ def test_qualities(subsampling: Subsampling) -> None:
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
 def test_tissue(real_slide: Path, subsampling: Subsampling) -> None:
     with OpenSlide(real_slide) as slide:
-        image = slide.read_region((600, 900), 0, (768, 720)).convert("RGB")
+        image = np.asarray(slide.read_region((600, 900), 0, (768, 720)).convert("RGB"))
     for quality in QUALITIES:
         check(from_rgb(image, subsampling), quality)
 

@@ -12,7 +12,7 @@ from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.planning.decision import Decision, Present, Refuse, decide
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.slide.source import Source, find_source
-from vsv_pyramid.slide_json import ALGORITHM, source_facts
+from vsv_pyramid.slide_json import ALGORITHM, AS_GOOD, source_facts
 
 PLACE = "to/images/a"
 PLAIN = ConvertOptions()
@@ -44,7 +44,9 @@ def told(decision: Decision) -> str:
 
 
 ANOTHER = {"source": {"file": "another", "digest": "one"}}
-FORMER = {"pyramid": {"algorithm": ALGORITHM - 1}}
+FORMER = {"pyramid": {"algorithm": min(AS_GOOD) - 1}}
+ROUNDED_UP: dict[str, Any] = {"pyramid": {}}  # as it was before there was an algorithm
+LATER = {"pyramid": {"algorithm": ALGORITHM + 1}}
 OLD_OPTIONS = {"options": {"quality": 80, "tile_size": "auto"}}  # before the others were there
 HELD = "holds another file's pyramid, or this one's with other options"
 LEFT = "holds parts of a pyramid, and no DeepZoom.dzi"
@@ -69,7 +71,9 @@ UNKNOWN = "the place of that file is not known here"
         ({"document": OLD_OPTIONS}, PLAIN, "Skip"),
         ({"document": {}}, FINER, HELD),
         ({"document": {}}, dataclasses.replace(FINER, update=True), "Skip"),
-        ({"document": FORMER}, PLAIN, HELD),
+        ({"document": FORMER}, PLAIN, "this slide's pyramid as an earlier release made it"),
+        ({"document": ROUNDED_UP}, PLAIN, "Skip"),
+        ({"document": LATER}, PLAIN, "this slide's pyramid as a later release made it"),
         ({"document": FORMER}, UPDATE, "Skip"),
         ({"document": {"layout": 2}}, PLAIN, HELD),
         ({"document": None}, PLAIN, "whose slide.json cannot be read"),

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.slide.test_every_picture import ENCODED, apart, options, published
@@ -129,7 +128,7 @@ def test_all_areas_of_a_slide_are_looked_at(tag: str, other: str, tmp_path: Path
     with open_slide(slide) as opened:
         assert opened.metadata.vendor == "leica"
         for x in 0, 2 * SIZE[0]:
-            shown = np.asarray(opened.read(x, 0, Size(*SIZE)).convert("RGB"))
+            shown = opened.read(x, 0, Size(*SIZE))[..., :3]
             assert apart(shown, PICTURE) < 5
     leica(slide, [right, [*right[:-1], wrong[-1]]], tag, SIZE, TILE)
     with pytest.raises(SlideError, match="in false ones"):

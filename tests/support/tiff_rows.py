@@ -48,7 +48,7 @@ def layouts() -> Iterator[Row]:
     for (order, file), (place, cutting) in itertools.product(ORDERS.items(), PLACES.items()):
         for compression in (None, "lzw", "deflate", "packbits"):
             said = LIBTIFF if compression else ""
-            if place == "tiles" and order != "MM":
+            if place == "tiles":
                 said = ""
             elif place == "strips" and order == "MM big":
                 said = CANNOT
@@ -78,7 +78,7 @@ def orientations() -> Iterator[Row]:
         for place, cutting in PLACES.items():
             for compression in None, "lzw":
                 settings = {**cutting, **tag, "compression": compression}
-                said = LIBTIFF if compression else ""
+                said = LIBTIFF if compression and place == "strips" else ""
                 stored = Stored(PICTURE, settings)
                 yield Row(f"{name}{compression} {place}", [stored], truth, said, shown=shown)
         stored = Stored(GRAY, {**tag, "photometric": "minisblack", "rowsperstrip": SIZE[1]})
@@ -347,9 +347,17 @@ def photometrics() -> Iterator[Row]:
 
 
 def compressions() -> Iterator[Row]:
-    for compression in "webp", "jpegxl", "lerc", "jpeg2000", "jpegxr", "lzma":
+    for compression in "lerc", "jpegxr", "lzma":
         stored = Stored(PICTURE, {"tile": (TILE, TILE), "compression": compression})
         yield Row(f"{compression} tiles", [stored], said=OTHER)
+    for compression in "webp", "jpegxl", "jpeg2000":
+        settings: dict[str, Any] = {"tile": (TILE, TILE), "compression": compression}
+        yield Row(f"{compression} tiles", [Stored(PICTURE, settings)])
+        if compression != "webp":  # which has no gray
+            settings = settings | {"photometric": "minisblack"}
+            yield Row(
+                f"{compression} gray tiles", [Stored(GRAY, settings)], truth=gray(GRAY), shown=gray
+            )
     for compression in "jpegxl", "lerc", "jpeg2000", "jpegxr":
         stored = Stored(PICTURE, {"rowsperstrip": 40, "compression": compression})
         yield Row(f"{compression} strips", [stored], said="which Pillow cannot read here")

@@ -1,110 +1,167 @@
-"""The base level's tiles, as they are in the file."""
+"""The base level as a container stores it, and its tiles as they are in there: all that is asked
+for, be it to copy them or to decode them.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from vsv_pyramid.containers.reading import naming, opened, read_exactly
-from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import SlideUnavailable
+from vsv_pyramid.jpeg.planes import Pixels
+from vsv_pyramid.layout.geometry import Size
 
+JPEG = "JPEG"
 MOST_READS = 3  # of a tile whose bytes change
 
-_LIBTIFF_READS = 1024  # bytes at once
 _HEADER = 1024  # bytes, within which a JPEG's header mostly ends
 
 
-class RawTiles:
-    """Read from several threads: each has a handle of its own."""
+class Piece(NamedTuple):
+    """Bytes of one of a level's files, which is given by its number."""
 
-    def __init__(self, path: Path, base: TiffBase) -> None:
+    file: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class StoredLevel:
+    """A level as a container stores it: tiles on one grid, in one file or several.
+
+    `size` is the picture's and `tile_size` a whole tile's, in stored px. `compression` and
+    `photometric` are what the container says of them, by the standard's names; `tables` is what
+    JPEG tiles share. `offsets` and `counts` place each tile's bytes, row by row, one plane after
+    the other; a count of 0 is a tile that is left out.
+    """
+
+    files: tuple[Path, ...]
+    size: Size
+    tile_size: Size
+    compression: str
+    photometric: str
+    tables: bytes
+    offsets: array[int]
+    counts: array[int]
+
+    @property
+    def is_rgb(self) -> bool:
+        """The container's word on three samples, for streams that have none of their own."""
+        return self.photometric == "RGB"
+
+    @property
+    def planes(self) -> int:
+        """How many tiles there are of each place: one, or one a sample."""
+        return 1
+
+    @property
+    def grid(self) -> Size:
+        """Columns and rows."""
+        return Size(
+            -(-self.size.width // self.tile_size.width),
+            -(-self.size.height // self.tile_size.height),
+        )
+
+    def around(self, x: int, y: int, size: Size) -> tuple[range, range]:
+        """The columns and the rows of the tiles that the region, in stored px, is of."""
+        (width, height), grid = self.tile_size, self.grid
+        columns = range(x // width, min(-(-(x + size.width) // width), grid.width))
+        rows = range(y // height, min(-(-(y + size.height) // height), grid.height))
+        return columns, rows
+
+    def pieces(self, index: int) -> Sequence[Piece]:
+        """Where the bytes of a tile are that is not left out."""
+        return (Piece(0, self.offsets[index], self.counts[index]),)
+
+    def decoded(self, data: bytes, index: int) -> Pixels:
+        """The pixels (rows, columns, samples) of a tile that is no JPEG. Raises StreamError."""
+        raise NotImplementedError
+
+
+class RawTiles:
+    """A level's tiles as they are stored. Read from several threads: each has handles of its own.
+
+    Raises SlideError where they cannot be read.
+    """
+
+    def __init__(self, base: StoredLevel) -> None:
         self.base = base
-        self._columns = base.grid.width
-        self._path = path
         self._local = threading.local()
-        self._files: list[BinaryIO] = []
+        self._opened: list[BinaryIO] = []
 
     def read(self, columns: range, rows: range, plane: int = 0) -> list[bytes | None]:
-        """The bytes of these tiles, row by row, None for one that the slide has left out.
-
-        Raises SlideError.
-        """
-        file: BinaryIO | None = getattr(self._local, "file", None)
-        if file is None:
-            file = self._local.file = opened(self._path)
-            self._files.append(file)
-        offsets, counts = self.base.offsets, self.base.counts
-        tiles: list[bytes | None] = []
-        first_row = plane * self.base.grid.height
-        with naming(self._path):
-            for row in range(first_row + rows.start, first_row + rows.stop):
-                for index in range(
-                    row * self._columns + columns.start, row * self._columns + columns.stop
-                ):
-                    offset, count = offsets[index], counts[index]
-                    tiles.append(read_exactly(file, self._path, offset, count) if count else None)
-        return tiles
+        """The bytes of these tiles, row by row, None for one that the slide has left out."""
+        width, first_row = self.base.grid.width, plane * self.base.grid.height
+        return [
+            self._bytes((first_row + row) * width + column) for row in rows for column in columns
+        ]
 
     def tile(self, column: int, row: int, plane: int = 0) -> bytes | None:
         """As `read`, of a single tile."""
-        return self.read(range(column, column + 1), range(row, row + 1), plane)[0]
+        return self._bytes(self.index(column, row, plane))
+
+    def index(self, column: int, row: int, plane: int = 0) -> int:
+        """The tile's number in the level."""
+        return (plane * self.base.grid.height + row) * self.base.grid.width + column
 
     def headers(self, is_whole: Callable[[bytes], bool]) -> Iterator[bytes]:
         """Of every tile that is there, its first bytes, or all of them where `is_whole` finds that
-        these are not enough. Raises SlideError."""
-        with opened(self._path) as file, naming(self._path):
-            for offset, count in zip(self.base.offsets, self.base.counts, strict=True):
-                if not count:
-                    continue
-                header = read_exactly(file, self._path, offset, min(count, _HEADER))
-                if count > _HEADER and not is_whole(header):
-                    header = read_exactly(file, self._path, offset, count)
-                yield header
+        these are not enough."""
+        for index, count in enumerate(self.base.counts):
+            if not count:
+                continue
+            piece = self.base.pieces(index)[0]
+            header = self._read(piece._replace(length=min(piece.length, _HEADER)))
+            yield header if len(header) == count or is_whole(header) else self._bytes(index) or b""
 
     def unsteady(self, column: int, row: int) -> SlideUnavailable:
         """What is to be raised where the tile was read MOST_READS times."""
         what = f"its tile at column {column}, row {row} differs at each reading"
-        return SlideUnavailable(self._path, f"{what}; check its disk or share, and try again")
+        return SlideUnavailable(
+            self.base.files[0], f"{what}; check its disk or share, and try again"
+        )
 
     def close(self) -> None:
-        for file in self._files:
+        for file in self._opened:
             file.close()
 
+    def _bytes(self, index: int) -> bytes | None:
+        if not self.base.counts[index]:
+            return None
+        pieces = self.base.pieces(index)
+        return self._read(pieces[0]) if len(pieces) == 1 else b"".join(map(self._read, pieces))
 
-def probes(path: Path, base: TiffBase) -> Iterator[bytes]:
+    def _read(self, piece: Piece) -> bytes:
+        path, file = self.base.files[piece.file], self._file(piece.file)
+        with naming(path):
+            return read_exactly(file, path, piece.offset, piece.length)
+
+    def _file(self, number: int) -> BinaryIO:
+        """This thread's handle."""
+        files: dict[int, BinaryIO] | None = getattr(self._local, "files", None)
+        if files is None:
+            files = self._local.files = {}
+        if number not in files:
+            files[number] = opened(self.base.files[number])
+            self._opened.append(files[number])
+        return files[number]
+
+
+def probes(base: StoredLevel) -> Iterator[bytes]:
     """Up to three tiles of those that are there, from the middle first. Raises SlideError."""
     grid = base.grid
     there = np.flatnonzero(np.frombuffer(base.counts, np.uint64)[: grid.pixels])
     wanted = [grid.width * (grid.height * part // 4) + grid.width * part // 4 for part in (2, 1, 3)]
-    with closing(RawTiles(path, base)) as raw:
+    with closing(RawTiles(base)) as raw:
         for place in dict.fromkeys(np.searchsorted(there, wanted).tolist() if len(there) else ()):
             row, column = divmod(int(there[min(place, len(there) - 1)]), grid.width)
             if tile := raw.tile(column, row):
                 yield tile
-
-
-def libtiff_takes(base: TiffBase) -> bool:
-    """Whether libtiff reads the page's bare tiles: it reads whole KiB of one, and refuses what is
-    more than the pixels, be it spare or of what lies behind the tile."""
-    counts = np.frombuffer(base.counts, np.uint64)
-    return not (spare_bytes(base).any() or (counts % _LIBTIFF_READS).any())
-
-
-def spare_bytes(base: TiffBase) -> npt.NDArray[np.int64]:
-    """What each tile has beyond its pixels, where there is no compression: 0 for one that is left
-    out, and less than 0 for one that is cut."""
-    page, (width, height), grid = base.page, base.tile_size, base.grid
-    row_bytes = -(-width * (1 if page.planar else page.samples) * page.bits[0] // 8)
-    rows = np.full(grid.height, height)
-    if page.tile is None:  # the last strip is as short as the picture is
-        rows[-1] = page.size.height - height * (grid.height - 1)
-    pixels = np.tile(np.repeat(rows * row_bytes, grid.width), base.planes)
-    counts = np.frombuffer(base.counts, np.uint64)[: len(pixels)].astype(np.int64)
-    return np.where(counts, counts - pixels, 0)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import tifffile
 
+from vsv_pyramid.containers.codecs import Codec, codec
 from vsv_pyramid.containers.pages import (
     OmeImage,
     Page,
@@ -21,8 +23,10 @@ from vsv_pyramid.containers.pages import (
     stated_planes,
     stated_shape,
 )
+from vsv_pyramid.containers.raw import StoredLevel
 from vsv_pyramid.containers.reading import Watched, naming, twice, unavailable
 from vsv_pyramid.errors import SlideError, SlideUnavailable, passing
+from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 
 BIG_ENDIAN, BIG_ENDIAN_BIGTIFF = b"MM\0*", b"MM\0+"
@@ -44,6 +48,7 @@ _DAMAGED = (
 
 # OpenSlide ends the process where it lacks the memory for a tile: 4 bytes a px, half a GB here.
 _TILE_PIXELS = 1 << 27
+_LIBTIFF_READS = 1024  # bytes at once
 _DESCRIPTION = 1 << 16  # characters of it that are looked at
 _WORDS = (270, 271, 272, 305, 306, 315, 316, 33432)  # tags that hold text about the picture
 _UNITS = {2: 25400.0, 3: 10000.0}  # ResolutionUnit, in um
@@ -52,25 +57,21 @@ _Choice = Callable[[Sequence[Page]], Page]
 
 
 @dataclass(frozen=True)
-class TiffBase:
+class TiffBase(StoredLevel):
     """How the base level is stored: the page of a TIFF that is the slide.
 
-    A strip counts as a tile of the whole width. `tables` is the JPEGTables tag; `offsets` and
-    `counts` place each tile's bytes in the file, row by row, one plane after the other. `pages`
-    are all of the file's, `tags` those of the base that say what it is of; `magic` is what the file
-    begins with, and `cut` tells that it ends before data of a page that the base does without.
+    A strip counts as a tile of the whole width. `tables` is the JPEGTables tag; `pages` are all of
+    the file's, `tags` those of the base that say what it is of; `magic` is what the file begins
+    with, and `cut` tells that it ends before data of a page that the base does without.
     """
 
     page: Page
     pages: tuple[Page, ...]
-    tile_size: Size
-    tables: bytes
-    offsets: array[int]
-    counts: array[int]
     icc_profile: bytes | None
     tags: Mapping[str, str]
     cut: bool
     magic: bytes
+    codec: Codec
 
     @property
     def beyond_openslide(self) -> bool:
@@ -78,40 +79,16 @@ class TiffBase:
         return self.magic == BIG_ENDIAN
 
     @property
-    def size(self) -> Size:
-        return self.page.size
-
-    @property
     def tiled(self) -> bool:
         return self.page.tile is not None
-
-    @property
-    def compression(self) -> str:
-        return self.page.compression_name
-
-    @property
-    def photometric(self) -> str:
-        return self.page.photometric_name
 
     @property
     def planes(self) -> int:
         """How many tiles there are of each place: one, or one a sample."""
         return self.page.samples if self.page.planar else 1
 
-    @property
-    def grid(self) -> Size:
-        """Columns and rows."""
-        return Size(
-            -(-self.size.width // self.tile_size.width),
-            -(-self.size.height // self.tile_size.height),
-        )
-
-    def around(self, x: int, y: int, size: Size) -> tuple[range, range]:
-        """The columns and the rows of the tiles that the region, in stored px, is of."""
-        (width, height), grid = self.tile_size, self.grid
-        columns = range(x // width, min(-(-(x + size.width) // width), grid.width))
-        rows = range(y // height, min(-(-(y + size.height) // height), grid.height))
-        return columns, rows
+    def decoded(self, data: bytes, index: int) -> Pixels:
+        return self.codec(data, index)
 
 
 def tiff_base(path: Path, choose: _Choice = base_page) -> TiffBase | None:
@@ -154,9 +131,13 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
             shown = choose([page for page, _ in found])
             page = next(page for kept, page in found if kept is shown)
             base = TiffBase(
+                files=(path,),
                 page=shown,
                 pages=tuple(page for page, _ in found),
+                size=shown.size,
                 tile_size=shown.tile or Size(shown.size.width, _rows_per_strip(page)),
+                compression=shown.compression_name,
+                photometric=shown.photometric_name,
                 tables=page.jpegtables or b"",
                 # 8 bytes a tile, where a tuple of integers takes 40
                 offsets=array("Q", page.dataoffsets),
@@ -165,6 +146,7 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
                 tags=_said(page),
                 cut=any(_end(other) > size for _, other in found),
                 magic=magic,
+                codec=codec(page),
             )
             tiles = base.grid.pixels * base.planes
             if not tiles or len(base.offsets) != len(base.counts) or len(base.counts) < tiles:
@@ -196,6 +178,26 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
             "again",
         )
     return base
+
+
+def libtiff_takes(base: TiffBase) -> bool:
+    """Whether libtiff reads the page's bare tiles: it reads whole KiB of one, and refuses what is
+    more than the pixels, be it spare or of what lies behind the tile."""
+    counts = np.frombuffer(base.counts, np.uint64)
+    return not (spare_bytes(base).any() or (counts % _LIBTIFF_READS).any())
+
+
+def spare_bytes(base: TiffBase) -> npt.NDArray[np.int64]:
+    """What each tile has beyond its pixels, where there is no compression: 0 for one that is left
+    out, and less than 0 for one that is cut."""
+    page, (width, height), grid = base.page, base.tile_size, base.grid
+    row_bytes = -(-width * (1 if page.planar else page.samples) * page.bits[0] // 8)
+    rows = np.full(grid.height, height)
+    if page.tile is None:  # the last strip is as short as the picture is
+        rows[-1] = page.size.height - height * (grid.height - 1)
+    pixels = np.tile(np.repeat(rows * row_bytes, grid.width), base.planes)
+    counts = np.frombuffer(base.counts, np.uint64)[: len(pixels)].astype(np.int64)
+    return np.where(counts, counts - pixels, 0)
 
 
 def base_pixels(file: BinaryIO) -> int | None:

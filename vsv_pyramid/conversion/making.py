@@ -18,7 +18,7 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.planning.lanes import NO_KERNEL, base_level, leaf_source
 from vsv_pyramid.planning.options import LOSSLESS, ConvertOptions
-from vsv_pyramid.planning.plan import Plan, make_plan
+from vsv_pyramid.planning.plan import WITHHELD, Plan, make_plan
 from vsv_pyramid.publication import Publication
 from vsv_pyramid.pyramid.images import encoded, opaque
 from vsv_pyramid.pyramid.quadtree import GivenUp, Made, build
@@ -90,7 +90,7 @@ def make(
         document = slide_json.document(
             plan.slide_id,
             _slide(source, slide, plan, options),
-            _tiles(plan, publication, made, options, seconds),
+            _tiles(plan, publication, made, slide.reader, seconds),
             options.recorded(),
             software() | _encoder(options),
             options.details,
@@ -122,13 +122,14 @@ def _slide(source: Source, slide: Slide, plan: Plan, options: ConvertOptions) ->
         left_out=slide.left_out,
         icc_profile=plan.icc.state,
         icc_reason=plan.icc.reason,
+        icc_way=plan.icc.way,
     )
 
 
 def _tiles(
-    plan: Plan, publication: Publication, made: Made, options: ConvertOptions, seconds: float
+    plan: Plan, publication: Publication, made: Made, reader: str, seconds: float
 ) -> slide_json.Tiles:
-    is_copied = plan.lane.name == LOSSLESS and options.base == "copy"
+    is_copied = plan.lane.name == LOSSLESS
     return slide_json.Tiles(
         plan.pyramid,
         plan.origin,
@@ -139,6 +140,7 @@ def _tiles(
         lane_reason=plan.lane.reason,
         base="copied" if is_copied else "encoded",
         fallbacks=made.fallbacks,
+        decoded_by=None if is_copied and not made.fallbacks else reader,
         blank=len(made.blanked),
         seconds=seconds,
     )
@@ -158,8 +160,8 @@ def _put_images(
         if name == "thumbnail":
             jpeg = publication.thumbnail_jpeg
         else:
-            image = opaque(slide.associated(name), options.background_rgb)
-            jpeg = encoded(np.asarray(image), options.quality, options.subsampling)
+            pixels = opaque(np.asarray(slide.associated(name)), options.background_rgb)
+            jpeg = encoded(pixels, options.quality, options.subsampling)
         publication.put(keys.associated_key(plan.folder, name), jpeg)
     if plan.icc.is_published and slide.published_icc:
         publication.put(keys.icc_key(plan.folder), slide.published_icc)
@@ -186,7 +188,7 @@ def _notes(
     ]
     if options.color == "srgb" and slide.icc_profile is None:
         notes.append("the slide has no ICC profile: its colours are as they were")
-    if plan.icc.reason:
+    if plan.icc.state == WITHHELD:
         notes.append(f"the slide's ICC profile was withheld: {plan.icc.reason}")
     if options.bounds and slide.metadata.bounds is None:
         notes.append("the slide states no scanned bounds: all of it was converted")

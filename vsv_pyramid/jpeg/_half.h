@@ -64,11 +64,20 @@ static void chroma_row(const uint8_t *r, const uint8_t *g, const uint8_t *b, uin
     memcpy(cr + x, last[1], width - x);
 }
 
-/* The means of 2 x 2 pixels of the rows p and q, which may be one */
+/* The means of 2 x 2 pixels of the rows p and q, which may be one. Halves are rounded up in one column
+   and down in the next: always up, each level would be an eighth brighter than the one below it. */
 static void means_row(const uint8_t *p, const uint8_t *q, uint8_t *out, long width)
 {
     for (long x = wide ? means_16(p, q, out, width) : 0; x < width; x++)
-        out[x] = (uint8_t)((p[2 * x] + p[2 * x + 1] + q[2 * x] + q[2 * x + 1] + 2) >> 2);
+        out[x] = (uint8_t)((p[2 * x] + p[2 * x + 1] + q[2 * x] + q[2 * x + 1] + 1 + (x & 1)) >> 2);
+}
+
+/* R, G and B out of a row of pixels */
+static void split_row(const uint8_t *rgb, uint8_t *const *out, long width)
+{
+    for (long x = wide ? split_16(rgb, out, width) : 0; x < width; x++)
+        for (int c = 0; c < 3; c++)
+            out[c][x] = rgb[3 * x + c];
 }
 
 #undef BOTH

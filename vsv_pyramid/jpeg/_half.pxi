@@ -73,7 +73,7 @@ cdef void whole(const Tile* tile, const Part* part, int c, int row, int column, 
         for y in range(4):
             for x in range(4):
                 i = 16 * y + 2 * x
-                out[y * part.stride + x] = (pixels[i] + pixels[i + 1] + pixels[i + 8] + pixels[i + 9] + 2) >> 2
+                out[y * part.stride + x] = (pixels[i] + pixels[i + 1] + pixels[i + 8] + pixels[i + 9] + 1 + (x & 1)) >> 2
 
 
 cdef void coefficients64(const Tile* tile, const Part* part, uint32_t block, float* f) noexcept nogil:
@@ -130,7 +130,7 @@ cdef void replicate(const Part* part, int width, int height) noexcept nogil:
 
 
 cdef void box(const uint8_t* source, size_t stride, int fx, int fy, uint8_t[:, :] out) noexcept nogil:
-    """The plane, or the mean of fx x fy of its pixels."""
+    """The plane, or the mean of fx x fy of its pixels, rounded as by means_row."""
     cdef Py_ssize_t x, y
     cdef Py_ssize_t width = out.shape[1]
     cdef const uint8_t* p
@@ -145,12 +145,12 @@ cdef void box(const uint8_t* source, size_t stride, int fx, int fy, uint8_t[:, :
             memcpy(to, p, width)
         elif fx == 1:
             for x in range(width):
-                to[x] = (p[x] + q[x] + 1) >> 1
+                to[x] = (p[x] + q[x] + (x & 1)) >> 1
         elif fx == 2 and fy == 2:
             means_row(p, q, to, width)
         else:
             for x in range(width):
-                sum = fx * fy // 2
+                sum = fx * fy // 2 - 1 + (x & 1)
                 for j in range(fy):
                     for i in range(fx):
                         sum += p[j * stride + fx * x + i]
@@ -259,4 +259,4 @@ def halved(const uint8_t[:, :] plane, uint8_t[:, :] out):
             q = &plane[min(2 * y + 1, high - 1), 0]
             means_row(p, q, &out[y, 0], wide // 2)
             if wide & 1:
-                out[y, wide // 2] = (p[wide - 1] + q[wide - 1] + 1) >> 1
+                out[y, wide // 2] = (p[wide - 1] + q[wide - 1] + (y & 1)) >> 1

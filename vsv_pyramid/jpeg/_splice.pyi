@@ -31,6 +31,20 @@ class Encoder:
 def use_avx2(wanted: bool) -> None: ...
 def uses_avx2() -> bool: ...
 def halved(plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> None: ...
+def planes(
+    rgb: NDArray[np.uint8],
+    fx: int,
+    fy: int,
+    y: NDArray[np.uint8],
+    cb: NDArray[np.uint8],
+    cr: NDArray[np.uint8],
+) -> None: ...
+def recolour(
+    rgb: NDArray[np.uint8],
+    table: NDArray[np.uint32],
+    out: NDArray[np.uint8],
+    lacking: NDArray[np.uint32],
+) -> int: ...
 def splice(
     sources: list[bytes | None],
     starts: list[int],

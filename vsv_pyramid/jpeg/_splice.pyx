@@ -11,7 +11,7 @@
 5. *stuff* puts the 00 bytes back.
 
 The steps are in files of their own: _huffman.pxi, _walk.pxi (1 and 2), _half.pxi and _emit.pxi (4
-and 5). `Encoder` makes the tiles above the base (_encode.pxi). Vectors are in _vector.h and _wide.h,
+and 5). `Encoder` makes the tiles above the base (_encode.pxi), `planes` those of pixels (_colour.pxi). Vectors are in _vector.h and _wide.h,
 what is computed with them in _half.h and _encode.h. Bit positions count from the start of a tile's
 unstuffed scan. Blocks are numbered in the order of the scan.
 """
@@ -41,6 +41,7 @@ cdef extern from "_half.h" nogil:
     void luma_row(const uint8_t*, const uint8_t*, const uint8_t*, uint8_t*, long)
     void chroma_row(const uint8_t*, const uint8_t*, const uint8_t*, uint8_t*, uint8_t*, long)
     void means_row(const uint8_t*, const uint8_t*, uint8_t*, long)
+    void split_row(const uint8_t*, uint8_t* const*, long)
 
 cdef enum:
     BITS = 11  # of the first-level lookup
@@ -213,6 +214,7 @@ include "_walk.pxi"
 include "_half.pxi"
 include "_emit.pxi"
 include "_encode.pxi"
+include "_colour.pxi"
 
 
 def use_avx2(bint wanted):

@@ -76,12 +76,43 @@ WIDE void v16_narrow(uint8_t *p, v16 a)
 /* Whole vectors of the means of 2 x 2 pixels; compilers find those of 128 bits by themselves */
 static __attribute__((target(VSV_AVX2))) long means_16(const uint8_t *p, const uint8_t *q, uint8_t *out, long width)
 {
-    const v16 one = _mm256_set1_epi8(1), two = _mm256_set1_epi16(2);
+    const v16 one = _mm256_set1_epi8(1), rounding = _mm256_set1_epi32(0x00020001);
     long x = 0;
     for (; x + 16 <= width; x += 16) {
         v16 sum = _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_loadu_si256((const v16 *)(p + 2 * x)), one),
                                    _mm256_maddubs_epi16(_mm256_loadu_si256((const v16 *)(q + 2 * x)), one));
-        v16_bytes(out + x, _mm256_srli_epi16(_mm256_add_epi16(sum, two), 2));
+        v16_bytes(out + x, _mm256_srli_epi16(_mm256_add_epi16(sum, rounding), 2));
+    }
+    return x;
+}
+
+/* Where in three vectors the bytes of each channel of 16 pixels are; 255 for in none */
+static const uint8_t CHANNEL_AT[3][3][16] = {
+    {{0, 3, 6, 9, 12, 15, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
+     {255, 255, 255, 255, 255, 255, 2, 5, 8, 11, 14, 255, 255, 255, 255, 255},
+     {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 4, 7, 10, 13}},
+    {{1, 4, 7, 10, 13, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
+     {255, 255, 255, 255, 255, 0, 3, 6, 9, 12, 15, 255, 255, 255, 255, 255},
+     {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, 5, 8, 11, 14}},
+    {{2, 5, 8, 11, 14, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
+     {255, 255, 255, 255, 255, 1, 4, 7, 10, 13, 255, 255, 255, 255, 255, 255},
+     {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 3, 6, 9, 12, 15}},
+};
+
+/* Whole vectors of R, G and B out of pixels */
+static __attribute__((target(VSV_AVX2))) long split_16(const uint8_t *rgb, uint8_t *const *out, long width)
+{
+    long x = 0;
+    for (; x + 16 <= width; x += 16) {
+        __m128i part[3], sum;
+        for (int i = 0; i < 3; i++)
+            part[i] = _mm_loadu_si128((const __m128i *)(rgb + 3 * x + 16 * i));
+        for (int c = 0; c < 3; c++) {
+            sum = _mm_setzero_si128();
+            for (int i = 0; i < 3; i++)
+                sum = _mm_or_si128(sum, _mm_shuffle_epi8(part[i], _mm_loadu_si128((const __m128i *)CHANNEL_AT[c][i])));
+            _mm_storeu_si128((__m128i *)(out[c] + x), sum);
+        }
     }
     return x;
 }
@@ -90,5 +121,6 @@ static __attribute__((target(VSV_AVX2))) long means_16(const uint8_t *p, const u
 
 static int has_avx2(void) { return 0; }
 #define means_16(p, q, out, width) 0
+#define split_16(rgb, out, width) 0
 
 #endif

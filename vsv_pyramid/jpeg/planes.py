@@ -17,6 +17,7 @@ Subsampling = Literal["420", "422", "444"]
 FACTORS = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 
 Plane: TypeAlias = npt.NDArray[np.uint8]
+Pixels: TypeAlias = npt.NDArray[np.uint8]  # (rows, columns, 3 or 4): R, G, B and perhaps alpha
 
 
 class Planes(NamedTuple):

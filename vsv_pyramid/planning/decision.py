@@ -11,7 +11,7 @@ from vsv_pyramid.errors import OptionError, StoreError, VsvPyramidError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.slide.source import Source
-from vsv_pyramid.slide_json import ALGORITHM, is_of
+from vsv_pyramid.slide_json import AS_GOOD, is_of
 
 _DELETED = "it was deleted as a bad scan; --overwrite converts it all the same"
 
@@ -78,8 +78,7 @@ def decide(present: Present, source: Source, options: ConvertOptions) -> Decisio
             )
         return _refused(
             present,
-            "holds another file's pyramid, or this one's with other options; replace it with "
-            "--overwrite",
+            f"holds {_other(present.document, source, options)}; replace it with --overwrite",
         )
     if present.document is not None and source.places.isdisjoint(present.origins):
         return Refuse(_of_another_place(present, source))
@@ -96,11 +95,27 @@ def is_current(document: Mapping[str, Any] | None, source: Source, options: Conv
 
 
 def _is_made_so(document: Mapping[str, Any], options: ConvertOptions) -> bool:
+    return _is_wanted_so(document, options) and _algorithm(document) in AS_GOOD
+
+
+def _is_wanted_so(document: Mapping[str, Any], options: ConvertOptions) -> bool:
     return (
         document.get("layout") == keys.LAYOUT_VERSION
         and ConvertOptions().recorded() | document["options"] == options.recorded()
-        and document["pyramid"].get("algorithm", 1) == ALGORITHM
     )
+
+
+def _algorithm(document: Mapping[str, Any]) -> int:
+    return int(document["pyramid"].get("algorithm", 1))
+
+
+def _other(document: Mapping[str, Any], source: Source, options: ConvertOptions) -> str:
+    """What the pyramid is that is not current."""
+    if is_of(document, source.fingerprint) and _is_wanted_so(document, options):
+        earlier = _algorithm(document) < max(AS_GOOD)
+        release = "an earlier" if earlier else "a later"
+        return f"this slide's pyramid as {release} release made it, with tiles of other bytes"
+    return "another file's pyramid, or this one's with other options"
 
 
 def _refused(present: Present, what: str) -> Refuse:

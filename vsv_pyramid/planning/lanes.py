@@ -7,13 +7,13 @@ import importlib.util
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vsv_pyramid.containers.raw import RawTiles, probes
-from vsv_pyramid.containers.tiff import TiffBase
+from vsv_pyramid.containers.raw import RawTiles, StoredLevel, probes
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.planning.options import LOSSLESS, PIXELS, ConvertOptions
-from vsv_pyramid.pyramid.decoded import DecodedLeaves, srgb_transform
+from vsv_pyramid.pyramid.decoded import DecodedLeaves
 from vsv_pyramid.pyramid.leaves import BaseLevel, LeafSource
+from vsv_pyramid.pyramid.srgb import to_srgb
 from vsv_pyramid.slide.pixels import Slide
 
 NO_KERNEL = "the kernel was not compiled; install a C compiler and this program again"
@@ -60,7 +60,7 @@ def base_level(pyramid: Pyramid, origin: tuple[int, int], options: ConvertOption
 
 def decoded_leaves(slide: Slide, base: BaseLevel, options: ConvertOptions) -> DecodedLeaves:
     """The leaf source that reads the slide's pixels, in the colours that the options demand."""
-    return DecodedLeaves(slide, base, srgb_transform(slide) if options.color == "srgb" else None)
+    return DecodedLeaves(slide, base, to_srgb(slide) if options.color == "srgb" else None)
 
 
 @contextlib.contextmanager
@@ -73,8 +73,8 @@ def leaf_source(
         return
     from vsv_pyramid.pyramid.copied import CopiedLeaves  # late: not there without a compiler
 
-    with contextlib.closing(RawTiles(slide.path, slide.tiff)) as raw:
-        yield CopiedLeaves(raw, slide, base, options.base == "reencode")
+    with contextlib.closing(RawTiles(slide.tiff)) as raw:
+        yield CopiedLeaves(raw, slide, base)
 
 
 def _obstacle(
@@ -99,7 +99,11 @@ def _obstacle(
         ),
         (base.page.planar, "its colours are stored apart (PlanarConfiguration 2)"),
         (base.size != slide.size, "another page of the TIFF is the base level"),
-        (options.color == "srgb", "the colours are to be changed"),
+        (
+            options.color == "srgb" and to_srgb(slide) is not None,
+            "its colours are to be changed to sRGB",
+        ),
+        (options.base == "reencode", "its tiles are to be encoded anew"),
         (
             bool(pyramid.tile_size % native.width or pyramid.tile_size % native.height),
             f"{pyramid.tile_size} px is no multiple of its {native.width}x{native.height} px tiles",
@@ -113,10 +117,10 @@ def _obstacle(
             NO_KERNEL,
         ),
     )
-    return next((sentence for holds, sentence in obstacles if holds), None) or _refused(base, slide)
+    return next((sentence for holds, sentence in obstacles if holds), None) or _refused(base)
 
 
-def _refused(base: TiffBase, slide: Slide) -> str | None:
+def _refused(base: StoredLevel) -> str | None:
     """Why the kernel refuses the slide's tiles, None where there is one that it does not refuse.
 
     Looked at are three tiles: a single odd one is for its own join to do without.
@@ -124,9 +128,9 @@ def _refused(base: TiffBase, slide: Slide) -> str | None:
     from vsv_pyramid.errors import StreamError, Unspliceable
     from vsv_pyramid.jpeg.join import join  # late: it is not there without a compiler
 
-    size, rgb = base.tile_size, base.photometric == "RGB"
+    size, rgb = base.tile_size, base.is_rgb
     refusal = None
-    for tile in probes(slide.path, base):
+    for tile in probes(base):
         try:
             join([tile], 1, 1, tile_size=size, size=size, tables=base.tables, rgb=rgb)
         except Unspliceable as exc:

@@ -12,22 +12,27 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, Size
 from vsv_pyramid.planning.lanes import Lane, choose_lane
 from vsv_pyramid.planning.options import TILE_SIZES, ConvertOptions
+from vsv_pyramid.pyramid.srgb import NO_WAY, WAY, to_srgb
 from vsv_pyramid.slide.pixels import Slide
 
 _DEFAULT_TILE_SIZE = 768
 _NATIVE_TILES_JOINED = 3
 
 
+PUBLISHED, APPLIED, WITHHELD = "published", "applied", "withheld"
+
+
 class IccProfile(NamedTuple):
-    """What becomes of the slide's ICC profile: "published", "applied" or "withheld", and why that;
-    None where there is none."""
+    """What becomes of the slide's ICC profile, None where there is none; why it is withheld, and
+    the way in which it is applied."""
 
     state: str | None
     reason: str | None = None
+    way: str | None = None
 
     @property
     def is_published(self) -> bool:
-        return self.state == "published"
+        return self.state == PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def _icc_profile(slide: Slide, options: ConvertOptions) -> IccProfile:
     if slide.icc_profile is None:
         return IccProfile(None)
     if options.color == "none" and slide.published_icc is not None:
-        return IccProfile("published")
+        return IccProfile(PUBLISHED)
     if options.color == "srgb" and not slide.icc_mismatch:
-        return IccProfile("applied")
-    return IccProfile("withheld", slide.icc_mismatch or "it is damaged, or of an unknown kind")
+        return IccProfile(APPLIED, way=WAY if to_srgb(slide) else NO_WAY)
+    return IccProfile(WITHHELD, slide.icc_mismatch or "it is damaged, or of an unknown kind")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
 import openslide
-import simplejpeg
 
 from vsv_pyramid.containers.raw import MOST_READS, RawTiles
 from vsv_pyramid.errors import StreamError, TileError, Unspliceable
@@ -16,7 +14,7 @@ from vsv_pyramid.jpeg.planes import Planes
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.decoded import DecodedLeaves
-from vsv_pyramid.pyramid.images import blank, encoded
+from vsv_pyramid.pyramid.images import blank
 from vsv_pyramid.pyramid.leaves import BaseLevel, Leaf
 from vsv_pyramid.slide.pixels import Slide
 
@@ -29,25 +27,19 @@ class CopiedLeaves:
 
     A base tile whose native tiles cannot be joined is decoded. Native tiles that the slide has left
     out are white, or it is decoded where the background is another; damaged ones, which no library
-    decodes, are white where the base level is to have them blank. With `reencode` the joined tile
-    is decoded and encoded anew, small rather than exact.
+    decodes, are white where the base level is to have them blank.
     """
 
     raw: RawTiles
     slide: Slide
     base: BaseLevel
-    reencode: bool
 
     def leaf(self, address: TileAddress, half: Planes) -> Leaf:
         try:
-            leaf = self._joined(address, half)
+            return self._joined(address, half)
         except Unspliceable as exc:
             decoded = DecodedLeaves(self.slide, self.base).leaf(address, half)
             return decoded._replace(fallback=exc.reason)
-        if not self.reencode:
-            return leaf
-        rgb = simplejpeg.decode_jpeg(leaf.jpeg, "RGB")
-        return leaf._replace(jpeg=encoded(rgb, self.base.quality, self.base.subsampling))
 
     def _joined(self, address: TileAddress, half: Planes) -> Leaf:
         """The native tiles under the address as one. Raises Unspliceable, TileError."""
@@ -70,7 +62,7 @@ class CopiedLeaves:
                     tile_size=native,
                     size=size,
                     tables=self.raw.base.tables,
-                    rgb=self.raw.base.photometric == "RGB",
+                    rgb=self.raw.base.is_rgb,
                     subsampling=self.base.subsampling,
                     half=half,
                 )
@@ -108,9 +100,10 @@ class CopiedLeaves:
         return True
 
     def _white(self, address: TileAddress, half: Planes) -> bytes:
-        image = blank(self.base.pyramid.dimensions(address), _WHITE)
-        planes.fill(half, planes.from_rgb(image.reduce(2), self.base.subsampling))
-        return encoded(np.asarray(image), self.base.quality, self.base.subsampling)
+        pixels = blank(self.base.pyramid.dimensions(address), _WHITE)
+        whole = planes.from_rgb(pixels, self.base.subsampling)
+        planes.halve(whole, half)
+        return planes.encoded(whole, self.base.quality)
 
     def _error(self, address: TileAddress, place: tuple[int, int], reason: str) -> TileError:
         return TileError(

@@ -198,7 +198,7 @@ def _picture(slide: Slide, name: str) -> Image.Image | None:
     if name not in slide.associated_names:
         return None
     try:
-        return opaque(slide.associated(name), _WHITE)
+        return Image.fromarray(opaque(np.asarray(slide.associated(name)), _WHITE))
     except SlideError as exc:
         _log.warning("%s", exc)
         return None

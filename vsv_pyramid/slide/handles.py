@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import openslide
 from PIL import Image
 
@@ -15,6 +16,7 @@ from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.containers.reading import Result, check_readable, twice, unavailable
 from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import SlideError
+from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
@@ -93,10 +95,12 @@ class OpenSlideReader:
                 self._path, f"its {name} image is damaged ({exc}); leave it out of --associated"
             ) from exc
 
-    def read(self, x: int, y: int, size: Size) -> Image.Image:
-        return self._twice(
-            lambda: self._of_handle(lambda handle: handle.read_region((x, y), 0, size)),
-            lambda: self._check_tiles(x, y, size),
+    def read(self, x: int, y: int, size: Size) -> Pixels:
+        return np.asarray(
+            self._twice(
+                lambda: self._of_handle(lambda handle: handle.read_region((x, y), 0, size)),
+                lambda: self._check_tiles(x, y, size),
+            )
         )
 
     def _twice(self, attempt: Callable[[], Result], check: Callable[[], None]) -> Result:
@@ -126,7 +130,7 @@ class OpenSlideReader:
             self._check_readable()
             return
         columns, rows = base.around(x, y, size)
-        with closing(RawTiles(self._path, base)) as raw:
+        with closing(RawTiles(base)) as raw:
             for plane in range(base.planes):
                 raw.read(columns, rows, plane)
 

@@ -12,17 +12,23 @@ from PIL import Image
 
 from vsv_pyramid.containers import dicom
 from vsv_pyramid.containers.pages import JPEG, left_out, rival
-from vsv_pyramid.containers.raw import libtiff_takes, spare_bytes
 from vsv_pyramid.containers.reading import check_readable, twice
-from vsv_pyramid.containers.tiff import TiffBase, tiff_base
+from vsv_pyramid.containers.tiff import TiffBase, libtiff_takes, spare_bytes, tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.icc import mismatch, published_profile
 from vsv_pyramid.slide.metadata import Metadata, metadata, native_tile
 from vsv_pyramid.slide.plain import PlainImage, check_name
-from vsv_pyramid.slide.samples import openslide_decodes, openslide_shows, refusal
-from vsv_pyramid.slide.tiles import JpegTiles, false_colours, unreadable
+from vsv_pyramid.slide.samples import (
+    openslide_decodes,
+    openslide_is_faster,
+    openslide_shows,
+    refusal,
+    tiles_decode,
+)
+from vsv_pyramid.slide.tiles import NativeTiles, false_colours, tiff_tiles, unreadable
 
 # Where OpenSlide knows no maker, whose driver would know the slide from its label. Aperio's tells
 # them apart, but takes the first page for the slide.
@@ -50,7 +56,7 @@ class Reader(Protocol):
 
     def associated(self, name: str) -> Image.Image: ...
 
-    def read(self, x: int, y: int, size: Size) -> Image.Image: ...
+    def read(self, x: int, y: int, size: Size) -> Pixels: ...
 
     def close(self) -> None: ...
 
@@ -81,8 +87,9 @@ class Slide:
     def metadata(self) -> Metadata:
         if self.tiff is None:
             return metadata(self.properties)
-        is_turned = isinstance(self._pixels, JpegTiles) and self.tiff.page.orientation in _SWAPPING
-        return metadata(self.properties, self.tiff.size, swapped=is_turned)
+        is_shown_so = isinstance(self._pixels, NativeTiles)
+        swapped = is_shown_so and self.tiff.page.orientation in _SWAPPING
+        return metadata(self.properties, self.tiff.size, swapped=swapped)
 
     @property
     def native_tile(self) -> Size | None:
@@ -136,8 +143,8 @@ class Slide:
         """The associated image, RGBA. Raises SlideError where it cannot be decoded."""
         return self._facts.associated(name)
 
-    def read(self, x: int, y: int, size: Size) -> Image.Image:
-        """The region at (x, y) of level 0, in slide px, as an RGBA image of `size`.
+    def read(self, x: int, y: int, size: Size) -> Pixels:
+        """The region at (x, y) of level 0, in slide px, of `size`, as RGB or RGBA.
 
         Raises openslide.OpenSlideError where it cannot be decoded, and SlideUnavailable where it
         cannot be read just now; later reads are not affected.
@@ -172,8 +179,10 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
             path, f"{page} or {other} could be the slide; save the one that is as a TIFF of its own"
         )
     by_stream = page.compression == JPEG and not page.extra
-    if by_stream and (sentence := (false_colours if vendor in _TAGGED else unreadable)(path, tiff)):
-        raise SlideError(path, sentence)
+    if by_stream:
+        obstacle = false_colours(path, tiff) if vendor in _TAGGED else unreadable(tiff)
+        if obstacle:
+            raise SlideError(path, obstacle)
     if vendor in _TAGGED:
         if page.orientation != 1:
             raise SlideError(
@@ -182,11 +191,12 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
                 "OpenSlide does not do; export it upright",
             )
         return _both(OpenSlideReader(path, vendor, tiff))
-    if vendor is None and tiff.pages[0].tile and not tiff.beyond_openslide:
+    is_decoded = tiles_decode(page)
+    if not is_decoded and vendor is None and tiff.pages[0].tile and not tiff.beyond_openslide:
         raise SlideError(
             path, "damaged, cut off, or of a kind OpenSlide does not read; copy it again"
         )
-    if tiff.tiled and not openslide_decodes(page, vendor):
+    if not is_decoded and tiff.tiled and not openslide_decodes(page, vendor):
         raise SlideError(
             path,
             f"its compression is {tiff.compression}, which OpenSlide cannot read here; save it "
@@ -205,8 +215,8 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     if vendor and (by_stream or is_shown):
         known = _if_openslide_opens(path, vendor, tiff)
     pixels: Reader
-    if by_stream:
-        pixels = JpegTiles(path, tiff)
+    if by_stream or (is_decoded and not (known and openslide_is_faster(page))):
+        pixels = tiff_tiles(tiff)
     elif known and (not is_bare or libtiff_takes(tiff)):
         pixels = known
     elif 0 in tiff.counts:  # Pillow shows there whatever the file begins with

@@ -22,6 +22,7 @@ from vsv_pyramid.containers.pages import Page
 from vsv_pyramid.containers.reading import Watched, naming, unavailable
 from vsv_pyramid.containers.tiff import BIG_ENDIAN_BIGTIFF, TiffBase
 from vsv_pyramid.errors import SlideError, passing
+from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.samples import BARE_YCBCR, WHITE_IS_ZERO, YCBCR
 from vsv_pyramid.slide.signatures import HEAD, bits, is_jpeg_2000, why_unread
@@ -152,8 +153,8 @@ class PlainImage:
     def associated(self, name: str) -> Image.Image:
         raise KeyError(name)
 
-    def read(self, x: int, y: int, size: Size) -> Image.Image:
-        return self._image.read_region((x, y), 0, size)
+    def read(self, x: int, y: int, size: Size) -> Pixels:
+        return np.asarray(self._image.read_region((x, y), 0, size))
 
     def close(self) -> None:
         self._image.close()

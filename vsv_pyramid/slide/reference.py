@@ -4,7 +4,6 @@ tiles and imagecodecs decodes them, and neither OpenSlide nor the kernel has a p
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,10 +19,12 @@ from vsv_pyramid.containers.reading import naming, opened, read_exactly
 from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import StreamError, TileError
 from vsv_pyramid.jpeg.colour import contradicts
+from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.handles import OpenSlideReader
 from vsv_pyramid.slide.pixels import Reader, Slide
 from vsv_pyramid.slide.samples import YCBCR
+from vsv_pyramid.slide.tiles import IMAGECODECS
 
 # Slides of other makers have tiles that overlap, or lie elsewhere than the TIFF has them.
 _VENDORS = ("aperio", "generic-tiff")
@@ -47,8 +48,8 @@ class Reference:
         self._tiff.close()
         self._file.close()
 
-    def read(self, x: int, y: int, size: Size) -> Image.Image:
-        """The region at (x, y) of level 0, in slide px, as an RGBA image of `size`; what the slide
+    def read(self, x: int, y: int, size: Size) -> Pixels:
+        """The region at (x, y) of level 0, in slide px, of `size`, as RGBA; what the slide
         has left out is transparent. Raises TileError where it cannot be decoded, and
         SlideAccessError."""
         page = self._page
@@ -58,7 +59,7 @@ class Reference:
             for column in range(x // width, -(-(x + size.width) // width)):
                 if tile := self._tile(column, row):
                     region.paste(tile, (column * width - x, row * height - y))
-        return region
+        return np.asarray(region)
 
     def _tile(self, column: int, row: int) -> Image.Image | None:
         page = self._page
@@ -96,16 +97,16 @@ class ByOpenSlide:
         self._path = slide.path
         self._base = base
         self._reader = reader
-        self._raw = RawTiles(slide.path, base)
+        self._raw = RawTiles(base)
 
     def close(self) -> None:
         self._raw.close()
 
-    def read(self, x: int, y: int, size: Size) -> Image.Image:
+    def read(self, x: int, y: int, size: Size) -> Pixels:
         """As `Reference.read`."""
         try:
             tiles = self._raw.read(*self._base.around(x, y, size))
-            if any(contradicts(tile, self._base.page.photometric == RGB) for tile in tiles if tile):
+            if any(contradicts(tile, self._base.is_rgb) for tile in tiles if tile):
                 raise TileError(self._path, "is of other colours than its tags state")
             return self._reader.read(x, y, size)
         except (openslide.OpenSlideError, StreamError) as exc:
@@ -125,12 +126,12 @@ def by_openslide(slide: Slide) -> ByOpenSlide | None:
 
 
 def reference(slide: Slide) -> Reference | None:
-    """The slide's second way, to be closed; None where there is none: imagecodecs is not there, or
-    the slide is none of the TIFFs that it surely reads right. Raises SlideAccessError."""
+    """The slide's second way, to be closed; None where there is none: it is the first, or the slide
+    is none of the TIFFs that it surely reads right. Raises SlideAccessError."""
     number = slide.tiff.page.number if slide.tiff else None
     if number is None or slide.metadata.vendor not in _VENDORS:
         return None
-    if not importlib.util.find_spec("imagecodecs"):
+    if slide.reader == IMAGECODECS and slide.other:  # which is a second way, and this is the first
         return None
     file = opened(slide.path)
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from vsv_pyramid.containers.codecs import SIZES
 from vsv_pyramid.containers.pages import (
     JPEG,
     MASK,
@@ -24,6 +25,9 @@ _OLD_JPEG = 6  # Compression
 # OpenSlide itself does in Aperio's slides, JPEG 2000.
 _OPENSLIDE_DECODES = {1, 2, 3, 4, 5, 8, 32946, 32773, 50000}
 _APERIO_DECODES = {33003, 33005}
+# JPEG 2000 whose samples are YCbCr whatever the photometric tag says.
+_APERIO_YCBCR = {33003: ((YCBCR, 3),)}
+_PLAIN = ((RGB, 3), (_BLACK_IS_ZERO, 1), (WHITE_IS_ZERO, 1))
 
 # Samples that the colour takes; those beyond are ExtraSamples.
 _COLOURS = {WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, _CMYK: 4, YCBCR: 3}
@@ -48,6 +52,23 @@ def openslide_decodes(base: Page, vendor: str | None) -> bool:
     """Whether OpenSlide has a decoder for the page's tiles."""
     return base.compression in (JPEG, *_OPENSLIDE_DECODES) or (
         vendor == "aperio" and base.compression in _APERIO_DECODES
+    )
+
+
+def openslide_is_faster(base: Page) -> bool:
+    """Whether OpenSlide's own decoder is the faster one: that for Aperio's JPEG 2000."""
+    return base.compression in _APERIO_DECODES
+
+
+def tiles_decode(base: Page) -> bool:
+    """Whether tifffile and imagecodecs decode the page's tiles into its pixels as they are meant:
+    gray, or R, G and B, of 8 bits, with nothing beside them."""
+    return (
+        base.tile is not None
+        and base.compression in SIZES
+        and set(base.bits) == {8}
+        and not (base.extra or base.reversed_bits)
+        and (base.photometric, base.samples) in (*_PLAIN, *_APERIO_YCBCR.get(base.compression, ()))
     )
 
 

@@ -1,4 +1,4 @@
-"""The base level of a TIFF of JPEG tiles or strips, decoded from its own bytes.
+"""A base level decoded from its own tiles: JPEG by simplejpeg, all else as its container does.
 
 OpenSlide and libvips take the TIFF's word on colour where the stream's own is the other one, and
 turn each tile in its place where the picture is to be turned; OpenSlide 4.0.1 reads no classic TIFF
@@ -8,7 +8,7 @@ of big-endian order.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import lru_cache
 from operator import itemgetter
@@ -16,28 +16,41 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import openslide
 import simplejpeg
 from PIL import Image
 
-from vsv_pyramid.containers.pages import JPEG, RGB, is_level
-from vsv_pyramid.containers.raw import MOST_READS, RawTiles, probes
+from vsv_pyramid.containers.pages import is_level
+from vsv_pyramid.containers.raw import JPEG, MOST_READS, RawTiles, StoredLevel, probes
 from vsv_pyramid.containers.tiff import TiffBase, tiff_base
 from vsv_pyramid.errors import StreamError, Unspliceable
 from vsv_pyramid.jpeg.colour import contradicts, has_header, standalone
+from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.samples import WHITE_IS_ZERO
 
+IMAGECODECS = "imagecodecs"
+
 _CACHE_BYTES = 1 << 25
 _CACHED = range(4, 1024)  # tiles
+
+
+class Facts(NamedTuple):
+    """What a container says of a level besides how it is stored: OpenSlide's properties, the sizes
+    of smaller levels, the Orientation tag, and whether 0 is white."""
+
+    properties: Mapping[str, str]
+    levels: tuple[Size, ...] = ()
+    icc_profile: bytes | None = None
+    orientation: int = 1
+    is_negative: bool = False
 
 
 class _Turn(NamedTuple):
     """How the stored picture becomes the one to show: `by`; which in stored px begins at the
     `right`, at the `bottom`, and with x and y `swapped`."""
 
-    by: Image.Transpose
+    by: Callable[[Pixels], Pixels]
     swapped: bool
     right: bool
     bottom: bool
@@ -45,13 +58,13 @@ class _Turn(NamedTuple):
 
 # The Orientation tag (TIFF 6.0, page 36).
 _TURNS = {
-    2: _Turn(Image.Transpose.FLIP_LEFT_RIGHT, False, True, False),
-    3: _Turn(Image.Transpose.ROTATE_180, False, True, True),
-    4: _Turn(Image.Transpose.FLIP_TOP_BOTTOM, False, False, True),
-    5: _Turn(Image.Transpose.TRANSPOSE, True, False, False),
-    6: _Turn(Image.Transpose.ROTATE_270, True, False, True),
-    7: _Turn(Image.Transpose.TRANSVERSE, True, True, True),
-    8: _Turn(Image.Transpose.ROTATE_90, True, True, False),
+    2: _Turn(lambda a: a[:, ::-1], False, True, False),
+    3: _Turn(lambda a: a[::-1, ::-1], False, True, True),
+    4: _Turn(lambda a: a[::-1], False, False, True),
+    5: _Turn(lambda a: a.swapaxes(0, 1), True, False, False),
+    6: _Turn(lambda a: a[::-1].swapaxes(0, 1), True, False, True),
+    7: _Turn(lambda a: a[::-1, ::-1].swapaxes(0, 1), True, True, True),
+    8: _Turn(lambda a: a[:, ::-1].swapaxes(0, 1), True, True, False),
 }
 
 
@@ -59,27 +72,23 @@ class UnreadKind(openslide.OpenSlideError):
     """Of a tile that may be sound, but whose kind of JPEG is not read."""
 
 
-class JpegTiles:
-    """The base level's pixels. `read` is safe from several threads."""
+class NativeTiles:
+    """The base level's pixels, out of its tiles, each decoded once as long as the walk stays near
+    it. `read` is safe from several threads."""
 
-    name = "simplejpeg"
-
-    def __init__(self, path: Path, base: TiffBase) -> None:
+    def __init__(self, base: StoredLevel, facts: Facts) -> None:
         self._base = base
-        self._raw = RawTiles(path, base)
-        self._turn = _TURNS.get(base.page.orientation)
+        self._raw = RawTiles(base)
+        self._turn = _TURNS.get(facts.orientation)
+        self._is_negative = facts.is_negative
         bytes_each = base.tile_size.pixels * 3
         count = min(max(_CACHE_BYTES // bytes_each, _CACHED.start), _CACHED.stop)
         self._tile = lru_cache(maxsize=count)(self._decoded)
+        self.name = "simplejpeg" if base.compression == JPEG else IMAGECODECS
         self.size = self._turned(base.size)
-        self.properties: Mapping[str, str] = self._properties()
-        self.icc_profile = base.icc_profile
-
-    @property
-    def level_sizes(self) -> tuple[Size, ...]:
-        page = self._base.page
-        levels = (other.size for other in self._base.pages if is_level(other, page))
-        return (self.size, *sorted(map(self._turned, levels), reverse=True))
+        self.level_sizes = (self.size, *sorted(map(self._turned, facts.levels), reverse=True))
+        self.properties = facts.properties
+        self.icc_profile = facts.icc_profile
 
     @property
     def associated_sizes(self) -> Mapping[str, Size]:
@@ -88,8 +97,8 @@ class JpegTiles:
     def associated(self, name: str) -> Image.Image:
         raise KeyError(name)
 
-    def read(self, x: int, y: int, size: Size) -> Image.Image:
-        """The region as RGBA, transparent where the slide has left out a tile, or ends.
+    def read(self, x: int, y: int, size: Size) -> Pixels:
+        """The region as RGB, or as RGBA where the slide has left out a tile, or ends.
 
         Raises openslide.OpenSlideError where a tile cannot be decoded, and SlideError where it
         cannot be read.
@@ -103,7 +112,7 @@ class JpegTiles:
         stored = self._base.size
         left = stored.width - sum(across) if turn.right else across[0]
         top = stored.height - sum(down) if turn.bottom else down[0]
-        return self._stored(left, top, Size(across[1], down[1])).transpose(turn.by)
+        return turn.by(self._stored(left, top, Size(across[1], down[1])))
 
     def close(self) -> None:
         self._raw.close()
@@ -111,27 +120,23 @@ class JpegTiles:
     def _turned(self, size: Size) -> Size:
         return Size(*reversed(size)) if self._turn and self._turn.swapped else size
 
-    def _properties(self) -> dict[str, str]:
-        """As OpenSlide has them of a TIFF that is nobody's own; of one in strips, none."""
-        if not self._base.tiled:
-            return {}
-        tile = {
-            f"openslide.level[0].tile-{side}": str(length)
-            for side, length in self._base.tile_size._asdict().items()
-        }
-        return {"openslide.vendor": "generic-tiff", **tile, **self._base.tags}
-
-    def _stored(self, x: int, y: int, size: Size) -> Image.Image:
-        tile = self._base.tile_size
-        region = Image.new("RGBA", size, (0, 0, 0, 0))
+    def _stored(self, x: int, y: int, size: Size) -> Pixels:
+        width, height = self._base.tile_size
         columns, rows = self._base.around(x, y, size)
-        for row in rows:
-            for column in columns:
-                if pixels := self._tile(column, row):
-                    region.paste(pixels, (column * tile.width - x, row * tile.height - y))
+        tiles = {(column, row): self._tile(column, row) for row in rows for column in columns}
+        end = min(columns.stop * width, self._base.size.width)
+        bottom = min(rows.stop * height, self._base.size.height)
+        is_covered = end >= x + size.width and bottom >= y + size.height
+        if is_covered and all(tile is not None for tile in tiles.values()):
+            region = np.empty((size.height, size.width, 3), np.uint8)
+        else:
+            region = np.zeros((size.height, size.width, 4), np.uint8)
+        for (column, row), tile in tiles.items():
+            if tile is not None:
+                _paste(tile, region, column * width - x, row * height - y)
         return region
 
-    def _decoded(self, column: int, row: int) -> Image.Image | None:
+    def _decoded(self, column: int, row: int) -> Pixels | None:
         """The tile as far as it is of the picture, RGB; None where the slide has left it out."""
         planes = []
         for plane in range(self._base.planes):
@@ -140,28 +145,33 @@ class JpegTiles:
                 return None
             planes.append(samples)
         pixels = planes[0] if len(planes) == 1 else np.dstack([plane[..., 0] for plane in planes])
-        if self._base.page.photometric == WHITE_IS_ZERO:
-            pixels = 255 - pixels
-        return Image.fromarray(pixels)
+        if pixels.shape[2] == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        return 255 - pixels if self._is_negative else pixels
 
-    def _samples(self, column: int, row: int, plane: int) -> npt.NDArray[np.uint8] | None:
+    def _samples(self, column: int, row: int, plane: int) -> Pixels | None:
         data = self._raw.tile(column, row, plane)
         for _ in range(MOST_READS):
             if data is None:
                 return None
             try:
-                return self._pixels(data, column, row)
+                return self._pixels(data, column, row, plane)
             except openslide.OpenSlideError:
                 before, data = data, self._raw.tile(column, row, plane)
                 if data == before:  # damaged is only what was read twice
                     raise
         raise self._raw.unsteady(column, row)
 
-    def _pixels(self, data: bytes, column: int, row: int) -> npt.NDArray[np.uint8]:
-        tile, size, page = self._base.tile_size, self._base.size, self._base.page
+    def _pixels(self, data: bytes, column: int, row: int, plane: int) -> Pixels:
+        base = self._base
+        tile, size = base.tile_size, base.size
         try:
-            stream = standalone(data, self._base.tables, page.photometric == RGB)
-            pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(stream, "RGB", False, False)
+            pixels: Pixels
+            if base.compression == JPEG:
+                stream = standalone(data, base.tables, base.is_rgb)
+                pixels = simplejpeg.decode_jpeg(stream, "RGB", False, False)
+            else:
+                pixels = base.decoded(data, self._raw.index(column, row, plane))
         except Unspliceable as exc:
             raise UnreadKind(exc.reason) from exc
         except StreamError as exc:
@@ -181,11 +191,36 @@ class JpegTiles:
         return pixels[: inside.height, : inside.width]
 
 
-def unreadable(path: Path, base: TiffBase) -> str | None:
+def tiff_tiles(base: TiffBase) -> NativeTiles:
+    """The base level of a TIFF, with what its tags say."""
+    page = base.page
+    levels = tuple(other.size for other in base.pages if is_level(other, page))
+    properties: dict[str, str] = {}
+    if base.tiled:  # as OpenSlide has them of a TIFF that is nobody's own
+        tile = base.tile_size._asdict().items()
+        sides = {f"openslide.level[0].tile-{side}": str(length) for side, length in tile}
+        properties = {"openslide.vendor": "generic-tiff", **sides, **base.tags}
+    is_negative = page.photometric == WHITE_IS_ZERO
+    return NativeTiles(
+        base, Facts(properties, levels, base.icc_profile, page.orientation, is_negative)
+    )
+
+
+def _paste(tile: Pixels, region: Pixels, x: int, y: int) -> None:
+    """Copies the tile, RGB, to (x, y) of the region, as far as it is inside."""
+    height, width = tile.shape[:2]
+    rows = slice(max(y, 0), min(y + height, region.shape[0]))
+    columns = slice(max(x, 0), min(x + width, region.shape[1]))
+    part = tile[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+    region[rows, columns, :3] = part
+    region[rows, columns, 3:] = 255
+
+
+def unreadable(base: StoredLevel) -> str | None:
     """Why the JPEG data are of a kind that is not read, by three tiles; None where one of them is
     read, or damaged."""
     refusal = None
-    for tile in probes(path, base):
+    for tile in probes(base):
         try:
             standalone(tile, base.tables, rgb=False)
         except Unspliceable as exc:
@@ -210,11 +245,11 @@ def false_colours(path: Path, base: TiffBase) -> str | None:
     areas = [
         number
         for number, page in enumerate(base.pages)
-        if page.tile and page.compression == JPEG and not is_level(page, base.page)
+        if page.tile and page.compression_name == JPEG and not is_level(page, base.page)
     ]
     for number in areas:
         area = tiff_base(path, itemgetter(number))
-        if area and _has_false_colours(path, area):
+        if area and _has_false_colours(area):
             return (
                 "its JPEG data, or some of them, are not of the colours that its tags state "
                 f"({area.photometric}), and OpenSlide would show them in false ones; export it anew"
@@ -222,11 +257,10 @@ def false_colours(path: Path, base: TiffBase) -> str | None:
     return None
 
 
-def _has_false_colours(path: Path, area: TiffBase) -> bool:
-    stated = area.page.photometric == RGB
-    with closing(RawTiles(path, area)) as raw:
+def _has_false_colours(area: TiffBase) -> bool:
+    with closing(RawTiles(area)) as raw:
         for header in raw.headers(has_header):
             with contextlib.suppress(StreamError):  # OpenSlide does not decode it, either
-                if contradicts(header, stated):
+                if contradicts(header, area.is_rgb):
                     return True
     return False

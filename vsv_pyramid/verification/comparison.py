@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from vsv_pyramid.errors import StreamError
-from vsv_pyramid.jpeg.planes import Plane, Planes
+from vsv_pyramid.jpeg.planes import Pixels, Plane, Planes
 from vsv_pyramid.jpeg.stream import parse
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.pyramid import planes
@@ -72,7 +72,7 @@ def picture(jpeg: bytes) -> Picture | None:
         rgb = simplejpeg.decode_jpeg(jpeg, "RGB", strict=True)
     except ValueError:
         return None
-    _, cb, cr = planes.from_rgb(Image.fromarray(rgb), "420")
+    _, cb, cr = planes.from_rgb(rgb, "420")
     return Picture(Planes(luma, cb, cr), _loss(jpeg))
 
 
@@ -212,18 +212,17 @@ def sample(pyramid: Pyramid, present: set[TileAddress]) -> Iterator[TileAddress]
 
 
 def expected(
-    pyramid: Pyramid, image: Callable[[TileAddress], Image.Image], address: TileAddress
+    pyramid: Pyramid, pixels: Callable[[TileAddress], Pixels], address: TileAddress
 ) -> Picture:
     """The tile as it should be: the base level's pixels below it, halved by plain boxes.
 
-    `image` gives a base tile's pixels, RGB.
+    `pixels` gives a base tile's, RGB.
     """
     if address.level == pyramid.base.number:
-        rgb = image(address)
-        return Picture(planes.from_rgb(rgb, "420")._replace(y=np.asarray(rgb.convert("L"))))
+        return Picture(planes.from_rgb(pixels(address), "420"))
     rows = pyramid.children(address)
     return Picture(
         planes.joined(
-            [[expected(pyramid, image, child).halved().planes for child in row] for row in rows]
+            [[expected(pyramid, pixels, child).halved().planes for child in row] for row in rows]
         )
     )

@@ -7,10 +7,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from vsv_pyramid import slide_json
 from vsv_pyramid.errors import OptionError, TileError
+from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.lanes import base_level, decoded_leaves
 from vsv_pyramid.planning.options import ConvertOptions
@@ -28,7 +27,7 @@ class _Way(NamedTuple):
     """A reader's name, and how it comes to a base tile's pixels; that raises TileError."""
 
     name: str
-    image: Callable[[TileAddress], Image.Image]
+    pixels: Callable[[TileAddress], Pixels]
 
 
 def hold_against(
@@ -74,20 +73,20 @@ def _ways(slide: Slide, leaves: DecodedLeaves) -> Iterator[list[_Way]]:
     published, which reads most."""
 
     def by(second: Reference | ByOpenSlide) -> _Way:
-        def image(address: TileAddress) -> Image.Image:
+        def pixels(address: TileAddress) -> Pixels:
             x, y = leaves.base.pyramid.location(address)
             size = leaves.base.pyramid.dimensions(address)
             return leaves.shown(
                 second.read(leaves.base.origin[0] + x, leaves.base.origin[1] + y, size)
             )
 
-        return _Way(second.name, image)
+        return _Way(second.name, pixels)
 
     with ExitStack() as stack:
         others = [second for second in (reference(slide), by_openslide(slide)) if second]
         yield [
             *(by(stack.enter_context(closing(second))) for second in others),
-            _Way(slide.reader, leaves.image),
+            _Way(slide.reader, leaves.pixels),
         ]
 
 
@@ -98,7 +97,7 @@ def _expected(
     where there is none."""
     for way in ways:
         with suppress(TileError):
-            return way.name, comparison.expected(check.pyramid, way.image, address)
+            return way.name, comparison.expected(check.pyramid, way.pixels, address)
     return None
 
 

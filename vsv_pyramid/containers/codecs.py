@@ -1,0 +1,119 @@
+"""Tiles of a TIFF that are no JPEG, decoded by tifffile and imagecodecs.
+
+The bytes come from outside. imagecodecs is told how many bytes a tile has, and stops there; of the
+compressions that state a size of their own, that is read first, and must be the tile's.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vsv_pyramid.errors import StreamError
+from vsv_pyramid.jpeg.planes import Pixels
+
+Codec = Callable[[bytes, int], Pixels]
+_Size = tuple[int, int]
+
+APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
+
+_SIZ = re.compile(rb"\xff\x4f\xff\x51.{4}(.{16})", re.DOTALL)  # ITU-T T.800, A.5.1
+_JP2_HEADER = 1 << 16  # bytes, within which its codestream begins
+_JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
+
+def _jpeg_2000(data: bytes) -> _Size | None:
+    if not (siz := _SIZ.search(data, 0, _JP2_HEADER)):
+        return None
+    right, bottom, left, top = struct.unpack(">4I", siz[1])
+    return right - left, bottom - top
+
+
+def _webp(data: bytes) -> _Size | None:
+    """As in RFC 9649: simple, lossless and extended files."""
+    kind, at = data[12:16], data[20:30]
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(at) < 10:
+        return None
+    if kind == b"VP8 ":
+        width, height = struct.unpack("<2H", at[6:])
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        bits = int.from_bytes(at[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X":
+        return int.from_bytes(at[4:7], "little") + 1, int.from_bytes(at[7:10], "little") + 1
+    return None
+
+
+def _jpeg_xl(data: bytes) -> _Size | None:
+    """As in ISO/IEC 18181-1 (SizeHeader), of a bare codestream."""
+    if data[:2] != b"\xff\x0a":
+        return None
+    bits = int.from_bytes(data[2:14], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & (1 << count) - 1, bits >> count
+        return value
+
+    is_small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if is_small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    ratio = _JXL_RATIOS[take(3)]
+    return (height * ratio[0] // ratio[1] if ratio else side()), height
+
+
+# By the Compression tag: the size that a tile states, None where it states none.
+SIZES: dict[int, Callable[[bytes], _Size | None] | None] = {
+    1: None,
+    5: None,  # LZW
+    8: None,  # deflate, by two numbers
+    32946: None,
+    32773: None,  # PackBits
+    50000: None,  # Zstandard
+    APERIO_YCBCR: _jpeg_2000,
+    33005: _jpeg_2000,  # Aperio's RGB
+    34712: _jpeg_2000,
+    50001: _webp,
+    50002: _jpeg_xl,
+}
+
+
+def codec(page: Any) -> Codec:
+    """What decodes the tiles of a tifffile.TiffPage into (rows, columns, samples)."""
+    stated_size = SIZES.get(int(page.compression))
+    samples = int(page.samplesperpixel) if page.planarconfig == 1 else 1
+
+    def decoded(data: bytes, index: int) -> Pixels:
+        if stated_size and stated_size(data) not in _sizes(page, index):
+            raise StreamError(f"no {page.compression.name} tile of the slide's size")
+        try:
+            pixels, _, _ = page.decode(data, index)
+        except Exception as exc:  # whatever tifffile and the codecs raise
+            raise StreamError(str(exc)) from exc
+        result: Pixels = pixels[0]
+        if result.dtype != np.uint8 or result.shape[2] != samples:
+            raise StreamError(f"no {page.compression.name} tile of {samples} samples with 8 bits")
+        if int(page.compression) == APERIO_YCBCR:
+            result = np.asarray(Image.fromarray(result, "YCbCr").convert("RGB"))
+        return result
+
+    return decoded
+
+
+def _sizes(page: Any, index: int) -> tuple[_Size, _Size]:
+    """What a tile may be: whole, or as much of one as is of the picture."""
+    width, height = int(page.tilewidth), int(page.tilelength)
+    columns = -(-int(page.imagewidth) // width)
+    rows = -(-int(page.imagelength) // height)
+    row, column = divmod(index % (columns * rows), columns)
+    right = min(width, int(page.imagewidth) - column * width)
+    return (width, height), (right, min(height, int(page.imagelength) - row * height))

@@ -1,60 +1,386 @@
-"""What of a DICOM series is looked at, before OpenSlide is believed."""
+"""DICOM series of all layouts: frames where they belong, whole, and in their own colours."""
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-import openslide
+import imagecodecs
+import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, encapsulate_extended, fragment_frame, generate_frames
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
-from tests.support.forge_makers import dicom as forged
-from tests.support.forge_tiffs import JFIF, SIZE, TILE, tiles
+from tests.slide.test_every_picture import apart, options, published
+from tests.support.forge_tiffs import JFIF, PICTURE, SIZE, TILE, adobe, tiles
 from vsv_pyramid.containers import dicom
-from vsv_pyramid.errors import SlideUnavailable
+from vsv_pyramid.containers.dicom import dicom_base, series_in
+from vsv_pyramid.containers.raw import RawTiles
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.errors import SlideError, SlideUnavailable
+from vsv_pyramid.inspection import info
+from vsv_pyramid.slide import pixels
+from vsv_pyramid.slide.pixels import open_slide
+from vsv_pyramid.verification import verify
+
+MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
+JPEG, J2K, JLS = (f"1.2.840.10008.1.2.4.{number}" for number in ("50", "90", "80"))
+COLUMNS, ROWS = (-(-length // TILE) for length in SIZE)
+Change = Callable[[Dataset], None]
 
 
-@pytest.fixture
-def series(tmp_path: Path) -> Path:
-    """One whose frames are of other colours than it states."""
-    return forged(tmp_path / "a.dcm", tiles(marker=JFIF), SIZE, TILE, photometric="RGB")
+def blocks() -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """The picture's tiles, the last ones filled."""
+    whole = np.pad(
+        PICTURE, ((0, ROWS * TILE - SIZE[1]), (0, COLUMNS * TILE - SIZE[0]), (0, 0)), "edge"
+    )
+    return [
+        np.ascontiguousarray(whole[y : y + TILE, x : x + TILE])
+        for y in range(0, ROWS * TILE, TILE)
+        for x in range(0, COLUMNS * TILE, TILE)
+    ]
 
 
-def properties(series: Path) -> dict[str, str]:
-    with openslide.OpenSlide(series) as slide:
-        return dict(slide.properties)
+def instance(
+    path: Path,
+    frames: Sequence[bytes],
+    *,
+    syntax: str = JPEG,
+    photometric: str = "YBR_FULL_422",
+    kind: str = "VOLUME",
+    series: str = "1.2.3",
+    size: tuple[int, int] = SIZE,
+    change: Change = lambda _: None,
+    encoded: bytes | None = None,
+) -> Path:
+    said = Dataset()
+    said.file_meta = FileMetaDataset()
+    said.file_meta.TransferSyntaxUID = UID(syntax)
+    said.file_meta.MediaStorageSOPClassUID = said.SOPClassUID = UID(MICROSCOPY)
+    said.file_meta.MediaStorageSOPInstanceUID = said.SOPInstanceUID = generate_uid()
+    said.SeriesInstanceUID, said.StudyInstanceUID = series, "1.2"
+    said.FrameOfReferenceUID = "1.2.4"
+    said.Modality = "SM"
+    said.ImageType = ["ORIGINAL", "PRIMARY", kind, "NONE"]
+    said.DimensionOrganizationType = "TILED_FULL"
+    said.SamplesPerPixel, said.PhotometricInterpretation, said.PlanarConfiguration = (
+        3,
+        photometric,
+        0,
+    )
+    said.NumberOfFrames = len(frames)
+    said.Rows = said.Columns = TILE
+    said.BitsAllocated = said.BitsStored = 8
+    said.HighBit, said.PixelRepresentation = 7, 0
+    said.TotalPixelMatrixColumns, said.TotalPixelMatrixRows = size
+    said.TotalPixelMatrixFocalPlanes = said.NumberOfOpticalPaths = 1
+    measures = Dataset()
+    measures.PixelSpacing = ["0.0005", "0.00025"]
+    shared = Dataset()
+    shared.PixelMeasuresSequence = Items([measures])
+    said.SharedFunctionalGroupsSequence = Items([shared])
+    light = Dataset()
+    light.ObjectiveLensPower = 40
+    said.OpticalPathSequence = Items([light])
+    if syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        said.PixelData = b"".join(frames)
+    else:
+        said.PixelData = encoded or encapsulate(list(frames))
+        said["PixelData"].is_undefined_length = True
+    change(said)
+    said.save_as(path, enforce_file_format=True)
+    return path
 
 
-def test_other_files_in_the_folder_do_not_matter(series: Path) -> None:
-    said = properties(series)
-    series.rename(series.with_name("z.dcm"))
-    (series.parent / "folder").mkdir()
-    (series.parent / "short.txt").write_text("short")
-    (series.parent / "notes.txt").write_bytes(bytes(1000))
-    (series.parent / "part.dcm").write_bytes(series.with_name("z.dcm").read_bytes()[:200])
-    sentence = dicom.refusal(series.with_name("notes.txt"), said)
-    assert sentence
-    assert "are not of the colours that it states" in sentence
+def positions(said: Dataset, places: Sequence[tuple[int, int]]) -> None:
+    said.DimensionOrganizationType = "TILED_SPARSE"
+    groups = []
+    for x, y in places:
+        position = Dataset()
+        position.ColumnPositionInTotalImagePixelMatrix = x + 1
+        position.RowPositionInTotalImagePixelMatrix = y + 1
+        group = Dataset()
+        group.PlanePositionSlideSequence = Items([position])
+        groups.append(group)
+    said.PerFrameFunctionalGroupsSequence = Items(groups)
+
+
+GRID = [(x * TILE, y * TILE) for y in range(ROWS) for x in range(COLUMNS)]
+YCBCR = tiles(marker=JFIF)
+
+
+def sparse(folder: Path) -> Path:
+    """The frames in another order, as their positions say."""
+    order = list(range(len(GRID)))[::-1]
+    return instance(
+        folder / "a.dcm",
+        [YCBCR[n] for n in order],
+        change=lambda said: positions(said, [GRID[n] for n in order]),
+    )
+
+
+def concatenated(folder: Path) -> Path:
+    uid = generate_uid()
+    parts = [(0, 3), (3, 4), (4, len(YCBCR))]
+    for number, (first, last) in enumerate(parts):
+
+        def part(said: Dataset, number: int = number, first: int = first) -> None:
+            said.ConcatenationUID = uid
+            said.InConcatenationNumber, said.InConcatenationTotalNumber = number + 1, len(parts)
+            said.ConcatenationFrameOffsetNumber = first
+
+        instance(folder / f"{9 - number}.dcm", YCBCR[first:last], change=part)
+    return folder / "8.dcm"
+
+
+def fragmented(folder: Path, *, has_table: bool) -> Path:
+    items = [list(fragment_frame(frame, 3)) for frame in YCBCR]
+    encapsulated = encapsulate(YCBCR, fragments_per_frame=3, has_bot=has_table)
+    assert sum(map(len, items)) == 3 * len(YCBCR)
+    return instance(folder / "a.dcm", YCBCR, encoded=encapsulated)
+
+
+def extended(folder: Path) -> Path:
+    data, offsets, lengths = encapsulate_extended(list(YCBCR))
+
+    def with_table(said: Dataset) -> None:
+        said.ExtendedOffsetTable, said.ExtendedOffsetTableLengths = offsets, lengths
+
+    return instance(folder / "a.dcm", YCBCR, encoded=data, change=with_table)
+
+
+def glass() -> bytes:
+    return bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(PICTURE[:TILE, :TILE])))
+
+
+def several(folder: Path) -> Path:
+    """With a smaller level, a label and an overview, a file each; and another series."""
+    small = [glass()]
+    instance(folder / "b.dcm", small, size=(TILE, TILE // 2))
+    for kind in "LABEL", "OVERVIEW":
+        instance(folder / f"{kind}.dcm", small, size=(TILE, TILE), kind=kind)
+    instance(folder / "0.dcm", small, size=(TILE, TILE), series="1.2.9")
+    (folder / "notes.txt").write_text("short")
+    (folder / "other.dcm").write_bytes(bytes(1000))
+    (folder / "folder").mkdir()
+    return instance(folder / "c.dcm", YCBCR)
+
+
+def bare(folder: Path, syntax: str, *, is_planar: bool = False) -> Path:
+    frames = [(np.moveaxis(block, 2, 0) if is_planar else block).tobytes() for block in blocks()]
+
+    def planar(said: Dataset) -> None:
+        said.PlanarConfiguration = int(is_planar)
+
+    return instance(folder / "a.dcm", frames, syntax=syntax, photometric="RGB", change=planar)
+
+
+def coded(
+    folder: Path, syntax: str, encode: Callable[..., bytes | bytearray], photometric: str
+) -> Path:
+    frames = [bytes(encode(block)) for block in blocks()]
+    return instance(folder / "a.dcm", frames, syntax=syntax, photometric=photometric)
+
+
+def focal_planes(folder: Path) -> Path:
+    def said(data: Dataset) -> None:
+        data.TotalPixelMatrixFocalPlanes = 2
+
+    return instance(folder / "a.dcm", [*YCBCR, *YCBCR[::-1]], change=said)
+
+
+LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "one file": (lambda folder: instance(folder / "a.dcm", YCBCR), "lossless"),
+    "RGB": (
+        lambda folder: instance(
+            folder / "a.dcm", tiles(rgb=True, marker=adobe(0)), photometric="RGB"
+        ),
+        "lossless",
+    ),
+    "other colours than are stated": (
+        lambda folder: instance(folder / "a.dcm", YCBCR, photometric="RGB"),
+        "lossless",
+    ),
+    "sparse": (sparse, "lossless"),
+    "a concatenation": (concatenated, "lossless"),
+    "fragments by a table": (lambda folder: fragmented(folder, has_table=True), "lossless"),
+    "fragments without one": (lambda folder: fragmented(folder, has_table=False), "lossless"),
+    "an extended table": (extended, "lossless"),
+    "several instances": (several, "lossless"),
+    "focal planes": (focal_planes, "lossless"),
+    "bare": (lambda folder: bare(folder, ExplicitVRLittleEndian), "pixels"),
+    "bare, implicit": (lambda folder: bare(folder, ImplicitVRLittleEndian), "pixels"),
+    "bare planes": (lambda folder: bare(folder, ExplicitVRLittleEndian, is_planar=True), "pixels"),
+    "JPEG 2000": (
+        lambda folder: coded(
+            folder, J2K, lambda block: imagecodecs.jpeg2k_encode(block, level=0), "YBR_RCT"
+        ),
+        "pixels",
+    ),
+    "JPEG-LS": (lambda folder: coded(folder, JLS, imagecodecs.jpegls_encode, "RGB"), "pixels"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_series_is_right(layout: str, tmp_path: Path) -> None:
+    make, lane = LAYOUTS[layout]
+    (tmp_path / "series").mkdir()
+    slide = make(tmp_path / "series")
+    facts = info(slide, options("auto"))
+    assert (facts["container"], facts["plan"]["lane"]) == ("DICOM", lane)
+    assert facts["mpp"] == {"x": 0.25, "y": 0.5} and facts["objective_power"] == 40
+    assert facts["left_out"] == (["1 further focal plane"] if layout == "focal planes" else [])
+    for wanted in "auto", "pixels":
+        summary = convert(slide, str(tmp_path / wanted), options(wanted))
+        assert apart(published(summary), PICTURE) < 4
+        assert verify(summary.target, deep=True, against=slide).errors == []
+        document = json.loads(Path(summary.target).with_name("slide.json").read_text())
+        assert document["pyramid"]["blank_tiles"] == 0
+        made = document["pyramid"]["decoded_by"]
+        assert (made is None) == (wanted == "auto" and lane == "lossless")
+
+
+def test_all_files_of_a_series_are_one_slide(tmp_path: Path) -> None:
+    slide = several(tmp_path)
+    assert {len(instances) for instances in series_in(tmp_path).values()} == {4, 1}
+    with open_slide(slide) as opened, open_slide(tmp_path / "LABEL.dcm") as other:
+        assert opened.size == other.size == SIZE
+        assert opened.level_sizes == (SIZE, (TILE, TILE // 2))
+        assert opened.associated_names == other.associated_names == ("label", "macro")
+        assert np.asarray(opened.associated("label")).shape[:2] == (TILE, TILE)
+
+
+def unopened(path: Path, *_: object) -> None:
+    raise SlideError(path, "OpenSlide cannot open it")
+
+
+def test_pictures_of_the_glass_without_openslide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [glass()]
+    instance(tmp_path / "label.dcm", small, size=(TILE, TILE), kind="LABEL")
+    monkeypatch.setattr(pixels, "OpenSlideReader", unopened)
+    with open_slide(concatenated(tmp_path)) as slide:
+        assert slide.associated_names == ("label",)
+        shown = np.asarray(slide.associated("label"))
+        assert apart(shown, PICTURE[:TILE, :TILE]) < 4
+
+
+def without(name: str) -> Change:
+    def change(said: Dataset) -> None:
+        del said[name]
+
+    return change
+
+
+def stated(**values: Any) -> Change:
+    def change(said: Dataset) -> None:
+        for name, value in values.items():
+            setattr(said, name, value)
+
+    return change
+
+
+def beside(said: Dataset) -> None:
+    positions(said, [(x + 1, y) for x, y in GRID])
+
+
+def outside(said: Dataset) -> None:
+    positions(said, [(x + 1000 * TILE, y) for x, y in GRID])
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("change", "sentence"),
     [
-        ("dicom.TransferSyntaxUID", "1.2.840.10008.1.2.4.90"),  # JPEG 2000
-        ("dicom.SOPInstanceUID", "1.2.3"),  # of a file that is not there
+        (stated(ImageType=["ORIGINAL", "PRIMARY", "LABEL", "NONE"]), "and the slide is not beside"),
+        (stated(ImageType=["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]), "a reduced one"),
+        (stated(TotalPixelMatrixRows=SIZE[1] * 9), "a part of its picture"),
+        (stated(SOPClassUID="1.2.840.10008.5.1.4.1.1.2"), "not one of a slide's"),
+        (stated(SamplesPerPixel=1), "not of 3 samples with 8 bits"),
+        (stated(BitsAllocated=16), "not of 3 samples with 8 bits"),
+        (stated(Rows=0), "damaged or cut off"),
+        (stated(Rows=60000, Columns=60000), "export it anew"),
+        (without("Columns"), "damaged or cut off"),
+        (without("TotalPixelMatrixColumns"), "damaged or cut off"),
+        (beside, "lie on no grid"),
+        (outside, "lie on no grid"),
+        (
+            stated(ConcatenationUID="1.2.77", InConcatenationTotalNumber=2),
+            "a part of its picture",
+        ),
     ],
 )
-def test_what_cannot_be_told_is_not_refused(series: Path, name: str, value: str) -> None:
-    assert dicom.refusal(series, {**properties(series), name: value}) is None
+def test_what_is_not_read_is_told(change: Change, sentence: str, tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR, change=change)
+    with pytest.raises(SlideError) as refused:
+        convert(slide, str(tmp_path / "out"), options("auto"))
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.70"])
+def test_compressions_that_are_not_read(syntax: str, tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR, syntax=syntax)
+    with pytest.raises(SlideError):
+        info(slide, options("auto"))
+
+
+def test_a_frame_of_another_size_is_damage(tmp_path: Path) -> None:
+    frames = [bytes(imagecodecs.jpeg2k_encode(block, level=0)) for block in blocks()]
+    other = np.zeros((TILE * 2, TILE // 2, 3), np.uint8)
+    frames[2] = bytes(imagecodecs.jpeg2k_encode(other, level=0))
+    slide = instance(tmp_path / "a.dcm", frames, syntax=J2K, photometric="RGB")
+    with pytest.raises(SlideError, match="a frame of another size than the series states"):
+        convert(slide, str(tmp_path / "out"), options("auto"))
+
+
+@pytest.mark.parametrize("length", [0, 100, 131, 140, 700, 2000])
+def test_a_file_that_is_cut_off(length: int, tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR)
+    slide.write_bytes(slide.read_bytes()[:length])
+    with pytest.raises(SlideError):
+        info(slide, options("auto"))
+
+
+def test_a_tile_that_is_left_out_is_white(tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR[1:], change=lambda said: positions(said, GRID[1:]))
+    shown = published(convert(slide, str(tmp_path / "out"), options("auto")))
+    assert (shown[: TILE - 8, : TILE - 8] > 250).all()
+    assert apart(shown[:, TILE + 8 :], PICTURE[:, TILE + 8 :]) < 4
 
 
 def test_a_share_that_does_not_answer_is_told(
-    series: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = properties(series)
+    slide = instance(tmp_path / "a.dcm", YCBCR)
 
-    def away(*_: object) -> bytes:
-        raise SlideUnavailable(series, "cannot be read just now")
+    class Away(io.BytesIO):
+        trouble = OSError(5, "Input/output error")
 
-    monkeypatch.setattr(dicom, "read_exactly", away)
+        def __init__(self, _: Path) -> None:
+            super().__init__(slide.read_bytes())
+
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 500:
+                raise self.trouble
+            return super().read(size)
+
+    monkeypatch.setattr(dicom, "Watched", Away)
     with pytest.raises(SlideUnavailable):
-        dicom.refusal(series, said)
+        dicom_base(slide)
+
+
+def test_pydicom_agrees_on_the_frames(tmp_path: Path) -> None:
+    slide = fragmented(tmp_path, has_table=False)
+    base = dicom_base(slide)
+    assert base
+    frames = list(generate_frames(dcmread(slide).PixelData, number_of_frames=len(YCBCR)))
+    with closing(RawTiles(base)) as raw:
+        assert raw.read(range(COLUMNS), range(ROWS)) == frames

@@ -18,6 +18,8 @@ from vsv_pyramid.errors import StreamError
 from vsv_pyramid.jpeg.planes import Pixels
 
 Codec = Callable[[bytes, int], Pixels]
+_Shape = tuple[int, int, int]
+DicomCodec = Callable[[bytes, _Shape, bool], Pixels]
 _Size = tuple[int, int]
 
 APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
@@ -71,6 +73,15 @@ def _jpeg_xl(data: bytes) -> _Size | None:
     return (height * ratio[0] // ratio[1] if ratio else side()), height
 
 
+def _jpeg_ls(data: bytes) -> _Size | None:
+    """As in ITU-T T.87: its frame has a marker of its own."""
+    at = data.find(b"\xff\xf7", 0, _JP2_HEADER)
+    if at < 0 or len(data) < at + 9:
+        return None
+    height, width = struct.unpack_from(">2H", data, at + 5)
+    return width, height
+
+
 # By the Compression tag: the size that a tile states, None where it states none.
 SIZES: dict[int, Callable[[bytes], _Size | None] | None] = {
     1: None,
@@ -107,6 +118,44 @@ def codec(page: Any) -> Codec:
         return result
 
     return decoded
+
+
+def _bare(data: bytes, shape: _Shape, is_planar: bool) -> Pixels:
+    flat = np.frombuffer(data, np.uint8, count=shape[0] * shape[1] * shape[2])
+    if is_planar:
+        return np.moveaxis(flat.reshape(shape[2], *shape[:2]), 0, 2)
+    return flat.reshape(shape)
+
+
+def _codestream(decoder: str, stated: Callable[[bytes], _Size | None]) -> DicomCodec:
+    def decode(data: bytes, shape: _Shape, _: bool) -> Pixels:
+        import imagecodecs  # late: only what is no JPEG needs it
+
+        if stated(data) != (shape[1], shape[0]):
+            raise StreamError("a frame of another size than the series states")
+        try:
+            pixels: Pixels = getattr(imagecodecs, decoder)(data)
+        except Exception as exc:  # whatever the codec raises
+            raise StreamError(str(exc)) from exc
+        return pixels
+
+    return decode
+
+
+_JPEG_2000 = _codestream("jpeg2k_decode", _jpeg_2000)
+# By the transfer syntax: what makes samples of a frame of (rows, columns, samples).
+DICOM_CODECS: dict[str, DicomCodec] = {
+    **dict.fromkeys(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"), _bare),
+    **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), _JPEG_2000),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)), _JPEG_2000),
+    **dict.fromkeys(
+        ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), _codestream("jpegls_decode", _jpeg_ls)
+    ),
+    **dict.fromkeys(
+        ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.112"),
+        _codestream("jpegxl_decode", _jpeg_xl),
+    ),
+}
 
 
 def _sizes(page: Any, index: int) -> tuple[_Size, _Size]:

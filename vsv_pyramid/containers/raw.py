@@ -58,6 +58,15 @@ class StoredLevel:
         return self.photometric == "RGB"
 
     @property
+    def tiled(self) -> bool:
+        return True
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why its tiles cannot be joined as they lie, in words."""
+        return None
+
+    @property
     def planes(self) -> int:
         """How many tiles there are of each place: one, or one a sample."""
         return 1

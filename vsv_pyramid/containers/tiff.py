@@ -87,6 +87,14 @@ class TiffBase(StoredLevel):
         """How many tiles there are of each place: one, or one a sample."""
         return self.page.samples if self.page.planar else 1
 
+    @property
+    def obstacle(self) -> str | None:
+        if self.page.orientation != 1:
+            return f"it is stored turned or mirrored (Orientation {self.page.orientation})"
+        if self.page.planar:
+            return "its colours are stored apart (PlanarConfiguration 2)"
+        return None
+
     def decoded(self, data: bytes, index: int) -> Pixels:
         return self.codec(data, index)
 

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vsv_pyramid.containers.raw import RawTiles, StoredLevel, probes
+from vsv_pyramid.containers.raw import JPEG, RawTiles, StoredLevel, probes
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.planning.options import LOSSLESS, PIXELS, ConvertOptions
@@ -18,8 +18,8 @@ from vsv_pyramid.slide.pixels import Slide
 
 NO_KERNEL = "the kernel was not compiled; install a C compiler and this program again"
 
-# OpenSlide shows these vendors' tiles where the TIFF has them; others overlap, or lie elsewhere.
-_VENDORS = ("aperio", "generic-tiff")
+# These vendors' tiles lie where their container has them; others overlap, or lie elsewhere.
+_VENDORS = ("aperio", "generic-tiff", "dicom", "philips")
 
 
 class Lane(NamedTuple):
@@ -68,12 +68,12 @@ def leaf_source(
     slide: Slide, base: BaseLevel, lane: Lane, options: ConvertOptions
 ) -> Iterator[LeafSource]:
     """The base tiles of the lane, until the block ends."""
-    if lane.name == PIXELS or slide.tiff is None:
+    if lane.name == PIXELS or slide.stored is None:
         yield decoded_leaves(slide, base, options)
         return
     from vsv_pyramid.pyramid.copied import CopiedLeaves  # late: not there without a compiler
 
-    with contextlib.closing(RawTiles(slide.tiff)) as raw:
+    with contextlib.closing(RawTiles(slide.stored)) as raw:
         yield CopiedLeaves(raw, slide, base)
 
 
@@ -81,24 +81,20 @@ def _obstacle(
     slide: Slide, pyramid: Pyramid, origin: tuple[int, int], options: ConvertOptions
 ) -> str | None:
     """What stands against copying the slide's tiles, in words; None where nothing does."""
-    base = slide.tiff
+    base = slide.stored
     if base is None or not base.tiled:
-        return "it is no tiled TIFF"
+        return "it has no tiles of its own"
     vendor, native = slide.metadata.vendor, base.tile_size
     if vendor not in _VENDORS:
         return f"tiles of {vendor} slides may overlap"
     obstacles = (
-        (base.compression != "JPEG", f"its compression is {base.compression}, not JPEG"),
+        (base.compression != JPEG, f"its compression is {base.compression}, not JPEG"),
         (
             base.photometric not in ("RGB", "YCBCR"),
             f"its pixels are {base.photometric}, neither RGB nor YCbCr",
         ),
-        (
-            base.page.orientation != 1,
-            f"it is stored turned or mirrored (Orientation {base.page.orientation})",
-        ),
-        (base.page.planar, "its colours are stored apart (PlanarConfiguration 2)"),
-        (base.size != slide.size, "another page of the TIFF is the base level"),
+        (base.obstacle is not None, base.obstacle),
+        (base.size != slide.size, "another picture of the file is the base level"),
         (
             options.color == "srgb" and to_srgb(slide) is not None,
             "its colours are to be changed to sRGB",

@@ -20,12 +20,7 @@ from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
-_ASSOCIATED_PIXELS = 1 << 26
-# What OpenSlide says of a slide in several files, of which some lack.
-_INCOMPLETE = {
-    "No pyramid levels found": "a DICOM file of a slide's label, overview or thumbnail, and the "
-    "slide is not beside it; copy all files of the series into one folder"
-}
+ASSOCIATED_PIXELS = 1 << 26
 
 
 class OpenSlideReader:
@@ -79,21 +74,15 @@ class OpenSlideReader:
     def associated(self, name: str) -> Image.Image:
         """The associated image, RGBA. Raises SlideError where it cannot be decoded."""
         size = self.associated_sizes[name]
-        if size.pixels > _ASSOCIATED_PIXELS:
-            raise SlideError(
-                self._path,
-                f"its {name} image of {size.width} x {size.height} px is too large; leave it out "
-                "of --associated",
-            )
+        if size.pixels > ASSOCIATED_PIXELS:
+            raise SlideError(self._path, too_large(name, size))
         try:
             return self._twice(
                 lambda: self._of_handle(lambda handle: handle.associated_images[name]),
                 self._check_readable,
             )
         except openslide.OpenSlideError as exc:
-            raise SlideError(
-                self._path, f"its {name} image is damaged ({exc}); leave it out of --associated"
-            ) from exc
+            raise SlideError(self._path, damaged(name, exc)) from exc
 
     def read(self, x: int, y: int, size: Size) -> Pixels:
         return np.asarray(
@@ -148,7 +137,7 @@ class OpenSlideReader:
                 handle = self._twice(self._opened, self._check_readable)
             except openslide.OpenSlideError as exc:
                 what = f"OpenSlide cannot open it ({exc}); check it, or copy it again"
-                raise SlideError(self._path, _INCOMPLETE.get(str(exc), what)) from exc
+                raise SlideError(self._path, what) from exc
             self._local.handle = handle
             self._handles.append(handle)
         return handle
@@ -160,3 +149,16 @@ class OpenSlideReader:
             handle.close()
             raise openslide.OpenSlideError(f"as {vendor}'s, and it was {self._vendor}'s before")
         return handle
+
+
+def too_large(name: str, size: Size) -> str:
+    """Of an associated image."""
+    return (
+        f"its {name} image of {size.width} x {size.height} px is too large; leave it out of "
+        "--associated"
+    )
+
+
+def damaged(name: str, exc: Exception) -> str:
+    """Of an associated image."""
+    return f"its {name} image is damaged ({exc}); leave it out of --associated"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Protocol
 import openslide
 from PIL import Image
 
-from vsv_pyramid.containers import dicom
+from vsv_pyramid.containers.dicom import DicomBase, dicom_base, is_dicom
 from vsv_pyramid.containers.pages import JPEG, left_out, rival
+from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
+from vsv_pyramid.containers.raw import StoredLevel
 from vsv_pyramid.containers.reading import check_readable, twice
 from vsv_pyramid.containers.tiff import TiffBase, libtiff_takes, spare_bytes, tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
@@ -28,7 +31,7 @@ from vsv_pyramid.slide.samples import (
     refusal,
     tiles_decode,
 )
-from vsv_pyramid.slide.tiles import NativeTiles, false_colours, tiff_tiles, unreadable
+from vsv_pyramid.slide.tiles import NativeTiles, dicom_tiles, false_colours, tiff_tiles, unreadable
 
 # Where OpenSlide knows no maker, whose driver would know the slide from its label. Aperio's tells
 # them apart, but takes the first page for the slide.
@@ -92,6 +95,18 @@ class Slide:
         return metadata(self.properties, self.tiff.size, swapped=swapped)
 
     @property
+    def stored(self) -> StoredLevel | None:
+        """How its container stores the base level; None of what is no TIFF and no DICOM."""
+        return self._pixels.base if isinstance(self._pixels, NativeTiles) else self.tiff
+
+    @property
+    def container(self) -> str:
+        """What kind of file the slide is, in a word."""
+        if isinstance(self.stored, DicomBase):
+            return "DICOM"
+        return "TIFF" if self.tiff else self.metadata.vendor or "image"
+
+    @property
     def native_tile(self) -> Size | None:
         """The tile size of level 0 in px, None where it is not tiled."""
         return native_tile(self.properties)
@@ -114,6 +129,8 @@ class Slide:
     def left_out(self) -> tuple[str, ...]:
         if isinstance(self._pixels, PlainImage) and self._pixels.left_out:
             return self._pixels.left_out
+        if isinstance(self.stored, DicomBase):
+            return self.stored.left_out
         if self.tiff is None or self.metadata.vendor not in (*_ANYBODYS, "aperio"):
             return ()
         return left_out(self.tiff.page, self.tiff.pages, set(self._facts.associated_sizes.values()))
@@ -163,12 +180,8 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     vendor = _vendor(path, tiff)
     if vendor in _ANYBODYS:
         check_name(path, tiled=tiff is not None and tiff.tiled)
-    if vendor == "dicom":
-        reader = OpenSlideReader(path, vendor, tiff)
-        if sentence := dicom.refusal(path, reader.properties):
-            reader.close()
-            raise SlideError(path, sentence)
-        return _both(reader)
+    if vendor == "dicom" or (vendor is None and tiff is None and is_dicom(path)):
+        return _of_series(path, vendor)
     if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
         return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
     page = tiff.page
@@ -190,7 +203,9 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
                 f"it is to be shown turned or mirrored (Orientation {page.orientation}), which "
                 "OpenSlide does not do; export it upright",
             )
-        return _both(OpenSlideReader(path, vendor, tiff))
+        facts = OpenSlideReader(path, vendor, tiff)
+        is_on_grid = vendor == "philips" and by_stream and facts.size == tiff.size
+        return (facts, tiff_tiles(tiff)) if is_on_grid else _both(facts)
     is_decoded = tiles_decode(page)
     if not is_decoded and vendor is None and tiff.pages[0].tile and not tiff.beyond_openslide:
         raise SlideError(
@@ -226,6 +241,28 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     else:
         pixels = PlainImage(path, tiff)
     return known or pixels, pixels
+
+
+def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:
+    """The readers of a DICOM series. OpenSlide takes DICOM's word on the colours of JPEG frames,
+    whatever they say themselves, and knows no concatenations."""
+    base = dicom_base(path)
+    if base is None:
+        raise SlideError(
+            path,
+            "its frames are not of 3 samples with 8 bits, are compressed in a way that is not "
+            "read, or lie on no grid; export it anew, with JPEG",
+        )
+    if base.compression == JPEG_NAME and (obstacle := unreadable(base)):
+        raise SlideError(path, obstacle)
+    pixels = dicom_tiles(base)
+    if vendor:
+        with contextlib.suppress(SlideError):
+            facts = OpenSlideReader(path, vendor, None)
+            if facts.size == base.size:
+                return facts, pixels
+            facts.close()
+    return pixels, pixels
 
 
 def _if_openslide_opens(path: Path, vendor: str, tiff: TiffBase) -> OpenSlideReader | None:

@@ -13,8 +13,10 @@ import simplejpeg
 import tifffile
 from PIL import Image
 
+from vsv_pyramid.containers.dicom import DicomBase
 from vsv_pyramid.containers.pages import JPEG, RGB
-from vsv_pyramid.containers.raw import RawTiles
+from vsv_pyramid.containers.raw import JPEG as JPEG_TILES
+from vsv_pyramid.containers.raw import RawTiles, StoredLevel
 from vsv_pyramid.containers.reading import naming, opened, read_exactly
 from vsv_pyramid.containers.tiff import TiffBase
 from vsv_pyramid.errors import StreamError, TileError
@@ -31,6 +33,7 @@ _VENDORS = ("aperio", "generic-tiff")
 _APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
 _CODECS = (1, 5, 7, 8, 32946, _APERIO_YCBCR, 33005)
 _TOP_LEFT = 1
+_COLOURS = (RGB, YCBCR)
 
 
 class Reference:
@@ -93,7 +96,7 @@ class ByOpenSlide:
 
     name = "OpenSlide"
 
-    def __init__(self, slide: Slide, base: TiffBase, reader: Reader) -> None:
+    def __init__(self, slide: Slide, base: StoredLevel, reader: Reader) -> None:
         self._path = slide.path
         self._base = base
         self._reader = reader
@@ -106,7 +109,9 @@ class ByOpenSlide:
         """As `Reference.read`."""
         try:
             tiles = self._raw.read(*self._base.around(x, y, size))
-            if any(contradicts(tile, self._base.is_rgb) for tile in tiles if tile):
+            if self._base.compression == JPEG_TILES and any(
+                contradicts(tile, self._base.is_rgb) for tile in tiles if tile
+            ):
                 raise TileError(self._path, "is of other colours than its tags state")
             return self._reader.read(x, y, size)
         except (openslide.OpenSlideError, StreamError) as exc:
@@ -116,11 +121,12 @@ class ByOpenSlide:
 def by_openslide(slide: Slide) -> ByOpenSlide | None:
     """Another second way, to be closed; None where OpenSlide is the first, or does not read the
     slide right."""
-    base, reader = slide.tiff, slide.other
-    if base is None or not isinstance(reader, OpenSlideReader):
+    base, reader = slide.stored, slide.other
+    if not isinstance(reader, OpenSlideReader):
         return None
-    page = base.page
-    if page.orientation != 1 or page.planar or page.photometric not in (RGB, YCBCR):
+    if isinstance(base, DicomBase) and not (len(base.files) > 1 or base.fragments):
+        return ByOpenSlide(slide, base, reader)
+    if not isinstance(base, TiffBase) or base.obstacle or base.page.photometric not in _COLOURS:
         return None
     return ByOpenSlide(slide, base, reader)
 
@@ -150,7 +156,7 @@ def reference(slide: Slide) -> Reference | None:
 def _is_plain(page: Any) -> bool:
     """Whether there is nothing about the page but three samples of 8 bits in tiles."""
     orientation = page.tags.valueof("Orientation", _TOP_LEFT)
-    colours = (RGB, YCBCR) if page.compression == JPEG else (RGB,)
+    colours = _COLOURS if page.compression == JPEG else (RGB,)
     return bool(
         page.is_tiled
         and page.compression in _CODECS

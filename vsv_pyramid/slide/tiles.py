@@ -20,13 +20,15 @@ import openslide
 import simplejpeg
 from PIL import Image
 
+from vsv_pyramid.containers.dicom import DicomBase
 from vsv_pyramid.containers.pages import is_level
 from vsv_pyramid.containers.raw import JPEG, MOST_READS, RawTiles, StoredLevel, probes
 from vsv_pyramid.containers.tiff import TiffBase, tiff_base
-from vsv_pyramid.errors import StreamError, Unspliceable
+from vsv_pyramid.errors import SlideError, StreamError, Unspliceable
 from vsv_pyramid.jpeg.colour import contradicts, has_header, standalone
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
+from vsv_pyramid.slide.handles import ASSOCIATED_PIXELS, damaged, too_large
 from vsv_pyramid.slide.samples import WHITE_IS_ZERO
 
 IMAGECODECS = "imagecodecs"
@@ -37,13 +39,14 @@ _CACHED = range(4, 1024)  # tiles
 
 class Facts(NamedTuple):
     """What a container says of a level besides how it is stored: OpenSlide's properties, the sizes
-    of smaller levels, the Orientation tag, and whether 0 is white."""
+    of smaller levels, the Orientation tag, whether 0 is white, and pictures of the glass."""
 
     properties: Mapping[str, str]
     levels: tuple[Size, ...] = ()
     icc_profile: bytes | None = None
     orientation: int = 1
     is_negative: bool = False
+    associated: Mapping[str, StoredLevel] = {}
 
 
 class _Turn(NamedTuple):
@@ -77,8 +80,9 @@ class NativeTiles:
     it. `read` is safe from several threads."""
 
     def __init__(self, base: StoredLevel, facts: Facts) -> None:
-        self._base = base
+        self.base = base
         self._raw = RawTiles(base)
+        self._associated = facts.associated
         self._turn = _TURNS.get(facts.orientation)
         self._is_negative = facts.is_negative
         bytes_each = base.tile_size.pixels * 3
@@ -92,10 +96,17 @@ class NativeTiles:
 
     @property
     def associated_sizes(self) -> Mapping[str, Size]:
-        return {}
+        return {name: picture.size for name, picture in self._associated.items()}
 
     def associated(self, name: str) -> Image.Image:
-        raise KeyError(name)
+        picture = self._associated[name]
+        if picture.size.pixels > ASSOCIATED_PIXELS:
+            raise SlideError(picture.files[0], too_large(name, picture.size))
+        with closing(NativeTiles(picture, Facts({}))) as tiles:
+            try:
+                return Image.fromarray(tiles.read(0, 0, picture.size))
+            except openslide.OpenSlideError as exc:
+                raise SlideError(picture.files[0], damaged(name, exc)) from exc
 
     def read(self, x: int, y: int, size: Size) -> Pixels:
         """The region as RGB, or as RGBA where the slide has left out a tile, or ends.
@@ -109,7 +120,7 @@ class NativeTiles:
         across, down = (x, size.width), (y, size.height)
         if turn.swapped:
             across, down = down, across
-        stored = self._base.size
+        stored = self.base.size
         left = stored.width - sum(across) if turn.right else across[0]
         top = stored.height - sum(down) if turn.bottom else down[0]
         return turn.by(self._stored(left, top, Size(across[1], down[1])))
@@ -121,11 +132,11 @@ class NativeTiles:
         return Size(*reversed(size)) if self._turn and self._turn.swapped else size
 
     def _stored(self, x: int, y: int, size: Size) -> Pixels:
-        width, height = self._base.tile_size
-        columns, rows = self._base.around(x, y, size)
+        width, height = self.base.tile_size
+        columns, rows = self.base.around(x, y, size)
         tiles = {(column, row): self._tile(column, row) for row in rows for column in columns}
-        end = min(columns.stop * width, self._base.size.width)
-        bottom = min(rows.stop * height, self._base.size.height)
+        end = min(columns.stop * width, self.base.size.width)
+        bottom = min(rows.stop * height, self.base.size.height)
         is_covered = end >= x + size.width and bottom >= y + size.height
         if is_covered and all(tile is not None for tile in tiles.values()):
             region = np.empty((size.height, size.width, 3), np.uint8)
@@ -139,7 +150,7 @@ class NativeTiles:
     def _decoded(self, column: int, row: int) -> Pixels | None:
         """The tile as far as it is of the picture, RGB; None where the slide has left it out."""
         planes = []
-        for plane in range(self._base.planes):
+        for plane in range(self.base.planes):
             samples = self._samples(column, row, plane)
             if samples is None:
                 return None
@@ -163,7 +174,7 @@ class NativeTiles:
         raise self._raw.unsteady(column, row)
 
     def _pixels(self, data: bytes, column: int, row: int, plane: int) -> Pixels:
-        base = self._base
+        base = self.base
         tile, size = base.tile_size, base.size
         try:
             pixels: Pixels
@@ -203,6 +214,13 @@ def tiff_tiles(base: TiffBase) -> NativeTiles:
     is_negative = page.photometric == WHITE_IS_ZERO
     return NativeTiles(
         base, Facts(properties, levels, base.icc_profile, page.orientation, is_negative)
+    )
+
+
+def dicom_tiles(base: DicomBase) -> NativeTiles:
+    """The base level of a DICOM series, with what its instances say."""
+    return NativeTiles(
+        base, Facts(base.properties, base.levels, base.icc_profile, associated=base.associated)
     )
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from vsv_pyramid.aws.session import S3Url
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import NOTHING_MORE, is_slide_key
-from vsv_pyramid.slide.source import is_one_file
+from vsv_pyramid.slide.source import is_in_s3
 
 Event = Mapping[str, Any]
 
@@ -40,5 +40,5 @@ def told_of(event: Event, excluded: Excluded = NOTHING_MORE) -> Iterator[Arrived
             if record.get("eventName", "").startswith("ObjectCreated:") and (s3 := record["s3"])
         ]
     for bucket, key, size in found:
-        if is_slide_key(key, excluded) and is_one_file(key):
+        if is_slide_key(key, excluded) and is_in_s3(key):
             yield Arrived(str(S3Url(bucket, key)), size)

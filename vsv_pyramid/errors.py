@@ -7,6 +7,7 @@ VsvPyramidError
 │   ├── SlideAccessError a slide that is not there, or may not be read
 │   │   └── SlideUnavailable  one whose disk or share did not answer just now
 │   ├── SlideChanged     a slide that changed while it was read
+│   ├── SlideIncomplete  a slide of several files, of which some are not there
 │   └── JobFailed        a slide whose job in AWS Batch failed
 ├── StoreError           an object of a store that cannot be read, written or replaced
 │   ├── NoSuchObject     an object that is not there
@@ -84,6 +85,10 @@ class SlideAccessError(SlideError):
 
 class SlideUnavailable(SlideAccessError):
     """A slide whose disk or share did not answer just now: what the slide is, is not known."""
+
+
+class SlideIncomplete(SlideError):
+    """A slide of several files, not all of which are there yet."""
 
 
 class SlideChanged(SlideError):

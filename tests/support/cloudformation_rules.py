@@ -398,7 +398,7 @@ def functions_get_what_the_handlers_read(resources: Resources) -> Iterator[str]:
 
 def every_slide_is_taken(resources: Resources) -> Iterator[str]:
     """Of one file: slides of several are not fetched from S3."""
-    wanted = SLIDE_SUFFIXES - {".mrxs", ".vms", ".vmu"}
+    wanted = (SLIDE_SUFFIXES | {".dcm"}) - {".mrxs", ".vms", ".vmu"}
     for name, rule in of_type(resources, "AWS::Events::Rule"):
         pattern = rule.get("EventPattern", {})
         if pattern.get("source") == ["aws.s3"]:

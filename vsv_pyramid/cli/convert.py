@@ -25,7 +25,14 @@ from vsv_pyramid.cli.options import (
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import check_places
-from vsv_pyramid.errors import EXIT_FAILED, OptionError, VsvPyramidError, exit_code, is_environment
+from vsv_pyramid.errors import (
+    EXIT_FAILED,
+    OptionError,
+    SlideIncomplete,
+    VsvPyramidError,
+    exit_code,
+    is_environment,
+)
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.ids import id_of
@@ -43,7 +50,7 @@ from vsv_pyramid.words import counted, one_line
 _log = logging.getLogger(__name__)
 
 _MOST_TROUBLES = 2  # one may be a slide's own after all
-_SELDOM = ("busy", "left")
+_SELDOM = ("busy", "left", "incomplete")
 
 
 @command(
@@ -175,13 +182,19 @@ def convert_command(
                 say.done(summary)
                 results.append(dataclasses.asdict(summary))
             troubles = 0
+        except SlideIncomplete as exc:
+            if options.update:  # it comes again when the rest is there
+                _log.warning("%s; it waits for the rest", exc)
+                results.append({"slide": str(slide), "status": "incomplete"})
+            else:
+                fail(slide, exc)
         except (VsvPyramidError, OSError) as exc:
             fail(slide, exc)
             troubles = troubles + 1 if is_environment(exc) else 0
     wanted = ["planned"] if dry_run else ["converted", "skipped", "busy"]
     counts = {
         status: sum(result["status"] == status for result in results)
-        for status in [*wanted, "failed", "left"]
+        for status in [*wanted, "failed", "left", "incomplete"]
     }
     if as_json:
         print_json({"slides": results, **counts})

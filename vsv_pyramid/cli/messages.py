@@ -212,10 +212,12 @@ class Events:
         path = PurePath(slide)
         if self._options.slide_id or not (path.suffix or Voice.shows_paths):
             return self._options.slide_id
+        from vsv_pyramid.slide.series import stem_of  # late: a start does without it
+
         try:
-            return self._options.id_of(path.stem)
+            return self._options.id_of(stem_of(slide))
         except OptionError:
-            return path.stem if Voice.shows_paths else None
+            return stem_of(slide) if Voice.shows_paths else None
 
 
 def _left_out(options: ConvertOptions) -> list[str]:
@@ -223,7 +225,9 @@ def _left_out(options: ConvertOptions) -> list[str]:
 
 
 def _made_id(slide: str, options: ConvertOptions) -> str | None:
-    stem = PurePath(slide).stem
+    from vsv_pyramid.slide.series import stem_of
+
+    stem = stem_of(slide)
     is_made = options.ids == "opaque" or (options.ids == "safe" and not keys.is_id(stem))
     return options.id_of(stem) if is_made and not options.slide_id else None
 

@@ -21,7 +21,7 @@ from PIL import Image
 from vsv_pyramid.containers.codecs import DICOM_CODECS
 from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel
 from vsv_pyramid.containers.reading import Watched, naming, opened, unavailable
-from vsv_pyramid.errors import SlideError, SlideUnavailable, StreamError
+from vsv_pyramid.errors import SlideError, SlideIncomplete, SlideUnavailable, StreamError
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.words import counted
@@ -49,6 +49,10 @@ _FACTS = {
     "dicom.PhotometricInterpretation": "PhotometricInterpretation",
     "dicom.SeriesInstanceUID": "SeriesInstanceUID",
 }
+_HEADING = (
+    *("SOPClassUID", "SeriesInstanceUID", "ImageType"),
+    *("TotalPixelMatrixColumns", "TotalPixelMatrixRows"),
+)
 _WANTED = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImageType", "ManufacturerModelName"),
     *("TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Rows", "Columns", "NumberOfFrames"),
@@ -97,6 +101,14 @@ class Instance(NamedTuple):
         return int(self.elements.get("ConcatenationFrameOffsetNumber") or 0)
 
 
+class Heading(NamedTuple):
+    """Of which series a file is, and how many pixels its picture has, 0 where it is none of the
+    slide itself."""
+
+    series: str
+    pixels: int
+
+
 @dataclass(frozen=True)
 class DicomBase(StoredLevel):
     """A picture of a series, by its frames. `properties` are OpenSlide's, as far as they matter;
@@ -126,6 +138,18 @@ def is_dicom(path: Path) -> bool:
     with naming(path), path.open("rb") as file:
         file.seek(_MAGIC_AT)
         return file.read(len(_MAGIC)) == _MAGIC
+
+
+def heading(path: Path) -> Heading | None:
+    """None where the file is no slide's. Raises SlideError."""
+    if not is_dicom(path) or (instance := _instance(path, _HEADING)) is None:
+        return None
+    said = instance.elements
+    try:
+        pixels = instance.size.pixels if instance.kind == "VOLUME" else 0
+    except _DAMAGED:
+        pixels = 0
+    return Heading(str(said.SeriesInstanceUID), pixels)
 
 
 def series_in(folder: Path) -> dict[str, list[Instance]]:
@@ -190,7 +214,7 @@ def dicom_base(path: Path) -> DicomBase | None:
     instances = series_of(path)
     try:
         if sentence := lacking(instances):
-            raise SlideError(path, sentence)
+            raise SlideIncomplete(path, sentence)
         return _base(instances)
     except SlideError:
         raise
@@ -429,15 +453,15 @@ def _profile(said: Any) -> bytes | None:
     return None
 
 
-def _instance(path: Path) -> Instance | None:
-    """The file's elements, None where it is no slide's. Raises SlideError."""
+def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
+    """The file's elements of these names, None where it is no slide's. Raises SlideError."""
     import pydicom  # late: only DICOM needs it
     from pydicom.config import disable_value_validation
 
     try:
         with naming(path), Watched(path) as file, disable_value_validation():
             try:
-                said = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_WANTED))
+                said = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(wanted))
                 at = file.tell()
                 head = file.read(12)
             except SlideUnavailable:

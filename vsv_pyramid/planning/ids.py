@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
-from pathlib import PurePath
 
 from vsv_pyramid.destination import Destination, open_destination, tie
 from vsv_pyramid.errors import OptionError, StoreError
@@ -74,7 +73,7 @@ def identified(options: ConvertOptions, source: Source, store: Destination) -> C
 def id_of(source: Source, options: ConvertOptions) -> str:
     """The id given, or one by the file's stem; raises OptionError where the layout allows none."""
     try:
-        return options.slide_id or options.id_of(PurePath(source.name).stem)
+        return options.slide_id or options.id_of(source.stem)
     except OptionError as exc:
         raise OptionError(f"{source}: {exc}") from exc
 

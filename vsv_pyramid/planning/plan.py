@@ -14,6 +14,7 @@ from vsv_pyramid.planning.lanes import Lane, choose_lane
 from vsv_pyramid.planning.options import TILE_SIZES, ConvertOptions
 from vsv_pyramid.pyramid.srgb import NO_WAY, WAY, to_srgb
 from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.slide.series import stem_of
 
 _DEFAULT_TILE_SIZE = 768
 _NATIVE_TILES_JOINED = 3
@@ -73,7 +74,7 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
     Raises SlideError for what is named as a label or another picture of the glass, unless it is
     said to be a slide.
     """
-    kind = kind_named(slide.path.stem)
+    kind = kind_named(stem_of(slide.path))
     if kind and not options.is_slide:
         raise SlideError(
             slide.path,
@@ -91,7 +92,7 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
     published = available & set(options.associated)
     pyramid = Pyramid(size, options.tile_size or auto_tile_size(slide.native_tile))
     return Plan(
-        slide_id=options.slide_id or slide.path.stem,
+        slide_id=options.slide_id or stem_of(slide.path),
         pyramid=pyramid,
         origin=origin,
         lane=choose_lane(slide, pyramid, origin, options),

@@ -31,6 +31,7 @@ from vsv_pyramid.slide.samples import (
     refusal,
     tiles_decode,
 )
+from vsv_pyramid.slide.series import series_at
 from vsv_pyramid.slide.tiles import NativeTiles, dicom_tiles, false_colours, tiff_tiles, unreadable
 
 # Where OpenSlide knows no maker, whose driver would know the slide from its label. Aperio's tells
@@ -170,8 +171,10 @@ class Slide:
 
 
 def open_slide(path: Path) -> Slide:
-    """The slide or plain image at `path`, opened. Raises SlideError."""
-    return Slide(path)
+    """The slide or plain image at `path`, opened; of DICOM, `path` may be the folder. Raises
+    SlideError."""
+    series = series_at(path)
+    return Slide(series.base if series else path)
 
 
 def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:

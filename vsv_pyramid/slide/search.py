@@ -13,11 +13,12 @@ from vsv_pyramid.containers.reading import unavailable
 from vsv_pyramid.errors import SlideAccessError, passing
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.pseudonyms import met
+from vsv_pyramid.slide.series import all_series, is_dicom_name, series_at, stem_of
 from vsv_pyramid.slide.source import normal
 
 _log = logging.getLogger(__name__)
 
-# Looked for in folders. DICOM is not: a slide is several .dcm files, so one of them must be named.
+# Looked for in folders, beside DICOM, of which a slide is several files.
 SLIDE_SUFFIXES = frozenset(
     [".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi"]
 )
@@ -38,7 +39,8 @@ def find_slides(path: Path, excluded: Excluded = NOTHING_MORE) -> list[Path]:
     Raises SlideAccessError for a folder without slides, or one that cannot be read.
     """
     if not path.is_dir():
-        return [path]
+        series = series_at(path)
+        return [series.place if series else path]
     found = slides_in(path, excluded)
     for place, reason in found.skipped.items():
         _log.warning("%s: skipped, %s", place, reason)
@@ -75,7 +77,10 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
             if _is_link(place):
                 met.meet_folder(place)
                 found.skipped[place] = "it is a link to a folder; give that folder itself"
-        places = [Path(folder, name) for name in wanted(folder, files) if is_slide(name)]
+        names = wanted(folder, files)
+        places = [Path(folder, name) for name in names if is_slide(name)]
+        if any(map(is_dicom_name, names)):
+            places += [one.place for one in all_series(Path(folder)) if one.base.name in names]
         met.meet(places)
         for place in places:
             obstacle = _obstacle(place)
@@ -90,7 +95,8 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
 def _obstacle(place: Path) -> str | None:
     """Why it is no file that could be read, None where it is one."""
     try:
-        is_file = stat.S_ISREG(place.stat().st_mode)
+        mode = place.stat().st_mode
+        is_file = stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # of a series
     except OSError as exc:
         if _is_link(place):
             return f"it is a link to what cannot be read ({exc.strerror})"
@@ -112,8 +118,11 @@ def is_slide(name: str) -> bool:
 
 
 def is_slide_key(key: str, excluded: Excluded = NOTHING_MORE) -> bool:
-    """Whether an object in S3 is looked for; one whose key ends in a slash stands for a folder."""
-    return is_slide(key.rpartition("/")[2]) and not excluded(key)
+    """Whether an object in S3 is looked for; one whose key ends in a slash stands for a folder. Of
+    DICOM, it is one of a slide's files, in a folder of its own."""
+    folder, _, name = key.rpartition("/")
+    is_one = is_slide(name) or (bool(folder) and is_dicom_name(name))
+    return is_one and not excluded(key)
 
 
 def once_each(
@@ -123,7 +132,7 @@ def once_each(
     published under the same id; `id_of` makes an id of a file's stem."""
     groups: dict[str, list[str | Path]] = {}
     for slide in slides:
-        group = groups.setdefault(id_of(PurePath(slide).stem), [])
+        group = groups.setdefault(id_of(stem_of(slide)), [])
         if not any(_is_same(other, slide) for other in group):
             group.append(slide)
     return {

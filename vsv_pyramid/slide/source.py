@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -13,10 +14,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from vsv_pyramid.containers.reading import naming, read_exactly, reason
 from vsv_pyramid.errors import (
+    STOPPED,
     UNSUPPORTED,
     OptionError,
     SlideAccessError,
@@ -25,7 +27,9 @@ from vsv_pyramid.errors import (
     SlideUnavailable,
     StoreError,
 )
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.pixels import Slide, open_slide
+from vsv_pyramid.slide.series import is_dicom_name, series_at
 from vsv_pyramid.words import digest
 
 Result = TypeVar("Result")
@@ -38,20 +42,22 @@ _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
     ".mrxs": lambda path: path.with_suffix("").glob("*"),
     ".vms": lambda path: path.parent.glob(f"{path.stem}*"),
     ".vmu": lambda path: path.parent.glob(f"{path.stem}*"),
-    ".dcm": lambda path: path.parent.glob("*.dcm"),
 }
+_REST_SECONDS = 60  # for which nothing may have been put beside a series of objects
 
 
 class Source(Protocol):
-    """One slide's place. `location` is its path or URL in full, `name` the file's; `fingerprint`
-    tells this slide from any other, and `place` where it is from any other place: `places` has what
-    releases before this one called it, too.
+    """One slide's place. `location` is its path or URL in full, `name` the file's, or its folder's
+    where it is several, and `stem` what its id is made of; `fingerprint` tells this slide from any
+    other, and `place` where it is from any other place: `places` has what releases before this one
+    called it, too.
 
     Raises SlideAccessError where there is no slide.
     """
 
     location: str
     name: str
+    stem: str
     place: str
     places: frozenset[str]
     fingerprint: Mapping[str, object]
@@ -70,8 +76,8 @@ class Source(Protocol):
         """Removes the slide's file for good. Raises SlideAccessError."""
 
 
-def is_one_file(name: str) -> bool:
-    """Whether a slide of that name is a single file, and so can be fetched from S3."""
+def is_in_s3(name: str) -> bool:
+    """Whether a slide of that name can be fetched from S3: it is a single file, or DICOM."""
     return PurePosixPath(name).suffix.lower() not in _COMPANIONS
 
 
@@ -91,7 +97,11 @@ def find_source(
 
 class _File:
     def __init__(self, path: Path) -> None:
+        self._series = series_at(path)
+        if self._series:
+            path = self._series.place
         self._path = path
+        self.stem = self._series.stem if self._series else path.stem
         self.location = str(path.absolute())
         self.name = path.name
         self.place = place_of(path)
@@ -119,7 +129,7 @@ class _File:
             )
 
     def check_removable(self) -> None:
-        if not is_one_file(self.name):
+        if self._series or not is_in_s3(self.name):
             raise SlideAccessError(self._path, "is a slide of several files; delete them yourself")
         folder = self._path.absolute().parent
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -152,18 +162,25 @@ class _Object:
         self._url = session.object_url(url)
         self._scratch = scratch
         self.location = str(self._url)
+        folder, _, name = self._url.key.rpartition("/")
+        self._is_series = not name or is_dicom_name(name)
+        if self._is_series:  # a folder is a slide
+            self._url = self._url._replace(key=folder)
+        self.location = str(self._url)
         self.name = self._url.key.rpartition("/")[2]
         if not self.name:
-            raise OptionError(f"{url!r} names no slide; give s3://bucket/key")
+            raise OptionError(f"{url!r} names no slide; give s3://bucket/key, DICOM in a folder")
+        self.stem = self.name if self._is_series else PurePosixPath(self.name).stem
         self.place = digest(self.location)
         self.places = places_of(self.location)
-        if not is_one_file(self.name):
+        if not is_in_s3(self.name):
             suffix = PurePosixPath(self.name).suffix.lower()
             raise SlideAccessError(
                 url, f"a {suffix} slide is more than one file; copy all of them into a folder"
             )
         self._account = session.Account(self._url, RequestPayer=request_payer)
-        self.fingerprint: Mapping[str, object] = self._head()
+        described = self._at_rest if self._is_series else self._head
+        self.fingerprint: Mapping[str, object] = described()
 
     def __str__(self) -> str:
         return str(self._url)
@@ -186,6 +203,8 @@ class _Object:
             raise self._changed()
 
     def check_removable(self) -> None:
+        if self._is_series:
+            raise SlideAccessError(self._url, "is a slide of several files; delete them yourself")
         client = self._account.client
         never_there = {"Bucket": self._url.bucket, "Key": f"{self._url.key}.is-this-allowed"}
         self._patiently(lambda: client.delete_object(**never_there))
@@ -200,6 +219,8 @@ class _Object:
         )
 
     def _head(self) -> dict[str, object]:
+        if self._is_series:
+            return fingerprint_of_all(self._objects())
         head = self._patiently(self._account.head)
         return {"size": head["ContentLength"], "etag": head["ETag"].strip('"')}
 
@@ -229,10 +250,48 @@ class _Object:
             ) from exc
         with fetched as folder:
             path = Path(folder, self.name)
-            client, where = self._account.client, (self._url.bucket, self._url.key)
-            self._patiently(lambda: client.download_file(*where, str(path)))
+            if self._is_series:
+                path.mkdir()
+                for item in self._objects():
+                    self._fetch(item["Key"], path / item["Key"].rpartition("/")[2])
+            else:
+                self._fetch(self._url.key, path)
             self.check_unchanged()
             yield path
+
+    def _fetch(self, key: str, path: Path) -> None:
+        client, where = self._account.client, (self._url.bucket, key)
+        self._patiently(lambda: client.download_file(*where, str(path)))
+
+    def _objects(self) -> list[dict[str, Any]]:
+        """The .dcm objects of the series."""
+
+        def listed() -> list[dict[str, Any]]:
+            pages = self._account.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._url.bucket, Prefix=f"{self._url.key}/", Delimiter="/"
+            )
+            return [
+                item
+                for page in pages
+                for item in page.get("Contents", ())
+                if is_dicom_name(item["Key"].rpartition("/")[2])
+            ]
+
+        if found := self._patiently(listed):
+            return found
+        raise SlideAccessError(self._url, "has no DICOM files; check the URL")
+
+    def _at_rest(self) -> dict[str, object]:
+        """The fingerprint of all files, once nothing has been put beside them for a while: of
+        twenty files there are twenty events."""
+        while True:
+            objects = self._objects()
+            newest = max(item["LastModified"] for item in objects)
+            waits = _REST_SECONDS - (clock.time() - newest.timestamp())
+            if waits <= 0:
+                return fingerprint_of_all(objects)
+            if clock.sleep(min(waits, _REST_SECONDS), self._stop or threading.Event()):
+                raise StoreError(self._url, STOPPED)
 
     def _patiently(self, action: Callable[[], Result]) -> Result:
         """The action's result, or an error that names the slide."""
@@ -248,6 +307,12 @@ class _Object:
             if session.status(exc) == 412:
                 raise self._changed() from exc
             raise refusal from exc
+
+
+def fingerprint_of_all(objects: Iterable[Mapping[str, Any]]) -> dict[str, object]:
+    """What tells a series of objects in S3 from any other."""
+    tags = sorted((item["Key"], item["ETag"]) for item in objects)
+    return {"size": sum(item["Size"] for item in objects), "etag": digest(json.dumps(tags))}
 
 
 def places_of(location: str) -> frozenset[str]:
@@ -298,7 +363,8 @@ def _folded(name: str) -> str:
 def extent(path: Path) -> tuple[int, int]:
     """Of a slide's file, or of all its files: bytes in all, newest mtime in ns."""
     companions = _COMPANIONS.get(path.suffix.lower())
-    files = [path, *(companions(path) if companions else ())]
+    series = series_at(path)
+    files = series.files if series else (path, *(companions(path) if companions else ()))
     stats = [file.stat() for file in dict.fromkeys(files)]
     return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
 
@@ -311,7 +377,8 @@ def fingerprint(path: Path) -> dict[str, object]:
         mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe may take for ever
         raise SlideAccessError(path, "is neither a file nor a folder; give a slide's file")
-    with naming(path), path.open("rb") as file:
+    series = series_at(path)
+    with naming(path), (series.base if series else path).open("rb") as file:
         size, mtime_ns = extent(path)
         length = os.fstat(file.fileno()).st_size
         part = min(length, _MEGABYTE)

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from vsv_pyramid.aws import session
@@ -27,11 +26,13 @@ from vsv_pyramid.review.records import Kept, deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.search import is_slide, is_slide_key
-from vsv_pyramid.slide.source import is_one_file
+from vsv_pyramid.slide.series import is_dicom_name, stem_of
+from vsv_pyramid.slide.source import fingerprint_of_all, is_in_s3
 from vsv_pyramid.store import S3Options, open_store
 from vsv_pyramid.words import digest
 
 DEFAULTS = ConvertOptions()
+Item = Mapping[str, Any]  # as S3 lists it
 _SAMPLED = 20
 _BLOCK = 1 << 16
 _ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")  # Glacier Instant Retrieval is read like any other class
@@ -46,7 +47,7 @@ class Waiting(NamedTuple):
 
     @property
     def stem(self) -> str:
-        return PurePosixPath(self.url.key).stem
+        return stem_of(str(self.url))
 
     @property
     def hours(self) -> float:
@@ -86,7 +87,7 @@ def find(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> B
             slide_id = options.id_of(found.stem)
         except OptionError:
             slide_id = ""
-        if not is_one_file(found.url.key):
+        if not is_in_s3(found.url.key):
             refused.append(f"{found.url}: a slide of several files; it cannot be taken from S3")
         elif len(str(found.url).splitlines()) > 1:  # a manifest has a slide a line
             refused.append(f"{str(found.url)!r}: a name of several lines; rename the object")
@@ -182,15 +183,15 @@ def _listed(url: session.S3Url, options: ConvertOptions) -> list[tuple[Waiting, 
         pages = account.client.get_paginator("list_objects_v2").paginate(
             Bucket=url.bucket, Prefix=prefix, OptionalObjectAttributes=["RestoreStatus"]
         )
+        items = [item for page in pages for item in page.get("Contents", ())]
         return [
             (
-                Waiting(session.S3Url(url.bucket, item["Key"]), item["Size"], item["LastModified"]),
-                item["ETag"].strip('"'),
-                item.get("StorageClass") in _ARCHIVES and not _is_restored(item),
+                Waiting(session.S3Url(url.bucket, key), size, modified),
+                etag,
+                any(map(_is_archived, parts)),
             )
-            for page in pages
-            for item in page.get("Contents", ())
-            if is_slide_key(item["Key"][len(above) :].removeprefix("/"), excluded)
+            for key, parts in _slides(items, len(above), excluded).items()
+            for size, etag, modified in [_sum(key, parts)]
         ]
 
     try:
@@ -199,7 +200,32 @@ def _listed(url: session.S3Url, options: ConvertOptions) -> list[tuple[Waiting, 
         raise session.refusal(url, exc) from exc
 
 
-def _is_restored(item: Mapping[str, Any]) -> bool:
+def _slides(items: Sequence[Item], above: int, excluded: Excluded) -> dict[str, list[Item]]:
+    """The objects of each slide by its key, that of a folder for DICOM; so many characters of all
+    keys are not looked at."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        key: str = item["Key"]
+        if is_slide_key(key[above:].removeprefix("/"), excluded):
+            folder, _, name = key.rpartition("/")
+            found.setdefault(f"{folder}/" if is_dicom_name(name) else key, []).append(item)
+    return found
+
+
+def _sum(key: str, parts: Sequence[Item]) -> tuple[int, str, datetime]:
+    """Bytes, ETag and last change of a slide's objects."""
+    modified = max(item["LastModified"] for item in parts)
+    if key.endswith("/"):
+        said = fingerprint_of_all(parts)
+        return int(str(said["size"])), str(said["etag"]), modified
+    return parts[0]["Size"], parts[0]["ETag"].strip('"'), modified
+
+
+def _is_archived(item: Item) -> bool:
+    return item.get("StorageClass") in _ARCHIVES and not _is_restored(item)
+
+
+def _is_restored(item: Item) -> bool:
     """Whether an archived object can be read for a while."""
     return "RestoreExpiryDate" in item.get("RestoreStatus", {})
 
@@ -213,11 +239,9 @@ def _is_of(entry: Entry, size: int, etag: str) -> bool:
 def _is_from(entry: Entry, url: session.S3Url) -> bool:
     """Whether the entry is of an object at the URL, as far as it says where it is from: version 1
     of the catalog has published the place."""
-    location = entry.get("location")
-    stated = (
-        digest(location) if location else entry.get("source", {}).get("place", digest(str(url)))
-    )
-    return bool(stated == digest(str(url)))
+    location, place = entry.get("location"), str(url).rstrip("/")
+    stated = digest(location) if location else entry.get("source", {}).get("place", digest(place))
+    return bool(stated == digest(place))
 
 
 def _pixels(account: session.Account, slide: Waiting) -> int | None:

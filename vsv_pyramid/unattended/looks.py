@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from vsv_pyramid.containers.dicom import lacking, series_of
 from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.slide.series import is_dicom_name, series_at
 from vsv_pyramid.slide.source import extent
 
 UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
@@ -29,8 +31,11 @@ def look_at(path: Path) -> Look | None:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether the file is empty; or the TIFF lacks data that it points to, and has been written to
-    not long ago: most scanners and copies write the end last."""
+    """Whether a file of a DICOM series is missing; or the file is empty; or the TIFF lacks data
+    that it points to, and has been written to not long ago: most scanners and copies write the end
+    last."""
+    if path.is_dir() or is_dicom_name(path.name):
+        return _lacks_files(path)
     stat = path.stat()
     if not stat.st_size:
         return True
@@ -43,3 +48,11 @@ def is_unfinished(path: Path) -> bool:
     except SlideError:
         return True
     return base is not None and base.cut
+
+
+def _lacks_files(path: Path) -> bool:
+    series = series_at(path)
+    if series is None:
+        return True
+    age = clock.time() - max(file.stat().st_ctime for file in series.files)
+    return age <= UNFINISHED_SECONDS and lacking(series_of(series.base)) is not None

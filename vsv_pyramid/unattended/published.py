@@ -15,6 +15,7 @@ from vsv_pyramid.errors import DescriptorError, OptionError, StoreError, StoreUn
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.records import deleted
+from vsv_pyramid.slide.series import stem_of
 from vsv_pyramid.slide.source import place_of
 from vsv_pyramid.unattended.looks import Look
 
@@ -52,9 +53,9 @@ class Published:
     def id_of(self, path: Path) -> str:
         """The slide's id, or the stem that cannot be one."""
         try:
-            return self._options.id_of(path.stem)
+            return self._options.id_of(stem_of(path))
         except OptionError:
-            return path.stem
+            return stem_of(path)
 
     def has(self, path: Path, look: Look) -> bool:
         """Whether there is a pyramid of this very file, and all was done that comes after it."""

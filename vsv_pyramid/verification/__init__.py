@@ -19,6 +19,7 @@ from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.search import is_slide
+from vsv_pyramid.slide.series import is_dicom_name
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.verification import comparison
 from vsv_pyramid.verification.comparison import Picture
@@ -102,7 +103,7 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
             report.errors.append(
                 f"{store}/{name} is private; move it to a place that nobody serves"
             )
-        elif is_slide(name):
+        elif is_slide(name) or is_dicom_name(name):
             report.warnings.append(
                 f"{store}/{name} is a slide's own file, with its label; whoever may read the "
                 "pyramids may read it, too"

@@ -1,0 +1,88 @@
+"""DICOM slides among files: a series is a slide, and a folder with one series is that slide."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from vsv_pyramid.containers import dicom
+from vsv_pyramid.containers.reading import naming
+from vsv_pyramid.errors import SlideAccessError, SlideError
+
+_KEPT = 1 << 14  # headings in memory, of files that are looked at again and again
+
+
+class Series(NamedTuple):
+    """A slide of several files. `place` stands for all of them: their folder, or where others are
+    in it, the file of the base level, which is `base`; `stem` is what ids are made of."""
+
+    place: Path
+    stem: str
+    files: tuple[Path, ...]
+    base: Path
+
+
+def is_dicom_name(name: str) -> bool:
+    # "._1.dcm" is what macOS leaves on shares.
+    return PurePath(name).suffix.lower() == dicom.SUFFIX and not name.startswith(".")
+
+
+def all_series(folder: Path) -> list[Series]:
+    """The slides of the folder's .dcm files. Raises SlideAccessError."""
+    groups: dict[str, dict[Path, int]] = {}
+    with naming(folder):
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    for entry in entries:
+        if not is_dicom_name(entry.name):
+            continue
+        with suppress(OSError, SlideError):  # it has vanished, or is not there as a whole yet
+            stat = entry.stat()
+            if heading := _heading(entry.path, stat.st_size, stat.st_mtime_ns):
+                path = folder / entry.name
+                groups.setdefault(heading.series, {})[path] = heading.pixels
+    found = []
+    for series, files in groups.items():
+        base = max(files, key=lambda path: files[path])
+        place, stem = (folder, folder.absolute().name) if len(groups) == 1 else (base, series)
+        found.append(Series(place, stem, tuple(files), base))
+    return found
+
+
+def series_at(path: Path) -> Series | None:
+    """The slide that the folder is, or that the file is of; None where there is no such slide.
+
+    Raises SlideAccessError for a folder of several, or one that cannot be read.
+    """
+    if path.is_dir():
+        found = all_series(path)
+        if len(found) > 1:
+            raise SlideAccessError(
+                path, f"holds {len(found)} slides (DICOM series); give a file of one of them"
+            )
+        return found[0] if found else None
+    if not is_dicom_name(path.name):
+        return None
+    return next((one for one in all_series(path.parent) if path in one.files), None)
+
+
+def stem_of(place: str | PurePath) -> str:
+    """What the id of a slide at the path or s3:// URL is made of: its file's name without suffix,
+    or the name of its folder."""
+    if str(place).startswith("s3://"):
+        folder, _, name = str(place).rpartition("/")
+        if not name or is_dicom_name(name):
+            return folder.rpartition("/")[2]
+        return PurePath(name).stem
+    with suppress(SlideError):
+        if found := series_at(Path(place)):
+            return found.stem
+    return PurePath(place).stem
+
+
+@lru_cache(maxsize=_KEPT)
+def _heading(path: str, size: int, mtime_ns: int) -> dicom.Heading | None:
+    """Of a file as it was at a look."""
+    return dicom.heading(Path(path))

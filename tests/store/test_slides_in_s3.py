@@ -9,21 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import s3_events
 
 from tests.conftest import Run
+from tests.containers.test_dicom import concatenated
+from tests.situations.test_keeps import created
 from tests.store.conftest import OPTIONS
 from tests.store.test_s3 import DESCRIPTOR, SLIDE_JSON, cut_the_answer
+from tests.support.clock import FakeClock
 from tests.support.forge import damage_tile
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import (
+    EXIT_BAD_SLIDE,
     SlideAccessError,
     SlideChanged,
     StoreError,
 )
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.slide.source import find_source
+from vsv_pyramid.unattended.backlog import find
 
 
 @pytest.fixture
@@ -198,3 +205,68 @@ class TestVerifyAndInfo:
         place.delete(DESCRIPTOR)
         assert "not complete" in run("info", target).out
         assert json.loads(run("info", uploaded, "--json").out)["width"] == 1501
+
+
+class TestSeries:
+    """DICOM: a folder of objects is a slide."""
+
+    FILES = ("7.dcm", "8.dcm", "9.dcm")
+
+    @pytest.fixture
+    def parts(self, tmp_path: Path) -> dict[str, bytes]:
+        concatenated(tmp_path)
+        return {name: (tmp_path / name).read_bytes() for name in self.FILES}
+
+    @pytest.fixture
+    def folder(self, place: Place, parts: dict[str, bytes]) -> str:
+        for name, data in parts.items():
+            place.put(f"scans/170782.1/{name}", data)
+        place.put("scans/170782.1/notes.txt", b"not of it")
+        return f"{place}/scans/170782.1"
+
+    def test_each_event_is_of_the_one_slide(
+        self, folder: str, place: Place, scratch: Path, clock: FakeClock
+    ) -> None:
+        options = ConvertOptions(scratch=scratch, update=True)
+        told = [
+            slide.url
+            for name in self.FILES
+            for slide in s3_events.arrived(created(f"{folder}/{name}".removeprefix("s3://images/")))
+        ]
+        statuses = []
+        for url in [*told, f"{folder}/"]:
+            summary = convert(url, to(place), options)
+            statuses.append((summary.id, summary.status))
+        assert statuses == [("170782.1", "converted"), *[("170782.1", "skipped")] * 3]
+        assert sum(clock.slept) >= 55  # once, until all files were at rest
+        assert list(scratch.iterdir()) == []
+
+    def test_what_lacks_is_waited_for(
+        self, folder: str, place: Place, parts: dict[str, bytes], run: Run, clock: FakeClock
+    ) -> None:
+        place.delete("scans/170782.1/7.dcm")
+        words = ("convert", f"{folder}/8.dcm", "--to", to(place))
+        refused = run(*words)
+        assert (refused.code, "a part of its picture" in refused.err) == (EXIT_BAD_SLIDE, True)
+        early = run(*words, "--update")
+        assert (early.code, "it waits for the rest" in early.err) == (0, True)
+        assert early.out.endswith("0 converted, 0 skipped, 0 failed, 1 incomplete\n")
+        place.put("scans/170782.1/7.dcm", parts["7.dcm"])
+        assert run(*words, "--update").code == 0
+        assert place.objects()[f"to/{DESCRIPTOR.replace('small', '170782.1')}"]
+
+    def test_submit_takes_it_once(self, folder: str, place: Place, clock: FakeClock) -> None:
+        (waiting,) = find(f"{place}/scans", to(place)).slides
+        assert (str(waiting.url), waiting.stem) == (f"{folder}/", "170782.1")
+        convert(str(waiting.url), to(place), ConvertOptions())
+        found = find(f"{place}/scans", to(place))
+        assert (found.slides, found.published, found.refused) == ((), 1, ())
+
+    def test_it_is_not_removed(self, folder: str, clock: FakeClock) -> None:
+        with pytest.raises(SlideAccessError, match="several files"):
+            find_source(f"{folder}/7.dcm").check_removable()
+
+    def test_a_folder_without_one(self, place: Place) -> None:
+        place.put("scans/none/a.txt", b"x")
+        with pytest.raises(SlideAccessError, match="has no DICOM files"):
+            find_source(f"{place}/scans/none/")

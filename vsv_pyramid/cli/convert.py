@@ -127,7 +127,8 @@ def convert_command(
     A slide that is published already, from the same file and with the same options, is skipped. A
     slide that fails does not stop the others. What is no slide's fault, such as a full disk, stops
     all of them when it comes twice in a row. Folders are searched for .svs, .tif, .tiff, .ndpi,
-    .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi; of DICOM, name one file of the series.
+    .vms, .vmu, .scn, .mrxs, .svslide, .bif and .czi, and for DICOM series (.dcm), of which each is
+    one slide, called as its folder.
     """
     workers = usable_cpus() if workers is None else workers
     options = ConvertOptions(workers=workers, **values)

@@ -175,9 +175,11 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
         "Slide": facts["slide"],
         "Size": f"{facts['width']:,} x {facts['height']:,} px ({gigapixels:.3f} gigapixels)",
         "Levels": ", ".join(f"{level['width']}x{level['height']}" for level in facts["levels"]),
+        "Container": facts["container"],
         "Tiles": f"{native['width']}x{native['height']} px" if native else "none",
         "Compression": said(facts["compression"]),
         "Colour": said(facts["photometric"]),
+        "Read by": facts["read_by"],
         "Magnification": "not stated"
         if facts["objective_power"] is None
         else f"{facts['objective_power']:g}x",

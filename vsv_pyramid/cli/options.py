@@ -114,7 +114,7 @@ def plan_options(command: Command) -> Command:
             type=click.Choice(["copy", "reencode"]),
             default="copy",
             show_default=True,
-            help="reencode makes the tiles of the lossless lane smaller, with loss.",
+            help="reencode encodes the slide's own JPEG tiles anew: smaller, with loss.",
         ),
         click.option(
             "--yes-this-is-a-slide",

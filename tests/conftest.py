@@ -102,7 +102,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos",
         metavar="SEED[:NUMBER]",
         default="1",
-        help="Other faults than each time in tests/system/test_chaos.py, or one of them alone.",
+        help="Other faults than each time in tests/system/test_chaos.py and test_mutated.py.",
     )
 
 

@@ -34,7 +34,7 @@ _JPEGS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline and ex
 # What elements raise that lack, or are of no sense.
 _DAMAGED = (
     *(ValueError, KeyError, AttributeError, IndexError, TypeError, ArithmeticError),
-    *(struct.error, MemoryError),
+    *(NotImplementedError, struct.error, MemoryError),
 )
 _IMPLICIT = "1.2.840.10008.1.2"
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010)
@@ -84,8 +84,12 @@ class Instance(NamedTuple):
 
     @property
     def size(self) -> Size:
+        """Raises ValueError for none."""
         said = self.elements
-        return Size(int(said.TotalPixelMatrixColumns), int(said.TotalPixelMatrixRows))
+        size = Size(int(said.TotalPixelMatrixColumns), int(said.TotalPixelMatrixRows))
+        if min(size) < 1:
+            raise ValueError(f"a picture of {size.width} x {size.height} px")
+        return size
 
     @property
     def picture(self) -> object:
@@ -436,19 +440,19 @@ def _properties(said: Any, tile: Size) -> dict[str, str]:
     found["openslide.vendor"] = "dicom"
     found["openslide.level[0].tile-width"] = str(tile.width)
     found["openslide.level[0].tile-height"] = str(tile.height)
-    with suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
+    with suppress(*_DAMAGED):
         spacing = said.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
         found["openslide.mpp-y"], found["openslide.mpp-x"] = (
             f"{1000 * float(millimetres):.12g}" for millimetres in spacing
         )
-    with suppress(AttributeError, IndexError, KeyError, TypeError):
+    with suppress(*_DAMAGED):
         power = said.OpticalPathSequence[0].ObjectiveLensPower
         found["openslide.objective-power"] = f"{float(power):g}"
     return found
 
 
 def _profile(said: Any) -> bytes | None:
-    with suppress(AttributeError, IndexError, KeyError):
+    with suppress(*_DAMAGED):
         return bytes(said.OpticalPathSequence[0].ICCProfile)
     return None
 
@@ -464,6 +468,8 @@ def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
                 said = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(wanted))
                 at = file.tell()
                 head = file.read(12)
+                for tag in list(said.keys()):  # only now are their values made
+                    said[tag]
             except SlideUnavailable:
                 raise
             except Exception as exc:  # whatever pydicom raises on bytes that are no DICOM

@@ -65,11 +65,12 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.pixels --scratch $(SCRATCH) --json .cache/pixels.json
 	$(BIN)/python -m tests.benchmarks.lossless --scratch $(SCRATCH) --json .cache/lossless.json
+	$(BIN)/python -m tests.benchmarks.containers --scratch $(SCRATCH) --json .cache/containers.json
 	$(BIN)/python -m tests.benchmarks.publish --scratch $(SCRATCH) --json .cache/publish.json
 	$(BIN)/python -m tests.benchmarks.viewing --scratch $(SCRATCH) --json .cache/viewing.json
 	$(BIN)/python -m tests.benchmarks.desk --scratch $(SCRATCH) --json .cache/desk.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
-	$(BIN)/python -m tests.benchmarks.performance .cache/pixels.json .cache/lossless.json .cache/publish.json .cache/viewing.json .cache/desk.json
+	$(BIN)/python -m tests.benchmarks.performance .cache/pixels.json .cache/lossless.json .cache/containers.json .cache/publish.json .cache/viewing.json .cache/desk.json
 
 # What other programs may use, out of its docstrings.
 docs: $(VENV)/.dev

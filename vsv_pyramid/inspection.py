@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vsv_pyramid.aws.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
-from vsv_pyramid.containers import dicom
 from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
@@ -17,9 +16,8 @@ from vsv_pyramid.planning.plan import Plan, make_plan
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.leaves import LeafSource
 from vsv_pyramid.removal import pyramid_keys
+from vsv_pyramid.slide.names import DICOM_SUFFIX, SLIDE_SUFFIXES, is_dicom_name
 from vsv_pyramid.slide.pixels import Slide
-from vsv_pyramid.slide.search import SLIDE_SUFFIXES
-from vsv_pyramid.slide.series import is_dicom_name
 from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.slide_json import parse, pyramid_levels
 from vsv_pyramid.store import S3Options, open_pyramid
@@ -31,7 +29,7 @@ def is_pyramid(place: str | Path) -> bool:
     """Whether the path or URL is rather of a pyramid than of a slide."""
     name = PurePosixPath(place).name
     if str(place).startswith("s3://"):
-        return PurePosixPath(name).suffix.lower() not in (*SLIDE_SUFFIXES, dicom.SUFFIX)
+        return PurePosixPath(name).suffix.lower() not in (*SLIDE_SUFFIXES, DICOM_SUFFIX)
     if Path(place).is_dir():
         return not any(is_dicom_name(path.name) for path in Path(place).iterdir())
     return Path(place).suffix.lower() in (".dzi", ".zip", ".szi")

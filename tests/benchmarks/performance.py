@@ -81,6 +81,24 @@ def pixels(result: Result) -> str:
     )
 
 
+def containers(result: Result) -> str:
+    ours = {run["slide"]: run for run in result["runs"] if run["tool"] == OUR_NAME}
+    rows = [run for run in result["runs"] if run["tool"] != OUR_NAME]
+    columns: Columns = {
+        "slide": lambda run: str(run["slide"]),
+        "CPU s": lambda run: f"{ours[run['slide']]['cpu_seconds']:.1f}",
+        "wall s": lambda run: f"{ours[run['slide']]['wall_seconds']:.1f}",
+        "peak MB": lambda run: _megabytes(ours[run["slide"]]),
+        "peer": lambda run: str(run["tool"]),
+        "its CPU s": lambda run: f"{run['cpu_seconds']:.1f}",
+        "ratio": lambda run: f"{ours[run['slide']]['cpu_seconds'] / run['cpu_seconds']:.2f}",
+    }
+    lead = "Slides of {gigapixels:g} gigapixels, median of {runs} runs, {workers} workers."
+    return _section(
+        lead.format(**result["options"]), _table(rows, columns, left=(0, 4)), *_end(result)
+    )
+
+
 def publish(result: Result) -> str:
     ours = {run["slide"]: run["cpu_seconds"] for run in result["runs"] if run["way"] == TO_S3}
     columns: Columns = {
@@ -247,6 +265,7 @@ def _section(*parts: str) -> str:
 SECTIONS: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "lossless": (lossless, ("lossless",)),
     "pixels": (pixels, ("pixels",)),
+    "containers": (containers, ("containers",)),
     "publish": (publish, ("publish",)),
     "viewing": (viewing, ("viewing",)),
     "desk": (desk, ("desk",)),

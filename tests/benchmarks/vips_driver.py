@@ -8,9 +8,12 @@ from pathlib import Path
 import pyvips
 
 
-def convert(slide: Path, to: Path, tile_size: int, quality: int) -> None:
-    """Write `to`/DeepZoom.dzi and its tiles; a suffix option would switch the direct mode off."""
+def convert(slide: Path, to: Path, tile_size: int, quality: int, icc: bool) -> None:
+    """Write `to`/DeepZoom.dzi and its tiles; a suffix option would switch the direct mode off. With
+    `icc`, in sRGB."""
     image = pyvips.Image.tiffload(str(slide), access="sequential")
+    if icc:
+        image = image.icc_transform("srgb", embedded=True, intent="perceptual")
     image.dzsave(str(to / "DeepZoom"), tile_size=tile_size, overlap=0, Q=quality)
 
 
@@ -20,6 +23,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--tile-size", type=int, default=720)
     parser.add_argument("--quality", type=int, default=80)
+    parser.add_argument("--icc", action="store_true")
     convert(**vars(parser.parse_args()))
 
 

@@ -17,6 +17,7 @@ from vsv_pyramid.slide.search import find_slides, slides_in
 from vsv_pyramid.slide.series import all_series, series_at, stem_of
 from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.unattended.looks import is_unfinished, look_at
+from vsv_pyramid.words import digest
 
 
 @pytest.fixture
@@ -49,13 +50,14 @@ def test_a_folder_with_one_series_is_the_slide(folder: Path, tmp_path: Path) -> 
 def test_several_series_in_a_folder_are_several_slides(tmp_path: Path) -> None:
     several(tmp_path)
     found = {series.stem: series.base.name for series in all_series(tmp_path)}
-    assert found == {"1.2.3": "c.dcm", "1.2.9": "0.dcm"}
+    names = {uid: f"series-{digest(uid)}" for uid in ("1.2.3", "1.2.9")}
+    assert found == {names["1.2.3"]: "c.dcm", names["1.2.9"]: "0.dcm"}
     assert find_slides(tmp_path) == [tmp_path / "0.dcm", tmp_path / "c.dcm"]
     assert series_at(tmp_path / "LABEL.dcm") == series_at(tmp_path / "c.dcm")
     with pytest.raises(SlideAccessError, match=r"holds 2 slides .* give a file of one of them"):
         convert(tmp_path, str(tmp_path / "out"), options("auto"))
     summary = convert(tmp_path / "LABEL.dcm", str(tmp_path / "out"), options("auto"))
-    assert summary.id == "1.2.3"
+    assert summary.id == names["1.2.3"]
     assert apart(published(summary), PICTURE) < 4
 
 
@@ -68,6 +70,22 @@ def test_another_series_beside_it_changes_nothing(tmp_path: Path) -> None:
     assert look_at(tmp_path / "c.dcm") == look
     instance(tmp_path / "y.dcm", YCBCR)
     assert look_at(tmp_path / "c.dcm") != look
+
+
+def test_beside_other_slides_it_is_not_called_as_their_folder(tmp_path: Path) -> None:
+    concatenated(tmp_path)
+    assert find_slides(tmp_path) == [tmp_path]
+    (tmp_path / "170782.svs").write_bytes(b"another slide")
+    assert find_slides(tmp_path) == [tmp_path / "170782.svs", tmp_path / "7.dcm"]
+    (series,) = all_series(tmp_path)
+    assert stem_of(tmp_path / "7.dcm") == series.stem != tmp_path.name
+
+
+def test_a_watched_folder_is_no_slide_itself(tmp_path: Path) -> None:
+    concatenated(tmp_path)
+    found = slides_in(tmp_path, itself=False)
+    assert found.slides == []
+    assert list(found.skipped.values()) == ["DICOM needs a folder of its own; move it into one"]
 
 
 def test_what_is_no_slide_is_not_found(tmp_path: Path) -> None:

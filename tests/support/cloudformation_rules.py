@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.support.cloudformation import REQUIRED
-from vsv_pyramid.slide.search import SLIDE_SUFFIXES
+from vsv_pyramid.slide.names import DICOM_SUFFIX, SLIDE_SUFFIXES
 from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY
 
 Resources = Mapping[str, Any]
@@ -398,7 +398,7 @@ def functions_get_what_the_handlers_read(resources: Resources) -> Iterator[str]:
 
 def every_slide_is_taken(resources: Resources) -> Iterator[str]:
     """Of one file: slides of several are not fetched from S3."""
-    wanted = (SLIDE_SUFFIXES | {".dcm"}) - {".mrxs", ".vms", ".vmu"}
+    wanted = (SLIDE_SUFFIXES | {DICOM_SUFFIX}) - {".mrxs", ".vms", ".vmu"}
     for name, rule in of_type(resources, "AWS::Events::Rule"):
         pattern = rule.get("EventPattern", {})
         if pattern.get("source") == ["aws.s3"]:

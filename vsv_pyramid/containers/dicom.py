@@ -26,8 +26,6 @@ from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.words import counted
 
-SUFFIX = ".dcm"
-
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _JPEGS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline and extended

@@ -6,22 +6,18 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterable
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import NamedTuple
 
 from vsv_pyramid.containers.reading import unavailable
 from vsv_pyramid.errors import SlideAccessError, passing
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.slide.pseudonyms import met
-from vsv_pyramid.slide.series import all_series, is_dicom_name, series_at, stem_of
+from vsv_pyramid.slide.series import all_series, series_at, stem_of
 from vsv_pyramid.slide.source import normal
 
 _log = logging.getLogger(__name__)
-
-# Looked for in folders, beside DICOM, of which a slide is several files.
-SLIDE_SUFFIXES = frozenset(
-    [".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi"]
-)
 
 NOTHING_MORE = Excluded()
 
@@ -49,8 +45,9 @@ def find_slides(path: Path, excluded: Excluded = NOTHING_MORE) -> list[Path]:
     return found.slides
 
 
-def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
-    """The slide files in the folder and below, without what is excluded.
+def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = True) -> Found:
+    """The slide files in the folder and below, without what is excluded. The folder may be a DICOM
+    slide `itself`, or else is none.
 
     Raises SlideAccessError for a folder that cannot be read; one below it is skipped, as are links
     to folders, which could lead round in a circle.
@@ -80,7 +77,11 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE) -> Found:
         names = wanted(folder, files)
         places = [Path(folder, name) for name in names if is_slide(name)]
         if any(map(is_dicom_name, names)):
-            places += [one.place for one in all_series(Path(folder)) if one.base.name in names]
+            for one in all_series(Path(folder)):
+                if one.place == path and not itself:
+                    found.skipped[one.base] = "DICOM needs a folder of its own; move it into one"
+                elif one.base.name in names:
+                    places.append(one.place)
         met.meet(places)
         for place in places:
             obstacle = _obstacle(place)
@@ -109,12 +110,6 @@ def _is_link(place: Path) -> bool:
         return place.is_symlink()
     except OSError:  # in a folder that may be listed, and nothing else
         return False
-
-
-def is_slide(name: str) -> bool:
-    """Whether a file of that name is looked for in folders."""
-    # "._170782.svs" is what macOS leaves on shares.
-    return PurePath(name).suffix.lower() in SLIDE_SUFFIXES and not name.startswith(".")
 
 
 def is_slide_key(key: str, excluded: Excluded = NOTHING_MORE) -> bool:

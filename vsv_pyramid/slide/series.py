@@ -11,23 +11,20 @@ from typing import NamedTuple
 from vsv_pyramid.containers import dicom
 from vsv_pyramid.containers.reading import naming
 from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.slide.names import is_dicom_name, is_slide
+from vsv_pyramid.words import digest
 
 _KEPT = 1 << 14  # headings in memory, of files that are looked at again and again
 
 
 class Series(NamedTuple):
-    """A slide of several files. `place` stands for all of them: their folder, or where others are
-    in it, the file of the base level, which is `base`; `stem` is what ids are made of."""
+    """A slide of several files. `place` stands for all of them: their folder, or where other slides
+    are in it, the file of the base level, which is `base`; `stem` is what ids are made of."""
 
     place: Path
     stem: str
     files: tuple[Path, ...]
     base: Path
-
-
-def is_dicom_name(name: str) -> bool:
-    # "._1.dcm" is what macOS leaves on shares.
-    return PurePath(name).suffix.lower() == dicom.SUFFIX and not name.startswith(".")
 
 
 def all_series(folder: Path) -> list[Series]:
@@ -43,10 +40,11 @@ def all_series(folder: Path) -> list[Series]:
             if heading := _heading(entry.path, stat.st_size, stat.st_mtime_ns):
                 path = folder / entry.name
                 groups.setdefault(heading.series, {})[path] = heading.pixels
+    is_alone = len(groups) == 1 and not any(is_slide(entry.name) for entry in entries)
     found = []
     for series, files in groups.items():
         base = max(files, key=lambda path: files[path])
-        place, stem = (folder, folder.absolute().name) if len(groups) == 1 else (base, series)
+        place, stem = (folder, folder.absolute().name) if is_alone else (base, _name(series))
         found.append(Series(place, stem, tuple(files), base))
     return found
 
@@ -80,6 +78,11 @@ def stem_of(place: str | PurePath) -> str:
         if found := series_at(Path(place)):
             return found.stem
     return PurePath(place).stem
+
+
+def _name(series: str) -> str:
+    """Of a series in a folder with others: not its UID, by which a patient can be found."""
+    return f"series-{digest(series)}"
 
 
 @lru_cache(maxsize=_KEPT)

@@ -28,8 +28,9 @@ from vsv_pyramid.errors import (
     StoreError,
 )
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.slide.names import is_dicom_name
 from vsv_pyramid.slide.pixels import Slide, open_slide
-from vsv_pyramid.slide.series import is_dicom_name, series_at
+from vsv_pyramid.slide.series import series_at
 from vsv_pyramid.words import digest
 
 Result = TypeVar("Result")

@@ -192,7 +192,7 @@ class Watch:
             _log.warning("%s", exc)
 
     def _looks(self) -> dict[Path, Look]:
-        found = slides_in(self._folder, self._excluded)
+        found = slides_in(self._folder, self._excluded, itself=False)
         for place in found.skipped.keys() - self._skipped.keys():
             _log.warning("%s: skipped, %s", place, found.skipped[place])
         self._skipped = found.skipped

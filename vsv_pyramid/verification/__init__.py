@@ -18,8 +18,7 @@ from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.runtime.progress import Progress
-from vsv_pyramid.slide.search import is_slide
-from vsv_pyramid.slide.series import is_dicom_name
+from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.verification import comparison
 from vsv_pyramid.verification.comparison import Picture

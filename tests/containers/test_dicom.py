@@ -20,8 +20,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, gen
 
 from tests.slide.test_every_picture import apart, options, published
 from tests.support.forge_tiffs import JFIF, PICTURE, SIZE, TILE, adobe, tiles
-from vsv_pyramid.containers import dicom
-from vsv_pyramid.containers.dicom import dicom_base, series_in
+from vsv_pyramid.containers import instances
+from vsv_pyramid.containers.dicom import dicom_base
+from vsv_pyramid.containers.instances import series_in
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError, SlideUnavailable
@@ -249,7 +250,7 @@ def test_a_series_is_right(layout: str, tmp_path: Path) -> None:
 
 def test_all_files_of_a_series_are_one_slide(tmp_path: Path) -> None:
     slide = several(tmp_path)
-    assert {len(instances) for instances in series_in(tmp_path).values()} == {4, 1}
+    assert {len(parts) for parts in series_in(tmp_path).values()} == {4, 1}
     with open_slide(slide) as opened, open_slide(tmp_path / "LABEL.dcm") as other:
         assert opened.size == other.size == SIZE
         assert opened.level_sizes == (SIZE, (TILE, TILE // 2))
@@ -372,7 +373,7 @@ def test_a_share_that_does_not_answer_is_told(
                 raise self.trouble
             return super().read(size)
 
-    monkeypatch.setattr(dicom, "Watched", Away)
+    monkeypatch.setattr(instances, "Watched", Away)
     with pytest.raises(SlideUnavailable):
         dicom_base(slide)
 

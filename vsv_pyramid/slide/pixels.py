@@ -11,7 +11,8 @@ from typing import Protocol
 import openslide
 from PIL import Image
 
-from vsv_pyramid.containers.dicom import DicomBase, dicom_base, is_dicom
+from vsv_pyramid.containers.dicom import DicomBase, dicom_base
+from vsv_pyramid.containers.instances import is_dicom
 from vsv_pyramid.containers.pages import JPEG, left_out, rival
 from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
 from vsv_pyramid.containers.raw import StoredLevel

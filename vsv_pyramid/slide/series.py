@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from vsv_pyramid.containers import dicom
+from vsv_pyramid.containers import instances
 from vsv_pyramid.containers.reading import naming
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
@@ -86,6 +86,6 @@ def _name(series: str) -> str:
 
 
 @lru_cache(maxsize=_KEPT)
-def _heading(path: str, size: int, mtime_ns: int) -> dicom.Heading | None:
+def _heading(path: str, size: int, mtime_ns: int) -> instances.Heading | None:
     """Of a file as it was at a look."""
-    return dicom.heading(Path(path))
+    return instances.heading(Path(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from vsv_pyramid.containers.dicom import lacking, series_of
+from vsv_pyramid.containers.instances import lacking, series_of
 from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.runtime import clock

@@ -1,0 +1,209 @@
+"""DICOM series by their instances: the files of a slide, what they say, and whether all are there.
+
+By pydicom, which reads no pixels for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vsv_pyramid.containers.reading import Watched, naming, unavailable
+from vsv_pyramid.errors import SlideError, SlideUnavailable
+from vsv_pyramid.layout.geometry import Size
+
+_MAGIC_AT, _MAGIC = 128, b"DICM"
+_MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_IMPLICIT = "1.2.840.10008.1.2"
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010)
+# What elements raise that lack, or are of no sense.
+DAMAGED = (
+    *(ValueError, KeyError, AttributeError, IndexError, TypeError, ArithmeticError),
+    *(NotImplementedError, struct.error, MemoryError),
+)
+_HEADING = (
+    *("SOPClassUID", "SeriesInstanceUID", "ImageType"),
+    *("TotalPixelMatrixColumns", "TotalPixelMatrixRows"),
+)
+_WANTED = (
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImageType", "ManufacturerModelName"),
+    *("TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Rows", "Columns", "NumberOfFrames"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated"),
+    *("DimensionOrganizationType", "TotalPixelMatrixFocalPlanes", "NumberOfOpticalPaths"),
+    *("ConcatenationUID", "ConcatenationFrameOffsetNumber", "InConcatenationTotalNumber"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("OpticalPathSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+)
+
+
+class Instance(NamedTuple):
+    """One file of a series: its elements but for the pixels, and where these begin."""
+
+    path: Path
+    elements: Any  # pydicom.Dataset
+    syntax: str
+    pixels_at: int
+
+    @property
+    def kind(self) -> str:
+        """VOLUME, LABEL, OVERVIEW or THUMBNAIL, as its ImageType has it."""
+        stated = list(self.elements.get("ImageType") or [])
+        return str(stated[2]) if len(stated) > 2 else ""
+
+    @property
+    def is_resampled(self) -> bool:
+        return "RESAMPLED" in (self.elements.get("ImageType") or ())
+
+    @property
+    def size(self) -> Size:
+        """Raises ValueError for none."""
+        said = self.elements
+        size = Size(int(said.TotalPixelMatrixColumns), int(said.TotalPixelMatrixRows))
+        if min(size) < 1:
+            raise ValueError(f"a picture of {size.width} x {size.height} px")
+        return size
+
+    @property
+    def picture(self) -> object:
+        """What all parts of a concatenation have in common."""
+        return self.elements.get("ConcatenationUID") or self.elements.SOPInstanceUID
+
+    @property
+    def frames(self) -> int:
+        """Raises ValueError where it says that there are more than it has bytes."""
+        stated = int(self.elements.get("NumberOfFrames") or 1)
+        if not 0 < stated <= self.path.stat().st_size:
+            raise ValueError(f"{stated} frames")
+        return stated
+
+    @property
+    def first_frame(self) -> int:
+        return int(self.elements.get("ConcatenationFrameOffsetNumber") or 0)
+
+
+class Heading(NamedTuple):
+    """Of which series a file is, and how many pixels its picture has, 0 where it is none of the
+    slide itself."""
+
+    series: str
+    pixels: int
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins as DICOM does. Raises SlideAccessError."""
+    with naming(path), path.open("rb") as file:
+        file.seek(_MAGIC_AT)
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def heading(path: Path) -> Heading | None:
+    """None where the file is no slide's. Raises SlideError."""
+    if not is_dicom(path) or (instance := _instance(path, _HEADING)) is None:
+        return None
+    said = instance.elements
+    try:
+        pixels = instance.size.pixels if instance.kind == "VOLUME" else 0
+    except DAMAGED:
+        pixels = 0
+    return Heading(str(said.SeriesInstanceUID), pixels)
+
+
+def series_in(folder: Path) -> dict[str, list[Instance]]:
+    """The slides in a folder, by the UID of their series: the instances of each, in order of name.
+    Raises SlideAccessError."""
+    found: dict[str, list[Instance]] = {}
+    with naming(folder):
+        places = sorted(folder.iterdir())
+    for place in places:
+        with suppress(SlideError):  # a folder, or another file
+            if not place.is_dir() and is_dicom(place) and (instance := _instance(place)):
+                found.setdefault(str(instance.elements.SeriesInstanceUID), []).append(instance)
+    return found
+
+
+def series_of(path: Path) -> list[Instance]:
+    """All instances of the slide that the file is of. Raises SlideError."""
+    instance = _instance(path)
+    if instance is None:
+        raise SlideError(
+            path,
+            "a DICOM file, and not one of a slide's (VL Whole Slide Microscopy); give one of those",
+        )
+    return series_in(path.absolute().parent).get(
+        str(instance.elements.SeriesInstanceUID), [instance]
+    )
+
+
+def lacking(instances: Sequence[Instance]) -> str | None:
+    """Why a series is not complete, in words; None where it is, as far as it says: all parts of its
+    concatenations, and a picture of the volume at full size."""
+    volume = [instance for instance in instances if instance.kind == "VOLUME"]
+    if not volume:
+        return (
+            "a DICOM file of a slide's label, overview or thumbnail, and the slide is not beside "
+            "it; copy all files of the series into one folder"
+        )
+    for parts in pictures(volume):
+        said = parts[0].elements
+        stated = int(said.get("InConcatenationTotalNumber") or len(parts))
+        frames = sum(part.frames for part in parts)
+        is_full = said.get("DimensionOrganizationType") == "TILED_FULL"
+        if len(parts) < stated or (is_full and frames < grid(parts[0]).pixels):
+            return (
+                f"a part of its picture of {parts[0].size.width} x {parts[0].size.height} px is "
+                "missing; copy all files of the series into one folder"
+            )
+    if max(volume, key=lambda instance: instance.size.pixels).is_resampled:
+        return (
+            "the largest picture of its series is a reduced one (DICOM ImageType RESAMPLED), and "
+            "the picture at full size is missing; copy all files of the series into one folder"
+        )
+    return None
+
+
+def pictures(instances: Iterable[Instance]) -> list[list[Instance]]:
+    """The instances of each picture: one, or the parts of a concatenation in their order."""
+    pictures: dict[object, list[Instance]] = {}
+    for instance in instances:
+        pictures.setdefault(instance.picture, []).append(instance)
+    return [sorted(parts, key=lambda part: part.first_frame) for parts in pictures.values()]
+
+
+def grid(instance: Instance) -> Size:
+    width, height = instance.size
+    said = instance.elements
+    return Size(-(-width // int(said.Columns)), -(-height // int(said.Rows)))
+
+
+def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
+    """The file's elements of these names, None where it is no slide's. Raises SlideError."""
+    import pydicom  # late: only DICOM needs it
+    from pydicom.config import disable_value_validation
+
+    try:
+        with naming(path), Watched(path) as file, disable_value_validation():
+            try:
+                said = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(wanted))
+                at = file.tell()
+                head = file.read(12)
+                for tag in list(said.keys()):  # only now are their values made
+                    said[tag]
+            except SlideUnavailable:
+                raise
+            except Exception as exc:  # whatever pydicom raises on bytes that are no DICOM
+                if file.trouble:
+                    raise unavailable(path, file.trouble) from exc
+                raise SlideError(
+                    path, f"damaged or cut off: pydicom cannot read it ({exc}); copy it again"
+                ) from exc
+    except MemoryError as exc:
+        raise SlideError(path, "damaged: one of its elements is larger than memory") from exc
+    if said.get("SOPClassUID") != _MICROSCOPY or "SeriesInstanceUID" not in said:
+        return None
+    syntax = str(said.file_meta.get("TransferSyntaxUID", ""))
+    if head[:4] != _PIXEL_DATA:
+        raise SlideError(path, "cut off before its pixels; copy it from the scanner again")
+    return Instance(path, said, syntax, at + (8 if syntax == _IMPLICIT else 12))

@@ -19,7 +19,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from tests.slide.test_every_picture import apart, options, published
-from tests.support.forge_tiffs import JFIF, PICTURE, SIZE, TILE, adobe, tiles
+from tests.support.forge_tiffs import JFIF, PICTURE, SIZE, TILE, Row, adobe, jpeg, tiles
 from vsv_pyramid.containers import instances
 from vsv_pyramid.containers.dicom import dicom_base
 from vsv_pyramid.containers.instances import series_in
@@ -385,3 +385,17 @@ def test_pydicom_agrees_on_the_frames(tmp_path: Path) -> None:
     frames = list(generate_frames(dcmread(slide).PixelData, number_of_frames=len(YCBCR)))
     with closing(RawTiles(base)) as raw:
         assert raw.read(range(COLUMNS), range(ROWS)) == frames
+
+
+@pytest.mark.parametrize("layout", ["one file", "sparse", "a concatenation", "an extended table"])
+def test_its_tiles_are_those_of_a_tiff_with_the_same_jpegs(layout: str, tmp_path: Path) -> None:
+    """To the byte: what is proven of a TIFF's tiles holds for them."""
+    make, _ = LAYOUTS[layout]
+    (tmp_path / "series").mkdir()
+    twin = Row("", [jpeg(YCBCR, "ycbcr")]).write(tmp_path / "twin.tif")
+    versions = {
+        json.loads(Path(summary.target).with_name("slide.json").read_text())["pyramid"]["version"]
+        for slide in (make(tmp_path / "series"), twin)
+        for summary in [convert(slide, str(tmp_path / "out"), options("lossless"))]
+    }
+    assert len(versions) == 1

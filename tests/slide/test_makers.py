@@ -78,6 +78,7 @@ def test_colours_that_are_as_stated_are_right(
     judged = twin.judged(twin.write(tmp_path / "twin.tif"))
     assert apart(judged, PICTURE) < 5
     slide = make(tmp_path, streams, tag)
+    assert info(slide, options("auto"))["plan"]["lane"] == "lossless"
     summary = convert(slide, str(tmp_path), options("auto"))
     assert apart(published(summary), judged) < ENCODED
     assert verify(summary.target, against=slide).errors == []

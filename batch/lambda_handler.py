@@ -37,8 +37,9 @@ from vsv_pyramid.planning import ids
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.progress import unless
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.files import extent
 from vsv_pyramid.slide.pseudonyms import met
-from vsv_pyramid.slide.source import SPARE_BYTES, extent
+from vsv_pyramid.slide.remote import SPARE_BYTES
 from vsv_pyramid.unattended import backlog
 from vsv_pyramid.unattended.watch import Handed, Watch, WatchEnded
 

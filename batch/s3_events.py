@@ -8,8 +8,8 @@ from urllib.parse import unquote_plus
 
 from vsv_pyramid.aws.session import S3Url
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.files import is_in_s3
 from vsv_pyramid.slide.search import NOTHING_MORE, is_slide_key
-from vsv_pyramid.slide.source import is_in_s3
 
 Event = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import records
-from vsv_pyramid.slide.source import places_of
+from vsv_pyramid.slide.files import places_of
 
 _log = logging.getLogger(__name__)
 

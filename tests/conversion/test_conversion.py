@@ -35,10 +35,11 @@ from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.planning.plan import auto_tile_size, make_plan
 from vsv_pyramid.runtime.progress import Progress
+from vsv_pyramid.slide.files import fingerprint
 from vsv_pyramid.slide.icc import published_profile
 from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.search import find_slides
-from vsv_pyramid.slide.source import find_source, fingerprint
+from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.slide_json import ALGORITHM
 from vsv_pyramid.store import directory, moves
 from vsv_pyramid.store.directory import DirectoryStore

@@ -62,7 +62,7 @@ class TestWithoutAPrivatePlace:
         self, slide: Path, target: str
     ) -> None:
         convert(slide, target, OPTIONS)
-        with mock.patch("vsv_pyramid.slide.source.open_slide", side_effect=AssertionError):
+        with mock.patch("vsv_pyramid.slide.files.open_slide", side_effect=AssertionError):
             assert convert(slide, target, OPTIONS).status == "skipped"
 
     def test_the_desk_lists_and_changes_nothing(self, slide: Path, target: str) -> None:

@@ -37,7 +37,7 @@ from vsv_pyramid.errors import StoreBusy
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import records, rescans
 from vsv_pyramid.review.desk import Desk
-from vsv_pyramid.slide.source import normal
+from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.unattended.backlog import find
 from vsv_pyramid.words import digest

@@ -29,8 +29,8 @@ from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.progress import unless
+from vsv_pyramid.slide.files import normal
 from vsv_pyramid.slide.pseudonyms import met
-from vsv_pyramid.slide.source import normal
 from vsv_pyramid.store import is_archive
 from vsv_pyramid.unattended.watch import INTERVAL, Handed, Watch, WatchEnded
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from vsv_pyramid.destination import former, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.slide.source import normal
+from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import S3Options, Store, open_private_store, open_store
 from vsv_pyramid.store.base import StoredObject, Tagged
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore

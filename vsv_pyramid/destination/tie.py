@@ -14,7 +14,7 @@ from typing import NamedTuple
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.documents import to_json
-from vsv_pyramid.slide.source import normal
+from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.base import Tagged
 from vsv_pyramid.store.directory import DirectoryStore

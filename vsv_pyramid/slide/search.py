@@ -12,10 +12,10 @@ from typing import NamedTuple
 from vsv_pyramid.containers.reading import unavailable
 from vsv_pyramid.errors import SlideAccessError, passing
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.files import normal
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.series import all_series, series_at, stem_of
-from vsv_pyramid.slide.source import normal
 
 _log = logging.getLogger(__name__)
 

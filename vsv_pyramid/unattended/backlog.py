@@ -25,10 +25,11 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.records import Kept, deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.files import is_in_s3
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
+from vsv_pyramid.slide.remote import fingerprint_of_all
 from vsv_pyramid.slide.search import is_slide_key
 from vsv_pyramid.slide.series import stem_of
-from vsv_pyramid.slide.source import fingerprint_of_all, is_in_s3
 from vsv_pyramid.store import S3Options, open_store
 from vsv_pyramid.words import digest
 

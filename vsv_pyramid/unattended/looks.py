@@ -9,9 +9,9 @@ from vsv_pyramid.containers.instances import lacking, series_of
 from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.slide.files import extent
 from vsv_pyramid.slide.names import is_dicom_name
 from vsv_pyramid.slide.series import series_at
-from vsv_pyramid.slide.source import extent
 
 UNFINISHED_SECONDS = 900.0  # for which nothing may be written to a TIFF that lacks its end
 

@@ -15,8 +15,8 @@ from vsv_pyramid.errors import DescriptorError, OptionError, StoreError, StoreUn
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.records import deleted
+from vsv_pyramid.slide.files import place_of
 from vsv_pyramid.slide.series import stem_of
-from vsv_pyramid.slide.source import place_of
 from vsv_pyramid.unattended.looks import Look
 
 _log = logging.getLogger(__name__)

@@ -36,8 +36,8 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.excluded import Excluded
+from vsv_pyramid.slide.files import extent, normal
 from vsv_pyramid.slide.search import slides_in
-from vsv_pyramid.slide.source import extent, normal
 from vsv_pyramid.unattended.attempts import Attempt, Attempts
 from vsv_pyramid.unattended.events import listening
 from vsv_pyramid.unattended.looks import Look, is_unfinished, look_at

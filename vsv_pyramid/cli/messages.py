@@ -33,7 +33,7 @@ _EVENT_SECONDS = 10.0
 
 
 # What these log, our errors say; Python's warnings are for those who write programs.
-_SILENT = ("tifffile", "watchdog", "py.warnings")
+_SILENT = ("pydicom", "tifffile", "watchdog", "py.warnings")
 
 
 @contextlib.contextmanager

@@ -31,7 +31,10 @@ def is_pyramid(place: str | Path) -> bool:
     if str(place).startswith("s3://"):
         return PurePosixPath(name).suffix.lower() not in (*SLIDE_SUFFIXES, DICOM_SUFFIX)
     if Path(place).is_dir():
-        return not any(is_dicom_name(path.name) for path in Path(place).iterdir())
+        try:
+            return not any(is_dicom_name(path.name) for path in Path(place).iterdir())
+        except OSError:
+            return True  # who looks into it says why it cannot be read
     return Path(place).suffix.lower() in (".dzi", ".zip", ".szi")
 
 

@@ -342,11 +342,25 @@ def test_a_frame_of_another_size_is_damage(tmp_path: Path) -> None:
         convert(slide, str(tmp_path / "out"), options("auto"))
 
 
-@pytest.mark.parametrize("length", [0, 100, 131, 140, 700, 2000])
-def test_a_file_that_is_cut_off(length: int, tmp_path: Path) -> None:
-    slide = instance(tmp_path / "a.dcm", YCBCR)
+@pytest.mark.parametrize(
+    "layout", ["one file", "fragments without one", "an extended table", "bare"]
+)
+@pytest.mark.parametrize("length", [0, 100, 131, 140, 700, 2000, -5000, -1000, -20])
+def test_a_file_that_is_cut_off(length: int, layout: str, tmp_path: Path) -> None:
+    slide = LAYOUTS[layout][0](tmp_path)
     slide.write_bytes(slide.read_bytes()[:length])
     with pytest.raises(SlideError):
+        info(slide, options("auto"))
+    with pytest.raises(SlideError):
+        convert(slide, str(tmp_path / "out"), options("pixels"))
+
+
+def test_parts_that_are_of_the_same_place_are_not_all(tmp_path: Path) -> None:
+    slide = concatenated(tmp_path)
+    last = dcmread(tmp_path / "7.dcm")
+    last.ConcatenationFrameOffsetNumber = 0
+    last.save_as(tmp_path / "7.dcm")
+    with pytest.raises(SlideError, match="some of its frames are not there"):
         info(slide, options("auto"))
 
 

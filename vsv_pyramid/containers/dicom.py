@@ -144,6 +144,8 @@ def _level(parts: Sequence[Instance]) -> DicomBase | None:
             counts[index] = sum(piece.length for piece in pieces)
             if len(pieces) > 1:
                 fragments[index] = pieces
+    if is_full and 0 in counts:
+        raise ValueError("some of its frames are not there")
     photometric = str(said.PhotometricInterpretation)
     return DicomBase(
         files=tuple(part.path for part in parts),

@@ -41,8 +41,22 @@ def places(part: Instance, grid: Size, tile: Size) -> Sequence[int | None] | Non
     return found or None
 
 
-def frames(part: Instance, number: int, tile: Size) -> Iterator[Sequence[Piece]]:
-    """Where the bytes of each frame are, in fragments (A.4 of PS3.5)."""
+def frames(part: Instance, number: int, tile: Size) -> list[Sequence[Piece]]:
+    """Where the bytes of each frame are, in fragments (A.4 of PS3.5). Raises ValueError where some
+    are not there."""
+    found = list(_frames(part, number, tile))
+    if len(found) != part.frames:
+        raise ValueError(f"{len(found)} of {part.frames} frames are there")
+    end, size = (
+        max(frame[-1].offset + frame[-1].length for frame in found),
+        part.path.stat().st_size,
+    )
+    if end > size:
+        raise ValueError(f"it ends at {size:,} of at least {end:,} bytes")
+    return found
+
+
+def _frames(part: Instance, number: int, tile: Size) -> Iterator[Sequence[Piece]]:
     from pydicom.encaps import parse_basic_offsets, parse_fragments
 
     said = part.elements

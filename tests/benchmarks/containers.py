@@ -193,11 +193,14 @@ def verdicts(measured: Mapping[Kind, Mapping[str, Cost]]) -> list[Verdict]:
 
 
 def results(
-    measured: Mapping[Kind, Mapping[str, Cost]], gigapixels: float, runs: int
+    measured: Mapping[Kind, Mapping[str, Cost]],
+    options: Mapping[str, float],
+    about: Mapping[str, str | int],
 ) -> dict[str, Any]:
+    """What is written down of the runs."""
     return {
-        "machine": machine("pyvips-binary", "imagecodecs", "tifffile", "pydicom"),
-        "options": {"workers": WORKERS, "gigapixels": gigapixels, "runs": runs},
+        "machine": about,
+        "options": {"workers": WORKERS, **options},
         "runs": [
             {"slide": kind.name, "tool": tool, "peer": kind.peer, **cost._asdict()}
             for kind, costs in measured.items()
@@ -223,7 +226,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for kind in KINDS
         if options.kinds in kind.name
     }
-    result = results(measured, options.gigapixels, options.runs)
+    result = results(
+        measured,
+        {"gigapixels": options.gigapixels, "runs": options.runs},
+        machine("pyvips-binary", "imagecodecs", "tifffile", "pydicom"),
+    )
     tell(performance.containers(result), result, options.json)
 
 

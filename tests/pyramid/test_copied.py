@@ -187,7 +187,7 @@ def test_the_lane_and_its_reason(tiff: Path, tmp_path: Path) -> None:
         lane(tiff, lane="lossless", tile_size=400)
     plain = tmp_path / "a.png"
     Image.new("RGB", (9, 9)).save(plain)
-    assert lane(plain).reason == "it is no tiled TIFF"
+    assert lane(plain).reason == "it has no tiles of its own"
     deflated = tmp_path / "b.tif"
     with TiffWriter(deflated) as writer:
         pixels = tissue(256, 256)

@@ -17,12 +17,11 @@ import tifffile
 from tests.benchmarks import performance
 from tests.benchmarks.lossless import median
 from tests.benchmarks.measure import Cost, measure
-from tests.benchmarks.pixels import OURS, TISSUE, USUAL, size
-from tests.benchmarks.report import OUR_NAME, USUAL_NAME, VIPS, Verdict, machine, tell
+from tests.benchmarks.pixels import OURS, TISSUE, size
+from tests.benchmarks.report import OUR_NAME, VIPS, Verdict, machine, tell
 from tests.containers.test_dicom import instance
 from tests.slide.test_icc import PROFILES
 from tests.support.forge import Encoding, forge_svs
-from tests.support.forge_makers import leica
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.jpeg.colour import standalone
@@ -99,11 +98,6 @@ def as_tiff(compression: str, byteorder: Literal[">", "<"] = ">") -> Make:
     return make
 
 
-def as_leica(svs: Path, folder: Path) -> Path:
-    tiles, pixels, tile, is_rgb = _stored(svs)
-    return leica(folder / "a.scn", [tiles], "rgb" if is_rgb else "ycbcr", pixels, tile)
-
-
 def as_it_is(svs: Path, folder: Path) -> Path:
     return svs.rename(folder / "a.svs")
 
@@ -134,7 +128,6 @@ KINDS = (
     Kind("TIFF, deflate, big-endian", as_tiff("deflate"), VIPS, 0.9),
     Kind("TIFF, zstd, big-endian", as_tiff("zstd"), VIPS, 0.9),
     Kind("TIFF, JPEG 2000", as_tiff("APERIO_JP2000_RGB", "<"), RAW, 1.15),
-    Kind("Leica SCN, by OpenSlide", as_leica, USUAL_NAME, 0.6),
 )
 
 
@@ -148,7 +141,6 @@ def commands(kind: Kind) -> dict[str, list[str]]:
             *("--tile-size", "{tile_size}", *(["--icc"] if kind.icc else [])),
         ],
         RAW: [sys.executable, "-m", "tests.benchmarks.page_driver", "{slide}"],
-        USUAL_NAME: USUAL,
     }
     return {OUR_NAME: ours, kind.peer: peers[kind.peer]}
 
@@ -169,10 +161,8 @@ def compare(kind: Kind, gigapixels: float, scratch: Path, runs: int) -> dict[str
             "workers": WORKERS,
         }
         # By turns: a machine that is not one's own is slower at one time than at another.
-        for number in range(runs):
+        for _ in range(runs):
             for tool, words in commands(kind).items():
-                if number and tool == USUAL_NAME:
-                    continue  # minutes a run
                 print(f"{kind.name}: {tool}", file=sys.stderr, flush=True)
                 with tempfile.TemporaryDirectory(dir=place) as to:
                     command = [word.format(**{**values, "to": to}) for word in words]

@@ -20,19 +20,21 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, gen
 
 from tests.slide.test_every_picture import apart, options, published
 from tests.support.forge_tiffs import JFIF, PICTURE, SIZE, TILE, Row, adobe, jpeg, tiles
-from vsv_pyramid.containers import instances
+from vsv_pyramid.containers import frames, instances
 from vsv_pyramid.containers.dicom import dicom_base
-from vsv_pyramid.containers.instances import series_in
+from vsv_pyramid.containers.instances import series_of
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.errors import SlideError, SlideUnavailable
+from vsv_pyramid.errors import SlideError, SlideIncomplete, SlideUnavailable
 from vsv_pyramid.inspection import info
 from vsv_pyramid.slide import pixels
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verification import verify
 
 MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
-JPEG, J2K, JLS = (f"1.2.840.10008.1.2.4.{number}" for number in ("50", "90", "80"))
+JPEG, J2K, JLS, HTJ2K, JXL = (
+    f"1.2.840.10008.1.2.4.{number}" for number in ("50", "90", "80", "201", "110")
+)
 COLUMNS, ROWS = (-(-length // TILE) for length in SIZE)
 Change = Callable[[Dataset], None]
 
@@ -190,6 +192,15 @@ def coded(
     return instance(folder / "a.dcm", frames, syntax=syntax, photometric=photometric)
 
 
+def jpeg_xl(folder: Path) -> Path:
+    """Of a transfer syntax that pydicom does not know, whose UID is as long as HTJ2K's."""
+    path = coded(
+        folder, HTJ2K, lambda block: imagecodecs.jpegxl_encode(block, lossless=True), "RGB"
+    )
+    path.write_bytes(path.read_bytes().replace(HTJ2K.encode(), JXL.encode()))
+    return path
+
+
 def focal_planes(folder: Path) -> Path:
     def said(data: Dataset) -> None:
         data.TotalPixelMatrixFocalPlanes = 2
@@ -225,6 +236,8 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
         ),
         "pixels",
     ),
+    "HTJ2K": (lambda folder: coded(folder, HTJ2K, imagecodecs.htj2k_encode, "RGB"), "pixels"),
+    "JPEG XL": (jpeg_xl, "pixels"),
     "JPEG-LS": (lambda folder: coded(folder, JLS, imagecodecs.jpegls_encode, "RGB"), "pixels"),
 }
 
@@ -250,7 +263,7 @@ def test_a_series_is_right(layout: str, tmp_path: Path) -> None:
 
 def test_all_files_of_a_series_are_one_slide(tmp_path: Path) -> None:
     slide = several(tmp_path)
-    assert {len(parts) for parts in series_in(tmp_path).values()} == {4, 1}
+    assert (len(series_of(slide)), len(series_of(tmp_path / "0.dcm"))) == (4, 1)
     with open_slide(slide) as opened, open_slide(tmp_path / "LABEL.dcm") as other:
         assert opened.size == other.size == SIZE
         assert opened.level_sizes == (SIZE, (TILE, TILE // 2))
@@ -333,6 +346,37 @@ def test_compressions_that_are_not_read(syntax: str, tmp_path: Path) -> None:
         info(slide, options("auto"))
 
 
+def test_a_file_beside_it_that_cannot_be_read_may_be_the_slide(tmp_path: Path) -> None:
+    """Without the base level, the next smaller one would be taken for it."""
+    small = instance(tmp_path / "b.dcm", [glass()], size=(TILE, TILE // 2))
+    base = instance(tmp_path / "c.dcm", YCBCR)
+    whole = base.read_bytes()
+    for length, sentence in (200, "c.dcm: cut off in its header"), (len(whole) // 3, "c.dcm"):
+        base.write_bytes(whole[:length])
+        with pytest.raises(SlideError) as refused:
+            info(small, options("auto"))
+        assert sentence in str(refused.value)
+    pixels_at = whole.rindex(b"\xe0\x7f\x10\x00O")
+    base.write_bytes(whole[:pixels_at])
+    with pytest.raises(SlideIncomplete, match=r"its file c\.dcm has no pixels that can be found"):
+        info(small, options("auto"))
+    (tmp_path / "c.dcm").write_bytes(b"another file that is no DICOM")
+    assert info(small, options("auto"))["width"] == TILE
+
+
+def test_two_pictures_of_full_size_are_told(tmp_path: Path) -> None:
+    instance(tmp_path / "a.dcm", YCBCR)
+    instance(tmp_path / "b.dcm", YCBCR[::-1])
+    facts = info(tmp_path, options("auto"))
+    assert facts["left_out"] == ["1 further picture of the same size"]
+    assert facts["levels"] == [{"width": SIZE[0], "height": SIZE[1]}]
+
+
+def test_frames_of_no_place_are_told(tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", [*YCBCR, YCBCR[0]])
+    assert info(slide, options("auto"))["left_out"] == ["1 further frame"]
+
+
 def test_a_frame_of_another_size_is_damage(tmp_path: Path) -> None:
     frames = [bytes(imagecodecs.jpeg2k_encode(block, level=0)) for block in blocks()]
     other = np.zeros((TILE * 2, TILE // 2, 3), np.uint8)
@@ -387,9 +431,11 @@ def test_a_share_that_does_not_answer_is_told(
                 raise self.trouble
             return super().read(size)
 
-    monkeypatch.setattr(instances, "Watched", Away)
-    with pytest.raises(SlideUnavailable):
-        dicom_base(slide)
+    for module in instances, frames:  # its elements, and the places of its frames
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "Watched", Away)
+            with pytest.raises(SlideUnavailable):
+                dicom_base(slide)
 
 
 def test_pydicom_agrees_on_the_frames(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from vsv_pyramid.errors import StreamError
+from vsv_pyramid.jpeg.markers import segments
 from vsv_pyramid.jpeg.planes import Pixels
 
 Codec = Callable[[bytes, int], Pixels]
@@ -25,15 +26,34 @@ _Size = tuple[int, int]
 APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
 
 _SIZ = re.compile(rb"\xff\x4f\xff\x51.{4}(.{16})", re.DOTALL)  # ITU-T T.800, A.5.1
-_JP2_HEADER = 1 << 16  # bytes, within which its codestream begins
+_JP2 = b"\0\0\0\x0cjP  "  # before a codestream in boxes (I.5.1)
+_JPEG_LS = 0xF7  # its frame, in ITU-T T.87
 _JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def _jpeg_2000(data: bytes) -> _Size | None:
-    if not (siz := _SIZ.search(data, 0, _JP2_HEADER)):
+    siz = _SIZ.match(data, _codestream_at(data) if data.startswith(_JP2) else 0)
+    if siz is None:
         return None
     right, bottom, left, top = struct.unpack(">4I", siz[1])
     return right - left, bottom - top
+
+
+def _codestream_at(data: bytes) -> int:
+    """Where the codestream in boxes begins, as a decoder finds it (I.4); the end where it has none.
+    What looks like one in another box is none."""
+    at = 0
+    while at + 16 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        header = 16 if length == 1 else 8
+        if kind == b"jp2c":
+            return at + header
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, at + 8)
+        if length < header:
+            break
+        at += length
+    return len(data)
 
 
 def _webp(data: bytes) -> _Size | None:
@@ -74,12 +94,12 @@ def _jpeg_xl(data: bytes) -> _Size | None:
 
 
 def _jpeg_ls(data: bytes) -> _Size | None:
-    """As in ITU-T T.87: its frame has a marker of its own."""
-    at = data.find(b"\xff\xf7", 0, _JP2_HEADER)
-    if at < 0 or len(data) < at + 9:
-        return None
-    height, width = struct.unpack_from(">2H", data, at + 5)
-    return width, height
+    """As in ITU-T T.87. Raises StreamError."""
+    for code, body, _ in segments(data):
+        if code == _JPEG_LS and len(body) >= 5:
+            height, width = struct.unpack_from(">2H", body, 1)
+            return width, height
+    return None
 
 
 # By the Compression tag: the size that a tile states, None where it states none.
@@ -142,10 +162,12 @@ def _codestream(decoder: str, stated: Callable[[bytes], _Size | None]) -> DicomC
     return decode
 
 
+# Transfer syntaxes without compression: little-endian, implicit and explicit.
+BARE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 _JPEG_2000 = _codestream("jpeg2k_decode", _jpeg_2000)
 # By the transfer syntax: what makes samples of a frame of (rows, columns, samples).
 DICOM_CODECS: dict[str, DicomCodec] = {
-    **dict.fromkeys(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"), _bare),
+    **dict.fromkeys(BARE, _bare),
     **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), _JPEG_2000),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)), _JPEG_2000),
     **dict.fromkeys(

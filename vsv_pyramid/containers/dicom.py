@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,25 +96,28 @@ def _base(instances: Sequence[Instance]) -> DicomBase | None:
         name = _ASSOCIATED.get(instance.kind)
         if name and (picture := _level([instance])):
             associated[name] = picture
-    said = volumes[0][0].elements
-    return DicomBase(
-        **{
-            **base.__dict__,
-            "levels": tuple(parts[0].size for parts in volumes[1:]),
-            "left_out": tuple(_left_out(said)),
-            "associated": associated,
-        }
+    sizes = [parts[0].size for parts in volumes[1:]]
+    return replace(
+        base,
+        levels=tuple(size for size in sizes if size != base.size),
+        left_out=(*base.left_out, *_further(sizes.count(base.size), "picture of the same size")),
+        associated=associated,
     )
 
 
-def _left_out(said: Any) -> Iterator[str]:
-    """What the base level has besides the picture, in words."""
-    for name, what in (
-        ("TotalPixelMatrixFocalPlanes", "further focal plane"),
-        ("NumberOfOpticalPaths", "further optical path"),
-    ):
-        if (more := int(said.get(name) or 1) - 1) > 0:
-            yield counted(more, what)
+def _left_out(said: Any, spare: int) -> Iterator[str]:
+    """What a picture has besides one plane by one light, in words; `spare` are the frames of it."""
+    planes = int(said.get("TotalPixelMatrixFocalPlanes") or 1) - 1
+    paths = int(said.get("NumberOfOpticalPaths") or 1) - 1
+    yield from _further(planes, "focal plane")
+    yield from _further(paths, "optical path")
+    if planes < 1 > paths:
+        yield from _further(spare, "frame")
+
+
+def _further(number: int, what: str) -> Iterator[str]:
+    if number > 0:
+        yield counted(number, f"further {what}")
 
 
 def _level(parts: Sequence[Instance]) -> DicomBase | None:
@@ -133,12 +136,14 @@ def _level(parts: Sequence[Instance]) -> DicomBase | None:
     offsets, counts = array("Q", bytes(8 * whole.pixels)), array("Q", bytes(8 * whole.pixels))
     file_of = array("H", bytes(2 * whole.pixels))
     fragments: dict[int, Sequence[Piece]] = {}
+    spare = 0
     for number, part in enumerate(parts):
         numbers = places(part, whole, tile)
         if numbers is None:
             return None
         for index, pieces in zip(numbers, frames(part, number, tile), strict=False):
             if index is None:
+                spare += 1
                 continue
             file_of[index], offsets[index] = number, pieces[0].offset
             counts[index] = sum(piece.length for piece in pieces)
@@ -161,6 +166,7 @@ def _level(parts: Sequence[Instance]) -> DicomBase | None:
         decode=decode,
         properties=_properties(said, tile),
         icc_profile=_profile(said),
+        left_out=tuple(_left_out(said, spare)),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from vsv_pyramid.containers.codecs import BARE
 from vsv_pyramid.containers.instances import Instance
 from vsv_pyramid.containers.raw import Piece
-from vsv_pyramid.containers.reading import opened
+from vsv_pyramid.containers.reading import Watched, naming, unavailable
 from vsv_pyramid.layout.geometry import Size
 
 _EOI = b"\xff\xd9"
@@ -44,41 +44,41 @@ def places(part: Instance, grid: Size, tile: Size) -> Sequence[int | None] | Non
 def frames(part: Instance, number: int, tile: Size) -> list[Sequence[Piece]]:
     """Where the bytes of each frame are, in fragments (A.4 of PS3.5). Raises ValueError where some
     are not there."""
-    found = list(_frames(part, number, tile))
+    with naming(part.path), Watched(part.path) as file:
+        found = list(_frames(part, file, number, tile))
+        if file.trouble:  # pydicom goes on with what it has
+            raise unavailable(part.path, file.trouble)
     if len(found) != part.frames:
         raise ValueError(f"{len(found)} of {part.frames} frames are there")
-    end, size = (
-        max(frame[-1].offset + frame[-1].length for frame in found),
-        part.path.stat().st_size,
-    )
-    if end > size:
+    end = max(frame[-1].offset + frame[-1].length for frame in found)
+    if end > (size := part.path.stat().st_size):
         raise ValueError(f"it ends at {size:,} of at least {end:,} bytes")
     return found
 
 
-def _frames(part: Instance, number: int, tile: Size) -> Iterator[Sequence[Piece]]:
+def _frames(part: Instance, file: BinaryIO, number: int, tile: Size) -> Iterator[Sequence[Piece]]:
     from pydicom.encaps import parse_basic_offsets, parse_fragments
 
-    said = part.elements
-    if not _is_encapsulated(part):
+    said, at = part.elements, part.pixels_at
+    if at is None:
+        return
+    if part.syntax in BARE:
         length = tile.pixels * 3
         for frame in range(part.frames):
-            yield (Piece(number, part.pixels_at + frame * length, length),)
+            yield (Piece(number, at + frame * length, length),)
         return
-    with opened(part.path) as raw, io.BufferedReader(raw) as file:  # type: ignore[type-var]
-        file.seek(part.pixels_at)
-        basic = parse_basic_offsets(file)
-        start = file.tell()
-        extended = said.get("ExtendedOffsetTable")
-        if extended:
-            lengths = struct.unpack(f"<{part.frames}Q", said.ExtendedOffsetTableLengths)
-            starts = struct.unpack(f"<{part.frames}Q", extended)
-            for place, length in zip(starts, lengths, strict=True):
-                yield (Piece(number, start + place + 8, length),)
-            return
-        _, items = parse_fragments(file)
-        pieces = _pieces(file, items, number)
-        yield from _grouped(file, pieces, [start + offset for offset in basic], part.frames)
+    file.seek(at)
+    basic = parse_basic_offsets(file)
+    start = file.tell()
+    if extended := said.get("ExtendedOffsetTable"):
+        lengths = struct.unpack(f"<{part.frames}Q", said.ExtendedOffsetTableLengths)
+        starts = struct.unpack(f"<{part.frames}Q", extended)
+        for place, length in zip(starts, lengths, strict=True):
+            yield (Piece(number, start + place + 8, length),)
+        return
+    _, items = parse_fragments(file)
+    pieces = _pieces(file, items, number)
+    yield from _grouped(file, pieces, [start + offset for offset in basic], part.frames)
 
 
 def _pieces(file: BinaryIO, items: Sequence[int], number: int) -> list[Piece]:
@@ -113,9 +113,3 @@ def _grouped(
         frame.append(piece)
     if frame:
         yield frame
-
-
-def _is_encapsulated(part: Instance) -> bool:
-    from pydicom.uid import UID
-
-    return UID(part.syntax).is_encapsulated

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,12 +39,13 @@ _WANTED = (
 
 
 class Instance(NamedTuple):
-    """One file of a series: its elements but for the pixels, and where these begin."""
+    """One file of a series: its elements but for the pixels, and where these begin, None where they
+    are not found."""
 
     path: Path
     elements: Any  # pydicom.Dataset
     syntax: str
-    pixels_at: int
+    pixels_at: int | None
 
     @property
     def kind(self) -> str:
@@ -111,35 +111,34 @@ def heading(path: Path) -> Heading | None:
     return Heading(str(said.SeriesInstanceUID), pixels)
 
 
-def series_in(folder: Path) -> dict[str, list[Instance]]:
-    """The slides in a folder, by the UID of their series: the instances of each, in order of name.
-    Raises SlideAccessError."""
-    found: dict[str, list[Instance]] = {}
-    with naming(folder):
-        places = sorted(folder.iterdir())
-    for place in places:
-        with suppress(SlideError):  # a folder, or another file
-            if not place.is_dir() and is_dicom(place) and (instance := _instance(place)):
-                found.setdefault(str(instance.elements.SeriesInstanceUID), []).append(instance)
-    return found
-
-
 def series_of(path: Path) -> list[Instance]:
-    """All instances of the slide that the file is of. Raises SlideError."""
-    instance = _instance(path)
-    if instance is None:
+    """All instances of the slide that the file is of, in order of name.
+
+    Raises SlideError, also where a DICOM file beside it cannot be read: that may be of the slide,
+    and even its base level.
+    """
+    one = _instance(path)
+    if one is None:
         raise SlideError(
             path,
             "a DICOM file, and not one of a slide's (VL Whole Slide Microscopy); give one of those",
         )
-    return series_in(path.absolute().parent).get(
-        str(instance.elements.SeriesInstanceUID), [instance]
-    )
+    with naming(path.parent):
+        places = sorted(place for place in path.parent.iterdir() if place.is_file())
+    beside = (_instance(place) for place in places if is_dicom(place))
+    series = one.elements.SeriesInstanceUID
+    return [other for other in beside if other and other.elements.SeriesInstanceUID == series]
 
 
 def lacking(instances: Sequence[Instance]) -> str | None:
     """Why a series is not complete, in words; None where it is, as far as it says: all parts of its
     concatenations, and a picture of the volume at full size."""
+    for instance in instances:
+        if instance.pixels_at is None:
+            return (
+                f"its file {instance.path.name} has no pixels that can be found, since it is cut "
+                "off or compressed as a whole; copy or export it again"
+            )
     volume = [instance for instance in instances if instance.kind == "VOLUME"]
     if not volume:
         return (
@@ -201,9 +200,11 @@ def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
                 ) from exc
     except MemoryError as exc:
         raise SlideError(path, "damaged: one of its elements is larger than memory") from exc
-    if said.get("SOPClassUID") != _MICROSCOPY or "SeriesInstanceUID" not in said:
+    kind = said.get("SOPClassUID") or said.file_meta.get("MediaStorageSOPClassUID")
+    if kind and kind != _MICROSCOPY:
         return None
+    if not (kind and said.get("SeriesInstanceUID")):
+        raise SlideError(path, "cut off in its header; copy it again")
     syntax = str(said.file_meta.get("TransferSyntaxUID", ""))
-    if head[:4] != _PIXEL_DATA:
-        raise SlideError(path, "cut off before its pixels; copy it from the scanner again")
-    return Instance(path, said, syntax, at + (8 if syntax == _IMPLICIT else 12))
+    pixels_at = at + (8 if syntax == _IMPLICIT else 12) if head[:4] == _PIXEL_DATA else None
+    return Instance(path, said, syntax, pixels_at)

@@ -74,7 +74,7 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
     Raises SlideError for what is named as a label or another picture of the glass, unless it is
     said to be a slide.
     """
-    kind = kind_named(stem_of(slide.path))
+    kind = kind_named(slide.path.stem) or kind_named(stem_of(slide.path))
     if kind and not options.is_slide:
         raise SlideError(
             slide.path,

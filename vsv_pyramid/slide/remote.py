@@ -29,6 +29,8 @@ from vsv_pyramid.words import digest
 
 Result = TypeVar("Result")
 
+_log = logging.getLogger(__name__)
+
 SPARE_BYTES = 64 << 20  # what a scratch folder's disk must keep
 _REST_SECONDS = 60  # for which nothing may have been put beside a series of objects
 
@@ -48,14 +50,13 @@ class ObjectSource:
         self._stop = stop
         self._url = session.object_url(url)
         self._scratch = scratch
-        self.location = str(self._url)
         folder, _, name = self._url.key.rpartition("/")
         self._is_series = not name or is_dicom_name(name)
         if self._is_series:  # a folder is a slide
             self._url = self._url._replace(key=folder)
         self.location = str(self._url)
         self.name = self._url.key.rpartition("/")[2]
-        if not self.name:
+        if self.name in ("", ".", ".."):
             raise OptionError(f"{url!r} names no slide; give s3://bucket/key, DICOM in a folder")
         self.stem = self.name if self._is_series else PurePosixPath(self.name).stem
         self.place = digest(self.location)
@@ -170,13 +171,18 @@ class ObjectSource:
 
     def _at_rest(self) -> dict[str, object]:
         """The fingerprint of all files, once nothing has been put beside them for a while: of
-        twenty files there are twenty events."""
+        twenty files there are twenty events. A clock that is slow waits no longer than that."""
+        before: dict[str, object] = {}
         while True:
             objects = self._objects()
+            found = fingerprint_of_all(objects)
             newest = max(item["LastModified"] for item in objects)
             waits = _REST_SECONDS - (clock.time() - newest.timestamp())
-            if waits <= 0:
-                return fingerprint_of_all(objects)
+            if waits <= 0 or found == before:
+                return found
+            if not before:
+                _log.warning("%s: its last file has just come; more are waited for", self._url)
+            before = found
             if clock.sleep(min(waits, _REST_SECONDS), self._stop or threading.Event()):
                 raise StoreError(self._url, STOPPED)
 

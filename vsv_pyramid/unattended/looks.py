@@ -55,5 +55,11 @@ def _lacks_files(path: Path) -> bool:
     series = series_at(path)
     if series is None:
         return True
-    age = clock.time() - max(file.stat().st_ctime for file in series.files)
-    return age <= UNFINISHED_SECONDS and lacking(series_of(series.base)) is not None
+    if clock.time() - max(file.stat().st_ctime for file in series.files) > UNFINISHED_SECONDS:
+        return False
+    try:
+        return lacking(series_of(series.base)) is not None
+    except SlideAccessError:
+        return False
+    except SlideError:  # a file beside it is not there as a whole
+        return True

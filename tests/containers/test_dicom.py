@@ -12,6 +12,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended, fragment_frame, generate_frames
@@ -375,6 +376,22 @@ def test_two_pictures_of_full_size_are_told(tmp_path: Path) -> None:
 def test_frames_of_no_place_are_told(tmp_path: Path) -> None:
     slide = instance(tmp_path / "a.dcm", [*YCBCR, YCBCR[0]])
     assert info(slide, options("auto"))["left_out"] == ["1 further frame"]
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_RCT", "YBR_ICT", "YBR_FULL"])
+@pytest.mark.parametrize("transformed", [True, False])
+def test_jpeg_2000_and_what_it_states(photometric: str, transformed: bool, tmp_path: Path) -> None:
+    def encode(block: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+        if photometric == "YBR_FULL" and not transformed:
+            block = np.asarray(Image.fromarray(block).convert("YCbCr"))
+        return bytes(imagecodecs.jpeg2k_encode(block, level=0, mct=transformed))
+
+    slide = coded(tmp_path, J2K, encode, photometric)
+    if photometric in ("YBR_RCT", "YBR_ICT") and not transformed:
+        with pytest.raises(SlideError, match=f"are not coded as {photometric}"):
+            convert(slide, str(tmp_path / "out"), options("auto"))
+        return
+    assert apart(published(convert(slide, str(tmp_path / "out"), options("auto"))), PICTURE) < 2
 
 
 def test_a_frame_of_another_size_is_damage(tmp_path: Path) -> None:

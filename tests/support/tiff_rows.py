@@ -361,6 +361,14 @@ def compressions() -> Iterator[Row]:
     for compression in "jpegxl", "lerc", "jpeg2000", "jpegxr":
         stored = Stored(PICTURE, {"rowsperstrip": 40, "compression": compression})
         yield Row(f"{compression} strips", [stored], said="which Pillow cannot read here")
+    for kind, order in (
+        ("YCBC", ">"),
+        ("YCBC", "<"),
+        ("RGB", "<"),
+    ):  # with colours transformed for coding
+        stored = Stored(PICTURE, {"tile": (TILE, TILE), "compression": f"APERIO_JP2000_{kind}"})
+        file: dict[str, Any] = {"byteorder": order}
+        yield Row(f"Aperio's JPEG 2000 {kind} {order}", [stored], file=file)
     zstd = Stored(PICTURE, {"tile": (TILE, TILE), "compression": "zstd"})
     yield Row("zstd tiles", [zstd])
     stored = Stored(PICTURE, {"tile": (TILE, TILE), "compression": "lzw", "predictor": True})

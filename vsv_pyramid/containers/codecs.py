@@ -27,21 +27,38 @@ APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
 
 _SIZ = re.compile(rb"\xff\x4f\xff\x51.{4}(.{16})", re.DOTALL)  # ITU-T T.800, A.5.1
 _JP2 = b"\0\0\0\x0cjP  "  # before a codestream in boxes (I.5.1)
+_COD, _SOT = 0xFF52, 0xFF90
 _JPEG_LS = 0xF7  # its frame, in ITU-T T.87
 _JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def _jpeg_2000(data: bytes) -> _Size | None:
-    siz = _SIZ.match(data, _codestream_at(data) if data.startswith(_JP2) else 0)
+    siz = _SIZ.match(data, _codestream_at(data))
     if siz is None:
         return None
     right, bottom, left, top = struct.unpack(">4I", siz[1])
     return right - left, bottom - top
 
 
+def is_jpeg_2000_ycbcr(data: bytes) -> bool:
+    """Whether Aperio's tag for YCbCr samples can be right: a stream whose colours were transformed
+    for coding (its COD says so, A.6.1) had R, G and B, which decoders make of it again."""
+    at = _codestream_at(data) + 2
+    while at + 9 <= len(data):
+        marker, length = struct.unpack_from(">2H", data, at)
+        if marker == _COD:
+            return data[at + 8] == 0
+        if marker == _SOT:
+            break
+        at += 2 + length
+    return True
+
+
 def _codestream_at(data: bytes) -> int:
-    """Where the codestream in boxes begins, as a decoder finds it (I.4); the end where it has none.
-    What looks like one in another box is none."""
+    """Where the codestream begins, as a decoder finds it (I.4); the end where boxes have none. What
+    looks like one in another box is none."""
+    if not data.startswith(_JP2):
+        return 0
     at = 0
     while at + 16 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -133,7 +150,7 @@ def codec(page: Any) -> Codec:
         result: Pixels = pixels[0]
         if result.dtype != np.uint8 or result.shape[2] != samples:
             raise StreamError(f"no {page.compression.name} tile of {samples} samples with 8 bits")
-        if int(page.compression) == APERIO_YCBCR:
+        if int(page.compression) == APERIO_YCBCR and is_jpeg_2000_ycbcr(data):
             result = np.asarray(Image.fromarray(result, "YCbCr").convert("RGB"))
         return result
 
@@ -164,12 +181,12 @@ def _codestream(decoder: str, stated: Callable[[bytes], _Size | None]) -> DicomC
 
 # Transfer syntaxes without compression: little-endian, implicit and explicit.
 BARE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
-_JPEG_2000 = _codestream("jpeg2k_decode", _jpeg_2000)
+JPEG_2000 = _codestream("jpeg2k_decode", _jpeg_2000)
 # By the transfer syntax: what makes samples of a frame of (rows, columns, samples).
 DICOM_CODECS: dict[str, DicomCodec] = {
     **dict.fromkeys(BARE, _bare),
-    **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), _JPEG_2000),
-    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)), _JPEG_2000),
+    **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), JPEG_2000),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)), JPEG_2000),
     **dict.fromkeys(
         ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), _codestream("jpegls_decode", _jpeg_ls)
     ),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vsv_pyramid.containers.codecs import DICOM_CODECS
+from vsv_pyramid.containers.codecs import DICOM_CODECS, JPEG_2000, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.frames import frames, places
 from vsv_pyramid.containers.instances import DAMAGED, Instance, grid, lacking, pictures, series_of
 from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel
@@ -31,6 +31,7 @@ _MOST_TILES = 1 << 24
 # The kinds of pictures beside the volume, by what OpenSlide calls them.
 _ASSOCIATED = {"LABEL": "label", "OVERVIEW": "macro", "THUMBNAIL": "thumbnail"}
 _YCBCR = ("YBR_FULL", "YBR_FULL_422")
+_TRANSFORMED = ("YBR_ICT", "YBR_RCT")  # by JPEG 2000, whose decoders make R, G and B of it again
 # By OpenSlide's names: the facts that metadata are made of.
 _FACTS = {
     "dicom.ManufacturerModelName": "ManufacturerModelName",
@@ -173,18 +174,21 @@ def _level(parts: Sequence[Instance]) -> DicomBase | None:
 def _decoder(part: Instance, tile: Size) -> Callable[[bytes], Pixels] | None:
     """What makes RGB of a frame that is no JPEG, None where nothing here does."""
     said = part.elements
-    is_ycbcr = str(said.PhotometricInterpretation) in _YCBCR
+    stated = str(said.PhotometricInterpretation)
     shape = (tile.height, tile.width, 3)
     is_planar = bool(said.get("PlanarConfiguration"))
     codec = DICOM_CODECS.get(part.syntax)
-    if codec is None or (str(said.PhotometricInterpretation) == "YBR_FULL_422"):
+    if codec is None or stated == "YBR_FULL_422":
         return None
 
     def decode(data: bytes) -> Pixels:
         pixels = codec(data, shape, is_planar)
         if pixels.shape != shape or pixels.dtype != np.uint8:
             raise StreamError("a frame of another size or depth than the series states")
-        if is_ycbcr:
+        is_coded_so = codec is not JPEG_2000 or is_jpeg_2000_ycbcr(data)
+        if stated in _TRANSFORMED and is_coded_so:
+            raise StreamError(f"a frame whose colours are not coded as {stated}, which it states")
+        if stated in _YCBCR and is_coded_so:
             return np.asarray(Image.fromarray(pixels, "YCbCr").convert("RGB"))
         return pixels
 

@@ -11,11 +11,12 @@ from typing import Protocol
 import openslide
 from PIL import Image
 
+from vsv_pyramid.containers.codecs import APERIO_YCBCR, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.dicom import DicomBase, dicom_base
 from vsv_pyramid.containers.instances import is_dicom
 from vsv_pyramid.containers.pages import JPEG, left_out, rival
 from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
-from vsv_pyramid.containers.raw import StoredLevel
+from vsv_pyramid.containers.raw import StoredLevel, probes
 from vsv_pyramid.containers.reading import check_readable, twice
 from vsv_pyramid.containers.tiff import TiffBase, libtiff_takes, spare_bytes, tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
@@ -234,7 +235,7 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     if vendor and (by_stream or is_shown):
         known = _if_openslide_opens(path, vendor, tiff)
     pixels: Reader
-    if by_stream or (is_decoded and not (known and openslide_is_faster(page))):
+    if by_stream or (is_decoded and not (known and _is_by_openslide(tiff))):
         pixels = tiff_tiles(tiff)
     elif known and (not is_bare or libtiff_takes(tiff)):
         pixels = known
@@ -245,6 +246,13 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     else:
         pixels = PlainImage(path, tiff)
     return known or pixels, pixels
+
+
+def _is_by_openslide(tiff: TiffBase) -> bool:
+    """Whether OpenSlide's decoder is the faster one, and takes the samples for what they are."""
+    if tiff.page.compression == APERIO_YCBCR:
+        return all(map(is_jpeg_2000_ycbcr, probes(tiff)))
+    return openslide_is_faster(tiff.page)
 
 
 def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:

@@ -13,6 +13,7 @@ import simplejpeg
 import tifffile
 from PIL import Image
 
+from vsv_pyramid.containers.codecs import APERIO_YCBCR, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.dicom import DicomBase
 from vsv_pyramid.containers.pages import JPEG, RGB
 from vsv_pyramid.containers.raw import JPEG as JPEG_TILES
@@ -30,8 +31,7 @@ from vsv_pyramid.slide.tiles import IMAGECODECS
 
 # Slides of other makers have tiles that overlap, or lie elsewhere than the TIFF has them.
 _VENDORS = ("aperio", "generic-tiff")
-_APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
-_CODECS = (1, 5, 7, 8, 32946, _APERIO_YCBCR, 33005)
+_CODECS = (1, 5, 7, 8, 32946, APERIO_YCBCR, 33005)
 _TOP_LEFT = 1
 _COLOURS = (RGB, YCBCR)
 
@@ -85,7 +85,7 @@ class Reference:
         if page.compression == JPEG:
             return _jpeg(data, page.jpegtables, page.photometric == RGB)
         pixels: npt.NDArray[np.uint8] = page.decode(data, index)[0][0]
-        if page.compression == _APERIO_YCBCR:
+        if page.compression == APERIO_YCBCR and is_jpeg_2000_ycbcr(data):
             return np.asarray(Image.fromarray(pixels, "YCbCr").convert("RGB"))
         return pixels
 

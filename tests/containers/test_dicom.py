@@ -26,7 +26,7 @@ from vsv_pyramid.containers.dicom import dicom_base
 from vsv_pyramid.containers.instances import series_of
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.errors import SlideError, SlideIncomplete, SlideUnavailable
+from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, SlideUnavailable
 from vsv_pyramid.inspection import info
 from vsv_pyramid.slide import pixels
 from vsv_pyramid.slide.pixels import open_slide
@@ -363,6 +363,38 @@ def test_a_file_beside_it_that_cannot_be_read_may_be_the_slide(tmp_path: Path) -
         info(small, options("auto"))
     (tmp_path / "c.dcm").write_bytes(b"another file that is no DICOM")
     assert info(small, options("auto"))["width"] == TILE
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "expected"),
+    [
+        ("z.dcm", SlideAccessError, SlideAccessError),
+        ("z.log", SlideAccessError, None),
+        ("z.log", SlideUnavailable, SlideUnavailable),
+    ],
+)
+def test_a_file_beside_it_that_may_not_be_read(
+    name: str,
+    error: type[SlideError],
+    expected: type[SlideError] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR)
+    (tmp_path / name).write_bytes(b"whatever")
+    is_dicom = instances.is_dicom
+
+    def refused(path: Path) -> bool:
+        if path.name == name:
+            raise error(path, "may not be read")
+        return is_dicom(path)
+
+    monkeypatch.setattr(instances, "is_dicom", refused)
+    if expected:
+        with pytest.raises(expected, match=name):
+            series_of(slide)
+    else:
+        assert len(series_of(slide)) == 1
 
 
 def test_two_pictures_of_full_size_are_told(tmp_path: Path) -> None:

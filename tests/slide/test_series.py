@@ -10,7 +10,7 @@ from tests.containers.test_dicom import YCBCR, concatenated, instance, several
 from tests.slide.test_every_picture import apart, options, published
 from tests.support.forge_tiffs import PICTURE, SIZE
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.errors import SlideAccessError, SlideIncomplete
+from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, SlideUnavailable
 from vsv_pyramid.inspection import info, is_pyramid
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.slide.search import find_slides, slides_in
@@ -130,3 +130,18 @@ def test_names_in_s3(url: str, stem: str) -> None:
 def test_the_size_is_that_of_the_whole(folder: Path) -> None:
     with open_slide(folder) as slide:
         assert slide.size == SIZE
+
+
+@pytest.mark.parametrize(("number", "kind"), [(13, SlideAccessError), (5, SlideUnavailable)])
+def test_a_place_that_cannot_be_looked_at(
+    number: int, kind: type[SlideError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_dir(path: Path) -> bool:
+        raise OSError(number, "cannot be looked at", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    for name in "a.svs", "a.dcm":
+        with pytest.raises(kind):
+            series_at(tmp_path / name)
+        assert stem_of(tmp_path / name) == "a"
+        assert look_at(tmp_path / name) is None

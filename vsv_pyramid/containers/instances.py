@@ -6,12 +6,12 @@ By pydicom, which reads no pixels for it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsv_pyramid.containers.reading import Watched, naming, unavailable
-from vsv_pyramid.errors import SlideError, SlideUnavailable
+from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
 from vsv_pyramid.layout.geometry import Size
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
@@ -123,11 +123,25 @@ def series_of(path: Path) -> list[Instance]:
             path,
             "a DICOM file, and not one of a slide's (VL Whole Slide Microscopy); give one of those",
         )
+    series = one.elements.SeriesInstanceUID
+    beside = map(_instance, _beside(path))
+    return [other for other in beside if other and other.elements.SeriesInstanceUID == series]
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    """The DICOM files in the same folder, in order of name. What is named otherwise and may not be
+    read is no matter."""
     with naming(path.parent):
         places = sorted(place for place in path.parent.iterdir() if place.is_file())
-    beside = (_instance(place) for place in places if is_dicom(place))
-    series = one.elements.SeriesInstanceUID
-    return [other for other in beside if other and other.elements.SeriesInstanceUID == series]
+    for place in places:
+        try:
+            if is_dicom(place):
+                yield place
+        except SlideUnavailable:
+            raise
+        except SlideAccessError:
+            if place.suffix.lower() == path.suffix.lower():
+                raise
 
 
 def lacking(instances: Sequence[Instance]) -> str | None:

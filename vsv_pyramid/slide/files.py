@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from vsv_pyramid.containers.reading import naming, read_exactly, reason
 from vsv_pyramid.errors import SlideAccessError, SlideChanged, SlideError, SlideUnavailable
+from vsv_pyramid.slide.names import is_dicom_name
 from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.series import series_at
 from vsv_pyramid.words import digest
@@ -127,9 +128,10 @@ def _folded(name: str) -> str:
 
 
 def extent(path: Path) -> tuple[int, int]:
-    """Of a slide's file, or of all its files: bytes in all, newest mtime in ns."""
+    """Of a slide's file, or of all its files: bytes in all, newest mtime in ns. Raises OSError, and
+    SlideAccessError for a folder that cannot be read."""
     companions = _COMPANIONS.get(path.suffix.lower())
-    series = series_at(path)
+    series = series_at(path) if path.is_dir() or is_dicom_name(path.name) else None
     files = series.files if series else (path, *(companions(path) if companions else ()))
     stats = [file.stat() for file in dict.fromkeys(files)]
     return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)

@@ -54,7 +54,9 @@ def series_at(path: Path) -> Series | None:
 
     Raises SlideAccessError for a folder of several, or one that cannot be read.
     """
-    if path.is_dir():
+    with naming(path):
+        is_folder = path.is_dir()
+    if is_folder:
         found = all_series(path)
         if len(found) > 1:
             raise SlideAccessError(

@@ -27,7 +27,7 @@ def look_at(path: Path) -> Look | None:
     """None where the slide has vanished."""
     try:
         return Look(*extent(path))
-    except OSError:
+    except (OSError, SlideAccessError):
         return None
 
 

@@ -202,7 +202,10 @@ class Watch:
                 looks[path] = Look(*extent(path))
             except FileNotFoundError:
                 continue  # it vanished in between
-            except OSError:  # the share does not answer, and the slide is as it was
+            except (
+                OSError,
+                SlideAccessError,
+            ):  # the share does not answer, and the slide is as it was
                 if seen := self._seen.get(path):
                     looks[path] = seen.look
         return looks

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
+from tifffile import TiffFile, imwrite
 
-from vsv_pyramid.containers.codecs import SIZES
+from vsv_pyramid.containers.codecs import JPEG_2000 as DICOM_JPEG_2000
+from vsv_pyramid.containers.codecs import SIZES, Codec, codec, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.codecs import _jpeg_ls as jpeg_ls
 from vsv_pyramid.errors import StreamError
 
@@ -44,6 +47,28 @@ def test_a_codestream_in_another_box_is_none() -> None:
     assert JPEG_2000(b"x" + siz(80, 48)) is None
 
 
+def test_a_box_may_have_a_long_length() -> None:
+    assert JPEG_2000
+    data = bytes(imagecodecs.jpeg2k_encode(PICTURE, level=0, codecformat="jp2"))
+    free = struct.pack(">I4sQ", 1, b"free", 16 + 9) + bytes(9)
+    at = data.index(b"jp2c") - 4
+    last = struct.pack(">I4sQ", 1, b"jp2c", len(data) - at + 8) + data[at + 8 :]
+    assert JPEG_2000(data[:at] + free + last) == (80, 48)
+
+
+def test_whose_colours_were_transformed_is_no_ycbcr() -> None:
+    transformed, plain = (
+        bytes(imagecodecs.jpeg2k_encode(PICTURE, level=0, codecformat="j2k", mct=mct))
+        for mct in (True, False)
+    )
+    assert not is_jpeg_2000_ycbcr(transformed)
+    assert is_jpeg_2000_ycbcr(plain)
+    cod = transformed.index(b"\xff\x52")
+    length = 2 + int.from_bytes(transformed[cod + 2 : cod + 4], "big")
+    assert is_jpeg_2000_ycbcr(transformed[:cod] + transformed[cod + length :])
+    assert is_jpeg_2000_ycbcr(transformed[:cod])
+
+
 def test_jpeg_ls() -> None:
     data = bytes(imagecodecs.jpegls_encode(PICTURE))
     assert jpeg_ls(data) == (80, 48)
@@ -51,6 +76,7 @@ def test_jpeg_ls() -> None:
     assert jpeg_ls(data[:2] + comment + data[2:]) == (80, 48)
     with pytest.raises(StreamError):
         jpeg_ls(b"nothing")
+    assert jpeg_ls(bytes(imagecodecs.jpeg8_encode(PICTURE))) is None
 
 
 @pytest.mark.parametrize("shape", [(48, 80), (64, 64), (1, 1), (8, 256), (300, 400), (255, 257)])
@@ -64,3 +90,38 @@ def test_webp_and_jpeg_xl(shape: tuple[int, int]) -> None:
     with_alpha = np.zeros((*shape, 4), np.uint8)
     assert WEBP(bytes(imagecodecs.webp_encode(with_alpha, lossless=False))) == expected
     assert WEBP(b"RIFF") is JPEG_XL(b"RIFF") is None
+    assert WEBP(b"RIFF0000WEBPALPH" + bytes(20)) is None
+
+
+def tile_of(path: Path, compression: str) -> tuple[Codec, bytes]:
+    imwrite(path, PICTURE, tile=(48, 80), photometric="rgb", compression=compression)
+    with TiffFile(path) as tiff:
+        page = tiff.pages.first
+        handle = tiff.filehandle
+        handle.seek(page.dataoffsets[0])
+        return codec(page), handle.read(page.databytecounts[0])
+
+
+@pytest.mark.parametrize("compression", ["ZLIB", "LZW", "ZSTD", "JPEG2000", "WEBP", "JPEGXL"])
+def test_a_torn_tile_is_told(compression: str, tmp_path: Path) -> None:
+    decode, data = tile_of(tmp_path / "a.tif", compression)
+    assert decode(data, 0).shape == PICTURE.shape
+    for torn in data[: len(data) // 2], b"", bytes(len(data)):
+        with pytest.raises(StreamError):
+            decode(torn, 0)
+
+
+def test_a_tile_of_another_size_is_told(tmp_path: Path) -> None:
+    decode, _ = tile_of(tmp_path / "a.tif", "JPEG2000")
+    other = bytes(imagecodecs.jpeg2k_encode(PICTURE[:32, :32], level=0))
+    with pytest.raises(StreamError, match="no JPEG2000 tile of the slide's size"):
+        decode(other, 0)
+    with pytest.raises(StreamError, match="another size"):
+        DICOM_JPEG_2000(other, PICTURE.shape, False)
+
+
+def test_a_tile_with_other_samples_is_told(tmp_path: Path) -> None:
+    decode, _ = tile_of(tmp_path / "a.tif", "JPEG2000")
+    for other in PICTURE[..., 0], PICTURE.astype(np.uint16):
+        with pytest.raises(StreamError, match=r"3 samples with 8 bits|cannot be reshaped"):
+            decode(bytes(imagecodecs.jpeg2k_encode(other, level=0)), 0)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from tifffile import TiffFile, imwrite
 
+from vsv_pyramid.containers.codecs import DICOM_CODECS, SIZES, Codec, codec, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.codecs import JPEG_2000 as DICOM_JPEG_2000
-from vsv_pyramid.containers.codecs import SIZES, Codec, codec, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.codecs import _jpeg_ls as jpeg_ls
 from vsv_pyramid.errors import StreamError
 
 PICTURE = (np.arange(48 * 80 * 3) % 251).astype(np.uint8).reshape(48, 80, 3)
+RLE = DICOM_CODECS["1.2.840.10008.1.2.5"]
 JPEG_2000, WEBP, JPEG_XL = (SIZES[number] for number in (34712, 50001, 50002))
 
 
@@ -118,6 +119,20 @@ def test_a_tile_of_another_size_is_told(tmp_path: Path) -> None:
         decode(other, 0)
     with pytest.raises(StreamError, match="another size"):
         DICOM_JPEG_2000(other, PICTURE.shape, False)
+
+
+def test_a_frame_by_run_lengths() -> None:
+    """Of three segments, each a row of equal bytes by PackBits."""
+    shape = (1, 100, 3)
+    offsets = [64, 66, 68]
+    frame = struct.pack("<16I", 3, *offsets, *[0] * 12) + b"\x9d\x01\x9d\x02\x9d\x03"
+    assert (RLE(frame, shape, False) == (1, 2, 3)).all()
+    for torn in b"", frame[:64], frame[:-2], frame + frame[64:], b"\xff" * 100:
+        with pytest.raises(StreamError):
+            RLE(torn, shape, False)
+    for other in (1, 99, 3), (1, 101, 3), (2, 100, 3):
+        with pytest.raises(StreamError):
+            RLE(frame, other, False)
 
 
 def test_a_tile_with_other_samples_is_told(tmp_path: Path) -> None:

@@ -16,8 +16,15 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended, fragment_frame, generate_frames
+from pydicom.pixels.encoders import RLELosslessEncoder  # type: ignore[attr-defined]
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 from tests.slide.test_every_picture import apart, options, published
 from tests.support.forge_tiffs import JFIF, PICTURE, SIZE, TILE, Row, adobe, jpeg, tiles
@@ -202,6 +209,27 @@ def jpeg_xl(folder: Path) -> Path:
     return path
 
 
+def run_length(block: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+    made: bytes = RLELosslessEncoder.encode(
+        block,
+        rows=TILE,
+        columns=TILE,
+        samples_per_pixel=3,
+        number_of_frames=1,
+        bits_allocated=8,
+        bits_stored=8,
+        photometric_interpretation="RGB",
+        pixel_representation=0,
+        planar_configuration=0,
+        encoding_plugin="pydicom",
+    )
+    return made
+
+
+def as_ycbcr(block: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.asarray(Image.fromarray(block).convert("YCbCr"))
+
+
 def focal_planes(folder: Path) -> Path:
     def said(data: Dataset) -> None:
         data.TotalPixelMatrixFocalPlanes = 2
@@ -239,6 +267,13 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "HTJ2K": (lambda folder: coded(folder, HTJ2K, imagecodecs.htj2k_encode, "RGB"), "pixels"),
     "JPEG XL": (jpeg_xl, "pixels"),
+    "RLE": (lambda folder: coded(folder, RLELossless, run_length, "RGB"), "pixels"),
+    "RLE in other colours": (
+        lambda folder: coded(
+            folder, RLELossless, lambda block: run_length(as_ycbcr(block)), "YBR_FULL"
+        ),
+        "pixels",
+    ),
     "JPEG-LS": (lambda folder: coded(folder, JLS, imagecodecs.jpegls_encode, "RGB"), "pixels"),
 }
 

@@ -4,10 +4,14 @@ their word: right, or refused by a sentence."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from openslide import OpenSlide
 
+from tests.pyramid.test_copied import assert_copied
 from tests.slide.test_every_picture import ENCODED, apart, options, published
 from tests.support.forge_makers import dicom, leica, philips
 from tests.support.forge_tiffs import (
@@ -140,6 +144,49 @@ def test_all_areas_of_a_slide_are_looked_at(tag: str, other: str, tmp_path: Path
     leica(slide, [right, [*right[:-1], wrong[-1]]], tag, SIZE, TILE)
     with pytest.raises(SlideError, match="in false ones"):
         info(slide, options("auto"))
+
+
+@pytest.mark.parametrize("at", [(0, 0), (30, 20), (17.4, 64.5)])
+@pytest.mark.parametrize("tag", ["rgb", "ycbcr"])
+def test_the_only_area_of_a_slide_is_copied_from_where_it_lies(
+    tag: str, at: tuple[float, float], tmp_path: Path
+) -> None:
+    slide = leica(tmp_path / "a.scn", [STREAMS[tag]], tag, SIZE, TILE, at=at)
+    x, y = map(int, at)
+    with open_slide(slide) as opened:
+        shown, judged = opened.read(0, 0, opened.size), OpenSlide(slide).read_region
+        canvas = np.asarray(judged((0, 0), 0, opened.size))
+        assert (shown[..., 3] == canvas[..., 3]).all()
+        assert apart(shown[..., :3], canvas[..., :3]) < 1  # chroma, in the middle of its range
+        assert apart(shown[y : y + SIZE[1], x : x + SIZE[0], :3], PICTURE) < 5
+        for part in (x + 190, y + 140, 30, 30), (x + 300, 0, 8, 8):
+            left, top, width, height = (max(0, number) for number in part)
+            expected = canvas[top : top + height, left : left + width]
+            region = opened.read(left, top, Size(*expected.shape[1::-1]))
+            assert region.shape[2] == 4  # each is across the picture's edge
+            assert (region[..., 3] == expected[..., 3]).all()
+            assert apart(region[..., :3], expected[..., :3]) < 5
+    bounded = replace(options("auto"), bounds=True)
+    summary = convert(slide, str(tmp_path / "copied"), bounded)
+    assert info(slide, bounded)["plan"]["lane"] == "lossless"
+    assert_copied(slide, summary, TILE, subsampled=tag == "ycbcr")
+    assert verify(summary.target, against=slide).errors == []
+    whole = info(slide, options("auto"))
+    assert whole["plan"]["lane"] == "pixels"
+    assert "--bounds converts the picture alone" in whole["plan"]["lane_reason"]
+    summary = convert(slide, str(tmp_path / "whole"), options("auto"))
+    at_the_place = published(summary)[y : y + SIZE[1], x : x + SIZE[0]]
+    assert apart(at_the_place, PICTURE) < 5
+    assert verify(summary.target, against=slide).errors == []
+
+
+def test_several_areas_are_not_copied(tmp_path: Path) -> None:
+    slide = leica(tmp_path / "a.scn", [STREAMS["rgb"]] * 2, "rgb", SIZE, TILE)
+    plan = info(slide, replace(options("auto"), bounds=True))["plan"]
+    assert (plan["lane"], plan["lane_reason"]) == (
+        "pixels",
+        "its picture is of several areas, or another one of the file",
+    )
 
 
 def test_a_dicom_series_is_read_by_any_of_its_files(tmp_path: Path) -> None:

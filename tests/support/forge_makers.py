@@ -96,14 +96,17 @@ def leica(
     tile: int,
     *,
     more: str = "",
+    at: tuple[float, float] = (0, 0),
 ) -> Path:
-    """A Leica slide of areas of `size`, side by side with as much between them, and a macro; each
-    is a page of its own, and `more` is said of each."""
+    """A Leica slide of areas of `size`, side by side with as much between them from `at` on, and a
+    macro; each is a page of its own, and `more` is said of each."""
     width, height = size
-    across, down = 2 * width * len(areas) * _NM, height * _NM
+    left, top = (round(px * _NM) for px in at)
+    across, down = left + 2 * width * len(areas) * _NM, 2 * top + height * _NM
     nm = (width * _NM, height * _NM)
     images = [
-        _AREA.format(width, height, i, *nm, 2 * i * width * _NM, 0, more) for i in range(len(areas))
+        _AREA.format(width, height, i, *nm, left + 2 * i * width * _NM, top, more)
+        for i in range(len(areas))
     ]
     images.append(_AREA.format(tile, tile, len(areas), across, down, 0, 0, more))
     description = _LEICA.format(across, down, "".join(images))

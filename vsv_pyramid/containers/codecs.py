@@ -159,9 +159,25 @@ def codec(page: Any) -> Codec:
 
 def _bare(data: bytes, shape: _Shape, is_planar: bool) -> Pixels:
     flat = np.frombuffer(data, np.uint8, count=shape[0] * shape[1] * shape[2])
-    if is_planar:
-        return np.moveaxis(flat.reshape(shape[2], *shape[:2]), 0, 2)
-    return flat.reshape(shape)
+    return _of_planes(flat, shape) if is_planar else flat.reshape(shape)
+
+
+def _rle(data: bytes, shape: _Shape, _: bool) -> Pixels:
+    """PackBits, plane by plane whatever the series says (PS3.5, annex G)."""
+    import imagecodecs
+
+    samples = shape[0] * shape[1] * shape[2]
+    try:
+        flat = np.frombuffer(imagecodecs.dicomrle_decode(data, "|u1", out=samples), np.uint8)
+    except Exception as exc:  # whatever the codec raises
+        raise StreamError(str(exc)) from exc
+    if flat.size != samples:
+        raise StreamError("a frame with fewer samples than the series states")
+    return _of_planes(flat, shape)
+
+
+def _of_planes(flat: Pixels, shape: _Shape) -> Pixels:
+    return np.moveaxis(flat.reshape(shape[2], *shape[:2]), 0, 2)
 
 
 def _codestream(decoder: str, stated: Callable[[bytes], _Size | None]) -> DicomCodec:
@@ -185,6 +201,7 @@ JPEG_2000 = _codestream("jpeg2k_decode", _jpeg_2000)
 # By the transfer syntax: what makes samples of a frame of (rows, columns, samples).
 DICOM_CODECS: dict[str, DicomCodec] = {
     **dict.fromkeys(BARE, _bare),
+    "1.2.840.10008.1.2.5": _rle,
     **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), JPEG_2000),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (201, 202, 203)), JPEG_2000),
     **dict.fromkeys(

@@ -8,7 +8,7 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -40,7 +40,8 @@ class StoredLevel:
     `size` is the picture's and `tile_size` a whole tile's, in stored px. `compression` and
     `photometric` are what the container says of them, by the standard's names; `tables` is what
     JPEG tiles share. `offsets` and `counts` place each tile's bytes, row by row, one plane after
-    the other; a count of 0 is a tile that is left out.
+    the other; a count of 0 is a tile that is left out. `at` is where in the slide's level 0 it
+    begins, (x, y) in px.
     """
 
     files: tuple[Path, ...]
@@ -51,6 +52,8 @@ class StoredLevel:
     tables: bytes
     offsets: array[int]
     counts: array[int]
+    _: KW_ONLY
+    at: tuple[int, int] = (0, 0)
 
     @property
     def is_rgb(self) -> bool:
@@ -80,10 +83,10 @@ class StoredLevel:
         )
 
     def around(self, x: int, y: int, size: Size) -> tuple[range, range]:
-        """The columns and the rows of the tiles that the region, in stored px, is of."""
+        """The columns and the rows of the tiles that the region, in px from `at`, is of."""
         (width, height), grid = self.tile_size, self.grid
-        columns = range(x // width, min(-(-(x + size.width) // width), grid.width))
-        rows = range(y // height, min(-(-(y + size.height) // height), grid.height))
+        columns = range(max(x // width, 0), min(-(-(x + size.width) // width), grid.width))
+        rows = range(max(y // height, 0), min(-(-(y + size.height) // height), grid.height))
         return columns, rows
 
     def pieces(self, index: int) -> Sequence[Piece]:

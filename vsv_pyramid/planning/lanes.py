@@ -19,7 +19,7 @@ from vsv_pyramid.slide.pixels import Slide
 NO_KERNEL = "the kernel was not compiled; install a C compiler and this program again"
 
 # These vendors' tiles lie where their container has them; others overlap, or lie elsewhere.
-_VENDORS = ("aperio", "generic-tiff", "dicom", "philips")
+_VENDORS = ("aperio", "generic-tiff", "dicom", "philips", "leica")
 
 
 class Lane(NamedTuple):
@@ -85,6 +85,7 @@ def _obstacle(
     if base is None or not base.tiled:
         return "it has no tiles of its own"
     vendor, native = slide.metadata.vendor, base.tile_size
+    left, top = origin[0] - base.at[0], origin[1] - base.at[1]
     if vendor not in _VENDORS:
         return f"tiles of {vendor} slides may overlap"
     obstacles = (
@@ -94,7 +95,14 @@ def _obstacle(
             f"its pixels are {base.photometric}, neither RGB nor YCbCr",
         ),
         (base.obstacle is not None, base.obstacle),
-        (base.size != slide.size, "another picture of the file is the base level"),
+        (not slide.is_on_one_grid, "its picture is of several areas, or another one of the file"),
+        (
+            left < 0
+            or top < 0
+            or left + pyramid.size.width > base.size.width
+            or top + pyramid.size.height > base.size.height,
+            "the slide is larger than its picture; --bounds converts the picture alone",
+        ),
         (
             options.color == "srgb" and to_srgb(slide) is not None,
             "its colours are to be changed to sRGB",
@@ -105,7 +113,7 @@ def _obstacle(
             f"{pyramid.tile_size} px is no multiple of its {native.width}x{native.height} px tiles",
         ),
         (
-            bool(origin[0] % native.width or origin[1] % native.height),
+            bool(left % native.width or top % native.height),
             "the scanned bounds cut through its tiles",
         ),
         (

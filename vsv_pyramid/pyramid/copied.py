@@ -43,11 +43,11 @@ class CopiedLeaves:
 
     def _joined(self, address: TileAddress, half: Planes) -> Leaf:
         """The native tiles under the address as one. Raises Unspliceable, TileError."""
-        native = self.raw.base.tile_size
+        native, at = self.raw.base.tile_size, self.raw.base.at
         size = self.base.pyramid.dimensions(address)
         x, y = self.base.pyramid.location(address)
-        left = (self.base.origin[0] + x) // native.width
-        top = (self.base.origin[1] + y) // native.height
+        left = (self.base.origin[0] - at[0] + x) // native.width
+        top = (self.base.origin[1] - at[1] + y) // native.height
         columns, rows = -(-size.width // native.width), -(-size.height // native.height)
         tiles = self.raw.read(range(left, left + columns), range(top, top + rows))
         if not all(tiles) and self.base.background != _WHITE:
@@ -92,9 +92,9 @@ class CopiedLeaves:
 
     def _is_decoded(self, column: int, row: int) -> bool:
         """Whether a library decodes the native tile, which the kernel has refused."""
-        native = self.raw.base.tile_size
+        native, at = self.raw.base.tile_size, self.raw.base.at
         try:
-            self.slide.read(column * native.width, row * native.height, native)
+            self.slide.read(at[0] + column * native.width, at[1] + row * native.height, native)
         except openslide.OpenSlideError:
             return False
         return True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import openslide
@@ -21,6 +22,13 @@ from vsv_pyramid.layout.geometry import Size
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
 ASSOCIATED_PIXELS = 1 << 26
+
+
+class Region(NamedTuple):
+    """A part of level 0, in slide px."""
+
+    at: tuple[int, int]
+    size: Size
 
 
 class OpenSlideReader:
@@ -47,6 +55,18 @@ class OpenSlideReader:
         for handle in self._handles:
             handle.close()
         self._handles.clear()
+
+    @property
+    def only_region(self) -> Region | None:
+        """Where the picture lies in the slide, where OpenSlide tells of one region only."""
+        if "openslide.region[1].x" in self.properties:
+            return None
+        sides = (f"openslide.region[0].{side}" for side in ("x", "y", "width", "height"))
+        try:
+            x, y, width, height = (int(self.properties[side]) for side in sides)
+        except KeyError:
+            return None
+        return Region((x, y), Size(width, height))
 
     @property
     def level_sizes(self) -> tuple[Size, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -103,6 +104,11 @@ class Slide:
         return self._pixels.base if isinstance(self._pixels, NativeTiles) else self.tiff
 
     @property
+    def is_on_one_grid(self) -> bool:
+        """Whether the tiles of `stored` are all of the slide."""
+        return isinstance(self._pixels, NativeTiles)
+
+    @property
     def container(self) -> str:
         """What kind of file the slide is, in a word."""
         if isinstance(self.stored, DicomBase):
@@ -112,7 +118,9 @@ class Slide:
     @property
     def native_tile(self) -> Size | None:
         """The tile size of level 0 in px, None where it is not tiled."""
-        return native_tile(self.properties)
+        stated, stored = native_tile(self.properties), self.stored
+        is_known = self.is_on_one_grid and stored is not None and stored.tiled
+        return stated or (stored.tile_size if stored and is_known else None)
 
     @property
     def level_sizes(self) -> tuple[Size, ...]:
@@ -209,8 +217,8 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
                 "OpenSlide does not do; export it upright",
             )
         facts = OpenSlideReader(path, vendor, tiff)
-        is_on_grid = vendor == "philips" and by_stream and facts.size == tiff.size
-        return (facts, tiff_tiles(tiff)) if is_on_grid else _both(facts)
+        placed = _on_one_grid(tiff, facts, vendor) if by_stream else None
+        return (facts, placed) if placed else _both(facts)
     is_decoded = tiles_decode(page)
     if not is_decoded and vendor is None and tiff.pages[0].tile and not tiff.beyond_openslide:
         raise SlideError(
@@ -246,6 +254,15 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     else:
         pixels = PlainImage(path, tiff)
     return known or pixels, pixels
+
+
+def _on_one_grid(tiff: TiffBase, facts: OpenSlideReader, vendor: str) -> NativeTiles | None:
+    """The base level's own tiles where they are all of the slide, wherever in it they lie."""
+    if vendor == "philips" and facts.size == tiff.size:
+        return tiff_tiles(tiff)
+    if vendor == "leica" and (region := facts.only_region) and region.size == tiff.size:
+        return tiff_tiles(replace(tiff, at=region.at), canvas=facts.size)
+    return None
 
 
 def _is_by_openslide(tiff: TiffBase) -> bool:

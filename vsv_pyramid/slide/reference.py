@@ -107,8 +107,9 @@ class ByOpenSlide:
 
     def read(self, x: int, y: int, size: Size) -> Pixels:
         """As `Reference.read`."""
+        at = self._base.at
         try:
-            tiles = self._raw.read(*self._base.around(x, y, size))
+            tiles = self._raw.read(*self._base.around(x - at[0], y - at[1], size))
             if self._base.compression == JPEG_TILES and any(
                 contradicts(tile, self._base.is_rgb) for tile in tiles if tile
             ):

@@ -39,7 +39,8 @@ _CACHED = range(4, 1024)  # tiles
 
 class Facts(NamedTuple):
     """What a container says of a level besides how it is stored: OpenSlide's properties, the sizes
-    of smaller levels, the Orientation tag, whether 0 is white, and pictures of the glass."""
+    of smaller levels, the Orientation tag, whether 0 is white, and pictures of the glass; `canvas`
+    is the slide's size where it is larger than the picture."""
 
     properties: Mapping[str, str]
     levels: tuple[Size, ...] = ()
@@ -47,6 +48,7 @@ class Facts(NamedTuple):
     orientation: int = 1
     is_negative: bool = False
     associated: Mapping[str, StoredLevel] = {}
+    canvas: Size | None = None
 
 
 class _Turn(NamedTuple):
@@ -89,7 +91,7 @@ class NativeTiles:
         count = min(max(_CACHE_BYTES // bytes_each, _CACHED.start), _CACHED.stop)
         self._tile = lru_cache(maxsize=count)(self._decoded)
         self.name = "simplejpeg" if base.compression == JPEG else IMAGECODECS
-        self.size = self._turned(base.size)
+        self.size = facts.canvas or self._turned(base.size)
         self.level_sizes = (self.size, *sorted(map(self._turned, facts.levels), reverse=True))
         self.properties = facts.properties
         self.icc_profile = facts.icc_profile
@@ -109,14 +111,14 @@ class NativeTiles:
                 raise SlideError(picture.files[0], damaged(name, exc)) from exc
 
     def read(self, x: int, y: int, size: Size) -> Pixels:
-        """The region as RGB, or as RGBA where the slide has left out a tile, or ends.
+        """The region as RGB, or as RGBA where the slide has left out a tile, or has no picture.
 
         Raises openslide.OpenSlideError where a tile cannot be decoded, and SlideError where it
         cannot be read.
         """
         turn = self._turn
         if turn is None:
-            return self._stored(x, y, size)
+            return self._stored(x - self.base.at[0], y - self.base.at[1], size)
         across, down = (x, size.width), (y, size.height)
         if turn.swapped:
             across, down = down, across
@@ -137,7 +139,7 @@ class NativeTiles:
         tiles = {(column, row): self._tile(column, row) for row in rows for column in columns}
         end = min(columns.stop * width, self.base.size.width)
         bottom = min(rows.stop * height, self.base.size.height)
-        is_covered = end >= x + size.width and bottom >= y + size.height
+        is_covered = min(x, y) >= 0 and end >= x + size.width and bottom >= y + size.height
         if is_covered and all(tile is not None for tile in tiles.values()):
             region = np.empty((size.height, size.width, 3), np.uint8)
         else:
@@ -202,7 +204,7 @@ class NativeTiles:
         return pixels[: inside.height, : inside.width]
 
 
-def tiff_tiles(base: TiffBase) -> NativeTiles:
+def tiff_tiles(base: TiffBase, canvas: Size | None = None) -> NativeTiles:
     """The base level of a TIFF, with what its tags say."""
     page = base.page
     levels = tuple(other.size for other in base.pages if is_level(other, page))
@@ -211,10 +213,15 @@ def tiff_tiles(base: TiffBase) -> NativeTiles:
         tile = base.tile_size._asdict().items()
         sides = {f"openslide.level[0].tile-{side}": str(length) for side, length in tile}
         properties = {"openslide.vendor": "generic-tiff", **sides, **base.tags}
-    is_negative = page.photometric == WHITE_IS_ZERO
-    return NativeTiles(
-        base, Facts(properties, levels, base.icc_profile, page.orientation, is_negative)
+    facts = Facts(
+        properties,
+        levels,
+        base.icc_profile,
+        page.orientation,
+        is_negative=page.photometric == WHITE_IS_ZERO,
+        canvas=canvas,
     )
+    return NativeTiles(base, facts)
 
 
 def dicom_tiles(base: DicomBase) -> NativeTiles:

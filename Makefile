@@ -10,7 +10,7 @@ SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
 PILLOW_SIMD := pillow-simd==12.1.1.post0
 SANITIZE := .cache/sanitize
 FUZZ := .cache/fuzz
-FUZZ_TARGETS := splice encode
+FUZZ_TARGETS := splice encode containers
 # In venvs of their own: ministack wants one boto3, checkov another, and the project the newest. The
 # list of what linters may say (tests/system/test_templates.py) is for these versions.
 AWS := .cache/aws

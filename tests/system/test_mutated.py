@@ -9,52 +9,17 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import imagecodecs
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.containers.test_dicom import J2K, bare, coded, fragmented, sparse
-from tests.support.forge_tiffs import JFIF, PICTURE, TILE, Row, Stored, jpeg, tiles
-from tests.support.mutations import Place, dicom_places, mutated, tiff_places
+from tests.containers.mutable import CONTAINERS
+from tests.support.mutations import mutated
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 
 PROGRAM = str(Path(sys.executable).with_name("vsv-pyramid"))
 BYTES, SECONDS = 10**9, 600
-Make = Callable[[Path], Path]
-
-
-def tiff(compression: str, **file: object) -> Make:
-    def make(folder: Path) -> Path:
-        settings = {"tile": (TILE, TILE), "compression": compression}
-        return Row("", [Stored(PICTURE, settings)], file=dict(file)).write(folder / "a.tif")
-
-    return make
-
-
-def jpeg_tiff(folder: Path) -> Path:
-    return Row("", [jpeg(tiles(marker=JFIF), "ycbcr")]).write(folder / "a.tif")
-
-
-CONTAINERS: dict[str, tuple[Make, Callable[[Path], Iterator[Place]]]] = {
-    "jpeg": (jpeg_tiff, tiff_places),
-    "lzw, big-endian": (tiff("lzw", byteorder=">"), tiff_places),
-    "jpeg2000": (tiff("jpeg2000"), tiff_places),
-    "webp": (tiff("webp", bigtiff=True), tiff_places),
-    "jpegxl": (tiff("jpegxl"), tiff_places),
-    "fragments": (lambda folder: fragmented(folder, has_table=True), dicom_places),
-    "sparse": (sparse, dicom_places),
-    "bare frames": (lambda folder: bare(folder, ExplicitVRLittleEndian), dicom_places),
-    "JPEG 2000 frames": (
-        lambda folder: coded(
-            folder, J2K, lambda block: imagecodecs.jpeg2k_encode(block, level=0), "RGB"
-        ),
-        dicom_places,
-    ),
-}
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

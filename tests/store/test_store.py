@@ -52,9 +52,23 @@ class TestStore:
         with any_store.replacing(FOLDER) as staged:
             staged.put(f"{FOLDER}/b.jpeg", b"1234")
         assert any_store.get(f"{FOLDER}/b.jpeg") == b"1234"
-        assert any_store.get(f"{FOLDER}/b.jpeg", first=2) == b"12"
         assert any_store.head(f"{FOLDER}/b.jpeg") == 4
         assert keys(any_store) == {f"{FOLDER}/b.jpeg": 4}
+
+    def test_a_part_of_an_object(self, any_store: Store) -> None:
+        with any_store.replacing(FOLDER) as staged:
+            staged.put(f"{FOLDER}/b.jpeg", b"0123456789")
+            staged.put(f"{FOLDER}/empty.jpeg", b"")
+        tags = set()
+        for start, end in (0, 2), (3, 7), (8, 99), (9, None), (0, None), (10, None), (50, 60):
+            part = any_store.read(f"{FOLDER}/b.jpeg", start, end)
+            assert (part.data, part.size) == (b"0123456789"[start:end], 10)
+            tags.add(part.tag)
+        assert len(tags) == 1 and '"' not in tags.pop()
+        for end in 5, None:
+            assert any_store.read(f"{FOLDER}/empty.jpeg", 0, end)[:2] == (b"", 0)
+        with pytest.raises(NoSuchObject):
+            any_store.read(f"{FOLDER}/c.jpeg", 0, 2)
 
     def test_keys_below_a_prefix(self, any_store: Store) -> None:
         with any_store.replacing(FOLDER) as staged:

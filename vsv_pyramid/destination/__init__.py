@@ -18,7 +18,7 @@ from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import S3Options, Store, open_private_store, open_store
-from vsv_pyramid.store.base import StoredObject, Tagged
+from vsv_pyramid.store.base import Part, StoredObject, Tagged
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.words import digest
 
@@ -57,10 +57,13 @@ class Destination:
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         return self._needed(key).put_if(key, data, tag or None)
 
-    def get(self, key: str, *, first: int | None = None) -> bytes:
+    def get(self, key: str) -> bytes:
+        return self.read(key, 0).data
+
+    def read(self, key: str, start: int, end: int | None = None) -> Part:
         for store, stored in self._found(key):
             with suppress(NoSuchObject):
-                return store.get(stored, first=first)
+                return store.read(stored, start, end)
         raise NoSuchObject(self.place(key))
 
     def head(self, key: str) -> int | None:

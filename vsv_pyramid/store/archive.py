@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from vsv_pyramid.errors import UNSUPPORTED, NoSuchObject, StoreError, StoreUnavailable, passing
 from vsv_pyramid.layout import keys
-from vsv_pyramid.store.base import Store, StoredObject, Tagged
+from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.disk import check_own, locked, naming, real
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
@@ -55,13 +55,19 @@ class ArchiveStore:
         if keys:
             raise StoreError(self._path, "nothing can be removed from it; delete the file itself")
 
-    def get(self, key: str, *, first: int | None = None) -> bytes:
+    def get(self, key: str) -> bytes:
+        return self.read(key, 0).data
+
+    def read(self, key: str, start: int, end: int | None = None) -> Part:
         with self._opened() as archive:
             try:
-                with archive.open(key) as member:
-                    return member.read(-1 if first is None else first)
+                info = archive.getinfo(key)
             except KeyError as exc:
                 raise NoSuchObject(f"{self._path}/{key}") from exc
+            with archive.open(info) as member:
+                member.seek(start)
+                data = member.read(-1 if end is None else end - start)
+        return Part(data, info.file_size, f"{info.CRC:x}-{info.file_size:x}")
 
     def head(self, key: str) -> int | None:
         if not self._path.exists():

@@ -31,6 +31,15 @@ class Tagged(NamedTuple):
     tag: str
 
 
+class Part(NamedTuple):
+    """Some of an object's bytes, the size of the whole, and a tag that it has had in common with
+    no other object under its key."""
+
+    data: bytes
+    size: int
+    tag: str
+
+
 class Store(Protocol):
     """A flat set of objects. All methods raise StoreError, which names the key.
 
@@ -47,9 +56,12 @@ class Store(Protocol):
     def put(self, key: str, data: bytes) -> None:
         """Writes the object, whole or not at all; safe from several threads."""
 
-    def get(self, key: str, *, first: int | None = None) -> bytes:
-        """The object's bytes, or only its `first` bytes. Raises NoSuchObject where it is not
-        there."""
+    def get(self, key: str) -> bytes:
+        """The object's bytes. Raises NoSuchObject where it is not there."""
+
+    def read(self, key: str, start: int, end: int | None = None) -> Part:
+        """The object's bytes from `start` to `end`, which is after it, as far as it has them.
+        Raises NoSuchObject where it is not there."""
 
     def head(self, key: str) -> int | None:
         """The object's size in bytes, None where there is no such object."""

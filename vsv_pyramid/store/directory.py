@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
-from vsv_pyramid.store.base import StoredObject, Tagged
+from vsv_pyramid.store.base import Part, StoredObject, Tagged
 from vsv_pyramid.store.disk import (
     check_changeable,
     check_own,
@@ -69,15 +69,22 @@ class DirectoryStore:
                 partial.unlink(missing_ok=True)
                 raise
 
-    def get(self, key: str, *, first: int | None = None) -> bytes:
+    def get(self, key: str) -> bytes:
+        return self.read(key, 0).data
+
+    def read(self, key: str, start: int, end: int | None = None) -> Part:
         path = self.path(key)
         check_plain(path)
         with naming(path):
             try:
                 with path.open("rb") as file:
-                    return file.read(-1 if first is None else first)
+                    stat = os.fstat(file.fileno())
+                    file.seek(start)
+                    data = file.read(-1 if end is None else end - start)
             except _NOT_THERE as exc:
                 raise NoSuchObject(path) from exc
+        tag = f"{stat.st_ino:x}-{stat.st_mtime_ns:x}-{stat.st_size:x}"
+        return Part(data, stat.st_size, tag)
 
     def head(self, key: str) -> int | None:
         with naming(self.path(key)):
@@ -208,10 +215,10 @@ class PrivateStore(DirectoryStore):
 class EnclosedStore(DirectoryStore):
     """The store, to read from; without what a symbolic link takes from outside the root."""
 
-    def get(self, key: str, *, first: int | None = None) -> bytes:
+    def read(self, key: str, start: int, end: int | None = None) -> Part:
         if self._is_outside(key):
             raise NoSuchObject(self.path(key))
-        return super().get(key, first=first)
+        return super().read(key, start, end)
 
     def tagged(self, key: str) -> Tagged | None:
         return None if self._is_outside(key) else super().tagged(key)

@@ -28,7 +28,7 @@ from vsv_pyramid.aws.s3_codes import CODES
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.store.base import Store, StoredObject, Tagged
+from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
 from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
@@ -43,6 +43,7 @@ _PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grow
 _GROWTH_A_SECOND = 50.0
 _NO_BUCKET = "NoSuchBucket"
 _NO_KEY = "NoSuchKey"
+_NO_SUCH_RANGE = 416
 _WRONG_CHECKSUM = ("BadDigest", "InvalidDigest")
 
 _WITHOUT_BULK_DELETE: set[str] = set()  # addresses, for as long as this process runs
@@ -125,12 +126,26 @@ class S3Store:
 
         return self._tried(key, put)
 
-    def get(self, key: str, *, first: int | None = None) -> bytes:
-        options: GetOptions = {} if first is None else {"range": (0, first)}
-        found = self._sought(key, lambda: bytes(self._got(key, options).bytes()))
-        if found is None:
+    def get(self, key: str) -> bytes:
+        return self.read(key, 0).data
+
+    def read(self, key: str, start: int, end: int | None = None) -> Part:
+        wanted: GetOptions = {"range": {"offset": start} if end is None else (start, end)}
+
+        def got() -> Part:
+            try:
+                found = self._got(key, wanted if start or end else {})
+                data = bytes(found.bytes())
+            except BaseError as exc:
+                if session.status(exc) != _NO_SUCH_RANGE:
+                    raise
+                found, data = self._got(key, {"head": True}), b""
+            return Part(data, found.meta["size"], str(found.meta["e_tag"]).strip('"'))
+
+        part = self._sought(key, got)
+        if part is None:
             raise NoSuchObject(f"{self}/{key}")
-        return found
+        return part
 
     def tagged(self, key: str) -> Tagged | None:
         def get() -> Tagged:

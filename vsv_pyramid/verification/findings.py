@@ -59,4 +59,4 @@ class Check:
             )
 
     def tile(self, address: TileAddress, *, first: int | None = None) -> bytes:
-        return self.store.get(keys.tile_key(self.folder, address), first=first)
+        return self.store.read(keys.tile_key(self.folder, address), 0, first).data

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import xxhash
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -25,6 +25,7 @@ from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import Store
+from vsv_pyramid.store.base import Part
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 from vsv_pyramid.web import desk_api, responses
 from vsv_pyramid.web.responses import Endpoint
@@ -135,7 +136,7 @@ class _Site:
             return responses.nothing()
         if legacy:
             return responses.redirect(request, 302, f"/{key}")
-        return await _served(request, lambda: _published(self._store, key), keys.http_headers(key))
+        return await _served(request, partial(_published, self._store, key), keys.http_headers(key))
 
     async def page(self, request: Request) -> Response:
         path = _path(request)
@@ -150,17 +151,17 @@ class _Site:
         headers = dict(keys.http_headers(key))
         if key.endswith(".html"):
             headers["Content-Security-Policy"] = self._policy
-        return await _served(request, lambda: files.get(key), headers)
+        return await _served(request, partial(files.read, key), headers)
 
 
-def _published(store: Store, key: str) -> bytes:
-    """The object, or the catalog as it would be where there is none. Raises StoreError."""
+def _published(store: Store, key: str, start: int, end: int) -> Part:
+    """Of the object, or of the catalog as it would be where there is none. Raises StoreError."""
     try:
-        return store.get(key)
+        return store.read(key, start, end)
     except NoSuchObject:
         if key != keys.catalog_key():
             raise
-        return catalog_json.write(catalog.listed(store))
+        return responses.of_bytes(catalog_json.write(catalog.listed(store)))(start, end)
 
 
 def _path(request: Request) -> str:
@@ -175,15 +176,10 @@ def _url(request: Request, path: str) -> str:
     return f"{request.scope['scheme']}://{host}{path}{responses.query(request)}"
 
 
-async def _served(
-    request: Request, get: Callable[[], bytes], headers: Mapping[str, str]
-) -> Response:
-    def got() -> tuple[bytes, str]:
-        data = get()
-        return data, f'"{xxhash.xxh3_128_hexdigest(data)}"'
-
+async def _served(request: Request, read: responses.Read, headers: Mapping[str, str]) -> Response:
+    told = {**headers, "Accept-Ranges": "bytes"}
     try:
-        data, etag = await run_in_threadpool(got)
+        return await run_in_threadpool(responses.answer, request, read, told)
     except NoSuchObject:
         return responses.nothing()
     except StoreError as exc:
@@ -191,7 +187,6 @@ async def _served(
         return responses.sentence(
             502, "This cannot be read where it is stored; the server says why."
         )
-    return responses.answer(request, data, {**headers, "ETag": etag, "Accept-Ranges": "bytes"})
 
 
 def _moved(location: str) -> Endpoint:

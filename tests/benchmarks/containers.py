@@ -12,13 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import tifffile
+from PIL import Image
 
 from tests.benchmarks import performance
 from tests.benchmarks.lossless import median
 from tests.benchmarks.measure import Cost, measure
 from tests.benchmarks.pixels import OURS, TISSUE, size
-from tests.benchmarks.report import OUR_NAME, VIPS, Verdict, machine, tell
+from tests.benchmarks.report import OUR_NAME, USUAL_NAME, VIPS, Verdict, machine, tell
 from tests.containers.test_dicom import instance
 from tests.slide.test_icc import PROFILES
 from tests.support.forge import Encoding, forge_svs
@@ -98,6 +100,28 @@ def as_tiff(compression: str, byteorder: Literal[">", "<"] = ">") -> Make:
     return make
 
 
+def as_trestle(svs: Path, folder: Path) -> Path:
+    """A maker's whose tiles may overlap: OpenSlide reads them, of levels as in an SVS."""
+    tiles, _, tile, is_rgb = _stored(svs)
+    with tifffile.TiffWriter(folder / "a.tif", bigtiff=True) as writer:
+        picture = tifffile.imread(svs, key=0)
+        for number in range(3):
+            writer.write(
+                picture if number else iter(tiles),
+                shape=picture.shape,
+                dtype="uint8",
+                tile=(tile, tile),
+                photometric="rgb" if is_rgb else "ycbcr",
+                compression="jpeg",
+                compressionargs={"outcolorspace": "rgb" if is_rgb else "ycbcr"},
+                software="MedScan",
+                description="Objective Power=20;JPEG Quality=70",
+                metadata=None,
+            )
+            picture = np.asarray(Image.fromarray(picture).reduce(4))
+    return folder / "a.tif"
+
+
 def as_it_is(svs: Path, folder: Path) -> Path:
     return svs.rename(folder / "a.svs")
 
@@ -128,6 +152,7 @@ KINDS = (
     Kind("TIFF, deflate, big-endian", as_tiff("deflate"), VIPS, 0.9),
     Kind("TIFF, zstd, big-endian", as_tiff("zstd"), VIPS, 0.9),
     Kind("TIFF, JPEG 2000", as_tiff("APERIO_JP2000_RGB", "<"), RAW, 1.15),
+    Kind("Trestle, by OpenSlide", as_trestle, USUAL_NAME, 0.6),
 )
 
 
@@ -139,6 +164,10 @@ def commands(kind: Kind) -> dict[str, list[str]]:
         VIPS: [
             *_VIPS,
             *("--tile-size", "{tile_size}", *(["--icc"] if kind.icc else [])),
+        ],
+        USUAL_NAME: [
+            *(sys.executable, "-m", "tests.benchmarks.deepzoom_driver", "{slide}", "--to", "{to}"),
+            *("--tile-size", "{tile_size}"),
         ],
         RAW: [sys.executable, "-m", "tests.benchmarks.page_driver", "{slide}"],
     }

@@ -48,25 +48,25 @@ class FileEvents:
 
 @contextlib.contextmanager
 def below(root: Path, fault: Callable[[int, bool], None]) -> Iterator[FileEvents]:
-    """The events while the block lasts: the hook itself stays for as long as the process."""
+    """The events while the block lasts: the hook itself stays for as long as the process.
+
+    In which no thread may be traced (coverage): Python asks the hook when a thread begins to be,
+    and where another one comes by amid that, that one fails.
+    """
     global _has_hook
+    assert threading.gettrace() is None, "threads are traced; run these tests without --cov"
     if not _has_hook:
         _has_hook = True
         sys.addaudithook(_Hook())
     events = FileEvents(root, fault)
-    tracing = threading.gettrace()
     _Hook.asks(events.audit)
-    threading.settrace(None)
     try:
         yield events
     finally:
-        threading.settrace(tracing)
         _Hook.asks(_NOTHING)
 
 
-# Takes the two arguments, and is no Python: a thread that is about to be traced (coverage) asks the
-# hook, and fails if another thread comes by amid it. While files are watched, none is traced.
-_NOTHING: Callable[..., Any] = {}.get
+_NOTHING: Callable[..., Any] = {}.get  # takes the two arguments, and is fast
 
 
 class _Hook:

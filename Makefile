@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SLIDE := .cache/CMU-1-Small-Region.svs
-KERNEL := $(filter-out %.so %.c,$(wildcard vsv_pyramid/jpeg/_*))
+KERNEL := $(wildcard $(addprefix vsv_pyramid/jpeg/_*.,pyx pxi h))
 # In memory where there is such a place: on a disk, creating files costs more than making them.
 SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
 PILLOW_SIMD := pillow-simd==12.1.1.post0

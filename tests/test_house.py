@@ -25,7 +25,7 @@ FLOORS = (
     {"planning", "removal"},
     {"catalog", "pyramid"},
     {"publication", "destination", "catalog_json", "pages"},
-    {"slide_json"},
+    {"slide_json", "packed"},
     {"slide", "store"},
     {"containers"},
     {"facts", "layout", "jpeg", "aws", "versions"},

@@ -9,6 +9,7 @@ from typing import Any
 from vsv_pyramid.aws.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
 from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.planning.lanes import base_level, decoded_leaves, leaf_source
 from vsv_pyramid.planning.options import PIXELS, ConvertOptions
@@ -68,6 +69,16 @@ def published(target: str | Path, s3: S3Options | None = None) -> dict[str, Any]
             "lane": pyramid.get("lane"),
             "version": pyramid.get("version"),
             "created": document.get("created"),
+        }
+    elif facts["state"] == "complete":  # as in an SZI that another program has made
+        pyramid = Descriptor.parse(store.get(keys.descriptor_key(folder))).pyramid
+        stated = pyramid.tile_count, facts["bytes"]
+        facts |= {
+            "slide": folder.rpartition("/")[2],
+            "width": pyramid.size.width,
+            "height": pyramid.size.height,
+            "tile_size": pyramid.tile_size,
+            **dict.fromkeys(("lane", "version", "created")),
         }
     if facts["state"] == "complete" and stated != (facts["tiles"], facts["bytes"]):
         facts["state"] = "damaged; vsv-pyramid verify says where"

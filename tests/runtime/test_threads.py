@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vsv_pyramid.publication import _Uploads
+from vsv_pyramid.publication.uploads import Uploads
 from vsv_pyramid.runtime.threads import Ending, Pool
 
 PATIENCE = 30
@@ -83,7 +83,7 @@ def test_without_an_exception_all_is_done() -> None:
 @pytest.mark.usefixtures("interrupted")
 def test_uploads_end_although_their_start_was_interrupted() -> None:
     before = set(threading.enumerate())
-    uploads = _Uploads(Nowhere(), threading.Event())  # type: ignore[arg-type]
+    uploads = Uploads(Nowhere(), threading.Event())  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         uploads.start()
     assert not set(threading.enumerate()) - before

@@ -127,7 +127,7 @@ def without(ids: Iterable[str], objects: Mapping[str, bytes]) -> Objects:
 
 def pictures(objects: Mapping[str, bytes]) -> list[str]:
     """The keys of JPEGs that show some of a label."""
-    jpegs = {key: data for key, data in objects.items() if key.endswith(".jpeg")}
+    jpegs = {key: data for key, data in objects.items() if key.endswith((".jpeg", ".jpg"))}
     assert jpegs
     return [key for key, data in jpegs.items() if data[:2] == b"\xff\xd8" and has_colour(data)]
 

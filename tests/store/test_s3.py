@@ -36,7 +36,7 @@ from vsv_pyramid.errors import (
     StoreUnavailable,
 )
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.publication import _Uploads
+from vsv_pyramid.publication.uploads import Uploads
 from vsv_pyramid.review import records
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.store import S3Options, lease, open_store, s3
@@ -631,7 +631,7 @@ class _SlowStore:
 def test_a_slow_store_holds_the_makers_back() -> None:
     """Never more is made and not put than the threads hold, and as much again waits for them."""
     store = _SlowStore()
-    uploads = _Uploads(store, threading.Event())  # type: ignore[arg-type]
+    uploads = Uploads(store, threading.Event())  # type: ignore[arg-type]
     uploads.start()
     made: list[int] = []
 

@@ -233,18 +233,18 @@ def test_folders_left_empty_go_with_what_was_in_them(store: DirectoryStore) -> N
 
 
 def test_an_archive_is_one_slides(tmp_path: Path) -> None:
-    archive = ArchiveStore(tmp_path / "a.szi")
+    archive = ArchiveStore(tmp_path / "a.zip")
     with archive.replacing("images/a") as staged:
         staged.put("images/a/x", b"1")
-    before = (tmp_path / "a.szi").read_bytes()
+    before = (tmp_path / "a.zip").read_bytes()
     with pytest.raises(StoreError, match="is for one slide"):
         archive.replacing("images/b").__enter__()
     with pytest.raises(ZeroDivisionError), archive.replacing("images/a") as staged:
         staged.put("images/a/x", b"2")
         raise ZeroDivisionError
-    assert (tmp_path / "a.szi").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["a.szi"]
-    (tmp_path / "a.szi").write_bytes(before[:-10])
+    assert (tmp_path / "a.zip").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    (tmp_path / "a.zip").write_bytes(before[:-10])
     with pytest.raises(StoreError, match="no whole zip file"):
         archive.get("images/a/x")
 

@@ -77,7 +77,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A published pyramid in a root of each kind."""
     if request.param == "s3":
         return publish(str(request.getfixturevalue("place")))
-    return publish(str(tmp_path / {"directory": "root", "archive": "root.szi"}[request.param]))
+    return publish(str(tmp_path / {"directory": "root", "archive": "root.zip"}[request.param]))
 
 
 @pytest.fixture

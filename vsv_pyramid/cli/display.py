@@ -156,11 +156,12 @@ def published_lines(facts: dict[str, Any]) -> list[str]:
         rows |= {
             "Slide": facts["slide"],
             "Size": f"{facts['width']:,} x {facts['height']:,} px",
-            "Tiles": f"{facts['tile_size']} px, {facts['lane']} lane",
+            "Tiles": f"{facts['tile_size']} px"
+            + (f", {facts['lane']} lane" if facts["lane"] else ", made by another program"),
             "Version": facts["version"],
             "Created": facts["created"],
         }
-    return [f"{name + ':':<19}{value}" for name, value in rows.items()]
+    return [f"{name + ':':<19}{value}" for name, value in rows.items() if value]
 
 
 def info_lines(facts: dict[str, Any]) -> list[str]:

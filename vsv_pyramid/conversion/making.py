@@ -29,6 +29,7 @@ from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source
 from vsv_pyramid.store import Store
+from vsv_pyramid.store.base import Sealed
 from vsv_pyramid.versions import software
 from vsv_pyramid.words import counted
 
@@ -53,7 +54,7 @@ def make(
         leaves = stack.enter_context(leaf_source(slide, base, plan.lane, options))
         rescans.check_rights(store, plan.slide_id)
         publication = stack.enter_context(
-            Publication(
+            _publication(staged)(
                 staged,
                 plan.folder,
                 plan.pyramid,
@@ -97,7 +98,7 @@ def make(
         )
         scan = rescans.scan(source, slide) if store.private else None
         publication.complete(document)
-        if store.sealed:
+        if store.sealed and not isinstance(staged, Sealed):
             staged.put(keys.catalog_key(), catalog_json.write([catalog_json.entry(document)]))
         summary = summarized(
             source,
@@ -110,6 +111,15 @@ def make(
             notes=_notes(slide, plan, options, made.blanked),
         )
         return summary, scan
+
+
+def _publication(store: Store) -> type[Publication]:
+    """What a pyramid goes by into such a store."""
+    if not isinstance(store, Sealed):
+        return Publication
+    from vsv_pyramid.publication.packed import PackedPublication  # late: most are no .szi files
+
+    return PackedPublication
 
 
 def _slide(source: Source, slide: Slide, plan: Plan, options: ConvertOptions) -> slide_json.Slide:

@@ -26,7 +26,7 @@ DELETED = f"{PRIVATE}/deleted.json"
 KEPT = f"{PRIVATE}/{IMAGES}"  # what is known of each slide
 IDS_KEY = f"{PRIVATE}/ids.json"
 
-_ICC = "icc.icc"
+ICC = "icc.icc"
 _TILES = "DeepZoom_files"
 
 _SAFE_LETTERS, _SAFE_DIGITS = 100, 10
@@ -152,7 +152,7 @@ def slide_json_key(folder: str) -> str:
 
 
 def icc_key(folder: str) -> str:
-    return f"{folder}/{_ICC}"
+    return f"{folder}/{ICC}"
 
 
 def associated_key(folder: str, name: str) -> str:

@@ -1,32 +1,49 @@
-"""A store in one uncompressed zip file (.zip, .szi), written in one go and there when complete."""
+"""A store in one uncompressed zip file, written in one go and there when complete.
+
+A .zip has the layout's own names, a .szi those of SZI; whichever names there are, are read.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from vsv_pyramid.errors import UNSUPPORTED, NoSuchObject, StoreError, StoreUnavailable, passing
-from vsv_pyramid.layout import keys
-from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
-from vsv_pyramid.store.disk import check_own, locked, naming, real
+from vsv_pyramid.layout import keys, szi
+from vsv_pyramid.store.base import FrontLast, Part, Store, StoredObject, Tagged
+from vsv_pyramid.store.disk import check_own, locked, naming, real, written_front_last
 
+_LOCAL_HEADER = 30  # bytes, before a member's name
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.
 _DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
 
 
 class _Opened(NamedTuple):
-    """The archive as it was read, and the inode, size and time of the file that this holds for."""
+    """The archive as it was read, its members by the layout's keys, and the inode, size and time of
+    the file that this holds for."""
 
     stamp: tuple[int, int, int]
     archive: zipfile.ZipFile
+    root: str | None  # SZI's
+    members: Mapping[str, zipfile.ZipInfo]
+
+
+class Szi(NamedTuple):
+    """What an SZI is besides its objects: its root folder, its index where it has one, and where in
+    the file the bytes of each key are."""
+
+    root: str
+    index_data: bytes | None
+    places: Mapping[str, range]
 
 
 class ArchiveStore:
@@ -41,6 +58,7 @@ class ArchiveStore:
     sealed = True
 
     def __init__(self, path: Path) -> None:
+        self.packed = path.suffix.lower() == ".szi"
         self._path = path
         self._held: _Opened | None = None
         self._opening = threading.Lock()
@@ -59,21 +77,22 @@ class ArchiveStore:
         return self.read(key, 0).data
 
     def read(self, key: str, start: int, end: int | None = None) -> Part:
-        with self._opened() as archive:
-            try:
-                info = archive.getinfo(key)
-            except KeyError as exc:
-                raise NoSuchObject(f"{self._path}/{key}") from exc
-            with archive.open(info) as member:
+        with self._opened() as opened:
+            found = opened.members.get(key)
+            if found is None:
+                raise NoSuchObject(f"{self._path}/{key}")
+            if found.compress_type != zipfile.ZIP_STORED:  # of which some bytes can be any number
+                raise StoreError(self._path, f"{key} is compressed; make it anew without that")
+            with opened.archive.open(found) as member:
                 member.seek(start)
                 data = member.read(-1 if end is None else end - start)
-        return Part(data, info.file_size, f"{info.CRC:x}-{info.file_size:x}")
+        return Part(data, found.file_size, f"{found.CRC:x}-{found.file_size:x}")
 
     def head(self, key: str) -> int | None:
         if not self._path.exists():
             return None
-        with self._opened() as archive:
-            member = archive.NameToInfo.get(key)
+        with self._opened() as opened:
+            member = opened.members.get(key)
             return None if member is None else member.file_size
 
     def tagged(self, key: str) -> Tagged | None:
@@ -91,10 +110,10 @@ class ArchiveStore:
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         if not self._path.exists():
             return
-        with self._opened() as archive:
-            for member in archive.infolist():
-                if member.filename.startswith(prefix):
-                    yield StoredObject(member.filename, member.file_size)
+        with self._opened() as opened:
+            for key, member in opened.members.items():
+                if key.startswith(prefix):
+                    yield StoredObject(key, member.file_size)
 
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
         """What is refused is so before the archive is replaced."""
@@ -118,9 +137,14 @@ class ArchiveStore:
                         self._path, f"holds {found.key}, and is for one slide; give another file"
                     )
             try:
-                with naming(self._path), zipfile.ZipFile(partial, "w") as archive:
-                    yield _Written(self._path, archive)
-                    self._keep_others(folder, archive)
+                if self.packed:
+                    yield _Packed(self._path, partial)
+                else:
+                    with naming(self._path), zipfile.ZipFile(partial, "w") as archive:
+                        yield _Written(self._path, archive)
+                        for name, data in self.others(folder):
+                            if (key := f"{folder}/{name}") not in archive.NameToInfo:
+                                archive.writestr(zipfile.ZipInfo(key, _DATE), data)
                 with naming(self._path):
                     _save(partial)
                     self._held = None  # Windows replaces no open file
@@ -129,18 +153,37 @@ class ArchiveStore:
                 with contextlib.suppress(OSError):
                     partial.unlink(missing_ok=True)
 
-    def _keep_others(self, folder: str, archive: zipfile.ZipFile) -> None:
-        """Takes over what the layout does not know in the slide's folder."""
-        for found in list(self.keys(f"{folder}/")):
-            if not keys.is_own(folder, found.key) and found.key not in archive.NameToInfo:
-                archive.writestr(zipfile.ZipInfo(found.key, _DATE), self.get(found.key))
+    def as_szi(self) -> Szi | None:
+        """What an SZI is besides its objects; None of a file with the layout's own names. Raises
+        StoreError."""
+        with self._opened() as opened, self._path.open("rb") as file:
+            if opened.root is None:
+                return None
+            index = opened.archive.NameToInfo.get(f"{opened.root}/{szi.INDEX}")
+            return Szi(
+                opened.root,
+                opened.archive.read(index) if index else None,
+                {key: _place(file, member) for key, member in opened.members.items()},
+            )
+
+    def others(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        """What the layout does not know in the slide's folder, by the names there."""
+        if not self._path.exists():
+            return
+        with self._opened() as opened:
+            own = {member.filename for key, member in opened.members.items() if keys.is_key(key)}
+            root = opened.root or folder
+            own.update(f"{opened.root}/{name}" for name in (szi.INDEX, szi.PROPERTIES))
+            for name in opened.archive.namelist():
+                if name.startswith(f"{root}/") and name not in own:
+                    yield name[len(root) + 1 :], opened.archive.read(name)
 
     @contextmanager
-    def _opened(self) -> Iterator[zipfile.ZipFile]:
+    def _opened(self) -> Iterator[_Opened]:
         """The archive, which several threads may read at the same time."""
         try:
             with naming(self._path):
-                yield self._current().archive
+                yield self._current()
         except _DAMAGED as exc:
             if cause := passing(exc):  # zipfile takes it for the end of the file
                 what = f"{cause.strerror or cause}; check the disk or share, and try again"
@@ -157,8 +200,27 @@ class ArchiveStore:
                 held = self._held
                 if held is None or held.stamp != stamp:
                     # The one before closes when the last thread is done with it.
-                    held = self._held = _Opened(stamp, zipfile.ZipFile(self._path))
+                    held = self._held = _opened(stamp, zipfile.ZipFile(self._path))
         return held
+
+
+def _opened(stamp: tuple[int, int, int], archive: zipfile.ZipFile) -> _Opened:
+    if any(member.header_offset < 0 for member in archive.infolist()):
+        raise zipfile.BadZipFile("its begin is missing")
+    root = szi.root_of(archive.namelist())
+    if root is None:
+        return _Opened(stamp, archive, None, archive.NameToInfo)
+    key_of = szi.keys_in(root)
+    found = ((key_of(member.filename), member) for member in archive.infolist())
+    return _Opened(stamp, archive, root, {key: member for key, member in found if key})
+
+
+def _place(file: BinaryIO, member: zipfile.ZipInfo) -> range:
+    """Where the member's bytes are, behind a header whose length it says itself."""
+    file.seek(member.header_offset)
+    head = file.read(_LOCAL_HEADER)
+    start = member.header_offset + len(head) + sum(struct.unpack("<2H", head[-4:]))
+    return range(start, start + member.file_size)
 
 
 def _save(path: Path) -> None:
@@ -169,6 +231,19 @@ def _save(path: Path) -> None:
         except OSError as exc:
             if exc.errno not in UNSUPPORTED:
                 raise
+
+
+class _Packed(ArchiveStore):
+    """The .szi file as it will be: `partial` until it is whole."""
+
+    def __init__(self, path: Path, partial: Path) -> None:
+        super().__init__(path)
+        self._partial = partial
+
+    @contextmanager
+    def front_last(self) -> Iterator[FrontLast]:
+        with naming(self._path), written_front_last(self._partial) as file:
+            yield file
 
 
 class _Written(ArchiveStore):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class StoredObject(NamedTuple):
@@ -38,6 +38,16 @@ class Part(NamedTuple):
     data: bytes
     size: int
     tag: str
+
+
+class FrontLast(Protocol):
+    """An object of which the front is known last; it is there once that has come."""
+
+    def append(self, data: bytes) -> None:
+        """Adds bytes behind those that came before."""
+
+    def finish(self, front: bytes) -> None:
+        """Takes what stands before all others."""
 
 
 class Store(Protocol):
@@ -96,3 +106,14 @@ class Store(Protocol):
         remote, they take the place of the present ones at the block's end, and vanish where the
         block raises.
         """
+
+
+@runtime_checkable
+class Sealed(Store, Protocol):
+    """A store that is one file, as it is written."""
+
+    def front_last(self) -> AbstractContextManager[FrontLast]:
+        """The file itself, until the block ends."""
+
+    def others(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        """What somebody else has put into the folder, by its name there."""

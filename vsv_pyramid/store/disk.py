@@ -6,18 +6,22 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG, S_IWUSR
+from typing import BinaryIO
 
 from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.store.base import FrontLast
 from vsv_pyramid.store.locks import Lock
 
 _MADE_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _IS_LINUX = sys.platform == "linux"
+_COPIED_AT_ONCE = 1 << 20
 _LOOK_SECONDS = 0.05  # between looks whether another process still holds a lock
 
 _REMEDIES = {
@@ -68,6 +72,34 @@ def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
             written += more
     finally:
         os.close(number)
+
+
+class _FrontLast:
+    def __init__(self, path: Path, tail: BinaryIO) -> None:
+        self._path = path
+        self._tail = tail
+
+    def append(self, data: bytes) -> None:
+        self._tail.write(data)
+
+    def finish(self, front: bytes) -> None:
+        self._tail.seek(0)
+        with self._path.open("wb") as file:
+            file.write(front)
+            shutil.copyfileobj(self._tail, file, _COPIED_AT_ONCE)
+
+
+@contextmanager
+def written_front_last(path: Path) -> Iterator[FrontLast]:
+    """Makes the file, by way of another one beside it. Raises OSError."""
+    beside = path.with_name(f"{path.name}.tail")
+    check_own(beside)
+    try:
+        with beside.open("w+b") as tail:
+            yield _FrontLast(path, tail)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def real(path: Path) -> Path:

@@ -20,9 +20,11 @@ from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
+from vsv_pyramid.store.archive import ArchiveStore
 from vsv_pyramid.verification import comparison
 from vsv_pyramid.verification.comparison import Picture
 from vsv_pyramid.verification.findings import Check, Report
+from vsv_pyramid.verification.packed import check_index
 from vsv_pyramid.verification.reference import hold_against
 from vsv_pyramid.words import counted
 
@@ -59,18 +61,28 @@ def verify(
     report = Report(str(target))
     if store.head(keys.descriptor_key(folder)) is None:
         raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
-    document = _slide_json(store, folder, report)
+    packed = store.as_szi() if isinstance(store, ArchiveStore) else None
+    is_anothers = packed is not None and packed.index_data is None
+    document = None if is_anothers else _slide_json(store, folder, report)
     try:
         descriptor = Descriptor.parse(store.get(keys.descriptor_key(folder)))
     except DescriptorError as exc:
         report.errors.append(str(exc))
         return report
+    if is_anothers:
+        report.warnings.append("another program has made it, and it says little of the slide")
     if descriptor.overlap or descriptor.format != FORMAT:
-        report.errors.append("the descriptor states another overlap or format than this layout's")
+        report.errors.append(
+            "the tiles overlap, or are no JPEGs; such as other programs make are not looked into"
+            if is_anothers
+            else "the descriptor states another overlap or format than this layout's"
+        )
         return report
     check = Check(store, folder, report, descriptor.pyramid, document)
     _check_document(check)
     _check_images(check)
+    if packed:
+        check_index(check, packed)
     present = _check_keys(check)
     if not store.remote:
         _check_headers(check, sorted(present))
@@ -256,6 +268,6 @@ def _check_deep(
 
     fold(check.pyramid, visit, workers=workers, tick=tick)
     check.add(sorted(faults))
-    stated = check.document["pyramid"].get("version") if check.document else None
-    if not check.report.errors and stated != digest.hexdigest():
+    stated = check.document and check.document["pyramid"].get("version")
+    if check.document and not check.report.errors and stated != digest.hexdigest():
         check.report.wrong("slide.json is of other tiles than these (version digest)")

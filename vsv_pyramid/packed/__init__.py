@@ -1,0 +1,1 @@
+"""A pyramid in one object: an uncompressed zip after the SZI convention, its index in front."""

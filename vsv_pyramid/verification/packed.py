@@ -1,0 +1,29 @@
+"""Holds the index of a packed pyramid against the file: viewers find the tiles by it alone."""
+
+from __future__ import annotations
+
+from vsv_pyramid.errors import CONVERT_AGAIN, DescriptorError
+from vsv_pyramid.layout import keys
+from vsv_pyramid.packed.index import Index
+from vsv_pyramid.store.archive import Szi
+from vsv_pyramid.verification.findings import Check
+
+
+def check_index(check: Check, szi: Szi) -> None:
+    """The index, where the file has one, must be of this pyramid, and lead to each tile."""
+    if szi.index_data is None:
+        return
+    try:
+        index = Index.parse(szi.root, szi.index_data)
+    except DescriptorError as exc:
+        check.report.wrong(str(exc))
+        return
+    if index.pyramid != check.pyramid:
+        check.report.wrong("its index is of another pyramid than its descriptor")
+        return
+    astray = []
+    for address in check.pyramid.tiles():
+        place = szi.places.get(keys.tile_key(check.folder, address))
+        if place is not None and index.span(address) != (place.start, place.stop):
+            astray.append(f"the index has tile {address} in another place; {CONVERT_AGAIN}")
+    check.add(astray)

@@ -134,7 +134,7 @@ def pictures(objects: Mapping[str, bytes]) -> list[str]:
 
 def facts(objects: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """Of each slide what is published of it."""
-    is_document = re.compile(r"images/[^/]+/slide\.json").fullmatch
+    is_document = re.compile(r"(?:images/)?[^/]+/slide\.json").fullmatch
     return [json.loads(data) for key, data in objects.items() if is_document(key)]
 
 

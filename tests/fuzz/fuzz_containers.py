@@ -8,6 +8,7 @@ then place and value of each change.
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -61,6 +62,7 @@ class Target:
 
 
 def main() -> None:
+    logging.disable()  # libraries tell of every tag
     with tempfile.TemporaryDirectory() as scratch:
         atheris.Setup(sys.argv, Target(Path(scratch)))
         atheris.Fuzz()

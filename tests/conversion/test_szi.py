@@ -221,9 +221,18 @@ def enlarge(data: bytearray) -> None:
     struct.pack_into("<2I", data, at + 20, 0x7FFFFFFF, 0x7FFFFFFF)
 
 
+def overlap(data: bytearray) -> None:
+    """Has the member of one tile lie where another one's is, name and all."""
+    one, other = (
+        data.rindex(b"PK\1\2", 0, data.rindex(b"_files/%d/0_0.jpeg" % level)) for level in (8, 9)
+    )
+    data[other + 42 : other + 46] = data[one + 42 : one + 46]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (overlap, "lies in the bytes of|no whole zip file"),
         (with_index(swap), "in another place"),
         (with_index(width), "another pyramid than its descriptor"),
         (with_index(lambda index: struct.pack_into("<I", index, 28, 1)), "index is damaged"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,12 @@ def other_descriptor(folder: Path) -> None:
     path.write_text(path.read_text().replace('Overlap="0"', 'Overlap="1"'))
 
 
+def absurd_descriptor(folder: Path) -> None:
+    path = folder / "DeepZoom.dzi"
+    text = re.sub('(Width|Height|TileSize)="[0-9]+"', r'\1="2147483647"', path.read_text())
+    path.write_text(text.replace('TileSize="2147483647"', 'TileSize="1"'))
+
+
 def damage_json(folder: Path) -> None:
     (folder / "slide.json").write_text((folder / "slide.json").read_text()[:200])
 
@@ -140,6 +147,7 @@ DEFECTS = [
     (resize, "tile 11/2_1 is 255x256 px instead of 256x256"),
     (damage_descriptor, "the descriptor is not XML"),
     (other_descriptor, "another overlap"),
+    (absurd_descriptor, "52 of the 6,148,914,686,941,549,910 tiles"),
     (damage_json, "slide.json is damaged"),
     (remove_json, "slide.json is missing"),
     (fewer_levels, "do not agree on the levels"),

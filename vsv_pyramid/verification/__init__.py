@@ -24,11 +24,12 @@ from vsv_pyramid.store.archive import ArchiveStore
 from vsv_pyramid.verification import comparison
 from vsv_pyramid.verification.comparison import Picture
 from vsv_pyramid.verification.findings import Check, Report
-from vsv_pyramid.verification.packed import check_index
+from vsv_pyramid.verification.packed import check_places
 from vsv_pyramid.verification.reference import hold_against
 from vsv_pyramid.words import counted
 
 _HEADER_BYTES = 4096
+_MOST_LACKING = 1_000_000  # tiles, each of which is looked for: a descriptor can state any number
 
 
 def verify(
@@ -82,8 +83,10 @@ def verify(
     _check_document(check)
     _check_images(check)
     if packed:
-        check_index(check, packed)
+        check_places(check, packed)
     present = _check_keys(check)
+    if present is None:
+        return report
     if not store.remote:
         _check_headers(check, sorted(present))
     report.tiles = len(present)
@@ -178,8 +181,9 @@ def _check_images(check: Check) -> None:
         )
 
 
-def _check_keys(check: Check) -> set[TileAddress]:
-    """The planned tiles that are there; what lacks, and what is too many, is reported."""
+def _check_keys(check: Check) -> set[TileAddress] | None:
+    """The planned tiles that are there; what lacks, and what is too many, is reported. None where
+    far more are planned than can be looked for."""
     stored = {
         found.key: found.size
         for found in check.store.keys(keys.tiles_prefix(check.folder))
@@ -188,6 +192,12 @@ def _check_keys(check: Check) -> set[TileAddress]:
     present: set[TileAddress] = set()
     lacking: list[str] = []
     total = 0
+    if check.pyramid.tile_count > len(stored) + _MOST_LACKING:
+        check.report.wrong(
+            f"{len(stored):,} of the {check.pyramid.tile_count:,} tiles are there that the "
+            "descriptor states"
+        )
+        return None
     for address in check.pyramid.tiles():
         size = stored.pop(keys.tile_key(check.folder, address), None)
         if size is None:

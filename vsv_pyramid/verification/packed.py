@@ -1,6 +1,9 @@
-"""Holds the index of a packed pyramid against the file: viewers find the tiles by it alone."""
+"""Holds the places in a packed pyramid against each other, and its index against them: viewers find
+the tiles by it alone."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from vsv_pyramid.errors import CONVERT_AGAIN, DescriptorError
 from vsv_pyramid.layout import keys
@@ -9,8 +12,17 @@ from vsv_pyramid.store.archive import Szi
 from vsv_pyramid.verification.findings import Check
 
 
-def check_index(check: Check, szi: Szi) -> None:
-    """The index, where the file has one, must be of this pyramid, and lead to each tile."""
+def check_places(check: Check, szi: Szi) -> None:
+    """No two members may share bytes; and the index, where the file has one, must be of this
+    pyramid, and lead to each tile."""
+    members = sorted(szi.places.items(), key=lambda member: member[1].start)
+    check.add(
+        [
+            f"{other} lies in the bytes of {key}; {CONVERT_AGAIN}"
+            for (key, place), (other, next_place) in pairwise(members)
+            if next_place.start < place.stop
+        ]
+    )
     if szi.index_data is None:
         return
     try:

@@ -85,6 +85,10 @@ def rebuild_catalog(store: Store) -> Rebuilt:
             f"{store}/{keys.IMAGES}",
             "there are no slides; give the folder, or s3://bucket/prefix, that images/ is in",
         )
+    if store.sealed and store.head(keys.catalog_key()) is None:
+        raise StoreError(
+            store, "is one slide, and needs no list of slides; give the root of several"
+        )
     catalog = Catalog(store, mend=True)
     catalog.update([])
     ids = sorted(

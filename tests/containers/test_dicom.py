@@ -543,3 +543,21 @@ def test_its_tiles_are_those_of_a_tiff_with_the_same_jpegs(layout: str, tmp_path
         for summary in [convert(slide, str(tmp_path / "out"), options("lossless"))]
     }
     assert len(versions) == 1
+
+
+@pytest.mark.parametrize("length", [1, 6, 100, 2**31])
+def test_sequences_that_end_elsewhere_are_told(length: int, tmp_path: Path) -> None:
+    """Each in turn, and what is in them: pydicom looks there only when it is asked."""
+    data = sparse(tmp_path).read_bytes()
+    end, at, told = data.rindex(b"\xe0\x7f\x10\x00O"), 0, 0
+    while (at := data.find(b"SQ\0\0", at + 1, end)) > 0:
+        made = bytearray(data)
+        made[at + 4 : at + 8] = length.to_bytes(4, "little")
+        (tmp_path / "a.dcm").write_bytes(made)
+        try:
+            with open_slide(tmp_path / "a.dcm") as slide:
+                slide.read(0, 0, slide.size)
+        except SlideError as exc:
+            told += 1
+            assert "\n" not in str(exc)
+    assert told > 2

@@ -51,7 +51,9 @@ def frames(part: Instance, number: int, tile: Size) -> list[Sequence[Piece]]:
     if len(found) != part.frames:
         raise ValueError(f"{len(found)} of {part.frames} frames are there")
     end = max(frame[-1].offset + frame[-1].length for frame in found)
-    if end > (size := part.path.stat().st_size):
+    with naming(part.path):
+        size = part.path.stat().st_size
+    if end > size:
         raise ValueError(f"it ends at {size:,} of at least {end:,} bytes")
     return found
 

@@ -18,10 +18,11 @@ _MAGIC_AT, _MAGIC = 128, b"DICM"
 _MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _IMPLICIT = "1.2.840.10008.1.2"
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010)
-# What elements raise that lack, or are of no sense.
+# What elements raise that lack, or are of no sense. They are in memory: an OSError of theirs is of
+# no disk, but pydicom's word for a sequence that ends too soon.
 DAMAGED = (
     *(ValueError, KeyError, AttributeError, IndexError, TypeError, ArithmeticError),
-    *(NotImplementedError, struct.error, MemoryError),
+    *(NotImplementedError, struct.error, MemoryError, OSError),
 )
 _HEADING = (
     *("SOPClassUID", "SeriesInstanceUID", "ImageType"),
@@ -75,7 +76,9 @@ class Instance(NamedTuple):
     def frames(self) -> int:
         """Raises ValueError where it says that there are more than it has bytes."""
         stated = int(self.elements.get("NumberOfFrames") or 1)
-        if not 0 < stated <= self.path.stat().st_size:
+        with naming(self.path):
+            size = self.path.stat().st_size
+        if not 0 < stated <= size:
             raise ValueError(f"{stated} frames")
         return stated
 

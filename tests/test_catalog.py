@@ -660,7 +660,7 @@ def test_an_archive(run: Run, small_slide: Path, suffix: str) -> None:
     if suffix == "zip":
         assert indexed.out == f"{name}: 1 slide in 1 document, 0 left out\n"
     else:
-        assert indexed.err.startswith(f"Error: {name}: is one slide, and needs no list of slides;")
+        assert indexed.err.startswith(f"Error: {name}: is one slide, and needs no list;")
     assert run("convert", small_slide, "--to", name, "--id", "other").code == 1
     assert Path(name).read_bytes() == before
 

@@ -86,9 +86,7 @@ def rebuild_catalog(store: Store) -> Rebuilt:
             "there are no slides; give the folder, or s3://bucket/prefix, that images/ is in",
         )
     if store.sealed and store.head(keys.catalog_key()) is None:
-        raise StoreError(
-            store, "is one slide, and needs no list of slides; give the root of several"
-        )
+        raise StoreError(store, "is one slide, and needs no list; give the root of several")
     catalog = Catalog(store, mend=True)
     catalog.update([])
     ids = sorted(

@@ -208,3 +208,32 @@ def test_an_interrupt_in_the_callers_thread_stops_the_workers() -> None:
     assert threading.active_count() == 1 or not [
         thread for thread in threading.enumerate() if "ThreadPoolExecutor" in thread.name
     ]
+
+
+@pytest.mark.parametrize(("in_callers_thread", "column"), [(False, 8), (True, 16)])
+def test_the_first_error_is_told_not_one_that_follows_from_it(
+    in_callers_thread: bool, column: int
+) -> None:
+    """As where puts are refused once a tile was found damaged."""
+    pyramid = Pyramid(Size(640, 640), 10)
+    stop, emitting = threading.Event(), threading.Event()
+    leaves = ArrayLeaves(pyramid, tissue(pyramid.size))
+    whole = leaves.leaf
+    damaged = TileAddress(pyramid.base.number, column, 0)  # in a block that is walked meanwhile
+
+    def leaf(address: TileAddress, half: Planes) -> Leaf:
+        if address == damaged:
+            assert emitting.wait(20)
+            raise ZeroDivisionError
+        return whole(address, half)
+
+    def emit(address: TileAddress, _: bytes) -> None:
+        is_on_top = threading.current_thread() is threading.main_thread()
+        if is_on_top == in_callers_thread and (is_on_top or address.column + address.row == 0):
+            emitting.set()
+            assert stop.wait(20)
+            raise OSError("left, since something else has failed")
+
+    leaves.leaf = leaf  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        build(pyramid, leaves, emit, quality=80, subsampling="420", workers=2, stop=stop)

@@ -169,11 +169,15 @@ def _subtrees(
     """The level at which the pyramid is split, and what `make` makes there in worker threads, in
     the order in which the walk comes by."""
     split = _split_level(pyramid, workers)
+    failures: list[BaseException] = []  # the first is the cause: others follow from it
 
     def in_worker(address: TileAddress) -> Result:
         try:
             return make(address)
-        except BaseException:
+        except BaseException as exc:
+            if stop.is_set():
+                raise GivenUp from exc
+            failures.append(exc)
             stop.set()
             raise
 
@@ -181,8 +185,10 @@ def _subtrees(
         addresses = _below(pyramid, TileAddress(0, 0, 0), split)
         try:
             yield split, _in_order(pool, in_worker, addresses, workers * _AHEAD_PER_WORKER, tick)
-        except BaseException:
+        except BaseException as exc:
             stop.set()
+            if failures and isinstance(exc, Exception) and exc is not failures[0]:
+                raise failures[0] from exc
             raise
 
 

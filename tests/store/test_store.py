@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import re
 import shutil
@@ -274,6 +275,21 @@ def test_an_archive_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     (tmp_path / "a.zip").unlink()
     with pytest.raises(StoreError, match=r"a\.zip: there is no such object"):
         reader.get("images/a/x")
+
+
+def test_an_archive_is_closed_with_its_store(tmp_path: Path) -> None:
+    """And not when its file is collected, among what is of no use any more in no order at all."""
+    with ArchiveStore(tmp_path / "a.zip").replacing("images/a") as staged:
+        staged.put("images/a/x", b"1")
+    store = ArchiveStore(tmp_path / "a.zip")
+    assert store.get("images/a/x") == b"1"
+    assert store._held
+    archive = store._held.archive
+    store.itself = store  # type: ignore[attr-defined]
+    del store
+    assert archive.fp
+    gc.collect()
+    assert archive.fp is None
 
 
 def test_an_archive_is_read_by_several_threads(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import contextlib
 import os
 import struct
 import threading
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -27,7 +29,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenev
 _DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
 
 
-class _Opened(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Opened:
     """The archive as it was read, its members by the layout's keys, and the inode, size and time of
     the file that this holds for."""
 
@@ -201,11 +204,13 @@ class ArchiveStore:
                 if held is None or held.stamp != stamp:
                     # The one before closes when the last thread is done with it.
                     held = self._held = _opened(stamp, zipfile.ZipFile(self._path))
+                    weakref.finalize(held, held.archive.close)
         return held
 
 
 def _opened(stamp: tuple[int, int, int], archive: zipfile.ZipFile) -> _Opened:
     if any(member.header_offset < 0 for member in archive.infolist()):
+        archive.close()
         raise zipfile.BadZipFile("its begin is missing")
     root = szi.root_of(archive.namelist())
     if root is None:

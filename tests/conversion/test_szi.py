@@ -113,13 +113,29 @@ def test_what_others_put_into_it_stays(file: Path, real_slide: Path, tmp_path: P
     path.write_bytes(file.read_bytes())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("170782/notes.txt", b"mine")
+        archive.writestr("170782/für mich.txt", b"mine, too")
         archive.writestr("170782/170782_files/vips-properties.xml", b"<image/>")
     convert(real_slide, path, ConvertOptions(slide_id="170782", overwrite=True))
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         assert archive.read("170782/notes.txt") == b"mine"
+        assert archive.read("170782/für mich.txt") == b"mine, too"
         assert len(set(archive.namelist())) == len(archive.namelist())
     assert verify(path, deep=True).errors == []
+
+
+def test_what_is_large_and_anothers_is_not_loaded(
+    file: Path, real_slide: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.szi"
+    path.write_bytes(file.read_bytes())
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("170782/large", bytes(100_000_000))
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="170782/large, which is large and not the slide's"):
+        convert(real_slide, path, ConvertOptions(slide_id="170782", overwrite=True))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_form_of_earlier_releases_is_read(

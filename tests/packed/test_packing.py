@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,13 +17,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsv_pyramid.errors import DescriptorError
+from vsv_pyramid.jpeg.planes import Planes
 from vsv_pyramid.layout import szi
 from vsv_pyramid.layout.geometry import Pyramid, Size, TileAddress
 from vsv_pyramid.packed import index
 from vsv_pyramid.packed.index import Index
-from vsv_pyramid.packed.order import FRONT_TILES, behind, front_levels, in_front, in_order
-from vsv_pyramid.packed.records import Member, directory
+from vsv_pyramid.packed.order import (
+    FRONT_TILES,
+    behind,
+    front_levels,
+    in_front,
+    in_order,
+    subtree_level,
+)
+from vsv_pyramid.packed.records import Member, directory, member
 from vsv_pyramid.packed.writing import Packing, scan_properties
+from vsv_pyramid.pyramid.leaves import Leaf
+from vsv_pyramid.pyramid.quadtree import build
 
 ROOT = "170782"
 FILES = {f"{ROOT}/{ROOT}.dzi": b"<Image/>", f"{ROOT}/slide.json": b"{}", f"{ROOT}/empty": b""}
@@ -111,6 +122,55 @@ def test_others_read_it_and_the_index_leads_to_each_tile(
             assert data[start:end] == jpeg(address)
             assert archive.read(f"{ROOT}/{ROOT}_files/{address}.jpeg") == jpeg(address)
     assert data[read.end :].startswith(b"PK\1\2")
+
+
+def test_names_in_other_letters() -> None:
+    files = {"a/ä.txt": b"1", "a/b.txt": b"2", "a/日本.txt": b"3"}
+    members = [member(name, data) for name, data in files.items()]
+    data = b"".join(one.header + files[one.name] for one in members) + directory(members)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+
+
+class Blank:
+    """Base tiles of nothing; the first of all comes when `may_come` is set."""
+
+    def __init__(self) -> None:
+        self.may_come = threading.Event()
+
+    def leaf(self, address: TileAddress, half: Planes) -> Leaf:
+        if address.column + address.row == 0:
+            assert self.may_come.wait(60)
+        half[0][:], half[1][:], half[2][:] = 0, 128, 128
+        return Leaf(b"tile")
+
+
+def test_few_tiles_wait() -> None:
+    """However large the pyramid, and whatever comes late."""
+    pyramid = Pyramid(Size(1024, 1024), 8)  # 128 x 128 base tiles
+    packing = Packing(pyramid, ROOT, lambda _: None)
+    leaves, block = Blank(), 64 + 16 + 4 + 1
+    most = 0
+
+    def emit(address: TileAddress, jpeg: bytes) -> None:
+        nonlocal most
+        packing.put_tile(address, jpeg)
+        most = max(most, len(packing._waiting))
+        if most == block:
+            leaves.may_come.set()
+
+    build(
+        pyramid,
+        leaves,
+        emit,
+        quality=80,
+        subsampling="420",
+        workers=2,
+        split=subtree_level(pyramid),
+    )
+    assert block <= most <= 6 * block
+    packing.complete({})
 
 
 def test_more_entries_than_16_bits_count() -> None:

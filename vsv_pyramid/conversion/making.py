@@ -76,6 +76,7 @@ def make(
                 quality=options.quality,
                 subsampling=options.subsampling,
                 workers=options.workers,
+                split=publication.split,
                 tick=tick,
                 stop=stop,
             )

@@ -15,6 +15,7 @@ _MOST = 0xFFFFFFFF  # what does not fit stands in a record of 64 bits
 _MOST_ENTRIES = 0xFFFF
 _STORED = 20  # "version needed to extract"; 45 with records of 64 bits
 _ZIP64 = 45
+_UTF_8 = 0x800
 _DATE = 0x21  # 1980-01-01: the same pyramid is the same file, whenever it is made
 
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -34,13 +35,13 @@ class Member(NamedTuple):
     @property
     def header(self) -> bytes:
         """What stands before its bytes."""
-        name = self.name.encode("ascii")
-        return (
-            _LOCAL.pack(
-                b"PK\3\4", _STORED, 0, 0, 0, _DATE, self.crc, self.size, self.size, len(name), 0
-            )
-            + name
-        )
+        name = self.name.encode()
+        numbers = (0, 0, _DATE, self.crc, self.size, self.size, len(name), 0)
+        return _LOCAL.pack(b"PK\3\4", _STORED, self.flags, *numbers) + name
+
+    @property
+    def flags(self) -> int:
+        return 0 if self.name.isascii() else _UTF_8
 
 
 def member(name: str, data: bytes) -> Member:
@@ -49,21 +50,21 @@ def member(name: str, data: bytes) -> Member:
 
 def header_bytes(name: str) -> int:
     """How many bytes stand before a member's own."""
-    return _LOCAL.size + len(name)
+    return _LOCAL.size + len(name.encode())
 
 
 def directory(members: Iterable[Member]) -> bytes:
     """What ends a file in which these lie one behind the other, each behind its header."""
     entries, at, count = bytearray(), 0, 0
     for found in members:
-        name = found.name.encode("ascii")
+        name = found.name.encode()
         is_far = at >= _MOST
         extra = struct.pack("<2HQ", 1, 8, at) if is_far else b""
         entries += _ENTRY.pack(
             b"PK\1\2",
             _ZIP64 if is_far else _STORED,
             _ZIP64 if is_far else _STORED,
-            *(0, 0, 0, _DATE),
+            *(found.flags, 0, 0, _DATE),
             *(found.crc, found.size, found.size),
             *(len(name), len(extra), 0, 0, 0),
             *(0, min(at, _MOST)),

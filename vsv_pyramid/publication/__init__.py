@@ -66,6 +66,7 @@ class Publication:
         self._present: dict[str, StoredObject] = {}
         self._stop = stop or threading.Event()
         self._uploads = Uploads(store, self._stop)
+        self.split = 0  # the level at which the walk is to be split, or a higher one
         self.thumbnail_jpeg = b""
         self.tiles = 0
         self.bytes = 0

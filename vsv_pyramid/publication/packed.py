@@ -10,6 +10,7 @@ from vsv_pyramid.layout import keys, szi
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.layout.geometry import TileAddress
+from vsv_pyramid.packed.order import subtree_level
 from vsv_pyramid.packed.writing import Packing, scan_properties
 from vsv_pyramid.publication import Publication
 from vsv_pyramid.store.base import Sealed
@@ -24,6 +25,7 @@ class PackedPublication(Publication):
         self._ending = contextlib.ExitStack()
         self._root = self._folder.rpartition("/")[2]
         self._object = self._ending.enter_context(self._store.front_last())
+        self.split = subtree_level(self._pyramid)
         self._packing = Packing(self._pyramid, self._root, self._object.append)
         self._files: dict[str, bytes] = {}
         return self

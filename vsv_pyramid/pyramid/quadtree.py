@@ -54,13 +54,15 @@ def build(
     quality: int,
     subsampling: Subsampling,
     workers: int,
+    split: int = 0,
     tick: Callable[[], None] = lambda: None,
     stop: threading.Event | None = None,
 ) -> Made:
     """Makes every tile once and hands it to `emit`, which is called from several threads.
 
-    A tile leaves its half in a part of its parent's planes. `tick` and `stop` are as in `fold`, and
-    so is GivenUp.
+    A tile leaves its half in a part of its parent's planes. The subtrees, of which a few are made
+    at a time, begin at the level `split`, or at a higher one. `tick` and `stop` are as in `fold`,
+    and so is GivenUp.
     """
     stop = stop or threading.Event()
     root = TileAddress(0, 0, 0)
@@ -99,10 +101,11 @@ def build(
         in_worker(address, half)
         return half
 
-    with _subtrees(pyramid, subtree, workers, tick, stop) as (split, results):
+    roots = max(split, _split_level(pyramid, workers))
+    with _subtrees(pyramid, subtree, workers, roots, tick, stop) as results:
 
         def on_top(address: TileAddress, half: Planes) -> None:
-            if address.level == split:
+            if address.level == roots:
                 planes.fill(half, next(results))
             else:
                 make(address, half, on_top)
@@ -134,10 +137,11 @@ def fold(
         rows = [] if address.level == pyramid.base.number else pyramid.children(address)
         return visit(address, [[subtree(child) for child in row] for row in rows])
 
-    with _subtrees(pyramid, subtree, workers, tick, stop) as (split, results):
+    roots = _split_level(pyramid, workers)
+    with _subtrees(pyramid, subtree, workers, roots, tick, stop) as results:
 
         def on_top(address: TileAddress) -> Result:
-            if address.level == split:
+            if address.level == roots:
                 return next(results)
             rows = pyramid.children(address)
             return visit(address, [[on_top(child) for child in row] for row in rows])
@@ -163,12 +167,12 @@ def _subtrees(
     pyramid: Pyramid,
     make: Callable[[TileAddress], Result],
     workers: int,
+    roots: int,
     tick: Callable[[], None],
     stop: threading.Event,
-) -> Iterator[tuple[int, Iterator[Result]]]:
-    """The level at which the pyramid is split, and what `make` makes there in worker threads, in
-    the order in which the walk comes by."""
-    split = _split_level(pyramid, workers)
+) -> Iterator[Iterator[Result]]:
+    """What `make` makes of the subtrees whose roots are at that level, in worker threads, in the
+    order in which the walk comes by."""
     failures: list[BaseException] = []  # the first is the cause: others follow from it
 
     def in_worker(address: TileAddress) -> Result:
@@ -182,9 +186,9 @@ def _subtrees(
             raise
 
     with Pool(workers) as pool:
-        addresses = _below(pyramid, TileAddress(0, 0, 0), split)
+        addresses = _below(pyramid, TileAddress(0, 0, 0), roots)
         try:
-            yield split, _in_order(pool, in_worker, addresses, workers * _AHEAD_PER_WORKER, tick)
+            yield _in_order(pool, in_worker, addresses, workers * _AHEAD_PER_WORKER, tick)
         except BaseException as exc:
             stop.set()
             if failures and isinstance(exc, Exception) and exc is not failures[0]:

@@ -23,6 +23,7 @@ from vsv_pyramid.layout import keys, szi
 from vsv_pyramid.store.base import FrontLast, Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.disk import check_own, locked, naming, real, written_front_last
 
+_MOST_OF_OTHERS = 1 << 26  # bytes
 _LOCAL_HEADER = 30  # bytes, before a member's name
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.
@@ -177,8 +178,13 @@ class ArchiveStore:
             own = {member.filename for key, member in opened.members.items() if keys.is_key(key)}
             root = opened.root or folder
             own.update(f"{opened.root}/{name}" for name in (szi.INDEX, szi.PROPERTIES))
-            for name in opened.archive.namelist():
+            for member in opened.archive.infolist():
+                name = member.filename
                 if name.startswith(f"{root}/") and name not in own:
+                    if member.file_size > _MOST_OF_OTHERS:
+                        raise StoreError(
+                            self._path, f"holds {name}, which is large and not the slide's; move it"
+                        )
                     yield name[len(root) + 1 :], opened.archive.read(name)
 
     @contextmanager

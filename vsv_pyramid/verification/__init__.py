@@ -63,7 +63,8 @@ def verify(
     if store.head(keys.descriptor_key(folder)) is None:
         raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
     packed = store.as_szi() if isinstance(store, ArchiveStore) else None
-    is_anothers = packed is not None and packed.index_data is None
+    is_said = store.head(keys.slide_json_key(folder)) is not None
+    is_anothers = packed is not None and packed.index_data is None and not is_said
     document = None if is_anothers else _slide_json(store, folder, report)
     try:
         descriptor = Descriptor.parse(store.get(keys.descriptor_key(folder)))

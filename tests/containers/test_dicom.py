@@ -561,3 +561,21 @@ def test_sequences_that_end_elsewhere_are_told(length: int, tmp_path: Path) -> N
             told += 1
             assert "\n" not in str(exc)
     assert told > 2
+
+
+def test_a_header_of_no_sense_is_told(tmp_path: Path) -> None:
+    """Whichever of its elements: their kinds, and their lengths."""
+    data = instance(tmp_path / "a.dcm", YCBCR).read_bytes()
+    end, at, told = data.index(b"\x08\x00\x08\x00CS"), 0, 0
+    while 0 < (at := data.find(b"\x02\x00", at + 1)) < end:
+        for change in b"F\0", b"UL", b"OB", b"\xff\xff":
+            made = bytearray(data)
+            made[at + 4 : at + 6] = change
+            (tmp_path / "a.dcm").write_bytes(made)
+            try:
+                with open_slide(tmp_path / "a.dcm") as slide:
+                    slide.read(0, 0, slide.size)
+            except SlideError as exc:
+                told += 1
+                assert "\n" not in str(exc)
+    assert told > 3

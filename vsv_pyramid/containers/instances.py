@@ -205,8 +205,9 @@ def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
                 said = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(wanted))
                 at = file.tell()
                 head = file.read(12)
-                for tag in list(said.keys()):  # only now are their values made
-                    said[tag]
+                for elements in said, said.file_meta:
+                    for tag in list(elements.keys()):  # only now are their values made
+                        elements[tag]
             except SlideUnavailable:
                 raise
             except Exception as exc:  # whatever pydicom raises on bytes that are no DICOM

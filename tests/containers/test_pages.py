@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tifffile import imwrite
+from tifffile import TiffFile, imwrite
 
 from tests.support.forge_tiffs import LABEL, PICTURE, PLACES, Row, Stored, beyond_the_end
 from vsv_pyramid.containers.pages import (
@@ -146,3 +147,28 @@ def test_a_label_that_is_not_all_there_is_told(cut: bool, patch: object, tmp_pat
     base = tiff_base(Row("", pages, patch=patch).write(tmp_path / "a.tif"))
     assert base is not None
     assert base.cut == cut
+
+
+@pytest.mark.parametrize("code", [256, 257, 322, 323])
+@pytest.mark.parametrize("kind", range(1, 19))
+@pytest.mark.parametrize("value", [64, -64])
+def test_sizes_that_are_no_whole_numbers_are_told(
+    code: int, kind: int, value: int, tmp_path: Path
+) -> None:
+    """Whatever type the tag is of."""
+    path = tmp_path / "a.tif"
+    imwrite(path, np.zeros((64, 64, 3), np.uint8), photometric="rgb", tile=(64, 64))
+    data = bytearray(path.read_bytes())
+    with TiffFile(path) as tiff:
+        offset = tiff.pages.first.aspage().tags[code].offset
+    struct.pack_into("<H", data, offset + 2, kind)
+    struct.pack_into("<i", data, offset + 8, value)
+    path.write_bytes(data)
+    try:
+        base = tiff_base(path)
+    except SlideError as exc:
+        assert "\n" not in str(exc)
+    else:
+        assert base
+        sides = (*base.size, *base.tile_size, *base.grid)
+        assert {type(side) for side in sides} == {int} and min(sides) >= 0

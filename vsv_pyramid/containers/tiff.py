@@ -7,6 +7,7 @@ import struct
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -221,7 +222,7 @@ def _page(page: Any, number: int | None, image: OmeImage | None) -> Page:
     """The page as its tags describe it; those that lack have the standard's defaults."""
     tags = page.tags
     samples = int(tags.valueof(277, 1))
-    size = Size(page.imagewidth, page.imagelength)
+    size = _size(page.imagewidth, page.imagelength)
     description = _description(page)
     shaped = stated_shape(description)
     planes = [stated_planes(description, samples), shaped // max(1, size.pixels * samples)]
@@ -234,7 +235,7 @@ def _page(page: Any, number: int | None, image: OmeImage | None) -> Page:
     return Page(
         number=number,
         size=size,
-        tile=Size(page.tilewidth, page.tilelength) if 322 in tags else None,
+        tile=_size(page.tilewidth, page.tilelength) if 322 in tags else None,
         compression=int(page.compression),
         compression_name=_name(page.compression),
         photometric=int(photometric),
@@ -277,6 +278,14 @@ def _sub_pages(chain: Sequence[tifffile.TiffPage]) -> list[tuple[int, tifffile.T
 
 def _description(page: Any) -> str:
     return page.description[:_DESCRIPTION] if isinstance(page.description, str) else ""
+
+
+def _size(width: Any, height: Any) -> Size:
+    """Raises TypeError for tags that are no whole numbers, ValueError for negative ones."""
+    size = Size(index(width), index(height))
+    if min(size) < 0:
+        raise ValueError(f"a picture or tile of {size.width} x {size.height} px")
+    return size
 
 
 def _rows_per_strip(page: Any) -> int:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Page, Route, expect
 
+from tests.benchmarks import viewing
 from tests.support import browser, http_server
 from tests.support.browser import Window, serious_faults, window
 from tests.support.destinations import keeping
@@ -896,10 +897,7 @@ def test_the_page_is_small() -> None:
     folder = ROOT / "vsv_pyramid/pages/viewer"
     names = re.findall(r'(?:href|src)="([\w./]+)"', (folder / "index.html").read_text())
     assert "viewer.js" in names
-    scripts = [
-        path for path in folder.glob("*.*") if path.suffix in (".js", ".css", ".svg", ".html")
-    ]
-    assert sum(path.stat().st_size for path in scripts) < 60_000
+    assert viewing.page_bytes() < 60_000
 
 
 def test_screenshots_for_the_readme(webgl: Browser, site: Site) -> None:

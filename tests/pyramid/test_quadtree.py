@@ -217,15 +217,16 @@ def test_the_first_error_is_told_not_one_that_follows_from_it(
     """As where puts are refused once a tile was found damaged."""
     pyramid = Pyramid(Size(640, 640), 10)
     stop, emitting = threading.Event(), threading.Event()
-    leaves = ArrayLeaves(pyramid, tissue(pyramid.size))
-    whole = leaves.leaf
     damaged = TileAddress(pyramid.base.number, column, 0)  # in a block that is walked meanwhile
 
-    def leaf(address: TileAddress, half: Planes) -> Leaf:
-        if address == damaged:
-            assert emitting.wait(20)
-            raise ZeroDivisionError
-        return whole(address, half)
+    class Damaged(ArrayLeaves):
+        def leaf(self, address: TileAddress, half: Planes) -> Leaf:
+            if address == damaged:
+                assert emitting.wait(20)
+                raise ZeroDivisionError
+            return super().leaf(address, half)
+
+    leaves = Damaged(pyramid, tissue(pyramid.size))
 
     def emit(address: TileAddress, _: bytes) -> None:
         is_on_top = threading.current_thread() is threading.main_thread()
@@ -234,6 +235,5 @@ def test_the_first_error_is_told_not_one_that_follows_from_it(
             assert stop.wait(20)
             raise OSError("left, since something else has failed")
 
-    leaves.leaf = leaf  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
         build(pyramid, leaves, emit, quality=80, subsampling="420", workers=2, stop=stop)

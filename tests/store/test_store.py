@@ -285,8 +285,9 @@ def test_an_archive_is_closed_with_its_store(tmp_path: Path) -> None:
     assert store.get("images/a/x") == b"1"
     assert store._held
     archive = store._held.archive
-    store.itself = store  # type: ignore[attr-defined]
-    del store
+    circle: list[object] = [store]
+    circle.append(circle)
+    del store, circle
     assert archive.fp
     gc.collect()
     assert archive.fp is None

@@ -27,7 +27,7 @@ from vsv_pyramid.words import counted
 
 _JPEGS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline and extended
 _MOST_PIXELS = 1 << 27  # of a frame
-_MOST_TILES = 1 << 24
+_MOST_TILES = 1 << 22  # 275 gigapixels in tiles of 256 px: any more would fill the memory
 # The kinds of pictures beside the volume, by what OpenSlide calls them.
 _ASSOCIATED = {"LABEL": "label", "OVERVIEW": "macro", "THUMBNAIL": "thumbnail"}
 _YCBCR = ("YBR_FULL", "YBR_FULL_422")

@@ -85,11 +85,6 @@ class Index:
         return end - int(self.lengths[place]), end
 
     @cached_property
-    def end(self) -> int:
-        """Where the last tile ends."""
-        return int(self._ends[-1])
-
-    @cached_property
     def _places(self) -> list[npt.NDArray[np.int64]]:
         """Of each level's tiles, row by row, their place in the file's order."""
         places = [np.zeros(level.columns * level.rows, np.int64) for level in self.pyramid.levels]

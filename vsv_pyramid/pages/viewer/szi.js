@@ -102,7 +102,7 @@ class Requests {
 
   /** Calls one of the two with the bytes, or with the reason; what is returned ends it. */
   add(start, end, done, failed) {
-    const wanted = { start, end, done, failed, controller: null };
+    const wanted = { start, end, done, failed };
     if (!this._waiting.length) {
       setTimeout(() => this._send());
     }

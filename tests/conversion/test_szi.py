@@ -273,6 +273,17 @@ def test_a_file_that_lies_is_told(
     assert "Traceback" not in outcome.err
 
 
+def test_a_file_of_two_pyramids_is_told(file: Path, tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.szi"
+    path.write_bytes(file.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("another/another.dzi", b"<Image/>")
+    for command in "info", "verify":
+        outcome = run(command, path)
+        assert outcome.code == 1
+        assert "a.szi: holds more than one pyramid (170782 and another);" in outcome.err
+
+
 def test_hostile_names_reach_nothing(file: Path, tiles: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "a.szi"
     with zipfile.ZipFile(path, "w") as archive:

@@ -16,10 +16,9 @@ _TILE = re.compile(r"[0-9]+/[0-9]+_[0-9]+\.[a-z]+")
 _DESCRIPTOR = re.compile(r"([^/]+)/\1\.dzi")
 
 
-def root_of(names: Iterable[str]) -> str | None:
-    """The root folder of a file with members of these names; None where it is no SZI."""
-    found = (_DESCRIPTOR.fullmatch(name) for name in names)
-    return next((match[1] for match in found if match), None)
+def roots(names: Iterable[str]) -> list[str]:
+    """The root folders of pyramids among members of these names: one, where it is an SZI."""
+    return [match[1] for match in map(_DESCRIPTOR.fullmatch, names) if match]
 
 
 def tile_name(root: str, address: TileAddress) -> str:

@@ -218,7 +218,14 @@ def _opened(stamp: tuple[int, int, int], archive: zipfile.ZipFile) -> _Opened:
     if any(member.header_offset < 0 for member in archive.infolist()):
         archive.close()
         raise zipfile.BadZipFile("its begin is missing")
-    root = szi.root_of(archive.namelist())
+    roots = szi.roots(archive.namelist())
+    if len(roots) > 1:
+        archive.close()
+        names = " and ".join(roots[:2])
+        raise StoreError(
+            archive.filename, f"holds more than one pyramid ({names}); take them apart"
+        )
+    root = roots[0] if roots else None
     if root is None:
         return _Opened(stamp, archive, None, archive.NameToInfo)
     key_of = szi.keys_in(root)

@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.forge import forge_svs
@@ -228,6 +229,12 @@ class TestAPlaceOfItsOwn:
         outcome = run("convert", slide, "--to", "a.zip", "--private-to", "private")
         assert outcome.code == 0, outcome
         assert files(Path.cwd()) == {"a.zip"}
+
+    @pytest.mark.parametrize("name", ["a.zip", "scans/170782.SZI", "a.szi/"])
+    def test_an_archive_is_no_object(self, run: Run, slide: Path, name: str) -> None:
+        outcome = run("convert", slide, "--to", f"s3://bucket/{name}")
+        assert outcome.code == 2, outcome
+        assert_one_sentence(outcome.err, "files are written to a disk only; give a path")
 
 
 @NEITHER_MODES

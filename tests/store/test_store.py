@@ -21,7 +21,7 @@ import pytest
 from tests.conftest import Run
 from tests.support.clock import FakeClock
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
-from vsv_pyramid.store import Store, directory, disk, moves, open_store
+from vsv_pyramid.store import Store, directory, disk, moves, open_pyramid, open_store
 from vsv_pyramid.store.archive import ArchiveStore
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 from vsv_pyramid.store.locks import Lock
@@ -248,6 +248,16 @@ def test_an_archive_is_one_slides(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(before[:-10])
     with pytest.raises(StoreError, match="no whole zip file"):
         archive.get("images/a/x")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.szi"])
+def test_what_holds_no_pyramid_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match=rf"{name}: there is no such file; check the path"):
+        open_pyramid(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("images/a/slide.json", "{}")
+    with pytest.raises(StoreError, match=rf"{name}: holds no pyramid \(no \.dzi in it\)"):
+        open_pyramid(tmp_path / name)
 
 
 def test_what_others_put_into_an_archive_stays(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vsv_pyramid.destination import former, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.files import normal
-from vsv_pyramid.store import S3Options, Store, open_private_store, open_store
+from vsv_pyramid.store import S3Options, Store, is_archive, open_private_store, open_store
 from vsv_pyramid.store.base import Part, StoredObject, Tagged
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.words import digest
@@ -184,7 +184,7 @@ def open_destination(
 
     Raises OptionError for a private place that cannot be this destination's. An archive has none.
     """
-    published = open_store(place, options, stop)
+    published = _opened(place, options, stop)
     if published.sealed:
         return Destination(published)
     private = None
@@ -202,9 +202,20 @@ def open_destination(
 def check_places(place: str | Path, private_to: str | None) -> None:
     """Raises OptionError for a destination that cannot be one, and for a private place that lies
     where it does; without a call of any store."""
-    published = open_store(place)
+    published = _opened(place)
     if private_to and not published.sealed:
         _check_apart(published, open_private_store(private_to))
+
+
+def _opened(
+    place: str | Path, options: S3Options | None = None, stop: threading.Event | None = None
+) -> Store:
+    if str(place).startswith("s3://") and is_archive(place):
+        raise OptionError(
+            f"{str(place)!r} is refused, because .zip and .szi files are written to a disk only; "
+            "give a path, or s3://bucket/prefix"
+        )
+    return open_store(place, options, stop)
 
 
 def _check_apart(published: Store, private: Store) -> None:

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vsv_pyramid.errors import OptionError
+from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.store.base import Store
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.store.options import S3Options
@@ -74,7 +74,8 @@ def open_pyramid(target: str | Path, options: S3Options | None = None) -> tuple[
     """The store that holds a pyramid, and its folder there. `target` is the pyramid's folder or its
     descriptor, by path or URL, or the .zip or .szi file it is in.
 
-    Raises OptionError, and StoreError for an archive that cannot be read.
+    Raises OptionError, and StoreError for an archive that is not there, cannot be read or holds
+    none.
     """
     target = str(target)
     if target.startswith("s3://"):
@@ -92,9 +93,13 @@ def open_pyramid(target: str | Path, options: S3Options | None = None) -> tuple[
         if own.parent.name == "images":
             return DirectoryStore(own.parent.parent), f"images/{own.name}"
         return DirectoryStore(own.parent), own.name
-    keys = [found.key for found in store.keys("")]
-    return store, next(
-        (key.rpartition("/")[0] for key in keys if key.endswith("/DeepZoom.dzi")), ""
+    if not path.exists():
+        raise StoreError(path, "there is no such file; check the path")
+    for found in store.keys(""):
+        if found.key.endswith("/DeepZoom.dzi"):
+            return store, found.key.rpartition("/")[0]
+    raise StoreError(
+        path, "holds no pyramid (no .dzi in it); give the right file, or convert again"
     )
 
 

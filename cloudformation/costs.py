@@ -1,19 +1,16 @@
-"""The tables of README.md, out of the figures in vsv_pyramid/aws/costs.py.
+"""The tables of README.md, out of the figures in vsv_pyramid/aws/costs.py and the prices beside it.
 
 python cloudformation/costs.py
 """
 
 from __future__ import annotations
 
-from vsv_pyramid.aws import costs
+from vsv_pyramid.aws import costs, prices
 
 GIGAPIXELS = 4.0  # of a slide: 15 x 15 mm at 40x
 SCANNING_HOURS = 8  # of a day, in which all of its slides arrive
 DAYS = 250  # of a year, on which there is scanning
 
-# US dollars, us-east-1: an alarm and a GB in ECR by the month, a Lambda's GB second.
-ALARM_DOLLARS, IMAGE_GB_DOLLARS, LAMBDA_GB_SECOND_DOLLARS = 0.10, 0.10, 0.0000166667
-ENDPOINT_DOLLARS = 0.01 * 24 * 365 / 12  # an interface endpoint, a month
 ALARMS, ENDPOINTS, IMAGE_GB = 3, 2, 0.2
 LAMBDA_GB, LAMBDA_VCPUS = 3008 / 1024, 3008 / 1769
 SCANS, SCAN_SECONDS = 12 * 24 * 365 / 12, 11.0  # a month; between its two looks it waits
@@ -48,9 +45,9 @@ def one_slide() -> str:
         [
             "or by Lambda",
             f"{seconds * LAMBDA_GB:.0f} GB s",
-            f"${seconds * LAMBDA_GB * LAMBDA_GB_SECOND_DOLLARS:.4f}",
+            f"${seconds * LAMBDA_GB * prices.LAMBDA_GB_SECOND:.4f}",
         ],
-        ["stored, a month", f"{stored:.1f} GB", f"${stored * costs.GB_MONTH_DOLLARS:.4f}"],
+        ["stored, a month", f"{stored:.1f} GB", f"${stored * prices.STANDARD.gb_month:.4f}"],
     ]
     return table([f"a slide of {GIGAPIXELS:.0f} gigapixels", "", "dollars"], rows)
 
@@ -61,6 +58,7 @@ def years() -> str:
     for slides in 10_000, 100_000, 1_000_000:
         taken = costs.estimate(slides, slides * GIGAPIXELS)
         working = DAYS * SCANNING_HOURS * 3600
+        stored = slides * GIGAPIXELS * costs.PYRAMID_BYTES / 1e9
         rows.append(
             [
                 f"{slides:,}",
@@ -69,25 +67,48 @@ def years() -> str:
                 f"{taken.vcpu_hours * 3600 / working:,.1f}",
                 f"${taken.compute_dollars:,.0f}",
                 f"${taken.put_dollars:,.0f}",
-                f"${slides * GIGAPIXELS * costs.PYRAMID_BYTES / 1e9 * costs.GB_MONTH_DOLLARS:,.0f}",
+                f"${stored * prices.STANDARD.gb_month:,.0f}",
             ]
         )
     head = ["slides a year", "a day", "puts a second", "vCPUs"]
     return table([*head, "Batch", "puts", "a month to store them"], rows)
 
 
+def kept() -> str:
+    """What a slide costs to keep, as tiles and as one object, and the slide itself."""
+    some = costs.LOOKS[1]
+    objects, size = round(GIGAPIXELS * costs.OBJECTS), GIGAPIXELS * costs.PYRAMID_BYTES
+    rows = []
+    for form in costs.FORMS:
+        kept = costs.keeping(form, objects, size)
+        rows.append(
+            [
+                str(form),
+                f"${kept.put:.4f}",
+                *(f"${kept.dollars(looks):.2f}" for looks in costs.LOOKS),
+                f"${kept.dollars(some, costs.YEARS):.2f}",
+            ]
+        )
+    for storage in costs.SLIDE_CLASSES:
+        dollars = costs.slide_dollars(storage, GIGAPIXELS * costs.SLIDE_BYTES)
+        rows.append([f"the slide itself, {storage.name}", "", f"${dollars:.2f}", "", "", ""])
+    head = [f"{costs.YEARS} years of a slide of {GIGAPIXELS:.0f} gigapixels", "to put"]
+    looked = [f"{looks:,} looks" for looks in costs.LOOKS]
+    return table([*head, *looked, f"{some}, and verified each year"], rows)
+
+
 def idle() -> str:
     """What it costs to have, by the month, before any slide."""
-    scans = SCANS * SCAN_SECONDS * LAMBDA_GB * LAMBDA_GB_SECOND_DOLLARS
+    scans = SCANS * SCAN_SECONDS * LAMBDA_GB * prices.LAMBDA_GB_SECOND
     rows = [
-        [f"{ALARMS} alarms", f"${ALARMS * ALARM_DOLLARS:.2f}"],
-        ["the image in ECR", f"${IMAGE_GB * IMAGE_GB_DOLLARS:.2f}"],
-        [f"with EFS: {ENDPOINTS} endpoints", f"${ENDPOINTS * ENDPOINT_DOLLARS:.2f}"],
-        ["with EFS: an alarm, a scan every five minutes", f"${ALARM_DOLLARS + scans:.2f}"],
+        [f"{ALARMS} alarms", f"${ALARMS * prices.ALARM:.2f}"],
+        ["the image in ECR", f"${IMAGE_GB * prices.IMAGE_GB:.2f}"],
+        [f"with EFS: {ENDPOINTS} endpoints", f"${ENDPOINTS * prices.ENDPOINT:.2f}"],
+        ["with EFS: an alarm, a scan every five minutes", f"${prices.ALARM + scans:.2f}"],
         ["queues, functions, Batch, CloudFront", "$0.00"],
     ]
     return table(["idle, a month", "dollars"], rows)
 
 
 if __name__ == "__main__":
-    print(idle(), one_slide(), years(), sep="\n", end="")
+    print(idle(), one_slide(), kept(), years(), sep="\n", end="")

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vsv_pyramid.aws.costs import GB_MONTH_DOLLARS, PUT_DOLLARS
+from vsv_pyramid.aws import costs
+from vsv_pyramid.aws.prices import STANDARD
 from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
@@ -127,7 +128,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "levels": pyramid_levels(plan.pyramid),
         "tiles": plan.pyramid.tile_count,
         "objects": plan.object_count,
-        "s3_put_dollars": round(plan.object_count * PUT_DOLLARS, 6),
+        "s3_put_dollars": round(plan.object_count * STANDARD.put, 6),
     }
 
 
@@ -142,7 +143,21 @@ def _plan_facts(slide: Slide, plan: Plan, options: ConvertOptions) -> dict[str, 
     return {
         **plan_facts(plan),
         "estimated_bytes": estimate,
-        "s3_month_dollars": round(estimate / 1e9 * GB_MONTH_DOLLARS, 6),
+        "s3_month_dollars": round(estimate / 1e9 * STANDARD.gb_month, 6),
+        "s3_ten_years": [_kept(form, plan.object_count, estimate) for form in costs.FORMS],
+    }
+
+
+def _kept(form: costs.Form, objects: int, size: int) -> dict[str, Any]:
+    """What it takes to keep the pyramid in such a form, and by the times it is looked at."""
+    kept = costs.keeping(form, objects, size)
+    return {
+        "form": "szi" if form.is_packed else "tiles",
+        "storage_class": form.storage.name,
+        **{f"{name}_dollars": round(value, 6) for name, value in kept._asdict().items()},
+        "looks": [
+            {"looks": looks, "dollars": round(kept.dollars(looks), 6)} for looks in costs.LOOKS
+        ],
     }
 
 

@@ -26,7 +26,7 @@ from tests.benchmarks.report import (
     tell,
 )
 from tests.support.forge import Encoding, forge_svs
-from vsv_pyramid.aws.costs import PUT_DOLLARS
+from vsv_pyramid.aws.prices import STANDARD
 from vsv_pyramid.layout.geometry import Pyramid, Size
 
 OPTIONS = ["{slide}", "--to", "{to}", "--tile-size", "{tile_size}"]
@@ -156,7 +156,7 @@ def puts() -> list[dict[str, float]]:
             "gigapixels": COUNTED_GIGAPIXELS,
             "tile_size": pyramid.tile_size,
             "tiles": pyramid.tile_count,
-            "dollars": pyramid.tile_count * PUT_DOLLARS,
+            "dollars": pyramid.tile_count * STANDARD.put,
         }
         for pyramid in pyramids
     ]

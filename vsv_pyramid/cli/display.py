@@ -172,6 +172,7 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
 
     plan, mpp, native = facts["plan"], facts["mpp"], facts["native_tile"]
     gigapixels = facts["width"] * facts["height"] / 1e9
+    looks = ", ".join(f"{one['looks']:,}" for one in plan["s3_ten_years"][0]["looks"])
     rows = {
         "Slide": facts["slide"],
         "Size": f"{facts['width']:,} x {facts['height']:,} px ({gigapixels:.3f} gigapixels)",
@@ -196,8 +197,16 @@ def info_lines(facts: dict[str, Any]) -> list[str]:
         "Estimated size": f"{plan['estimated_bytes'] / 1e6:,.1f} MB",
         "On S3": f"${plan['s3_put_dollars']:.2g} to put, "
         f"${plan['s3_month_dollars']:.2g} a month to store",
+        "Kept ten years": f"{_kept(plan['s3_ten_years'][0])} (looked at {looks} times)",
+        "Or as one file": _kept(plan["s3_ten_years"][-1]),
     }
     return [f"{name + ':':<19}{value}" for name, value in rows.items()]
+
+
+def _kept(form: dict[str, Any]) -> str:
+    """What a form of the pyramid costs to keep, by the times it is looked at."""
+    dollars = ", ".join(f"${looked['dollars']:.2g}" for looked in form["looks"])
+    return f"{dollars} in {form['storage_class']}"
 
 
 def rebuilt_lines(rebuilt: Rebuilt) -> list[str]:

@@ -29,10 +29,15 @@ def options_of(command: click.Command) -> set[str]:
     return {max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)}
 
 
+def help_of(name: str) -> str:
+    """As the program prints it: a command keeps the help option that it was asked with first."""
+    context = click.Context(COMMANDS[name], info_name=name, **commands.context_settings)
+    return COMMANDS[name].get_help(context)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_option_is_shown_once(name: str) -> None:
-    context = click.Context(COMMANDS[name], info_name=name, **commands.context_settings)
-    _, _, rows = COMMANDS[name].get_help(context).partition("\nOptions:\n")
+    _, _, rows = help_of(name).partition("\nOptions:\n")
     shown = re.findall(r"^  (?:-\w, )?(--[\w-]+)", rows, re.MULTILINE)
     assert sorted(shown) == sorted({*options_of(COMMANDS[name]), "--help"})
 
@@ -45,8 +50,7 @@ def test_each_option_of_a_group_is_somewhere() -> None:
 
 
 def test_what_most_people_need_comes_first() -> None:
-    context = click.Context(COMMANDS["convert"], info_name="convert")
-    text = COMMANDS["convert"].get_help(context)
+    text = help_of("convert")
     first = text[text.index("Options:") : text.index(f"{next(iter(GROUPS))}:")]
     assert {"--to", "--overwrite", "--dry-run"} <= set(re.findall(r"--[\w-]+", first))
     assert len(first.splitlines()) < 30

@@ -143,6 +143,27 @@ def viewing(result: Result) -> str:
     )
 
 
+def sessions(result: Result) -> str:
+    columns: Columns = {
+        "pyramid": lambda row: str(row["way"]),
+        "session": lambda row: str(row["visit"]),
+        "first view s": lambda row: f"{row['view_seconds']:.2f}",
+        "its requests": lambda row: f"{row['view_requests']:.0f}",
+        "session s": lambda row: f"{row['seconds']:.2f}",
+        "requests": lambda row: f"{row['requests']:.0f}",
+        "MB": lambda row: f"{row['bytes'] / 1e6:.1f}",
+    }
+    lead = (
+        "A slide of {gigapixels:g} gigapixels, {milliseconds:g} ms away, in Chromium; medians of "
+    )
+    return _section(
+        f"{lead.format(**result['options'])}{result['sessions'][0]['sessions']} sessions of twenty "
+        "steps.",
+        _table(result["sessions"], columns, left=(0, 1)),
+        *_end(result),
+    )
+
+
 def _openings(opened: Sequence[Result]) -> list[str]:
     drawers: dict[str, list[Result]] = {}
     for run in opened:
@@ -268,6 +289,7 @@ SECTIONS: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "containers": (containers, ("containers",)),
     "publish": (publish, ("publish",)),
     "viewing": (viewing, ("viewing",)),
+    "sessions": (sessions, ("sessions",)),
     "desk": (desk, ("desk",)),
     "summary": (summary, ("lossless", "pixels")),
 }

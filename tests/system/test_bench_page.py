@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import containers, desk, lossless, performance, pixels, publish, viewing
+from tests.benchmarks import (
+    containers,
+    desk,
+    lossless,
+    performance,
+    pixels,
+    publish,
+    sessions,
+    viewing,
+)
 from tests.benchmarks.lossless import KINDS
 from tests.benchmarks.measure import Cost
 from tests.benchmarks.report import DECODE, NARROW, OUR_NAME, USUAL_NAME, VIPS, machine
@@ -112,6 +121,12 @@ VISITS = [
 ]
 OPENED = [Opening("WebGL in software", 2300, 2200, 1500, 9, 700_000)] * 7
 OPENED += [Opening("canvas", 900, 800, 400, 9, 700_000)] * 7
+LOOKED = [
+    sessions.Session(sessions.TILES, sessions.COLD, 0.4, 10, 4.0, 180, 19_000_000),
+    sessions.Session(sessions.TILES, sessions.WARM, 0.3, 1, 3.0, 1, 344),
+    sessions.Session(sessions.ONE_FILE, sessions.COLD, 0.36, 3, 3.7, 85, 19_300_000),
+    sessions.Session(sessions.ONE_FILE, sessions.WARM, 0.2, 0, 2.9, 0, 0),
+]
 TYPED = [
     desk.Row(desk.FEW, [14.0] * 230 + [43.0] * 19 + [157.0]),
     desk.Row(desk.MANY, [17.0] * 230 + [39.0] * 19 + [154.0]),
@@ -128,6 +143,7 @@ RESULTS: dict[str, dict[str, Any]] = {
         PUBLISHED, TILES, SLOW, FINISHED, {"gigapixels": 2, "runs": 3}, WITH_VIPS
     ),
     "viewing": viewing.results(VISITS, OPENED, 56_807, {"gigapixels": 0.5}, MACHINE),
+    "sessions": sessions.results(LOOKED, {"gigapixels": 0.5, "milliseconds": 50}, MACHINE),
     "desk": desk.results(TYPED, MACHINE),
 }
 PAGE = "".join(f"<!-- bench: {name} -->\nold\n<!-- end -->\n" for name in performance.SECTIONS)
@@ -221,6 +237,15 @@ def sentences(section: str) -> set[str]:
                 "demand | 21.2 times | met",
                 "first complete view in Chromium, canvas, in less than 300 ms | 0.9 s | missed",
                 "the viewer's page without OpenSeadragon has less than 60 KB | 56.8 KB | met",
+            ],
+        ),
+        (
+            "sessions",
+            [
+                "tiles | first | 0.40 | 10 | 4.00 | 180 | 19.0",
+                "one .szi file | again | 0.20 | 0 | 2.90 | 0 | 0.0",
+                "the session's time, of one file at most 1.1 of tiles' | 0.93 | met",
+                "one file, the same session again: no request | 0 | met",
             ],
         ),
         (

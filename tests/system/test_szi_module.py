@@ -22,6 +22,7 @@ from tests.support.tiles import Pixels
 from vsv_pyramid import pages
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.layout.descriptor import Descriptor
+from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.packed.index import Index
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store.archive import ArchiveStore
@@ -192,3 +193,35 @@ def test_a_server_without_ranges_sends_no_whole_file(chromium: Browser, site: Si
     with window(chromium, f"{site.url}/170782.html") as seen:
         seen.wants("aborted", "ERR_ABORTED")
         assert "does not answer ranges" in told(seen.page, "whole/170782.szi")
+
+
+def test_a_damaged_tile_is_told(chromium: Browser, site: Site, folder: Path) -> None:
+    """And the others are shown."""
+    szi = ArchiveStore(folder / "170782.szi").as_szi()
+    assert szi and szi.index_data
+    index = Index.parse(szi.root, szi.index_data)
+    start, end = index.span(TileAddress(index.pyramid.base.number, 1, 1))
+    data = bytearray((folder / "170782.szi").read_bytes())
+    data[start:end] = bytes(end - start)
+    (folder / "damaged.szi").write_bytes(data)
+    page = (folder / "170782.html").read_text().replace("170782.szi", "damaged.szi")
+    (folder / "damaged.html").write_text(page)
+    with window(chromium, f"{site.url}/damaged.html") as seen:
+        seen.wants("damaged")
+        seen.page.wait_for_function("window.viewer?.world.getItemAt(0)")
+        told = seen.page.evaluate(
+            """async () => {
+              const told = new Set();
+              viewer.addHandler("tile-load-failed", ({ tile, message }) => {
+                told.add(`${tile.level}/${tile.x}_${tile.y}: ${message}`);
+              });
+              const item = viewer.world.getItemAt(0);
+              viewer.viewport.zoomTo(item.imageToViewportZoom(1), undefined, true);
+              viewer.viewport.panTo(item.imageToViewportCoordinates(360, 360), true);
+              while (!told.size) {
+                await new Promise((resolve) => setTimeout(resolve, 50));
+              }
+              return [...told];
+            }"""
+        )
+        assert told == [f"{index.pyramid.base.number}/1_1: The tile is damaged."]

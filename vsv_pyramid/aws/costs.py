@@ -17,8 +17,7 @@ SLIDE_BYTES = 245e6
 # Bytes of a slide a CPU second: 4:2:0, of which a gigapixel takes 4.7 seconds and 85 MB.
 SLOWEST_BYTES = 18e6
 
-# Of one look at a slide, a session of twenty steps in a browser: requests for tiles or, of one
-# object, for ranges, and bytes.
+# Of one look at a slide in a browser: requests for tiles or, of one object, for ranges, and bytes.
 LOOK_TILES, LOOK_RANGES = 87, 56
 LOOK_BYTES = 9.3e6
 

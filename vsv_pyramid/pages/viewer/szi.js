@@ -3,7 +3,7 @@
 
 const FIRST = 65536; // bytes: the index of 20,000 tiles, and the small levels behind it
 const GAP = 131072; // bytes between two tiles that cost less than another request
-const MOST = 2097152; // bytes of a request
+const MOST = 524288; // bytes of a request, which are decoded when all of them are there
 const FRONT = 64; // tiles of a level that lies in front, at most
 const BLOCK = 3; // levels below a block's highest tile: 8 x 8 base tiles
 const HEADER = 30; // bytes of a zip header, without the name
@@ -26,7 +26,7 @@ export async function sziTileSource(url, OpenSeadragon = globalThis.OpenSeadrago
 
 /** The pyramid's size in px, that of its tiles, and where each of them is in the file. */
 export async function openSzi(url) {
-  let head = new Uint8Array(await range(url, 0, FIRST));
+  let head = await front(url, FIRST);
   let view = new DataView(head.buffer);
   const isZip = head.length > HEADER && view.getUint32(0, true) === 0x04034b50;
   const names = isZip ? view.getUint16(26, true) : 0;
@@ -37,7 +37,7 @@ export async function openSzi(url) {
     throw new NotPacked("This is no .szi file with an index in front.");
   }
   if (end > head.length) {
-    head = new Uint8Array(await range(url, 0, end));
+    head = await front(url, end);
     view = new DataView(head.buffer);
   }
   const number = (offset) => view.getUint32(at + offset, true);
@@ -72,21 +72,15 @@ export async function openSzi(url) {
 export function readFrom(file, source, OpenSeadragon = globalThis.OpenSeadragon) {
   const requests = new Requests(file.url);
   // What a job says as it ends, in the releases before 6, is why it failed.
-  const kind = OpenSeadragon.version.major < 6 ? undefined : "image";
+  const kind = OpenSeadragon.version.major < 6 ? undefined : "imageBitmap";
   source.getTileUrl = (...address) => rangeUrl(file.url, ...file.span(...address));
   source.downloadTileStart = (job) => {
-    const [start, end] = spanOf(job.src);
-    const image = new Image();
     const fail = (why) => (job.fail ? job.fail(why, null) : job.finish(null, null, why));
-    job.userData.ended = requests.add(start, end, (bytes) => {
-      const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
-      const decoded = (end) => () => {
-        URL.revokeObjectURL(url);
-        end();
-      };
-      image.onload = decoded(() => job.finish(image, null, kind));
-      image.onerror = decoded(() => fail("The tile is damaged."));
-      image.src = url;
+    job.userData.ended = requests.add(...spanOf(job.src), (jpeg) => {
+      createImageBitmap(jpeg, { colorSpaceConversion: "none" }).then(
+        (pixels) => job.finish(pixels, null, kind),
+        () => fail("The tile is damaged."),
+      );
     }, fail);
   };
   source.downloadTileAbort = (job) => job.userData.ended?.();
@@ -104,7 +98,7 @@ class Requests {
   add(start, end, done, failed) {
     const wanted = { start, end, done, failed };
     if (!this._waiting.length) {
-      setTimeout(() => this._send());
+      queueMicrotask(() => this._send());
     }
     this._waiting.push(wanted);
     return () => {
@@ -146,7 +140,7 @@ class Requests {
     try {
       const bytes = await range(this._url, start, end, controller);
       for (const wanted of group) {
-        wanted.done(bytes.slice(wanted.start - start, wanted.end - start));
+        wanted.done(bytes.slice(wanted.start - start, wanted.end - start, "image/jpeg"));
       }
     } catch (error) {
       for (const wanted of group) {
@@ -156,7 +150,12 @@ class Requests {
   }
 }
 
-/** The bytes, which the server must have all. */
+async function front(url, end) {
+  const bytes = await range(url, 0, end);
+  return new Uint8Array(await bytes.arrayBuffer());
+}
+
+/** The bytes, as a Blob, which the server must have all. */
 async function range(url, start, end, controller = new AbortController()) {
   const answer = await fetch(rangeUrl(url, start, end), {
     headers: { Range: `bytes=${start}-${end - 1}` },
@@ -168,8 +167,8 @@ async function range(url, start, end, controller = new AbortController()) {
       ? "The server does not answer ranges; this file can be shown only from one that does."
       : `The file cannot be loaded (error ${answer.status}).`);
   }
-  const bytes = await answer.arrayBuffer();
-  if (bytes.byteLength !== end - start && start > 0) {
+  const bytes = await answer.blob();
+  if (bytes.size !== end - start && start > 0) {
     throw new NotPacked("The file ends before the tile.");
   }
   return bytes;

@@ -77,7 +77,7 @@ export function readFrom(file, source, OpenSeadragon = globalThis.OpenSeadragon)
   source.downloadTileStart = (job) => {
     const fail = (why) => (job.fail ? job.fail(why, null) : job.finish(null, null, why));
     job.userData.ended = requests.add(...spanOf(job.src), (jpeg) => {
-      createImageBitmap(jpeg, { colorSpaceConversion: "none" }).then(
+      createImageBitmap(jpeg).then(
         (pixels) => job.finish(pixels, null, kind),
         () => fail("The tile is damaged."),
       );

@@ -197,7 +197,7 @@ class ArchiveStore:
             if cause := passing(exc):  # zipfile takes it for the end of the file
                 what = f"{cause.strerror or cause}; check the disk or share, and try again"
                 raise StoreUnavailable(self._path, what) from exc
-            what = f"is no whole zip file ({exc}); remove it and convert again"
+            what = f"is no whole zip file ({exc}); move it away and convert again"
             raise StoreError(self._path, what) from exc
 
     def _current(self) -> _Opened:

@@ -106,6 +106,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A crowd takes its time: it is left to `make test-all`."""
+    if not config.getoption("--thorough"):
+        crowds = [item for item in items if item.get_closest_marker("crowd")]
+        config.hook.pytest_deselected(items=crowds)
+        items[:] = [item for item in items if item not in crowds]
+
+
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
     """Whether what is tried again and again is tried often: not in the everyday run."""

@@ -207,6 +207,7 @@ class TestCatalog:
         monkeypatch.setattr(type(store), "put_if", None)  # an equal entry puts nothing
         Catalog(store).update(["a", "b", "c"])
 
+    @pytest.mark.crowd
     def test_fifty_writers(self, store: Store) -> None:
         gone, ids = named(25), [f"new-{number}" for number in range(25)]
         publish(store, *gone)
@@ -249,6 +250,7 @@ class TestCatalog:
         assert listed(store) == dict.fromkeys(ids[:3], "1")
         assert read(store) == root  # which stays, since nobody looks whether it has changed
 
+    @pytest.mark.crowd
     def test_fifty_writers_of_a_catalog_that_is_split(self, store: Store, few: None) -> None:
         ids = named(59)
         publish(store, *ids)
@@ -314,6 +316,7 @@ class TestCatalog:
         assert catalog.rebuild_catalog(open_store(target)).slides == 1
         assert listed(store) == {"b": "1"}
 
+    @pytest.mark.crowd
     def test_a_rebuild_among_writers(self, target: str, store: Store, few: None) -> None:
         gone, ids = named(8), [f"new-{number}" for number in range(16)]
         publish(store, *gone, "unlisted")
@@ -559,6 +562,7 @@ def test_the_help_ends_with_examples(run: Run) -> None:
     assert run(*lines[0].split()[1:]).out == ".: 1 slide in 1 document, 0 left out\n"
 
 
+@pytest.mark.crowd
 def test_fifty_writers_in_ten_processes(tmp_path: Path) -> None:
     store, ids = DirectoryStore(tmp_path), named(50)
     publish(store, *ids)

@@ -111,6 +111,7 @@ def deliver(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return dead
 
 
+@pytest.mark.crowd
 def test_each_is_converted_once_or_is_among_the_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(1)
     cloud = Cloud()

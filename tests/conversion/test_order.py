@@ -287,6 +287,7 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.crowd
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no kill -9")
 def test_whenever_it_is_killed(real_slide: Path, tmp_path: Path) -> None:
     before = rescan(real_slide, tmp_path / "scans")

@@ -178,13 +178,14 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edits, "GIVE_UP_SECONDS", float("inf"))
 
 
+@pytest.mark.crowd
 @pytest.mark.usefixtures("unhurried")
 def test_twenty_technicians_lose_nothing(
-    published: Summary, target: str, store: Destination, thorough: bool
+    published: Summary, target: str, store: Destination
 ) -> None:
     """Each notes something twice, or five times, and looks again where told that somebody else
     did."""
-    notes = 5 if thorough else 2
+    notes = 5
 
     def work(number: int) -> int:
         mine = Desk(opened(target), f"t{number}")
@@ -209,6 +210,7 @@ def test_twenty_technicians_lose_nothing(
     assert public(store, "170782") == [document.published()] * 2
 
 
+@pytest.mark.crowd
 @pytest.mark.usefixtures("unhurried")
 def test_edits_during_a_conversion_are_published(
     slide: Path, published: Summary, target: str, store: Destination, anna: Desk
@@ -262,6 +264,7 @@ def test_a_folder_is_not_replaced_while_a_review_is_put_into_it(
     assert statuses == ["busy"]
 
 
+@pytest.mark.crowd
 @pytest.mark.usefixtures("unhurried")
 def test_many_at_once(
     real_slide: Path, tmp_path: Path, target: str, store: Destination, anna: Desk

@@ -217,6 +217,7 @@ class TestResume:
         assert published(place) == on_disk
         assert summary.kept == len(on_disk) - 3  # the descriptor, and those two
 
+    @pytest.mark.crowd
     def test_a_killed_conversion_at_any_moment(
         self, small_slide: Path, place: Place, proxy: Proxy, on_disk: dict[str, str], thorough: bool
     ) -> None:
@@ -348,6 +349,7 @@ def known_of(to: object) -> dict[str, Any]:
 
 
 class TestReplacement:
+    @pytest.mark.crowd
     def test_a_reader_never_sees_a_tile_of_the_other_geometry(
         self, small_slide: Path, place: Place
     ) -> None:
@@ -785,11 +787,12 @@ class TestRefusals:
         assert session.client("batch", "queue").meta.region_name == "eu-central-1"
 
 
-def test_all_of_fifty_processes_end_well(small_slide: Path, place: Place, thorough: bool) -> None:
+@pytest.mark.crowd
+def test_all_of_fifty_processes_end_well(small_slide: Path, place: Place) -> None:
     """obstore's asynchronous calls can abort the interpreter at its end; ours must not. (Of five
     in the everyday run.)"""
     command = [sys.executable, "-m", "vsv_pyramid", "convert", str(small_slide), "--quiet"]
-    for i in range(50 if thorough else 5):
+    for i in range(50):
         ended = subprocess.run(
             [*command, "--to", f"{place}/{i}"], capture_output=True, text=True, check=False
         )

@@ -183,8 +183,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_twenty_technicians_lose_nothing(
     published: Summary, target: str, store: Destination
 ) -> None:
-    """Each notes something twice, or five times, and looks again where told that somebody else
-    did."""
+    """Each notes something five times, and looks again where told that somebody else did."""
     notes = 5
 
     def work(number: int) -> int:

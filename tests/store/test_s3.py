@@ -789,8 +789,7 @@ class TestRefusals:
 
 @pytest.mark.crowd
 def test_all_of_fifty_processes_end_well(small_slide: Path, place: Place) -> None:
-    """obstore's asynchronous calls can abort the interpreter at its end; ours must not. (Of five
-    in the everyday run.)"""
+    """obstore's asynchronous calls can abort the interpreter at its end; ours must not."""
     command = [sys.executable, "-m", "vsv_pyramid", "convert", str(small_slide), "--quiet"]
     for i in range(50):
         ended = subprocess.run(

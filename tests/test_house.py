@@ -19,7 +19,7 @@ FLOORS = (
     {"cli"},
     {"web"},
     {"unattended"},
-    {"conversion", "inspection", "verification", "renewal", "deletion"},
+    {"conversion", "inspection", "verification", "renewal", "deletion", "repacking"},
     {"places"},
     {"review"},
     {"planning", "removal"},

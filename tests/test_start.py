@@ -18,15 +18,16 @@ CONVERT = f"""
 catalog catalog_json cli.convert cli.help cli.options cli.store_options containers containers.codecs
 containers.dicom containers.frames containers.instances containers.pages containers.raw
 containers.reading containers.tiff conversion conversion.listing conversion.making
-conversion.summary destination destination.former destination.tie facts jpeg jpeg._splice
-jpeg.colour jpeg.encode jpeg.join jpeg.kernel jpeg.markers jpeg.planes jpeg.stream layout.documents
-places planning planning.decision planning.ids planning.lanes planning.options planning.plan
-publication publication.uploads pyramid pyramid.copied pyramid.decoded pyramid.images pyramid.leaves
-pyramid.planes pyramid.quadtree pyramid.srgb review.barcode review.records review.rescans
-runtime.progress runtime.threads slide.files slide.handles slide.icc slide.metadata slide.names
-slide.pixels slide.plain slide.remote slide.samples slide.scale slide.search slide.series
-slide.signatures slide.source slide.tiles slide_json store store.base store.directory store.disk
-store.edits store.locks store.moves store.options
+conversion.summary destination destination.former destination.layouts destination.tie facts jpeg
+jpeg._splice jpeg.colour jpeg.encode jpeg.join jpeg.kernel jpeg.markers jpeg.planes jpeg.stream
+layout.documents packed packed.published places planning planning.decision planning.ids
+planning.lanes planning.options planning.plan publication publication.uploads pyramid pyramid.copied
+pyramid.decoded pyramid.images pyramid.leaves pyramid.planes pyramid.quadtree pyramid.srgb
+review.barcode review.records review.rescans runtime.progress runtime.threads slide.files
+slide.handles slide.icc slide.metadata slide.names slide.pixels slide.plain slide.remote
+slide.samples slide.scale slide.search slide.series slide.signatures slide.source slide.tiles
+slide_json store store.base store.directory store.disk store.edits store.locks store.moves
+store.options
 """
 # Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}

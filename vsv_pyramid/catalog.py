@@ -24,6 +24,7 @@ from vsv_pyramid.catalog_json import ENTRY_VERSION, Entry, entry, parse, write, 
 from vsv_pyramid.destination import tie
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
+from vsv_pyramid.packed.published import is_published
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.edits import Conflict, until_settled
@@ -215,7 +216,7 @@ class Catalog:
         self.warnings.pop(slide_id, None)
         self._unseen.discard(slide_id)
         try:
-            if self._store.head(keys.descriptor_key(folder)) is None:
+            if not is_published(self._store, folder):
                 return None
             found = self._store.tagged(keys.slide_json_key(folder))
             if found is None:

@@ -13,7 +13,7 @@ from vsv_pyramid.layout import keys
 VERSION, ENTRY_VERSION = 1, 2
 _IDENTITY = ("size", "etag", "file")  # of the file that a pyramid is of
 # Where slide.json has them: the review, and what a later release says of where the tiles are.
-_PASSED_ON = ("layout", "restorable", "review")
+_PASSED_ON = ("layout", "packed", "restorable", "review")
 
 Entry = dict[str, Any]
 

@@ -12,6 +12,7 @@ from vsv_pyramid.jpeg.planes import Planes, empty
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
+from vsv_pyramid.packed.reading import with_tiles
 from vsv_pyramid.planning.lanes import base_level, decoded_leaves, leaf_source
 from vsv_pyramid.planning.options import PIXELS, ConvertOptions
 from vsv_pyramid.planning.plan import Plan, make_plan
@@ -23,6 +24,7 @@ from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.slide_json import parse, pyramid_levels
 from vsv_pyramid.store import S3Options, open_pyramid
+from vsv_pyramid.store.zipped import Zipped
 
 _SAMPLED_PARENTS = 9
 
@@ -46,12 +48,15 @@ def published(target: str | Path, s3: S3Options | None = None) -> dict[str, Any]
 
     Raises StoreError where nothing is, or it cannot be read.
     """
-    store, folder = open_pyramid(target, s3)
-    present = pyramid_keys(store, folder)
+    place, folder = open_pyramid(target, s3)
+    present = pyramid_keys(place, folder)
+    store = with_tiles(place, folder)
     stored = list(store.keys(keys.tiles_prefix(folder)))
+    is_whole = store.head(keys.descriptor_key(folder)) is not None
     facts: dict[str, Any] = {
         "target": str(target),
-        "state": "complete" if keys.descriptor_key(folder) in present else "not complete",
+        "state": "complete" if is_whole else "not complete",
+        "layout": keys.PACKED if isinstance(store, Zipped) else keys.TILES,
         "objects": len(present),
         "tiles": len(stored),
         "bytes": sum(found.size for found in stored),

@@ -1,4 +1,7 @@
-"""A pyramid taken away: which objects are its own, and in which order they go."""
+"""A pyramid taken away: which objects are its own, and in which order they go.
+
+First goes what shows it: the descriptor, and the object that the tiles are packed in.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from collections.abc import Callable
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.errors import StoreError, StoreRefused
 from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.documents import to_json
+from vsv_pyramid.packed.published import packed_key
+from vsv_pyramid.slide_json import parse
 from vsv_pyramid.store import Store
 
 
 def delete(store: Store, folder: str) -> None:
-    """Removes the pyramid: its descriptor, then its entry in the catalog beside its folder, where
+    """Removes the pyramid: what shows it, then its entry in the catalog beside its folder, where
     there is one, then the rest; where the store takes no entry, as a disk that is full, the tiles
     before it.
 
@@ -21,7 +27,7 @@ def delete(store: Store, folder: str) -> None:
     """
     with store.exclusive(folder):
         own = pyramid_keys(store, folder)
-        store.delete(keys.descriptor_key(folder))
+        store.delete(*(key for key in own if is_shown(key)))
         try:
             with_room(store, folder, lambda: unlist(store, folder))
         except StoreError as exc:
@@ -29,6 +35,19 @@ def delete(store: Store, folder: str) -> None:
                 store.delete(*own)
             raise
         store.delete(*own)
+
+
+def withdraw(store: Store, folder: str) -> Callable[[], None]:
+    """Has no viewer open the pyramid any more, and gives what shows it again. Raises StoreError."""
+    shows = keys.slide_json_key(folder)
+    if packed_key(store, folder):
+        shown = store.get(shows)
+        store.put(shows, to_json({**parse(shown), "packed": None}))
+        return lambda: store.put(shows, shown)
+    shows = keys.descriptor_key(folder)
+    found = store.tagged(shows)
+    store.delete(shows)
+    return lambda: store.put(shows, found.data) if found else None
 
 
 def unlist(store: Store, folder: str) -> None:
@@ -47,6 +66,12 @@ def with_room(store: Store, folder: str, write: Callable[[], None]) -> None:
         own = own_keys(store, folder)
         store.delete(*(key for key in own if key != keys.slide_json_key(folder)))
         write()
+
+
+def is_shown(key: str) -> bool:
+    """Whether that is what a viewer opens, without which there is no pyramid."""
+    name = key.rpartition("/")[2]
+    return name == keys.DESCRIPTOR or keys.is_packed(name)
 
 
 def own_keys(store: Store, folder: str) -> list[str]:

@@ -6,6 +6,7 @@ only what tells it from any other. A lab's details are added where they are aske
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -113,13 +114,14 @@ def document(
     options: Mapping[str, Any],
     software: Mapping[str, str],
     details: str,
+    packed: str | None = None,
 ) -> dict[str, Any]:
     """The document to publish once all tiles are made with the options, as far as the tiles depend
-    on them."""
+    on them; `packed` names the object that these are in."""
     size = tiles.pyramid.size
     return {
         "version": VERSION,
-        "layout": keys.LAYOUT_VERSION,
+        **layout(packed),
         "id": slide_id,
         "source": source_facts(slide.source),
         "width": size.width,
@@ -154,6 +156,43 @@ def document(
         **_details(details, slide.scanned, clock.utc().isoformat(timespec="seconds")),
         "kept": False,
     }
+
+
+def layout(packed: str | None) -> dict[str, Any]:
+    """What is said of where the tiles are."""
+    if packed is None:
+        return {"layout": keys.LAYOUT_VERSION}
+    return {"layout": keys.PACKED_VERSION, "packed": packed}
+
+
+def switched(document: Mapping[str, Any], packed: str | None) -> dict[str, Any]:
+    """The document of the same tiles in the object of that name, or (None) as objects."""
+    return {name: document[name] for name in document if name != "packed"} | layout(packed)
+
+
+def lasting(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it may be where nothing is ever changed: no details, no image with a name on it, and
+    nothing that is another time another."""
+    images = document.get("associated_images") or {}
+    kept = [name for name in images.get("published", ()) if name == "thumbnail"]
+    made = switched(renewed(document, "none"), None)
+    del made["kept"]
+    made.pop("seconds", None)
+    return made | {"associated_images": {**images, "published": kept}}
+
+
+def packed_name(
+    source: Mapping[str, Any],
+    options: Mapping[str, Any],
+    software: Mapping[str, str],
+    algorithm: int = ALGORITHM,
+) -> str:
+    """The name of the object that a slide's tiles are packed in, by all that they depend on: what
+    is published of its file, the options, and the software, of which `encoder` makes the same
+    bytes."""
+    made_by = {name: software[name] for name in sorted(software) if name != "encoder"}
+    known = json.dumps([source, options, made_by, algorithm], sort_keys=True)
+    return keys.packed_name(hashlib.sha256(known.encode()).hexdigest()[:32])
 
 
 @dataclass(frozen=True)

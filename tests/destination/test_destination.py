@@ -158,7 +158,7 @@ class TestAPlaceOfItsOwn:
         again = opened(target)
         again.put(DOCUMENT, b"1")
         assert again.private
-        assert tie.is_tied(again.published, again.private)
+        assert tie.is_tied(again.published, again.private, again.published.tagged(keys.root_key()))
 
     def test_nothing_is_published_into_a_private_place(self, target: str, slide: Path) -> None:
         convert(slide, target, keeping(OPTIONS, target))

@@ -294,7 +294,7 @@ def test_an_archive_is_closed_with_its_store(tmp_path: Path) -> None:
     store = ArchiveStore(tmp_path / "a.zip")
     assert store.get("images/a/x") == b"1"
     assert store._held
-    archive = store._held.archive
+    archive = store._held.members.archive
     circle: list[object] = [store]
     circle.append(circle)
     del store, circle

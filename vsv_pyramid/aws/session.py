@@ -282,9 +282,12 @@ class Account:
 
 # What each good answer of S3 has.
 _ALWAYS_THERE = {
+    "CompleteMultipartUpload": "ETag",
+    "CreateMultipartUpload": "UploadId",
     "GetObject": "ETag",
     "ListObjectsV2": "IsTruncated",
     "PutObject": "ETag",
+    "UploadPart": "ETag",
 }
 
 

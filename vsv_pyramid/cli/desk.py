@@ -14,7 +14,7 @@ from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
-    confirm_removal,
+    confirm,
     print_json,
     private_to,
     time_zone,
@@ -226,7 +226,7 @@ def delete_command(
             click.echo(
                 f"{slide_id}, scanned as {file}{', which is deleted, too' * source}", err=True
             )
-        confirm_removal(f"Delete what is published of {', '.join(ids)}?")
+        confirm(f"Delete what is published of {', '.join(ids)}?")
     outcomes = desk.delete(dict.fromkeys(ids, revision), source=source)
     _tell(context, outcomes, as_json, lambda record: f"{record.id}: deleted, awaits its rescan")
 

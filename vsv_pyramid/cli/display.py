@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from vsv_pyramid.layout import keys
 from vsv_pyramid.review import history
 from vsv_pyramid.review.history import IDS, Record
 from vsv_pyramid.runtime import clock
@@ -149,7 +150,8 @@ def published_lines(facts: dict[str, Any]) -> list[str]:
     rows = {
         "Pyramid": facts["target"],
         "State": facts["state"],
-        "Stored": f"{counted(facts['objects'], 'object')}, {facts['tiles']:,} of them tiles; "
+        "Stored": f"{counted(facts['objects'], 'object')}, {facts['tiles']:,} "
+        f"{'tiles in one of them' if facts['layout'] == keys.PACKED else 'of them tiles'}; "
         f"{facts['bytes'] / 1e6:,.1f} MB",
     }
     if facts["slide"]:

@@ -26,6 +26,7 @@ _MODULES = {
     "catalog": ("index", "refresh"),
     "desk": ("slides",),
     "private": ("private",),
+    "repacking": ("pack", "unpack"),
     "backlog": ("submit",),
     "unattended": ("watch",),
     "viewing": ("serve", "share", "viewer"),
@@ -33,7 +34,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 # What a signal has left, of commands that publish no pyramid.
 _AFTER_SIGNAL = dict.fromkeys(
-    ("delete", "index", "refresh", "viewer"), "the same command does the rest"
+    ("delete", "index", "pack", "refresh", "unpack", "viewer"), "the same command does the rest"
 )
 
 

@@ -14,6 +14,7 @@ from vsv_pyramid.cli.messages import Voice, say, speak
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.facts import zone_of
 from vsv_pyramid.jpeg.planes import FACTORS
+from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import DETAILS, LANES
 
 Command = Callable[..., None]
@@ -262,6 +263,14 @@ def conversion_options(command: Command) -> Command:
             help="What the lab's slide IDs look like, as 'S\\d\\d-\\d{4,6}-[A-Z]\\d+': what is "
             "read off a label, and is one as a whole, needs no technician to confirm it.",
         ),
+        click.option(
+            "--layout",
+            envvar="VSV_PYRAMID_LAYOUT",
+            type=click.Choice(keys.LAYOUTS),
+            help="tiles publishes each tile as an object, for any viewer; packed publishes all of "
+            "a slide's in one object (.szi), for ours: it costs a fifth to keep. A destination has "
+            "one layout, that of its first slide. Default: the destination's, or tiles.",
+        ),
         time_zone,
         details,
         private_to,
@@ -284,9 +293,9 @@ def print_json(document: object) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def confirm_removal(question: str) -> None:
+def confirm(question: str, done: str = "removed", does: str = "removes") -> None:
     """Asks, and ends the command unless the answer is yes."""
-    said = "nothing was removed"
+    said = f"nothing was {done}"
     try:
         # There is no stdin, or nothing comes from it, where a program has called.
         answer = click.confirm(question, err=True) if sys.stdin else None
@@ -294,7 +303,7 @@ def confirm_removal(question: str) -> None:
         click.echo(err=True)
         answer = None
     if answer is None:
-        said += ", since nobody has answered; --yes removes without asking"
+        said += f", since nobody has answered; --yes {does} without asking"
     if not answer:
         say("stopped", f"Stopped: {said}.", message=said)
         click.get_current_context().exit(EXIT_FAILED)

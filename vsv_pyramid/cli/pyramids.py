@@ -15,7 +15,7 @@ from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
     PlaceType,
     as_json,
-    confirm_removal,
+    confirm,
     plan_options,
     print_json,
     private_to,
@@ -180,7 +180,7 @@ def delete_command(
     found = deletion.find(store, folder)
     count = counted(len(found.published), "object")
     if not yes:
-        confirm_removal(f"Remove {store}/{folder}, {count}?")
+        confirm(f"Remove {store}/{folder}, {count}?")
     deletion.remove(store, folder, found)
     click.echo(f"{store}/{folder}: {count} removed")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from vsv_pyramid import places, slide_json
@@ -15,6 +17,7 @@ from vsv_pyramid.conversion.summary import Summary, id_in, summarized
 from vsv_pyramid.destination import Destination, check_scratch, open_destination
 from vsv_pyramid.errors import STOPPED, DescriptorError, StoreBusy, StoreError
 from vsv_pyramid.layout import keys
+from vsv_pyramid.packed.published import is_published, shown_key
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.decision import Present, Refuse, Skip, decide, is_current
 from vsv_pyramid.planning.options import ConvertOptions
@@ -23,6 +26,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.runtime.threads import Ending
 from vsv_pyramid.slide.source import Source, find_source
+from vsv_pyramid.store import Store
 
 _BUSY_SECONDS = 1.0
 
@@ -55,6 +59,7 @@ def convert(
     check_scratch(store.published, slide, options.scratch)
     source = find_source(slide, options.scratch, options.s3.request_payer, stop)
     options = ids.identified(options, source, store)
+    options = replace(options, layout=store.layout(options.layout))
     is_told = False
     while True:
         present = _look(store, source, options)
@@ -88,16 +93,17 @@ def _look(
 ) -> Present:
     """What there is under the id, as far as it matters to the options. Parts of a pyramid without a
     descriptor may be on their way, unless the folder `is_held` by this process; in a remote store,
-    they are an interrupted publication."""
+    and where tiles are packed, they are an interrupted publication."""
     slide_id = id_in(options)
     folder = keys.folder(slide_id)
     place = f"{store}/{folder}"
     if options.overwrite:
         return Present(place)
-    if store.head(keys.descriptor_key(folder)) is None:
+    if not is_published(store, folder):
+        goes_on = store.remote or options.layout == keys.PACKED
         return Present(
             place,
-            is_left=is_held and not store.remote and not rescans.is_cleared(store, folder),
+            is_left=is_held and not goes_on and not rescans.is_cleared(store, folder),
             is_set_aside=not is_held and rescans.is_set_aside(store, slide_id, source),
         )
     try:
@@ -128,7 +134,7 @@ def _publish(
     has published it since it was looked at."""
     slide_id = id_in(options)
     try:
-        with store.replacing(keys.folder(slide_id)) as staged:
+        with _opened(store, keys.folder(slide_id), options) as staged:
             decision = decide(_look(store, source, options, is_held=True), source, options)
             if isinstance(decision, Refuse):
                 raise decision.error
@@ -143,6 +149,19 @@ def _publish(
     return summary
 
 
+@contextmanager
+def _opened(store: Destination, folder: str, options: ConvertOptions) -> Iterator[Store]:
+    """What the new pyramid is put into. One that is packed needs no folder of its own before it is
+    whole: it is one object."""
+    if options.layout == keys.PACKED and not store.sealed:
+        with store.exclusive(folder):
+            store.remember_layout(keys.PACKED)
+            yield store
+    else:
+        with store.replacing(folder) as staged:
+            yield staged
+
+
 def _skipped(
     store: Destination, source: Source, options: ConvertOptions, present: Present, why: str
 ) -> Summary:
@@ -151,7 +170,7 @@ def _skipped(
     if why or document is None:
         return summarized(source, options, "skipped", "", notes=(why,))
     slide_id = id_in(options)
-    target = f"{store}/{keys.descriptor_key(keys.folder(slide_id))}"
+    target = f"{store}/{shown_key(keys.folder(slide_id), document)}"
     is_as_asked = document.get("details", options.details) == options.details
     told = "its details stay as they are; vsv-pyramid refresh changes them"
     notes = () if is_as_asked else (told,)

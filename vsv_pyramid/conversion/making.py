@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from vsv_pyramid.facts import zoned
 from vsv_pyramid.jpeg.encode import has_stepped_back
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
+from vsv_pyramid.packed.published import shown_key
 from vsv_pyramid.planning.lanes import NO_KERNEL, base_level, leaf_source
 from vsv_pyramid.planning.options import LOSSLESS, ConvertOptions
 from vsv_pyramid.planning.plan import WITHHELD, Plan, make_plan
@@ -53,15 +55,8 @@ def make(
         base = base_level(plan.pyramid, plan.origin, options)
         leaves = stack.enter_context(leaf_source(slide, base, plan.lane, options))
         rescans.check_rights(store, plan.slide_id)
-        publication = stack.enter_context(
-            _publication(staged)(
-                staged,
-                plan.folder,
-                plan.pyramid,
-                thumbnail=_thumbnail_tile(plan.pyramid),
-                stop=stop,
-            )
-        )
+        packed = _packed_name(source, staged, options)
+        publication = stack.enter_context(_publication(staged, plan, packed, stop))
 
         def tick() -> None:
             if progress:
@@ -96,6 +91,7 @@ def make(
             options.recorded(),
             software() | _encoder(options),
             options.details,
+            packed,
         )
         scan = rescans.scan(source, slide) if store.private else None
         publication.complete(document)
@@ -105,7 +101,7 @@ def make(
             source,
             options,
             "converted",
-            f"{store}/{keys.descriptor_key(plan.folder)}",
+            f"{store}/{shown_key(plan.folder, document)}",
             document,
             kept=publication.kept,
             seconds=seconds,
@@ -114,13 +110,24 @@ def make(
         return summary, scan
 
 
-def _publication(store: Store) -> type[Publication]:
-    """What a pyramid goes by into such a store."""
-    if not isinstance(store, Sealed):
-        return Publication
-    from vsv_pyramid.publication.packed import PackedPublication  # late: most are no .szi files
+def _packed_name(source: Source, staged: Store, options: ConvertOptions) -> str | None:
+    """The name of the object that all tiles are put into, where they are put into one."""
+    if staged.sealed or options.layout != keys.PACKED:
+        return None
+    facts = slide_json.source_facts(source.fingerprint)
+    return slide_json.packed_name(facts, options.recorded(), software())
 
-    return PackedPublication
+
+def _publication(
+    staged: Store, plan: Plan, packed: str | None, stop: threading.Event
+) -> Publication:
+    kind: Callable[..., Publication] = Publication
+    if packed or isinstance(staged, Sealed):
+        from vsv_pyramid.publication import packed as forms  # late: most are not packed
+
+        kind = partial(forms.PackedPublication, name=packed) if packed else forms.SealedPublication
+    thumbnail = _thumbnail_tile(plan.pyramid)
+    return kind(staged, plan.folder, plan.pyramid, thumbnail=thumbnail, stop=stop)
 
 
 def _slide(source: Source, slide: Slide, plan: Plan, options: ConvertOptions) -> slide_json.Slide:

@@ -13,12 +13,12 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
 
-from vsv_pyramid.destination import former, tie
+from vsv_pyramid.destination import former, layouts, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import S3Options, Store, is_archive, open_private_store, open_store
-from vsv_pyramid.store.base import Part, StoredObject, Tagged
+from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.words import digest
 
@@ -39,6 +39,7 @@ class Destination:
         self.private = private
         self.state = state
         self._former: list[str] | None = [] if published.sealed else None
+        self._layout = layouts.of_archive(published) if published.sealed else None
         self._turn = threading.RLock()
         self.parallel_puts = published.parallel_puts
         self.remote = published.remote
@@ -46,6 +47,27 @@ class Destination:
 
     def __str__(self) -> str:
         return str(self.published)
+
+    def layout(self, asked: str | None) -> str:
+        """That of a new pyramid: what was asked for, or that of the others. Raises OptionError
+        where these two are not the same, and StoreError."""
+        self._look()
+        there = self._layout
+        if there is None and asked == keys.PACKED and self._has_slides():
+            there = keys.TILES
+        if asked and there:
+            layouts.check(self, asked, there)
+        return asked or there or keys.TILES
+
+    def remember_layout(self, layout: str) -> None:
+        """Raises OptionError where it has another one by now, and StoreError."""
+        self._look()
+        if self._layout != layout:
+            layouts.remember(self.published, layout)
+            self._layout = layout
+
+    def _has_slides(self) -> bool:
+        return any(name.endswith("/") for name in self.published.names(keys.IMAGES))
 
     def place(self, key: str) -> str:
         """The object's place, for sentences."""
@@ -56,6 +78,9 @@ class Destination:
 
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         return self._needed(key).put_if(key, data, tag or None)
+
+    def assembled(self, key: str) -> AbstractContextManager[FrontLast]:
+        return self._needed(key).assembled(key)
 
     def get(self, key: str) -> bytes:
         return self.read(key, 0).data
@@ -133,7 +158,9 @@ class Destination:
         """Once, at the two stores together."""
         with self._turn:
             if self._former is None:
-                self._is_tied = tie.is_tied(self.published, self.private)
+                root = self.published.tagged(keys.root_key())
+                self._is_tied = tie.is_tied(self.published, self.private, root)
+                self._layout = layouts.stated(self.published, root)
                 names = former.beside(self.published)
                 if keys.ROOT in names:
                     tie.check_publishes(self.published)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import uuid
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused
 from vsv_pyramid.layout import keys
@@ -31,19 +31,20 @@ class _Id(NamedTuple):
     tag: str
 
 
-def is_tied(published: Store, private: Store | None) -> bool:
-    """Whether the two know each other; False where neither has anything yet.
+def is_tied(published: Store, private: Store | None, root: Tagged | None) -> bool:
+    """Whether the two know each other, by what is published as root.json; False where neither has
+    anything yet.
 
     Raises OptionError where either belongs to another one, and StoreError.
     """
-    there = _read(published, keys.root_key())
+    there = _read(published, keys.root_key(), root)
     if private is None:
         if there:
             raise OptionError(
                 f"{published} has a private place, which was not given; give it as {HOW}"
             )
         return False
-    own = _read(private, keys.ROOT)
+    own = _read(private, keys.ROOT, private.tagged(keys.ROOT))
     if there is None and (own is None or own.is_new):
         return False
     if there is None or own is None or there.id != own.id:
@@ -61,14 +62,18 @@ def tie(published: Store, private: Store) -> None:
 
     Raises OptionError where another process was faster with others, and StoreError.
     """
-    if is_tied(published, private):
+    root = published.tagged(keys.root_key())
+    if is_tied(published, private, root):
         return
     check_publishes(published)
-    private.put_if(keys.ROOT, _written(uuid.uuid4().hex, is_new=True), None)
-    if own := _read(private, keys.ROOT):
-        published.put_if(keys.root_key(), _written(own.id), None)
-        if not is_tied(published, private):
-            private.put_if(keys.ROOT, _written(own.id), own.tag)
+    private.put_if(keys.ROOT, to_json({**_said(uuid.uuid4().hex), "new": True}), None)
+    if own := _read(private, keys.ROOT, private.tagged(keys.ROOT)):
+        said = json.loads(root.data) if root else {}  # of something else
+        if "private" not in said:
+            data = to_json({**said, **_said(own.id)})
+            published.put_if(keys.root_key(), data, root and root.tag)
+        if not is_tied(published, private, published.tagged(keys.root_key())):
+            private.put_if(keys.ROOT, to_json(_said(own.id)), own.tag)
 
 
 def check_publishes(store: Store) -> None:
@@ -95,9 +100,9 @@ def check_is_no_part(store: Store) -> None:
                 )
 
 
-def _read(store: Store, key: str) -> _Id | None:
+def _read(store: Store, key: str, found: Tagged | None) -> _Id | None:
     try:
-        return _id(store.tagged(key))
+        return _id(found)
     except ValueError as exc:
         raise StoreError(
             f"{store}/{key}", f"is damaged ({exc}); bring a former version back"
@@ -105,15 +110,17 @@ def _read(store: Store, key: str) -> _Id | None:
 
 
 def _id(found: Tagged | None) -> _Id | None:
-    """Raises ValueError where it is none of ours."""
+    """None where it says only something else. Raises ValueError where it is none of ours."""
     if found is None:
         return None
     try:
         said = json.loads(found.data)
+        if "private" not in said and "layout" in said:
+            return None
         return _Id(str(said["private"]), bool(said.get("new")), found.tag)
     except (TypeError, KeyError) as exc:
         raise ValueError(f"no id: {exc}") from exc
 
 
-def _written(private: str, *, is_new: bool = False) -> bytes:
-    return to_json({"version": VERSION, "private": private, **({"new": True} if is_new else {})})
+def _said(private: str) -> dict[str, Any]:
+    return {"version": VERSION, "private": private}

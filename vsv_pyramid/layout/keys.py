@@ -1,4 +1,7 @@
-"""The keys of the published layout, version 1: which there are, and what a server says of them."""
+"""The keys of the published layout: which there are, and what a server says of them.
+
+In version 1 tiles are objects; in version 2, packed, they are in one, which slide.json names.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout.descriptor import FORMAT
 from vsv_pyramid.layout.geometry import TileAddress
 
-LAYOUT_VERSION = 1
+TILES, PACKED = LAYOUTS = ("tiles", "packed")
+LAYOUT_VERSION, PACKED_VERSION = 1, 2
 ASSOCIATED_IMAGES = ("thumbnail", "label", "macro")
 IMAGES = "images"
 CATALOG = "index.json"
@@ -36,8 +40,9 @@ _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _OPAQUE = re.compile(r"[a-z2-7]{24}")  # Base32
 _SHARD = re.compile(r"index-[A-Za-z0-9._-]+\.json")
 _NUMBER = r"(?:0|[1-9][0-9]{0,9})"
+_PACKED = re.compile(r"DeepZoom-[0-9a-f]{32}\.szi")
 _FILE = re.compile(
-    rf"DeepZoom\.dzi|slide\.json|icc\.icc|(?:{'|'.join(ASSOCIATED_IMAGES)})\.{FORMAT}"
+    rf"DeepZoom\.dzi|{_PACKED.pattern}|slide\.json|icc\.icc|(?:{'|'.join(ASSOCIATED_IMAGES)})\.{FORMAT}"
     rf"|{_TILES}/{_NUMBER}/{_NUMBER}_{_NUMBER}\.{FORMAT}"
 )
 _FOLDER = re.compile(rf"{_TILES}(?:/{_NUMBER})?")
@@ -54,6 +59,7 @@ _HTTP_HEADERS = {
     suffix: {"Content-Type": media_type, "Cache-Control": kept}
     for suffix, media_type, kept in (
         (".jpeg", "image/jpeg", _FOR_EVER),
+        (".szi", "application/zip", _FOR_EVER),
         (".icc", "application/vnd.iccprofile", _FOR_EVER),
         (".dzi", "application/xml", _CHECKED),
         (".json", "application/json", _CHECKED),
@@ -145,6 +151,17 @@ def is_shard(name: str) -> bool:
 
 def descriptor_key(folder: str) -> str:
     return f"{folder}/{DESCRIPTOR}"
+
+
+def packed_name(token: str) -> str:
+    """The name of the object that holds all tiles, which is never of other ones: the token (32
+    hexadecimal digits) is of what they are made of."""
+    return f"DeepZoom-{token}.szi"
+
+
+def is_packed(name: str) -> bool:
+    """Whether such an object has that name."""
+    return _PACKED.fullmatch(name) is not None
 
 
 def slide_json_key(folder: str) -> str:

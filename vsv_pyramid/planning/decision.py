@@ -100,7 +100,7 @@ def _is_made_so(document: Mapping[str, Any], options: ConvertOptions) -> bool:
 
 def _is_wanted_so(document: Mapping[str, Any], options: ConvertOptions) -> bool:
     return (
-        document.get("layout") == keys.LAYOUT_VERSION
+        document.get("layout") in (keys.LAYOUT_VERSION, keys.PACKED_VERSION)
         and ConvertOptions().recorded() | document["options"] == options.recorded()
     )
 

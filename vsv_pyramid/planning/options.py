@@ -45,11 +45,12 @@ class ConvertOptions:
     or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what
     the lossless lane copies); `subsampling` is that of the levels above the base; `overwrite`
     replaces what is published under the id, `update` only what is of another file; `if_busy` is
-    "skip" or "wait"; `scratch` is the folder that slides from S3 are fetched into; `private_to`
-    is the private place of the destination, where label, macro, all properties and the desk's log
-    are kept, and nothing of it is without one; `is_slide` says that a file which is named as a
-    label is none; `ids` is "strict", "safe" (an id is made of a name that cannot be one) or
-    "opaque" (of every name, by the private place's `ids_key`, see ids.keyed);
+    "skip" or "wait"; `layout` is "tiles" (each is an object) or "packed" (all are in one), None
+    for that of the destination; `scratch` is the folder that slides from S3 are fetched into;
+    `private_to` is the private place of the destination, where label, macro, all properties and
+    the desk's log are kept, and nothing of it is without one; `is_slide` says that a file which is
+    named as a label is none; `ids` is "strict", "safe" (an id is made of a name that cannot be
+    one) or "opaque" (of every name, by the private place's `ids_key`, see ids.keyed);
     `exclude` are patterns of what is left out where slides are looked for; `details` is "none", or
     "lab" to publish of a slide also its IDs, status, day and time, which is in `time_zone` where
     the scanner states none; `lab_id_pattern` is the regular expression of the lab's slide IDs:
@@ -76,6 +77,7 @@ class ConvertOptions:
     overwrite: bool = False
     update: bool = False
     if_busy: str = "skip"
+    layout: str | None = None
     scratch: Path | None = None
     private_to: str | None = None
     details: str = "none"
@@ -102,6 +104,7 @@ class ConvertOptions:
         _demand("ids", self.ids, ("strict", "safe", "opaque"), "'strict', 'safe' or 'opaque'")
         _demand("details", self.details, DETAILS, "'none' or 'lab'")
         _demand("if-busy", self.if_busy, ("skip", "wait"), "'skip' or 'wait'")
+        _demand("layout", self.layout, (None, *keys.LAYOUTS), "'tiles' or 'packed'")
         for name in self.associated:
             _demand("associated", name, keys.ASSOCIATED_IMAGES, "of thumbnail, label, macro")
         self.background_rgb  # noqa: B018 - refuses an unknown colour

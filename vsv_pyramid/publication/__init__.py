@@ -18,6 +18,7 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
+from vsv_pyramid.packed.published import packed_key
 from vsv_pyramid.publication.uploads import Uploads
 from vsv_pyramid.store.base import Store, StoredObject
 from vsv_pyramid.words import counted
@@ -77,6 +78,8 @@ class Publication:
         self._present = {found.key: found for found in self._store.keys(self._folder + "/")}
         if self._present.pop(keys.descriptor_key(self._folder), None):
             self._store.delete(keys.descriptor_key(self._folder))
+        if any(map(keys.is_packed, (key.rpartition("/")[2] for key in self._present))):
+            self._present.pop(packed_key(self._store, self._folder) or "", None)  # is looked at yet
         self._uploads.start()
         return self
 

@@ -221,9 +221,7 @@ class Desk:
         """The record of the slide, which is BAD, and seen by nobody any more."""
         check_revision(record, revision)
         self._facts(record.id)  # what cannot be remembered is not deleted
-        key = keys.descriptor_key(keys.folder(record.id))
-        descriptor = self._store.tagged(key)
-        self._store.delete(key)
+        show_again = removal.withdraw(self._store, keys.folder(record.id))
         try:
             return self._changed(
                 record.id,
@@ -231,8 +229,7 @@ class Desk:
                 lambda present: present.logged("deleted", self.who, {"status": history.BAD}),
             )
         except VsvPyramidError:  # another one was faster
-            if descriptor:
-                self._store.put(key, descriptor.data)
+            show_again()
             raise
 
     def _check_rights(self, slide_id: str) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout import keys
+from vsv_pyramid.packed.published import is_published
 from vsv_pyramid.pyramid.images import encoded, opaque
 from vsv_pyramid.review import history
 from vsv_pyramid.review.barcode import Barcode, read_barcode
@@ -170,7 +171,7 @@ def check_rights(store: Destination, slide_id: str) -> None:
         return
     folder = keys.folder(slide_id)
     put, delete = [keys.private_json_key(slide_id)], []
-    if store.head(keys.descriptor_key(folder)) is not None:
+    if is_published(store, folder):
         put += [keys.slide_json_key(folder), keys.DELETED, keys.catalog_key()]
         delete = [keys.private_image_key(slide_id, "label")]
     store.check_rights(put=put, delete=delete)

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store.base import Store
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.store.options import S3Options
@@ -71,23 +72,28 @@ def is_archive(destination: str | Path) -> bool:
 
 
 def open_pyramid(target: str | Path, options: S3Options | None = None) -> tuple[Store, str]:
-    """The store that holds a pyramid, and its folder there. `target` is the pyramid's folder or its
-    descriptor, by path or URL, or the .zip or .szi file it is in.
+    """The store that holds a pyramid, and its folder there. `target` is the pyramid's folder, its
+    descriptor or the object it is packed in, by path or URL, or the .zip or .szi file it is in.
 
     Raises OptionError, and StoreError for an archive that is not there, cannot be read or holds
     none.
     """
     target = str(target)
     if target.startswith("s3://"):
-        place = target.rstrip("/").removesuffix("/DeepZoom.dzi")
+        place = target.rstrip("/")
+        above, _, name = place.rpartition("/")
+        if name == keys.DESCRIPTOR or keys.is_packed(name):
+            place = above
         root, _, slide_id = place.rpartition("/images/")
         if root == "s3:/" or not root or not slide_id or "/" in slide_id:
             raise OptionError(f"{target!r} is no pyramid; give s3://bucket/prefix/images/ID")
         return open_store(root, options), f"images/{slide_id}"
     path = _path(target)
+    if keys.is_packed(path.name) and path.with_name(keys.SLIDE_JSON).exists():
+        path = path.parent
     store = open_store(str(path))
     if isinstance(store, DirectoryStore):
-        own = (path.parent if path.name == "DeepZoom.dzi" else path).absolute()
+        own = (path.parent if path.name == keys.DESCRIPTOR else path).absolute()
         if not own.name:
             raise OptionError(f"{target!r} is no pyramid; give the folder that is named by the id")
         if own.parent.name == "images":

@@ -50,21 +50,11 @@ class FrontLast(Protocol):
         """Takes what stands before all others."""
 
 
-class Store(Protocol):
-    """A flat set of objects. All methods raise StoreError, which names the key.
+class Reader(Protocol):
+    """A flat set of objects, to read. All methods raise StoreError, which names the key. A `remote`
+    one's objects travel over a network."""
 
-    `parallel_puts` says how many puts it is worth making at the same time. A `remote` store's
-    objects travel over a network, and appear one by one under their final keys: what an
-    interrupted publication has put is there, and goes on from there. A `sealed` one takes objects
-    by `replacing` only.
-    """
-
-    parallel_puts: int
     remote: bool
-    sealed: bool
-
-    def put(self, key: str, data: bytes) -> None:
-        """Writes the object, whole or not at all; safe from several threads."""
 
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises NoSuchObject where it is not there."""
@@ -79,16 +69,35 @@ class Store(Protocol):
     def tagged(self, key: str) -> Tagged | None:
         """The object with its tag, None where there is no such object."""
 
-    def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
-        """Puts the object only where it still has the tag, or, of None, where there is none; and
-        whether it did. After trouble on the way, a put that went well may be denied: look anew.
-        """
-
     def names(self, folder: str) -> list[str]:
         """The names directly in the folder, those of folders with a slash at the end."""
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         """The objects whose keys start with `prefix`, in no particular order."""
+
+
+class Store(Reader, Protocol):
+    """The same, to write, too.
+
+    `parallel_puts` says how many puts it is worth making at the same time. A `remote` store's
+    objects appear one by one under their final keys: what an interrupted publication has put is
+    there, and goes on from there. A `sealed` one takes objects by `replacing` only.
+    """
+
+    parallel_puts: int
+    sealed: bool
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes the object, whole or not at all; safe from several threads."""
+
+    def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
+        """Puts the object only where it still has the tag, or, of None, where there is none; and
+        whether it did. After trouble on the way, a put that went well may be denied: look anew.
+        """
+
+    def assembled(self, key: str) -> AbstractContextManager[FrontLast]:
+        """The object, piece by piece until the block ends; what is there under the key stays until
+        then. Of one that was interrupted, a remote store goes on with what it has."""
 
     def delete(self, *keys: str) -> None:
         """Removes the objects; one that is not there is no error."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
-from vsv_pyramid.store.base import Part, StoredObject, Tagged
+from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
 from vsv_pyramid.store.disk import (
     check_changeable,
     check_own,
@@ -21,12 +21,15 @@ from vsv_pyramid.store.disk import (
     made,
     naming,
     real,
+    save,
     write,
+    written_front_last,
 )
 from vsv_pyramid.store.moves import beside, check_way, settle, switch
 
 _HELD_SECONDS = 2.0  # for which another process that only puts may hold a lock
 
+_ASSEMBLED = ".assembled.partial"  # one at a time, in a folder that is held
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -68,6 +71,24 @@ class DirectoryStore:
             except BaseException:
                 partial.unlink(missing_ok=True)
                 raise
+
+    @contextmanager
+    def assembled(self, key: str) -> Iterator[FrontLast]:
+        path = real(self.path(key))
+        partial = path.with_name(_ASSEMBLED)
+        check_plain(path)
+        check_own(partial)
+        with naming(path):
+            self._make_folder(path.parent)
+            try:
+                with written_front_last(partial) as file:
+                    yield file
+                save(partial)
+                partial.replace(path)
+            finally:
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
+                    path.parent.rmdir()  # where nothing else is in it
 
     def get(self, key: str) -> bytes:
         return self.read(key, 0).data
@@ -169,6 +190,9 @@ class DirectoryStore:
         target = self.path(folder)
         with made(target.parent), locked(target, _HELD_SECONDS):
             settle(target)
+            with naming(target):
+                for left in target.glob(f"{_ASSEMBLED}*"):  # by a process that was killed
+                    left.unlink()
             yield
 
     @contextmanager

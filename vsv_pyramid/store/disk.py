@@ -14,7 +14,14 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG, S_IWUSR
 from typing import BinaryIO
 
-from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable, passing
+from vsv_pyramid.errors import (
+    UNSUPPORTED,
+    StoreBusy,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    passing,
+)
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.store.base import FrontLast
 from vsv_pyramid.store.locks import Lock
@@ -100,6 +107,16 @@ def written_front_last(path: Path) -> Iterator[FrontLast]:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def save(path: Path) -> None:
+    """Waits until the file is on the disk, where the file system knows how. Raises OSError."""
+    with path.open("rb+") as file:  # Windows saves no file that is open to be read
+        try:
+            os.fsync(file.fileno())
+        except OSError as exc:
+            if exc.errno not in UNSUPPORTED:
+                raise
 
 
 def real(path: Path) -> Path:

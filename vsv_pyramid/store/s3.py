@@ -32,6 +32,7 @@ from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
 from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
+from vsv_pyramid.store.parts import Parts
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, PutMode
@@ -101,6 +102,24 @@ class S3Store:
             attributes = {**attributes, "Storage-Class": self._options.storage_class}
 
         self._tried(key, lambda: self._put(key, data, attributes=attributes))
+
+    @contextmanager
+    def assembled(self, key: str) -> Iterator[Parts]:
+        headers = keys.http_headers(key)
+        how = {name.replace("-", ""): value for name, value in headers.items()}
+        if self._options.storage_class:
+            how["StorageClass"] = self._options.storage_class
+
+        def tried(action: Callable[[], Result]) -> Result:
+            def checked() -> Result:
+                self._check_lease()
+                return action()
+
+            return self._tried(key, checked)
+
+        where = {"Bucket": self._url.bucket, "Key": self._full(key)}
+        with Parts(self._account.client, where, how, tried) as parts:
+            yield parts
 
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         """In the bucket's own storage class: others charge for what is soon replaced. A server that

@@ -13,6 +13,7 @@ from vsv_pyramid.catalog_json import entry
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import DescriptorError, OptionError, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
+from vsv_pyramid.packed.published import is_published
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.records import deleted
 from vsv_pyramid.slide.files import place_of
@@ -67,7 +68,7 @@ class Published:
                 f"{keys.safe_id(slide_id)}"
             )
         folder = keys.folder(slide_id)
-        if self._store.head(keys.descriptor_key(folder)) is None:
+        if not is_published(self._store, folder):
             return False
         try:
             document = slide_json.parse(self._store.get(keys.slide_json_key(folder)))

@@ -15,12 +15,14 @@ from vsv_pyramid.errors import DescriptorError, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import TileAddress
+from vsv_pyramid.packed.reading import PackedStore, with_tiles
 from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
-from vsv_pyramid.store import S3Options, Store, open_pyramid
-from vsv_pyramid.store.archive import ArchiveStore
+from vsv_pyramid.store import S3Options, open_pyramid
+from vsv_pyramid.store.base import Reader
+from vsv_pyramid.store.zipped import Zipped
 from vsv_pyramid.verification import comparison
 from vsv_pyramid.verification.comparison import Picture
 from vsv_pyramid.verification.findings import Check, Report
@@ -58,11 +60,13 @@ def verify(
         raise OptionError("a sample needs deep, and has one tile at least")
     if workers < 1:
         raise OptionError(f"{workers} workers are refused; give 1 or more")
-    store, folder = open_pyramid(str(target), s3)
+    published, folder = open_pyramid(str(target), s3)
+    store = with_tiles(published, folder)
     report = Report(str(target))
     if store.head(keys.descriptor_key(folder)) is None:
         raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
-    packed = store.as_szi() if isinstance(store, ArchiveStore) else None
+    # Of one that is far away, all of the file would be read to know where each member begins.
+    packed = store.as_szi() if isinstance(store, Zipped) and (deep or not store.remote) else None
     is_said = store.head(keys.slide_json_key(folder)) is not None
     is_anothers = packed is not None and packed.index_data is None and not is_said
     document = None if is_anothers else _slide_json(store, folder, report)
@@ -126,7 +130,7 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     return report
 
 
-def _slide_json(store: Store, folder: str, report: Report) -> dict[str, Any] | None:
+def _slide_json(store: Reader, folder: str, report: Report) -> dict[str, Any] | None:
     try:
         return slide_json.parse(store.get(keys.slide_json_key(folder)))
     except StoreError as exc:
@@ -145,7 +149,10 @@ def _check_document(check: Check) -> None:
         return
     size, stated = check.pyramid.size, check.document["pyramid"]
     pairs = {
-        "layout": (check.document.get("layout"), keys.LAYOUT_VERSION),
+        "layout": (
+            check.document.get("layout"),
+            keys.PACKED_VERSION if isinstance(check.store, PackedStore) else keys.LAYOUT_VERSION,
+        ),
         "size": ((check.document.get("width"), check.document.get("height")), tuple(size)),
         "tile size": (stated.get("tile_size"), check.pyramid.tile_size),
         "levels": (stated.get("levels"), slide_json.pyramid_levels(check.pyramid)),

@@ -8,7 +8,7 @@ from typing import Any
 from vsv_pyramid.errors import CONVERT_AGAIN
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
-from vsv_pyramid.store import Store
+from vsv_pyramid.store.base import Reader
 
 _ERRORS_A_KIND = 20
 
@@ -44,7 +44,7 @@ class Report:
 class Check:
     """One pyramid under examination. `document` is its slide.json, None where that is no use."""
 
-    store: Store
+    store: Reader
     folder: str
     report: Report
     pyramid: Pyramid

@@ -8,7 +8,7 @@ from itertools import pairwise
 from vsv_pyramid.errors import CONVERT_AGAIN, DescriptorError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.packed.index import Index
-from vsv_pyramid.store.archive import Szi
+from vsv_pyramid.store.zipped import Szi
 from vsv_pyramid.verification.findings import Check
 
 

@@ -1,0 +1,124 @@
+"""Objects in a zip file, read by the layout's keys, whoever has written it, and wherever it is."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+from vsv_pyramid.errors import NoSuchObject, StoreError
+from vsv_pyramid.layout import szi
+from vsv_pyramid.store.base import Part, StoredObject, Tagged
+
+# RuntimeError is zipfile's for an encrypted member or an unknown compression.
+DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
+
+_LOCAL_HEADER = 30  # bytes, before a member's name
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """The archive, its members by the layout's keys, and SZI's root folder, None where the members
+    have the layout's own names."""
+
+    archive: zipfile.ZipFile
+    root: str | None
+    by_key: Mapping[str, zipfile.ZipInfo]
+
+
+class Szi(NamedTuple):
+    """What an SZI is besides its objects: its root folder, its index where it has one, and where in
+    the file the bytes of each key are."""
+
+    root: str
+    index_data: bytes | None
+    places: Mapping[str, range]
+
+
+def members(archive: zipfile.ZipFile) -> Members:
+    """Raises zipfile's errors, and StoreError for more than one pyramid."""
+    if any(member.header_offset < 0 for member in archive.infolist()):
+        raise zipfile.BadZipFile("its begin is missing")
+    roots = szi.roots(archive.namelist())
+    if len(roots) > 1:
+        names = " and ".join(roots[:2])
+        raise StoreError(
+            archive.filename, f"holds more than one pyramid ({names}); take them apart"
+        )
+    if not roots:
+        return Members(archive, None, archive.NameToInfo)
+    key_of = szi.keys_in(roots[0])
+    found = ((key_of(member.filename), member) for member in archive.infolist())
+    return Members(archive, roots[0], {key: member for key, member in found if key})
+
+
+class Zipped(ABC):
+    """The part of Store that reads, of a zip file."""
+
+    @abstractmethod
+    def _opened(self) -> AbstractContextManager[Members]:
+        """The members, which several threads may read at the same time."""
+
+    @abstractmethod
+    def _file(self) -> AbstractContextManager[BinaryIO]:
+        """The file's bytes."""
+
+    def get(self, key: str) -> bytes:
+        return self.read(key, 0).data
+
+    def read(self, key: str, start: int, end: int | None = None) -> Part:
+        with self._opened() as opened:
+            found = opened.by_key.get(key)
+            if found is None:
+                raise NoSuchObject(f"{self}/{key}")
+            if found.compress_type != zipfile.ZIP_STORED:  # of which some bytes can be any number
+                raise StoreError(self, f"{key} is compressed; make it anew without that")
+            with opened.archive.open(found) as member:
+                member.seek(start)
+                data = member.read(-1 if end is None else end - start)
+        return Part(data, found.file_size, f"{found.CRC:x}-{found.file_size:x}")
+
+    def head(self, key: str) -> int | None:
+        with self._opened() as opened:
+            member = opened.by_key.get(key)
+            return None if member is None else member.file_size
+
+    def tagged(self, key: str) -> Tagged | None:
+        return None if self.head(key) is None else Tagged(self.get(key), "")
+
+    def names(self, folder: str) -> list[str]:
+        prefix = f"{folder}/".lstrip("/")
+        below = (found.key.removeprefix(prefix).partition("/") for found in self.keys(prefix))
+        return list({name + slash for name, slash, _ in below})
+
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        with self._opened() as opened:
+            for key, member in opened.by_key.items():
+                if key.startswith(prefix):
+                    yield StoredObject(key, member.file_size)
+
+    def as_szi(self) -> Szi | None:
+        """What an SZI is besides its objects; None of a file with the layout's own names. Raises
+        StoreError."""
+        with self._opened() as opened, self._file() as file:
+            if opened.root is None:
+                return None
+            index = opened.archive.NameToInfo.get(f"{opened.root}/{szi.INDEX}")
+            return Szi(
+                opened.root,
+                opened.archive.read(index) if index else None,
+                {key: _place(file, member) for key, member in opened.by_key.items()},
+            )
+
+
+def _place(file: BinaryIO, member: zipfile.ZipInfo) -> range:
+    """Where the member's bytes are, behind a header whose length it says itself."""
+    file.seek(member.header_offset)
+    head = file.read(_LOCAL_HEADER)
+    start = member.header_offset + len(head) + sum(struct.unpack("<2H", head[-4:]))
+    return range(start, start + member.file_size)

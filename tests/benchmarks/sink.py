@@ -43,6 +43,7 @@ class Sink(socketserver.ThreadingTCPServer):
         self._delay = delay
         self._sizes: dict[str, int] = {}
         self._documents: dict[str, bytes] = {}
+        self._parts: dict[str, int] = {}
 
     def answer(
         self, method: str, target: str, headers: dict[str, str], body: bytes
@@ -50,7 +51,10 @@ class Sink(socketserver.ThreadingTCPServer):
         """Status and body for a request."""
         url = urlsplit(target)
         key = unquote(url.path)
+        query = parse_qs(url.query, keep_blank_values=True)
         is_bucket = key.strip("/").count("/") == 0
+        if "uploads" in query or "uploadId" in query:
+            return "200 OK", self._in_parts(method, key, query, len(body))
         if method == "PUT":
             if "if-none-match" in headers and key in self._sizes:
                 return "412 Precondition Failed", b"<Error><Code>PreconditionFailed</Code></Error>"
@@ -69,10 +73,27 @@ class Sink(socketserver.ThreadingTCPServer):
             deleted = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in names)
             return "200 OK", f"<DeleteResult>{deleted}</DeleteResult>".encode()
         elif method == "GET" and is_bucket:
-            return "200 OK", self._listing(key.rstrip("/") + "/", parse_qs(url.query))
+            return "200 OK", self._listing(key.rstrip("/") + "/", query)
         elif not is_bucket and key not in self._sizes:
-            return "404 Not Found", b""
+            return "404 Not Found", b"<Error><Code>NoSuchKey</Code></Error>"
         return "200 OK", self._documents.get(key, b"") if method == "GET" else b""
+
+    def _in_parts(self, method: str, key: str, query: dict[str, list[str]], size: int) -> bytes:
+        """What is answered about an object that comes in parts; no upload is remembered."""
+        if method == "PUT":
+            time.sleep(self._delay)
+            self._parts[key] = self._parts.get(key, 0) + size
+        elif method == "GET":
+            return b"<ListMultipartUploadsResult></ListMultipartUploadsResult>"
+        elif method == "POST" and "uploads" in query:
+            self._parts[key] = 0
+            begun = "InitiateMultipartUploadResult"
+            return f"<{begun}><UploadId>1</UploadId></{begun}>".encode()
+        elif method == "POST":
+            self._sizes[key] = self._parts[key]
+            done = f"<CompleteMultipartUploadResult><ETag>&quot;{_ETAG}&quot;</ETag>"
+            return f"{done}</CompleteMultipartUploadResult>".encode()
+        return b""
 
     def _listing(self, bucket: str, query: dict[str, list[str]]) -> bytes:
         prefix = bucket + query.get("prefix", [""])[0]

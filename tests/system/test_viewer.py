@@ -27,6 +27,7 @@ from tests.support.tiles import Pixels
 from vsv_pyramid import pages
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root
+from vsv_pyramid.packed.reading import with_tiles
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
@@ -110,9 +111,13 @@ def level(page: Page, root: Path, slide: str, number: int) -> Pixels:
     """A level as the browser decodes its tiles."""
     facts = json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]
     stated = facts["levels"][number]
-    folder = root / f"images/{slide}/DeepZoom_files/{number}"
-    tiles = {tuple(map(int, path.stem.split("_"))): path for path in folder.iterdir()}
-    drawn = browser.decoded(page, [path.read_bytes() for path in tiles.values()])
+    prefix = f"images/{slide}/DeepZoom_files/{number}/"
+    store = with_tiles(open_store(str(root)), f"images/{slide}")
+    tiles = {
+        tuple(map(int, Path(found.key).stem.split("_"))): store.get(found.key)
+        for found in store.keys(prefix)
+    }
+    drawn = browser.decoded(page, list(tiles.values()))
     whole = np.zeros((stated["height"], stated["width"], 3), np.uint8)
     for (column, row), pixels in zip(tiles, drawn, strict=True):
         x, y = column * facts["tile_size"], row * facts["tile_size"]

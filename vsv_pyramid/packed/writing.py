@@ -78,7 +78,8 @@ class Packing:
         self._crcs.append(zlib.crc32(jpeg))
         self._lengths.append(len(jpeg))
         said = Member(self._name(address), self._crcs[-1], len(jpeg))
-        self._append(said.header + jpeg)
+        self._append(said.header)
+        self._append(jpeg)
 
     def _members_behind(self) -> Iterator[Member]:
         for address, crc, length in zip(

@@ -46,8 +46,9 @@ class Parts:
         self._where = where
         self._how = how
         self._tried = tried
-        self._first = bytearray()  # goes behind the front
-        self._rest = bytearray()
+        self._first: list[bytes] = []  # goes behind the front
+        self._next = self._first
+        self._lacking = _LEAST_BYTES
         self._sent: dict[int, Future[Part]] = {}
         self._under_way: deque[Future[Part]] = deque()
         self._bytes = 0
@@ -71,20 +72,18 @@ class Parts:
                 self._tried(lambda: self._client.abort_multipart_upload(**self._about))
 
     def append(self, data: bytes) -> None:
-        lacking = _LEAST_BYTES - len(self._first)
-        if lacking > 0:
-            self._first += data[:lacking]
-            data = data[lacking:]
-        self._rest += data
-        size = PART_BYTES << len(self._sent) // _GROWS_EVERY
-        while len(self._rest) >= size:
-            self._send(bytes(memoryview(self._rest)[:size]))
-            del self._rest[:size]
+        self._next.append(data)
+        self._lacking -= len(data)
+        if self._lacking <= 0:
+            if self._next is not self._first:
+                self._send(b"".join(self._next))
+            self._next = []
+            self._lacking = PART_BYTES << len(self._sent) // _GROWS_EVERY
 
     def finish(self, front: bytes) -> None:
-        if self._rest:
-            self._send(bytes(self._rest))
-        self._send(front + self._first, number=1)
+        if self._next and self._next is not self._first:
+            self._send(b"".join(self._next))
+        self._send(b"".join([front, *self._first]), number=1)
         parts = [sent.result() for _, sent in sorted(self._sent.items())]
         self._tried(lambda: self._complete(parts))
 
@@ -99,8 +98,7 @@ class Parts:
 
     def _put(self, number: int, data: bytes) -> Part:
         there = self._there.get(number)
-        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        if there and (there["Size"], there["ETag"].strip('"')) == (len(data), md5):
+        if there and there["Size"] == len(data) and there["ETag"].strip('"') == _md5(data):
             self.kept += 1
             return _part(number, there)
         about = {**self._about, "PartNumber": number, "Body": data}
@@ -139,6 +137,10 @@ class Parts:
             for page in pages.paginate(**self._where, UploadId=upload)
             for part in page.get("Parts", ())
         }
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _part(number: int, said: Mapping[str, Any]) -> Part:

@@ -3,7 +3,7 @@
 /* global OpenSeadragon */
 
 import { isWhole, misaligned, wholeLength } from "./pixels.js";
-import { NotShown, checkReachable, currentVersion, slide, tileSource } from "./published.js";
+import { NotShown, checkReachable, current, slide, tileSource } from "./published.js";
 import { Rulers } from "./rulers.js";
 import { lengthText, mppAlong, roundLength } from "./scale.js";
 
@@ -84,11 +84,18 @@ export class Pane extends EventTarget {
   }
 
   /** Looks whether another scan was published under the id: what is shown then stays, greyed, since
-   * the tiles that it would still ask for are those of the other one. */
+   * the tiles that it would still ask for are those of the other one. The same tiles in another
+   * layout are shown from there. */
   async check() {
     const { slide: shown } = this;
-    const version = shown?.version && !this._isFormer && await currentVersion(shown.id);
-    if (!version || version === shown.version || this._closed || shown !== this.slide) {
+    const now = shown?.version && !this._isFormer ? await current(shown.id) : {};
+    if (!now.version || this._closed || shown !== this.slide) {
+      return;
+    }
+    if (now.version === shown.version) {
+      if (now.packed !== shown.packed) {
+        await this._renew();
+      }
       return;
     }
     this._mark(true);
@@ -279,19 +286,19 @@ export class Pane extends EventTarget {
     this.element.classList.toggle("former", isFormer);
   }
 
-  async _tileFailed({ tile, tries }) {
+  async _tileFailed({ tile, tries, tiledImage }) {
     this._failed.add(tile);
     if (tries <= this.osd.tileRetryMax) {
       return;
     }
     await this.check();
-    if (this._isFormer) {
+    if (this._isFormer || !this.slide || tiledImage !== this._image) {
       return;
     }
     this._lacking.add(tile);
     let why = "";
     if (this.slide) {
-      await checkReachable(this.slide.id).catch((error) => {
+      await checkReachable(this.slide).catch((error) => {
         why = ` ${sentence(error)}`;
       });
     }

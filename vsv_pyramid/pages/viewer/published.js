@@ -4,6 +4,7 @@
 
 const IMAGES = new URL("../images/", import.meta.url);
 const ID = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/;
+const PACKED = /^DeepZoom-[0-9a-f]{32}\.szi$/;
 
 /** The ids that the page's address names. */
 export const ids = (new URLSearchParams(location.search).get("id") ?? "")
@@ -21,8 +22,11 @@ export function imageUrl(key, version) {
   return new URL(key, IMAGES).href + query(version && `v=${encodeURIComponent(version)}`);
 }
 
-/** The URL of a tile that shows all of the slide which is the catalog's entry. */
-export function overviewUrl({ id, version, width, height, tile_size: side }) {
+/** The URL of a picture that shows all of the slide which is the catalog's entry: one of its tiles. */
+export function overviewUrl({ id, version, packed, width, height, tile_size: side }) {
+  if (packed) {
+    return imageUrl(`${id}/thumbnail.jpeg`, version);
+  }
   const level = Math.floor(Math.log2(side)); // the largest that is one tile for sure
   const levels = Math.ceil(Math.log2(Math.max(width, height)));
   return imageUrl(`${id}/DeepZoom_files/${Math.min(level, levels, 8)}/0_0.jpeg`, version);
@@ -44,19 +48,14 @@ export async function slide(id) {
   }
   const name = `The slide ${id}`;
   const [descriptor, facts] = await Promise.all([
-    fetched(`${id}/DeepZoom.dzi`, name).then((answer) => answer.text()),
+    fetched(`${id}/DeepZoom.dzi`, name).then((answer) => answer.text()).catch((error) => error),
     fetched(`${id}/slide.json`, name).then((answer) => answer.json()).catch(() => ({})),
   ]);
-  const image = new DOMParser().parseFromString(descriptor, "text/xml").documentElement;
-  const size = image.querySelector("Size");
-  const number = (element, attribute) => Number(element?.getAttribute(attribute));
+  const packed = PACKED.test(facts.packed) ? facts.packed : undefined;
   const found = {
     id,
-    width: number(size, "Width"),
-    height: number(size, "Height"),
-    tileSize: number(image, "TileSize"),
-    overlap: number(image, "Overlap"),
-    format: image.getAttribute("Format"),
+    packed,
+    ...(packed ? await inOne(`${id}/${packed}`, name) : described(descriptor)),
     version: facts.pyramid?.version,
     mpp: facts.mpp?.x > 0 && facts.mpp?.y > 0 ? facts.mpp : null,
     power: facts.objective_power > 0 ? facts.objective_power : null,
@@ -66,6 +65,35 @@ export async function slide(id) {
     throw new NotShown(`${name} has a damaged descriptor; it has to be converted again.`);
   }
   return found;
+}
+
+/** What the descriptor says, or the reason why there is none. */
+function described(descriptor) {
+  if (descriptor instanceof Error) {
+    throw descriptor;
+  }
+  const image = new DOMParser().parseFromString(descriptor, "text/xml").documentElement;
+  const size = image.querySelector("Size");
+  const number = (element, attribute) => Number(element?.getAttribute(attribute));
+  return {
+    width: number(size, "Width"),
+    height: number(size, "Height"),
+    tileSize: number(image, "TileSize"),
+    overlap: number(image, "Overlap"),
+    format: image.getAttribute("Format"),
+  };
+}
+
+/** What the object says that all tiles are in, and the way to read them from it. */
+async function inOne(key, name) {
+  const { NotPacked, openSzi, readFrom } = await import("./szi.js");
+  try {
+    const file = await openSzi(imageUrl(key));
+    const { width, height, tileSize } = file;
+    return { width, height, tileSize, overlap: 0, format: "jpeg", read: (source) => readFrom(file, source) };
+  } catch (error) {
+    throw error instanceof NotPacked ? new NotShown(`${name}: ${error.message}`) : unanswered();
+  }
 }
 
 /** What OpenSeadragon draws the slide from. */
@@ -94,7 +122,7 @@ export function tileSource(slide) {
       ? new OpenSeadragon.Rect(0, 0, width, height)
       : new OpenSeadragon.Rect(x * unit, y * unit, width * unit, height * unit);
   };
-  return source;
+  return slide.read ? slide.read(source) : source;
 }
 
 /** The entries of the catalog, of all its shards. */
@@ -112,16 +140,16 @@ export function scanTime({ scanned, year }) {
   return scanned ?? year?.toString();
 }
 
-/** The version of the slide as it is published now, undefined where that cannot be had. */
-export async function currentVersion(id) {
+/** The slide's version as it is published now, and the object it is in; neither where that cannot be had. */
+export async function current(id) {
   const answer = await fetched(`${id}/slide.json`, `The slide ${id}`).catch(() => null);
   const facts = await answer?.json().catch(() => null);
-  return facts?.pyramid?.version;
+  return { version: facts?.pyramid?.version, packed: facts?.packed };
 }
 
 /** Throws NotShown where the slide, seen before, can be had no more; what fails passes, otherwise. */
-export async function checkReachable(id) {
-  await fetched(`${id}/DeepZoom.dzi`, `The slide ${id}`);
+export async function checkReachable({ id, packed }) {
+  await fetched(`${id}/${packed ? "slide.json" : "DeepZoom.dzi"}`, `The slide ${id}`);
 }
 
 async function fetched(key, name) {
@@ -129,13 +157,17 @@ async function fetched(key, name) {
   try {
     answer = await fetch(imageUrl(key));
   } catch {
-    throw new NotShown("The server does not answer; check the network and reload this page.");
+    throw unanswered();
   }
   if (!answer.ok) {
     answer.body?.cancel();
     throw new NotShown(`${name} ${REFUSALS[answer.status] ?? failure(answer.status)}`);
   }
   return answer;
+}
+
+function unanswered() {
+  return new NotShown("The server does not answer; check the network and reload this page.");
 }
 
 // S3 answers 403 for what is not there, too, to those who may not list.

@@ -48,7 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", {}).get("run_folder")
     config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
     os.environ["VSV_PYRAMID_STATE"] = str(config.stash[RUN_FOLDER] / "state")
-    for name in ("PRIVATE", "DETAILS", "IDS", "SLIDE_ID_PATTERN", "TIME_ZONE", "LOG_PATHS"):
+    for name in (
+        "PRIVATE",
+        "DETAILS",
+        "LAYOUT",
+        "IDS",
+        "SLIDE_ID_PATTERN",
+        "TIME_ZONE",
+        "LOG_PATHS",
+    ):
         os.environ.pop(f"VSV_PYRAMID_{name}", None)
 
 

@@ -110,6 +110,7 @@ def lab(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that the templates' parameters can want of a conversion."""
     for name, value in {
         "VSV_PYRAMID_DETAILS": "lab",
+        "VSV_PYRAMID_LAYOUT": "packed",
         "VSV_PYRAMID_IDS": "opaque",
         "VSV_PYRAMID_SLIDE_ID_PATTERN": r"S\d\d-\d+",
         "VSV_PYRAMID_TIME_ZONE": "Europe/Berlin",
@@ -180,7 +181,7 @@ class TestIngest:
     def test_empty_parameters(
         self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in ("OPTIONS", "DETAILS", "IDS", "SLIDE_ID_PATTERN", "TIME_ZONE"):
+        for name in ("OPTIONS", "DETAILS", "LAYOUT", "IDS", "SLIDE_ID_PATTERN", "TIME_ZONE"):
             monkeypatch.setenv(f"VSV_PYRAMID_{name}", "")
         lambda_handler.ingest(object_created(uploaded), Context())
         assert (published(place)["id"], published(place)["details"]) == ("170782", "none")

@@ -46,7 +46,7 @@ from vsv_pyramid.store import open_store
 ID = "170782"
 SERVE, NGINX, S3 = "serve", "nginx", "SeaweedFS's S3"
 DYNAMIC, STATIC = f"/images/{ID}.dzi", f"/images/{ID}/DeepZoom.dzi"
-FOREIGN = ("szi.js",)
+LATE = ("packed.js", "szi.js")
 VIEWERS = (1, 16)
 P95_RATIO = 20  # times less than on demand, with most viewers
 COMPLETE_MS = 300
@@ -310,9 +310,9 @@ def opening(chromium: Browser, url: str, drawer: str) -> Opening:
 
 
 def page_bytes() -> int:
-    """Of all files of the viewer's page but OpenSeadragon; the gallery is another page, and FOREIGN
-    is what pages of others load."""
-    names = (name for name in pages.files() if "/" not in name and name not in FOREIGN)
+    """Of all files of the viewer's page but OpenSeadragon; the gallery is another page, and LATE is
+    loaded for what is packed."""
+    names = (name for name in pages.files() if "/" not in name and name not in LATE)
     return sum((pages.VIEWER / name).stat().st_size for name in names)
 
 

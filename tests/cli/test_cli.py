@@ -188,6 +188,7 @@ def test_bad_arguments(run: Run, small_slide: Path, words: list[str], sentence: 
 
 GIVEN = {
     "VSV_PYRAMID_DETAILS": "lab",
+    "VSV_PYRAMID_LAYOUT": "packed",
     "VSV_PYRAMID_IDS": "safe",
     "VSV_PYRAMID_SLIDE_ID_PATTERN": r"S\d\d-\d{4,6} [A-Z]'?\d+",
     "VSV_PYRAMID_TIME_ZONE": "Europe/Berlin",
@@ -201,7 +202,7 @@ def test_options_that_variables_give(monkeypatch: pytest.MonkeyPatch) -> None:
     options = cli.options_of([])
     assert (options.details, options.ids, options.time_zone) == ("lab", "safe", "Europe/Berlin")
     assert options.lab_id_pattern == GIVEN["VSV_PYRAMID_SLIDE_ID_PATTERN"]
-    assert options.private_to == "/srv/private"
+    assert (options.layout, options.private_to) == ("packed", "/srv/private")
     options = cli.options_of(["--details", "none", "--ids", "strict", "--time-zone", "+01:00"])
     assert (options.details, options.ids, options.time_zone) == ("none", "strict", "+01:00")
 
@@ -218,6 +219,7 @@ def test_empty_variables_give_none(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value", "sentence"),
     [
         ("DETAILS", "all", "not one of"),
+        ("LAYOUT", "szi", "not one of"),
         ("IDS", "any", "not one of"),
         ("SLIDE_ID_PATTERN", "S(", "--slide-id-pattern S( is refused"),
         ("TIME_ZONE", "Europe/Atlantis", "no time zone"),

@@ -53,12 +53,18 @@ _EFS = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}"
 _CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/0"
 _DETAILS = {
     "Details": "lab",
+    "Layout": "packed",
     "Ids": "opaque",
     "SlideIdPattern": r"S\d\d-\d{4,6} [A-Z]'?\d+",
     "TimeZone": "Europe/Berlin",
 }
 EVERYTHING: dict[str, dict[str, str]] = {
-    "storage": {"SlidesKeyArn": _KEY_ARN, "PrivateKeyArn": _PRIVATE_KEY_ARN},
+    "storage": {
+        "SlidesKeyArn": _KEY_ARN,
+        "PrivateKeyArn": _PRIVATE_KEY_ARN,
+        "PackedToGlacierDays": "30",
+        "SlidesToDeepArchiveDays": "90",
+    },
     "cdn": {
         "ImagesPrefix": "pathology/a/",
         "PublicKey": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",

@@ -20,6 +20,7 @@ from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.support.cloudformation_rules import RULES, Rule
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import rescans
+from vsv_pyramid.store import parts
 from vsv_pyramid.store.s3 import _NEVER_THERE as NEVER_THERE
 
 pytestmark = pytest.mark.aws
@@ -327,13 +328,13 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
     (
         rules.only_the_desk_deletes_what_is_private,
         "compute",
-        grow(f"{CONVERT}/3/Action", "s3:DeleteObject"),
+        grow(f"{CONVERT}/5/Action", "s3:DeleteObject"),
         "ConvertPolicy may delete pathology/a/root.json",
     ),
     (
         rules.only_the_desk_deletes_what_is_private,
         "compute",
-        grow(f"{CONVERT}/4/Resource", "arn:aws:s3:::private-bucket/pathology/a/private/*.json"),
+        grow(f"{CONVERT}/6/Resource", "arn:aws:s3:::private-bucket/pathology/a/private/*.json"),
         "ConvertPolicy may delete pathology/a/private/*.json",
     ),
     (
@@ -644,8 +645,8 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         "compute",
         drop(f"{JOB}/ContainerProperties/Environment/3"),
         "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION', 'VSV_PYRAMID_IDS', "
-        "'VSV_PYRAMID_OPTIONS', 'VSV_PYRAMID_PRIVATE', 'VSV_PYRAMID_SLIDE_ID_PATTERN', "
-        "'VSV_PYRAMID_TIME_ZONE']",
+        "'VSV_PYRAMID_LAYOUT', 'VSV_PYRAMID_OPTIONS', 'VSV_PYRAMID_PRIVATE', "
+        "'VSV_PYRAMID_SLIDE_ID_PATTERN', 'VSV_PYRAMID_TIME_ZONE']",
     ),
     (
         rules.jobs_get_what_the_worker_reads,
@@ -719,6 +720,7 @@ def test_parameters_allow_what_fargate_does(name: str) -> None:
 
 DETAILS = {
     "VSV_PYRAMID_DETAILS": "lab",
+    "VSV_PYRAMID_LAYOUT": "packed",
     "VSV_PYRAMID_IDS": "opaque",
     "VSV_PYRAMID_SLIDE_ID_PATTERN": r"S\d\d-\d{4,6} [A-Z]'?\d+",
     "VSV_PYRAMID_TIME_ZONE": "Europe/Berlin",
@@ -811,6 +813,9 @@ SHARDS = f"{keys.KEPT}/index-*-??.json"
                 ("s3:ListBucket", SLIDES),
                 *LISTED,
                 *rights(WHOLE, f"{IMAGES}/images/*", f"{IMAGES}/.leases/*"),
+                ("s3:AbortMultipartUpload", f"{IMAGES}/images/*"),
+                ("s3:ListMultipartUploadParts", f"{IMAGES}/images/*"),
+                ("s3:ListBucketMultipartUploads", IMAGES),
                 *rights(("Get", "Put"), f"{KEPT}/root.json", f"{KEPT}/private/*"),
                 *rights(("Delete",), *(f"{KEPT}/{key}" for key in (*PICTURES, PROBE, SHARDS))),
             },
@@ -918,7 +923,29 @@ def test_what_is_private_is_encrypted_logged_and_cleared_of_manifests() -> None:
         30,
     )
     rules_of_images = made["Images"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert [one["Id"] for one in rules_of_images] == ["AbortedUploads"]
+    assert [one["Id"] for one in rules_of_images] == ["AbortedUploads", "PackedSlides"]
+
+
+def test_packed_slides_and_slides_move_when_it_is_asked_for() -> None:
+    days = {"PackedToGlacierDays": "30", "SlidesToDeepArchiveDays": "90"}
+    body = cloudformation.load("storage")
+    for given, status in ((days, "Enabled"), ({}, "Disabled")):
+        made = cloudformation.resources(body, REQUIRED["storage"] | given)
+        moving = {
+            name: [
+                rule
+                for rule in made[name]["Properties"]["LifecycleConfiguration"]["Rules"]
+                if "Transitions" in rule
+            ]
+            for name in ("Images", "Slides", "Private")
+        }
+        assert moving["Private"] == []
+        (packed,), (archived,) = moving["Images"], moving["Slides"]
+        assert (packed["Id"], packed["Status"]) == ("PackedSlides", status)
+        assert (archived["Id"], archived["Status"]) == ("ArchivedSlides", status)
+        assert int(packed["ObjectSizeGreaterThan"]) >= parts.PART_BYTES
+        assert packed["Transitions"][0]["StorageClass"] == "GLACIER_IR"
+        assert archived["Transitions"][0]["StorageClass"] == "DEEP_ARCHIVE"
 
 
 APART = "PrivateBucket cannot be ImagesBucket, which is published"
@@ -964,7 +991,7 @@ def test_slides_are_kept_and_announced() -> None:
     assert told == {"EventBridgeEnabled": True}
     # No rule ends a slide itself.
     for one in slides["LifecycleConfiguration"]["Rules"]:
-        assert not {"ExpirationInDays", "ExpirationDate", "Transitions"} & one.keys()
+        assert not {"ExpirationInDays", "ExpirationDate"} & one.keys()
 
 
 # What nests them

@@ -61,6 +61,7 @@ def test_what_a_lab_wants(uploaded: str, place: Place) -> None:
     outcome = run(
         f"s3://images/{uploaded}",
         VSV_PYRAMID_DETAILS="lab",
+        VSV_PYRAMID_LAYOUT="packed",
         VSV_PYRAMID_IDS="opaque",
         VSV_PYRAMID_SLIDE_ID_PATTERN=r"S\d\d-\d+",
         VSV_PYRAMID_TIME_ZONE="Europe/Berlin",
@@ -70,11 +71,12 @@ def test_what_a_lab_wants(uploaded: str, place: Place) -> None:
     (key,) = (key for key in place.objects() if key.endswith("/slide.json"))
     document = json.loads(place.get(key)["Body"].read())
     assert (document["details"], document["scanned"]) == ("lab", "2009-12-29T09:59:15+01:00")
+    assert document["packed"]
     assert "170782" not in json.dumps(document)
 
 
 def test_empty_parameters(uploaded: str, place: Place) -> None:
-    names = ("OPTIONS", "DETAILS", "IDS", "SLIDE_ID_PATTERN", "TIME_ZONE")
+    names = ("OPTIONS", "DETAILS", "LAYOUT", "IDS", "SLIDE_ID_PATTERN", "TIME_ZONE")
     outcome = run(f"s3://images/{uploaded}", **{f"VSV_PYRAMID_{name}": "" for name in names})
     assert outcome.code == 0, outcome.err
     document = json.loads(place.get("to/images/170782/slide.json")["Body"].read())

@@ -1,6 +1,7 @@
 // A slide as a row of the table.
 
-import { overviewUrl, scanTime } from "../viewer/published.js";
+import { overviewUrl } from "../viewer/gallery/catalog.js";
+import { scanTime } from "../viewer/published.js";
 import { privateImageUrl } from "./api.js";
 import { UNCONFIRMED, isUnconfirmed } from "./reviews.js";
 

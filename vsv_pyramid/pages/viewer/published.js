@@ -22,16 +22,6 @@ export function imageUrl(key, version) {
   return new URL(key, IMAGES).href + query(version && `v=${encodeURIComponent(version)}`);
 }
 
-/** The URL of a picture that shows all of the slide which is the catalog's entry: one of its tiles. */
-export function overviewUrl({ id, version, packed, width, height, tile_size: side }) {
-  if (packed) {
-    return imageUrl(`${id}/thumbnail.jpeg`, version);
-  }
-  const level = Math.floor(Math.log2(side)); // the largest that is one tile for sure
-  const levels = Math.ceil(Math.log2(Math.max(width, height)));
-  return imageUrl(`${id}/DeepZoom_files/${Math.min(level, levels, 8)}/0_0.jpeg`, version);
-}
-
 /** The URL of the viewer, or of the gallery without ids, with the signature. */
 export function pageUrl(shown = []) {
   const page = new URL(shown.length ? "index.html" : "gallery/index.html", import.meta.url);
@@ -55,7 +45,7 @@ export async function slide(id) {
   const found = {
     id,
     packed,
-    ...(packed ? await inOne(`${id}/${packed}`, name) : described(descriptor)),
+    ...(packed ? await (await import("./packed.js")).described(`${id}/${packed}`, name) : described(descriptor)),
     version: facts.pyramid?.version,
     mpp: facts.mpp?.x > 0 && facts.mpp?.y > 0 ? facts.mpp : null,
     power: facts.objective_power > 0 ? facts.objective_power : null,
@@ -82,18 +72,6 @@ function described(descriptor) {
     overlap: number(image, "Overlap"),
     format: image.getAttribute("Format"),
   };
-}
-
-/** What the object says that all tiles are in, and the way to read them from it. */
-async function inOne(key, name) {
-  const { NotPacked, openSzi, readFrom } = await import("./szi.js");
-  try {
-    const file = await openSzi(imageUrl(key));
-    const { width, height, tileSize } = file;
-    return { width, height, tileSize, overlap: 0, format: "jpeg", read: (source) => readFrom(file, source) };
-  } catch (error) {
-    throw error instanceof NotPacked ? new NotShown(`${name}: ${error.message}`) : unanswered();
-  }
 }
 
 /** What OpenSeadragon draws the slide from. */
@@ -125,16 +103,6 @@ export function tileSource(slide) {
   return slide.read ? slide.read(source) : source;
 }
 
-/** The entries of the catalog, of all its shards. */
-export async function catalog() {
-  const index = await fetched("index.json", "The list of the slides").then((answer) => answer.json());
-  const shards = await Promise.all(
-    (index.shards ?? []).map((name) =>
-      fetched(name, "The list of the slides").then((answer) => answer.json())),
-  );
-  return [index, ...shards].flatMap((document) => document.slides ?? []);
-}
-
 /** When the slide was scanned: the time or, where that is not published, the year; undefined where none is. */
 export function scanTime({ scanned, year }) {
   return scanned ?? year?.toString();
@@ -152,22 +120,19 @@ export async function checkReachable({ id, packed }) {
   await fetched(`${id}/${packed ? "slide.json" : "DeepZoom.dzi"}`, `The slide ${id}`);
 }
 
-async function fetched(key, name) {
+/** The answer about what is below images/, which a sentence calls by that name. */
+export async function fetched(key, name) {
   let answer;
   try {
     answer = await fetch(imageUrl(key));
   } catch {
-    throw unanswered();
+    throw new NotShown("The server does not answer; check the network and reload this page.");
   }
   if (!answer.ok) {
     answer.body?.cancel();
     throw new NotShown(`${name} ${REFUSALS[answer.status] ?? failure(answer.status)}`);
   }
   return answer;
-}
-
-function unanswered() {
-  return new NotShown("The server does not answer; check the network and reload this page.");
 }
 
 // S3 answers 403 for what is not there, too, to those who may not list.

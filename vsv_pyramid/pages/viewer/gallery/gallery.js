@@ -1,8 +1,9 @@
 // The gallery: all published slides, found, sorted, and opened, one or several.
 
 import { find } from "../page.js";
-import { NotShown, catalog, overviewUrl, pageUrl, scanTime } from "../published.js";
+import { NotShown, pageUrl, scanTime } from "../published.js";
 import { scaleText } from "../scale.js";
+import { catalog, overviewUrl } from "./catalog.js";
 import { Window } from "./window.js";
 
 const controls = ["#search", "#objective", "#status", "#order"].map(find);

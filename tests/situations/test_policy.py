@@ -67,6 +67,10 @@ def test_it_is_enough(run: Run, small_slide: Path, clerk: Place) -> None:
         ("slides", "delete", "small", "--in", clerk, "--yes"),
         ("submit", f"{clerk}/scans", *to, "--dry-run"),
         ("convert", f"{clerk}/scans/small.svs", *to),
+        ("pack", clerk, "--yes"),
+        ("convert", small_slide, *to, "--id", "packed"),
+        ("verify", f"{clerk}/images/packed", "--deep"),
+        ("unpack", clerk, "--yes"),
         ("delete", f"{clerk}/images/small", "--yes"),
         ("convert", small_slide, *to, "--ids", "opaque", "--details", "lab", "-q"),
     ):

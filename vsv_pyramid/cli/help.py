@@ -15,7 +15,7 @@ GROUPS = {
         *("--background", "--on-error", "--workers"),
     ),
     "What is published of a slide, and kept of it": (
-        *("--details", "--associated", "--time-zone", "--slide-id-pattern", "--state"),
+        *("--details", "--associated", "--layout", "--time-zone", "--slide-id-pattern", "--state"),
     ),
     "Signed links": ("--signed", "--public-key", "--key-id"),
     "The technician's desk": ("--edit", "--cdr", "--by", "--token-file"),

@@ -75,11 +75,12 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.lossless --scratch $(SCRATCH) --json .cache/lossless.json
 	$(BIN)/python -m tests.benchmarks.containers --scratch $(SCRATCH) --json .cache/containers.json
 	$(BIN)/python -m tests.benchmarks.publish --scratch $(SCRATCH) --json .cache/publish.json
+	$(BIN)/python -m tests.benchmarks.packing --scratch $(SCRATCH) --json .cache/packing.json
 	$(BIN)/python -m tests.benchmarks.viewing --scratch $(SCRATCH) --json .cache/viewing.json
 	$(BIN)/python -m tests.benchmarks.sessions --scratch $(SCRATCH) --json .cache/sessions.json
 	$(BIN)/python -m tests.benchmarks.desk --scratch $(SCRATCH) --json .cache/desk.json
 	$(BIN)/python -m tests.benchmarks.chart .cache/lossless.json docs/bench.png
-	$(BIN)/python -m tests.benchmarks.performance .cache/pixels.json .cache/lossless.json .cache/containers.json .cache/publish.json .cache/viewing.json .cache/sessions.json .cache/desk.json
+	$(BIN)/python -m tests.benchmarks.performance .cache/pixels.json .cache/lossless.json .cache/containers.json .cache/publish.json .cache/packing.json .cache/viewing.json .cache/sessions.json .cache/desk.json
 
 # What other programs may use, out of its docstrings.
 docs: $(VENV)/.dev

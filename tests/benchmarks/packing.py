@@ -111,7 +111,7 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
         Verdict(
             f"{way}: CPU time at most {target:g} of: {other}",
             f"{cpu[way] / cpu[other]:.2f}",
-            cpu[way] <= target * cpu[other],
+            round(cpu[way] / cpu[other], 2) <= target,
         )
         for way, other, target in pairs
     ]

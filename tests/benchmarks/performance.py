@@ -143,6 +143,22 @@ def viewing(result: Result) -> str:
     )
 
 
+def packing(result: Result) -> str:
+    columns: Columns = {
+        "way": lambda run: str(run["way"]),
+        "CPU s": lambda run: f"{run['cpu_seconds']:.2f}",
+        "wall s": lambda run: f"{run['wall_seconds']:.2f}",
+        "peak MB": lambda run: f"{run['peak_bytes'] / 1e6:.0f}",
+    }
+    return _section(
+        "A slide of {gigapixels:g} gigapixels (RGB), medians of {runs} runs.".format(
+            **result["options"]
+        ),
+        _table(result["runs"], columns, left=(0,)),
+        *_end(result),
+    )
+
+
 def sessions(result: Result) -> str:
     columns: Columns = {
         "pyramid": lambda row: str(row["way"]),
@@ -289,6 +305,7 @@ SECTIONS: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "containers": (containers, ("containers",)),
     "publish": (publish, ("publish",)),
     "viewing": (viewing, ("viewing",)),
+    "packing": (packing, ("packing",)),
     "sessions": (sessions, ("sessions",)),
     "desk": (desk, ("desk",)),
     "summary": (summary, ("lossless", "pixels")),

@@ -133,6 +133,22 @@ def test_a_destination_has_one_layout(small_slide: Path, target: str, run: Run) 
     assert convert(small_slide, target, replace(OPTIONS, layout=None)).target.endswith(".szi")
 
 
+@pytest.mark.parametrize("command", ["convert", "watch"])
+def test_another_layout_is_refused_at_once(
+    small_slide: Path, target: str, run: Run, command: str
+) -> None:
+    convert(small_slide, target, OPTIONS)
+    ended = run(command, small_slide.parent, "--to", target, "--layout", "tiles")
+    assert ended.code == 2
+    assert ended.err.count("has the layout packed") == 1
+
+
+def test_a_plan_says_where_it_will_be(small_slide: Path, run: Run) -> None:
+    ended = run("convert", small_slide, "--layout", "packed", "--dry-run")
+    assert "3 objects -> ./images/small\n" in ended.out
+    assert list(Path().iterdir()) == []
+
+
 def test_one_with_tiles_is_none_for_packed_ones(small_slide: Path, target: str) -> None:
     convert(small_slide, target, replace(OPTIONS, layout=None))
     with pytest.raises(OptionError, match=r"has the layout tiles.*vsv-pyramid pack"):
@@ -295,6 +311,14 @@ def _only_packed(proxy: Proxy) -> str:
         if method == "PUT" and "partNumber" in path
     }
     return name
+
+
+def test_an_upload_of_another_scan_is_ended(small_slide: Path, place: Place) -> None:
+    client = place.server.client()
+    for key in f"{FOLDER}/DeepZoom-{'0' * 32}.szi", "images/small2/x":
+        client.create_multipart_upload(Bucket=place.bucket, Key=f"{place.prefix}/{key}")
+    convert(small_slide, str(place), OPTIONS)
+    assert len(uploads(place)) == 1
 
 
 def test_headers(small_slide: Path, place: Place) -> None:

@@ -14,6 +14,7 @@ from tests.benchmarks import (
     containers,
     desk,
     lossless,
+    packing,
     performance,
     pixels,
     publish,
@@ -127,6 +128,14 @@ LOOKED = [
     sessions.Session(sessions.ONE_FILE, sessions.COLD, 0.36, 3, 3.7, 85, 19_300_000),
     sessions.Session(sessions.ONE_FILE, sessions.WARM, 0.2, 0, 2.9, 0, 0),
 ]
+PACKED = [
+    packing.Row(packing.TILES, 0.5, cost(4.0, 4.1, 98)),
+    packing.Row(packing.PACKED, 0.5, cost(3.2, 3.4, 151)),
+    packing.Row(packing.TO_ONE, 0.5, cost(0.3, 0.3, 7)),
+    packing.Row(packing.TO_MANY, 0.5, cost(0.3, 0.3, 7)),
+    packing.Row(packing.PACK, 0.5, cost(0.5, 0.5, 55)),
+    packing.Row(packing.UNPACK, 0.5, cost(0.42, 0.5, 77)),
+]
 TYPED = [
     desk.Row(desk.FEW, [14.0] * 230 + [43.0] * 19 + [157.0]),
     desk.Row(desk.MANY, [17.0] * 230 + [39.0] * 19 + [154.0]),
@@ -143,6 +152,7 @@ RESULTS: dict[str, dict[str, Any]] = {
         PUBLISHED, TILES, SLOW, FINISHED, {"gigapixels": 2, "runs": 3}, WITH_VIPS
     ),
     "viewing": viewing.results(VISITS, OPENED, 56_807, {"gigapixels": 0.5}, MACHINE),
+    "packing": packing.results(PACKED, {"gigapixels": 0.5, "runs": 3}, MACHINE),
     "sessions": sessions.results(LOOKED, {"gigapixels": 0.5, "milliseconds": 50}, MACHINE),
     "desk": desk.results(TYPED, MACHINE),
 }
@@ -237,6 +247,17 @@ def sentences(section: str) -> set[str]:
                 "demand | 21.2 times | met",
                 "first complete view in Chromium, canvas, in less than 300 ms | 0.9 s | missed",
                 "the viewer's page without OpenSeadragon has less than 60 KB | 56.8 KB | met",
+            ],
+        ),
+        (
+            "packing",
+            [
+                "convert into S3, packed | 3.20 | 3.40 | 151",
+                "convert into S3, packed: CPU time at most 0.85 of: convert into S3, tiles"
+                " | 0.80 | met",
+                "pack: CPU time at most 1.4 of: a loop: files into one | 1.67 | missed",
+                "unpack: CPU time at most 1.4 of: a loop: one into files | 1.40 | met",
+                "convert into S3, packed: peak memory at most 250 MB | 151 MB | met",
             ],
         ),
         (

@@ -173,6 +173,9 @@ class Account:
         self._frozen()
         self.address, self.is_virtual = self._found_address()
         self._check_way()
+        if self.address.startswith("https:"):  # TLS protects the bytes already
+            own = self.client.meta.config
+            own.s3 = {**(own.s3 or {}), "payload_signing_enabled": False}
         events = self.client.meta.events
         events.register("provide-client-params.s3", lambda **about: _added(parameters, **about))
         events.register("before-call.s3.HeadBucket", _not_redirected)

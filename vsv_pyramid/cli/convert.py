@@ -24,7 +24,7 @@ from vsv_pyramid.cli.options import (
 )
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.destination import check_places
+from vsv_pyramid.destination import check_places, open_destination
 from vsv_pyramid.errors import (
     EXIT_FAILED,
     OptionError,
@@ -134,6 +134,8 @@ def convert_command(
     options = ConvertOptions(workers=workers, **values)
     check_places(destination, options.private_to)  # refused before anything is read
     options = ids.keyed_at(destination, options, create=not dry_run)
+    if options.layout:  # refused at once, too
+        open_destination(destination, options.private_to, options.s3).layout(options.layout)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json)
     results: list[dict[str, Any]] = []
     codes: set[int] = set()
@@ -216,13 +218,17 @@ def _planned(
     from vsv_pyramid.inspection import plan_facts  # which `convert` itself does not need
 
     facts = plan_facts(plan)
+    shown = keys.descriptor_key(plan.folder)
+    if options.layout == keys.PACKED and not is_archive(destination):
+        shown = plan.folder
+        facts["objects"] -= facts["tiles"]
     if not as_json:
         width, height = plan.pyramid.size
         planned = (
             f"{slide}: {width:,} x {height:,} px, {counted(len(plan.pyramid.levels), 'level')}, "
             f"{counted(facts['tiles'], 'tile')} of {plan.pyramid.tile_size} px, "
             f"{counted(facts['objects'], 'object')} -> "
-            f"{destination}/{keys.descriptor_key(plan.folder)}"
+            f"{destination}/{shown}"
         )
         click.echo(one_line(planned))
     return {"slide": str(slide), "status": "planned", **facts}

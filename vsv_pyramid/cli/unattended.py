@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
@@ -24,7 +25,7 @@ from vsv_pyramid.cli.options import (
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import Destination, open_destination
-from vsv_pyramid.errors import EXIT_FAILED, OptionError, StoreUnavailable
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, StoreError, StoreUnavailable
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.runtime import clock
@@ -180,6 +181,9 @@ def watch_command(
     stop = threading.Event()
     store = open_destination(destination, options.private_to, options.s3, stop, state=state)
     options = _keyed(options, store, None if once else interval)
+    if options.layout:
+        with contextlib.suppress(StoreError):  # which is waited for
+            store.layout(options.layout)
     say = Events(options) if log_format == "json" else Lines(quiet, as_json=False)
 
     def check() -> None:

@@ -117,20 +117,23 @@ class Parts:
         return str(self._client.create_multipart_upload(**self._where, **self._how)["UploadId"])
 
     def _found(self) -> tuple[str, dict[int, Part]] | None:
-        """The upload of this object that was interrupted, with its parts; others are ended."""
+        """The upload of this object that was interrupted, with its parts. Others in its folder are
+        ended: nobody else is at it."""
         pages = self._client.get_paginator("list_multipart_uploads")
-        about = {"Bucket": self._where["Bucket"], "Prefix": self._where["Key"]}
+        bucket, key = self._where["Bucket"], self._where["Key"]
+        about = {"Bucket": bucket, "Prefix": key[: key.rfind("/") + 1]}
         uploads = [
-            found["UploadId"]
+            (found["Key"], found["UploadId"])
             for page in pages.paginate(**about)
             for found in page.get("Uploads", ())
-            if found["Key"] == self._where["Key"]
         ]
-        for other in uploads[:-1]:
-            self._client.abort_multipart_upload(**self._where, UploadId=other)
-        if not uploads:
+        own = [upload for of, upload in uploads if of == key][-1:]
+        for of, upload in uploads:
+            if upload not in own:
+                self._client.abort_multipart_upload(Bucket=bucket, Key=of, UploadId=upload)
+        if not own:
             return None
-        upload = uploads[-1]
+        (upload,) = own
         pages = self._client.get_paginator("list_parts")
         return upload, {
             part["PartNumber"]: part

@@ -1,6 +1,7 @@
-"""Does one file cost time: a session in Chromium, of a slide's tiles and of its .szi file.
+"""Does one file cost time: a session in Chromium, of a slide's tiles and of its .szi file; beside
+them, of the slide itself, whose tiles GeoTIFFTileSource reads.
 
-Both lie on nginx behind a line with a delay, and are opened by OpenSeadragon in the same page but
+All lie on nginx behind a line with a delay, and are opened by OpenSeadragon in the same page but
 for the tile source. A session is the first view and twenty steps, each when all of the one before
 is loaded; it is repeated by the same browser, which has a cache.
 """
@@ -34,8 +35,9 @@ from tests.support.nginx import nginx, readable
 from tests.support.s3_server import free_ports
 from vsv_pyramid import pages
 
-TILES, ONE_FILE = "tiles", "one .szi file"
-WAYS = (TILES, ONE_FILE)
+TILES, ONE_FILE, SLIDE = "tiles", "one .szi file", "the SVS, GeoTIFFTileSource"
+WAYS = (TILES, ONE_FILE, SLIDE)
+PEER = Path(__file__).parents[2] / "node_modules/geotiff-tilesource/dist"
 STEPS = 20
 COLD, WARM = "first", "again"
 # Of one file, as parts of what tiles take.
@@ -49,7 +51,7 @@ _WORDS = {
 }
 _SERVER = """server {{
   listen {host}:{port}; root {root}; keepalive_requests 10000;
-  types {{ text/html html; text/javascript js; application/zip szi; image/jpeg jpeg; }}
+  types {{ text/html html; text/javascript js mjs; application/zip szi; image/jpeg jpeg; }}
   location ~ (jpeg|szi)$ {{ add_header Cache-Control "public, max-age=31536000, immutable"; }}
   location = /favicon.ico {{ return 204; }}
 }}"""
@@ -57,7 +59,7 @@ _PAGE = """<!doctype html>
 <script src="openseadragon.min.js"></script>
 <div id="slide" style="position: fixed; inset: 0"></div>
 <script type="module">
-  import {{ sziTileSource }} from "./szi.js";
+  {imported}
   window.begun = performance.now();
   performance.setResourceTimingBufferSize(10000);
   window.viewer = OpenSeadragon({{ element: "slide", showNavigationControl: false,
@@ -65,7 +67,17 @@ _PAGE = """<!doctype html>
   viewer.open({source});
 </script>
 """
-_SOURCES = {TILES: f'"images/{ID}/DeepZoom.dzi"', ONE_FILE: f'await sziTileSource("{ID}.szi")'}
+# Of each way what is imported, and what is opened.
+_SOURCES = {
+    TILES: ("", f'"images/{ID}/DeepZoom.dzi"'),
+    ONE_FILE: ('import { sziTileSource } from "./szi.js";', f'await sziTileSource("{ID}.szi")'),
+    SLIDE: (
+        'import { enableGeoTIFFTileSource } from "./dist/geotiff-tilesource.mjs"; '
+        "enableGeoTIFFTileSource(OpenSeadragon);",
+        "(await OpenSeadragon.GeoTIFFTileSource.getAllTileSources("
+        f'new URL("{ID}.svs", location).href, {{}}))[0]',
+    ),
+}
 # Since the module began, in seconds, when all of a view is loaded.
 _LOADED = """async () => {
   while (!viewer?.world.getItemAt(0)?.getFullyLoaded()) {
@@ -86,7 +98,7 @@ _STEP = """async ([x, y, zoom]) => {
   }
 }"""
 _ASKED = """() => performance.getEntriesByType("resource")
-  .filter(({ name, transferSize }) => /DeepZoom|\\.szi/.test(name) && transferSize)
+  .filter(({ name, transferSize }) => /DeepZoom|\\.szi|\\.svs/.test(name) && transferSize)
   .map(({ encodedBodySize }) => encodedBodySize)"""
 
 Step = tuple[float, float, float]  # the middle, in parts of width and height; px of screen by slide
@@ -147,12 +159,15 @@ def sessions(url: str, runs: int) -> tuple[str, list[Session]]:
 
 @contextlib.contextmanager
 def site(slide: Path, root: Path) -> Iterator[int]:
-    """The port of nginx, with the slide in both forms, and a page of each."""
+    """The port of nginx, with the slide in all forms, and a page of each."""
     for to in (root, root / f"{ID}.szi"):
         values = {"slide": slide, "to": to, "tile_size": 720, "quality": 80, "workers": WORKERS}
         subprocess.run([*(word.format(**values) for word in OURS), "--id", ID], check=True)
     for number, way in enumerate(WAYS):
-        (root / f"{number}.html").write_text(_PAGE.format(source=_SOURCES[way]))
+        imported, source = _SOURCES[way]
+        (root / f"{number}.html").write_text(_PAGE.format(imported=imported, source=source))
+    shutil.copy(slide, root / f"{ID}.svs")
+    shutil.copytree(PEER, root / "dist", copy_function=shutil.copyfile)
     for name in "szi.js", "vendor/openseadragon.min.js":
         shutil.copy(pages.VIEWER / name, root)
     (port,) = free_ports(1)
@@ -163,7 +178,7 @@ def site(slide: Path, root: Path) -> Iterator[int]:
 def medians(found: Sequence[Session]) -> list[dict[str, Any]]:
     """A record of each way and visit."""
     records = []
-    for way in WAYS:
+    for way in dict.fromkeys(one.way for one in found):
         for visit in (COLD, WARM):
             own = [one for one in found if (one.way, one.visit) == (way, visit)]
             values = {name: statistics.median(getattr(one, name) for one in own) for name in MOST}
@@ -173,7 +188,7 @@ def medians(found: Sequence[Session]) -> list[dict[str, Any]]:
 
 def verdicts(records: Sequence[Mapping[str, Any]]) -> list[Verdict]:
     by = {(record["way"], record["visit"]): record for record in records}
-    tiles, one_file = (by[way, COLD] for way in WAYS)
+    tiles, one_file = (by[way, COLD] for way in (TILES, ONE_FILE))
     found = []
     for name, most in MOST.items():
         ratio = one_file[name] / tiles[name]

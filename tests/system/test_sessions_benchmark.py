@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import sessions
-from tests.benchmarks.sessions import COLD, ONE_FILE, TILES, WARM, Session
+from tests.benchmarks.sessions import COLD, ONE_FILE, SLIDE, TILES, WARM, Session
 from tests.support.distant import distant
 from tests.support.nginx import nginx, readable
 from tests.support.s3_server import HOST, free_ports
@@ -85,4 +85,5 @@ def test_a_run(real_slide: Path, tmp_path: Path, chromium: object) -> None:
     assert tiles["requests"] > one_file["requests"] > one_file["view_requests"] >= 2
     assert one_file["bytes"] == pytest.approx(tiles["bytes"], rel=0.2)
     assert by[ONE_FILE, WARM]["requests"] == 0
+    assert by[SLIDE, COLD]["bytes"] > 100_000
     assert written["verdicts"][0]["target"] in done.stdout

@@ -1,11 +1,12 @@
-"""The entry of a Batch job: converts one slide as the environment says, and ends with one of the
-exit codes that docs/commands.md lists.
+"""The entry of a Batch job: converts, or packs, one slide as the environment says, and ends with
+one of the exit codes that docs/commands.md lists.
 
     worker.py PLACE
 
 PLACE is a slide: an s3:// URL, or a path on a file system that the job mounts. Or it is an event of
-S3 about a new slide, as JSON, where a rule of EventBridge makes the job. In a child of an array job
-it is the s3:// URL of a manifest, and the slide is in the line of the child's index.
+S3 about a new slide, as JSON, where a rule of EventBridge makes the job; or it is "pack" and the
+URL of a pyramid, whose tiles are put into one object. In a child of an array job it is the s3://
+URL of a manifest, and the place is in the line of the child's index.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from vsv_pyramid.cli.main import main, options_of
 from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.unattended.backlog import manifest_line
+from vsv_pyramid.unattended.packing import PACK
 
 
 def arguments(words: list[str]) -> list[str] | None:
@@ -48,6 +50,8 @@ def arguments(words: list[str]) -> list[str] | None:
         if not index.isdecimal():
             raise OptionError(f"AWS_BATCH_JOB_ARRAY_INDEX={index} is no number; Batch sets it")
         slide = manifest_line(slide, int(index), options_of(options).s3)
+    if slide.startswith(PACK):
+        return ["pack", slide.removeprefix(PACK), "--yes"]
     destination = os.environ.get("VSV_PYRAMID_DESTINATION")
     if not destination:
         raise OptionError("VSV_PYRAMID_DESTINATION is not set; give s3://bucket/prefix")

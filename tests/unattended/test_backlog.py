@@ -7,23 +7,25 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+import worker
 
 from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
-from vsv_pyramid import catalog, catalog_json
+from vsv_pyramid import catalog, catalog_json, repacking
 from vsv_pyramid.aws import batch, costs, session
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import OptionError, QueueError, StoreError
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
-from vsv_pyramid.unattended import backlog
+from vsv_pyramid.unattended import backlog, packing
 from vsv_pyramid.unattended.backlog import Waiting, find
 
 OPTIONS = ConvertOptions(tile_size=480, workers=2, update=True)
@@ -277,6 +279,55 @@ class TestCommand:
         outcome = run("submit", *words)
         assert outcome.code == 2
         assert_one_sentence(outcome.err, sentence)
+
+
+class TestPack:
+    @pytest.fixture
+    def root(self, scans: str, place: Place) -> str:
+        """Three slides as tiles."""
+        root = f"{place}/to"
+        for name in "a.svs", "b/c.SVS", "b/d.tif":
+            convert(f"{scans}/{name}", root, keeping(OPTIONS, root))
+        return root
+
+    def test_jobs_pack_what_is_left(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session, "client", lambda *_, **__: None)
+        queue, options = Submitted(), keeping(OPTIONS, root)
+        pyramids = packing.tiles_in(root, options)
+        assert pyramids == [f"{root}/images/{name}" for name in "acd"]
+        packing.pack(pyramids, root, queue, options=options)
+        ((manifest, children),) = queue.jobs
+        assert (children, manifest.startswith(f"{private_of(root)}/manifests/")) == (3, True)
+        lines = [backlog.manifest_line(manifest, number) for number in range(3)]
+        monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "1")
+        command = worker.arguments([manifest])
+        assert command == ["pack", f"{root}/images/c", "--yes"]
+        assert lines[1] == f"pack {root}/images/c"
+        repacking.pack(open_store(root), "images/c")
+        assert packing.tiles_in(root, options) == [f"{root}/images/{name}" for name in "ad"]
+        made = convert(
+            f"{root.removesuffix('/to')}/scans/a.svs", root, replace(options, slide_id="e")
+        )
+        assert made.target.endswith(".szi")
+
+    def test_one_is_a_job_of_its_own(self, root: str) -> None:
+        queue = Submitted()
+        packing.pack([f"{root}/images/a"], root, queue, options=keeping(OPTIONS, root))
+        assert queue.jobs == [(f"pack {root}/images/a", 1)]
+        assert worker.arguments([queue.jobs[0][0]]) == ["pack", f"{root}/images/a", "--yes"]
+
+    def test_a_list_needs_a_private_place(self, scans: str, place: Place) -> None:
+        root = f"{place}/to"
+        for name in "a.svs", "b/c.SVS":
+            convert(f"{scans}/{name}", root, OPTIONS)
+        with pytest.raises(OptionError, match="needs a private place; give it as --private-to"):
+            packing.pack(packing.tiles_in(root), root, Submitted())
+
+    def test_the_command(self, run: Run, root: str) -> None:
+        words = ("submit", root, "--pack", "--dry-run", "--private-to", private_of(root))
+        assert run(*words).out == f"{root}: 3 pyramids to be packed\n"
+        assert json.loads(run(*words, "--json").out)["pyramids"][0] == f"{root}/images/a"
+        assert_one_sentence(run(*words, "--to", root).err, "give either --to or --pack")
 
 
 def test_the_costs_are_those_of_the_script() -> None:

@@ -29,15 +29,20 @@ from vsv_pyramid.words import counted, one_line
     epilog="""\b
 Examples:
   vsv-pyramid submit s3://scans --to s3://bucket --dry-run
-  vsv-pyramid submit s3://scans/new --to s3://bucket --queue slides --job-definition vsv-pyramid""",
+  vsv-pyramid submit s3://scans/new --to s3://bucket --queue slides --job-definition vsv-pyramid
+  vsv-pyramid submit s3://bucket --pack --queue slides --job-definition vsv-pyramid""",
 )
 @click.argument("slides", type=PlaceType(), metavar="S3-URL")
 @click.option(
     "--to",
     "destination",
-    required=True,
     metavar="DEST",
     help="Where the job definition has its jobs publish: s3://bucket/prefix.",
+)
+@click.option(
+    "--pack",
+    is_flag=True,
+    help="S3-URL is where pyramids are published: have jobs pack those that are tiles.",
 )
 @click.option("--queue", metavar="QUEUE", help="The Batch job queue, by name or ARN.")
 @job_definition_option
@@ -48,7 +53,8 @@ Examples:
 @as_json
 def submit_command(
     slides: str,
-    destination: str,
+    destination: str | None,
+    pack: bool,
     queue: str | None,
     job_definition: str | None,
     dry_run: bool,
@@ -62,9 +68,18 @@ def submit_command(
 
     Jobs that are already on their way are not looked for: a slide that another job has published in
     the meantime is skipped by the second one. Give --ids as the job definition has it.
+
+    With --pack, S3-URL is the s3://bucket/prefix that images/ is in: its pyramids that are tiles
+    are packed by jobs, as `pack` does it, and new slides get that layout, too. Done again, it takes
+    those that are left.
     """
     if not dry_run and not (queue and job_definition):
         raise OptionError("--queue and --job-definition are needed, or --dry-run")
+    if pack == (destination is not None):
+        raise OptionError("give either --to or --pack")
+    if destination is None:
+        _pack(slides, queue, job_definition, dry_run, as_json, ConvertOptions(**values))
+        return
     if not destination.startswith("s3://"):
         raise OptionError(f"{destination!r} is no place for jobs to publish in; give s3://bucket")
     from vsv_pyramid.aws.batch import Queue
@@ -115,3 +130,32 @@ def submit_command(
                 "jobs": jobs,
             }
             print_json(facts)
+
+
+def _pack(
+    root: str,
+    queue: str | None,
+    job_definition: str | None,
+    dry_run: bool,
+    as_json: bool,
+    options: ConvertOptions,
+) -> None:
+    from vsv_pyramid.aws.batch import Queue
+    from vsv_pyramid.unattended import packing
+
+    if not root.startswith("s3://"):
+        raise OptionError(f"{root!r} is no place that jobs can reach; give s3://bucket/prefix")
+    pyramids = packing.tiles_in(root, options)
+    if not as_json:
+        click.echo(f"{root}: {counted(len(pyramids), 'pyramid')} to be packed")
+    jobs: list[str] = []
+
+    def told(job: str) -> None:
+        jobs.append(job)
+        if not as_json:
+            click.echo(f"submitted: {job}")
+
+    if queue and job_definition and not dry_run:
+        packing.pack(pyramids, root, Queue(queue, job_definition), told, options)
+    if as_json:
+        print_json({"pyramids": pyramids, "jobs": jobs})

@@ -30,7 +30,7 @@ from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.slide.remote import fingerprint_of_all
 from vsv_pyramid.slide.search import is_slide_key
 from vsv_pyramid.slide.series import stem_of
-from vsv_pyramid.store import S3Options, open_store
+from vsv_pyramid.store import S3Options, Store, open_store
 from vsv_pyramid.words import digest
 
 DEFAULTS = ConvertOptions()
@@ -129,14 +129,23 @@ def submit(
     told once there is the job; their manifests lie in the destination's private place, or, where it
     has none, in the slides' own bucket."""
     store = open_destination(destination, options.private_to, options.s3).private
+    if slides and not store:
+        store = open_store(f"s3://{slides[0].url.bucket}/.vsv-pyramid", options.s3)
+    return handed_to([str(slide.url) for slide in slides], store, queue, told)
+
+
+def handed_to(
+    places: Sequence[str], store: Store | None, queue: Queue, told: Callable[[str], object]
+) -> list[str]:
+    """The ids of jobs for these, with a manifest in the store for each array of them."""
     jobs = []
-    for start in range(0, len(slides), MOST_CHILDREN):
-        some = slides[start : start + MOST_CHILDREN]
+    for start in range(0, len(places), MOST_CHILDREN):
+        some = places[start : start + MOST_CHILDREN]
         if len(some) == 1:
-            jobs.append(queue.submit(str(some[0].url)))
+            jobs.append(queue.submit(some[0]))
         else:
-            manifest = "".join(f"{slide.url}\n" for slide in some).encode()
-            store = store or open_store(f"s3://{some[0].url.bucket}/.vsv-pyramid", options.s3)
+            assert store
+            manifest = "".join(f"{place}\n" for place in some).encode()
             key = f"{keys.MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
             store.put(key, manifest)
             jobs.append(queue.submit(f"{store}/{key}", len(some)))

@@ -27,7 +27,7 @@ from vsv_pyramid.packed.published import is_published, packed_key
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.pyramid import copied
 from vsv_pyramid.runtime.progress import Progress
-from vsv_pyramid.store import open_store, parts
+from vsv_pyramid.store import open_store, parts, zipped
 from vsv_pyramid.verification import verify
 
 OPTIONS = ConvertOptions(tile_size=240, workers=2, layout="packed")
@@ -319,6 +319,26 @@ def test_an_upload_of_another_scan_is_ended(small_slide: Path, place: Place) -> 
         client.create_multipart_upload(Bucket=place.bucket, Key=f"{place.prefix}/{key}")
     convert(small_slide, str(place), OPTIONS)
     assert len(uploads(place)) == 1
+
+
+def test_what_is_not_there_is_told(small_slide: Path, target: str) -> None:
+    convert(small_slide, target, OPTIONS)
+    name = slide_json(target)["packed"]
+    open_store(target).delete(f"{FOLDER}/{name}")
+    with pytest.raises(StoreError, match=rf"{name} is missing, which slide\.json names; convert"):
+        verify(f"{target}/{FOLDER}")
+    assert published(f"{target}/{FOLDER}")["state"] == "not complete"
+    assert convert(small_slide, target, OPTIONS).status == "converted"
+    assert verify(f"{target}/{FOLDER}", deep=True).errors == []
+
+
+def test_a_member_as_large_as_no_tile_is_not_read(
+    small_slide: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(small_slide, target, OPTIONS)
+    monkeypatch.setattr(zipped, "_MOST_BYTES", 10_000)
+    with pytest.raises(StoreError, match=r"is larger than any tile; make it anew"):
+        verify(f"{target}/{FOLDER}", deep=True)
 
 
 def test_headers(small_slide: Path, place: Place) -> None:

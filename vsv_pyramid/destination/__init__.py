@@ -67,7 +67,7 @@ class Destination:
             self._layout = layout
 
     def _has_slides(self) -> bool:
-        return any(name.endswith("/") for name in self.published.names(keys.IMAGES))
+        return any(keys.is_id(name[:-1]) for name in self.published.names(keys.IMAGES))
 
     def place(self, key: str) -> str:
         """The object's place, for sentences."""

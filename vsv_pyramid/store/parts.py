@@ -53,7 +53,6 @@ class Parts:
         self._under_way: deque[Future[Part]] = deque()
         self._bytes = 0
         self._pool = Pool(_AT_ONCE, "part")
-        self._is_whole = False
         self.kept = 0  # parts that were there
 
     def __enter__(self) -> Parts:

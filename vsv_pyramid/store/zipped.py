@@ -18,6 +18,7 @@ from vsv_pyramid.store.base import Part, StoredObject, Tagged
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.
 DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
 
+_MOST_BYTES = 1 << 28  # of an object: a lying directory is not to fill the memory
 _LOCAL_HEADER = 30  # bytes, before a member's name
 
 
@@ -78,6 +79,8 @@ class Zipped(ABC):
                 raise NoSuchObject(f"{self}/{key}")
             if found.compress_type != zipfile.ZIP_STORED:  # of which some bytes can be any number
                 raise StoreError(self, f"{key} is compressed; make it anew without that")
+            if end is None and found.file_size > _MOST_BYTES:
+                raise StoreError(self, f"{key} is larger than any tile; make it anew")
             with opened.archive.open(found) as member:
                 member.seek(start)
                 data = member.read(-1 if end is None else end - start)

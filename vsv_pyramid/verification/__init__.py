@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,17 @@ import simplejpeg
 from vsv_pyramid import catalog, slide_json
 from vsv_pyramid.destination import former
 from vsv_pyramid.destination.root import open_root
-from vsv_pyramid.errors import DescriptorError, OptionError, StoreError
+from vsv_pyramid.errors import CONVERT_AGAIN, DescriptorError, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
 from vsv_pyramid.layout.geometry import TileAddress
+from vsv_pyramid.packed.published import key_in
 from vsv_pyramid.packed.reading import PackedStore, with_tiles
 from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
-from vsv_pyramid.store import S3Options, open_pyramid
+from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.store.base import Reader
 from vsv_pyramid.store.zipped import Zipped
 from vsv_pyramid.verification import comparison
@@ -64,7 +66,7 @@ def verify(
     store = with_tiles(published, folder)
     report = Report(str(target))
     if store.head(keys.descriptor_key(folder)) is None:
-        raise StoreError(target, "no pyramid here (no DeepZoom.dzi); give the folder that holds it")
+        raise StoreError(target, _why_none(published, folder))
     # Of one that is far away, all of the file would be read to know where each member begins.
     packed = store.as_szi() if isinstance(store, Zipped) and (deep or not store.remote) else None
     is_said = store.head(keys.slide_json_key(folder)) is not None
@@ -102,6 +104,14 @@ def verify(
     if against:
         hold_against(check, present, against, s3.request_payer if s3 else None)
     return report
+
+
+def _why_none(store: Store, folder: str) -> str:
+    found = store.tagged(keys.slide_json_key(folder))
+    with contextlib.suppress(DescriptorError):
+        if found and (key := key_in(slide_json.parse(found.data), folder)):
+            return f"{key.rpartition('/')[2]} is missing, which slide.json names; {CONVERT_AGAIN}"
+    return "no pyramid here (no DeepZoom.dzi); give the folder that holds it"
 
 
 def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:

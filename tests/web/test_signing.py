@@ -123,6 +123,7 @@ def test_what_a_link_opens() -> None:
     assert allows(f"{tile}?{values}")
     assert allows(f"{tile}?v=abc&{values}")
     assert allows(f"{tile}?{values}&v=abc")
+    assert allows(f"{BASE}/images/170782/DeepZoom-{'0' * 32}.szi?{values}&r=0-65535")
     assert allows(f"{tile}?{values}", NOW + WEEK - timedelta(seconds=1))
     assert allows(f"{tile}?{values}", verifier=signing.Verifier(KEY.public_key()))
     for url in (

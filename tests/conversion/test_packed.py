@@ -341,6 +341,19 @@ def test_a_member_as_large_as_no_tile_is_not_read(
         verify(f"{target}/{FOLDER}", deep=True)
 
 
+def test_a_layout_of_a_later_release_is_told(small_slide: Path, target: str) -> None:
+    open_store(target).put("images/root.json", b'{"version": 1, "layout": "onion"}')
+    with pytest.raises(StoreError, match=r"root.json: has a layout 'onion', of a later release"):
+        convert(small_slide, target, replace(OPTIONS, layout=None))
+
+
+def test_a_damaged_root_json_is_told(small_slide: Path, target: str) -> None:
+    open_store(target).put("images/root.json", b'{"layout": "pa')
+    with pytest.raises(StoreError, match=r"root.json: is damaged"):
+        convert(small_slide, target, OPTIONS)
+    assert open_store(target).get("images/root.json") == b'{"layout": "pa'
+
+
 def test_headers(small_slide: Path, place: Place) -> None:
     convert(small_slide, str(place), OPTIONS)
     key = packed_key(open_store(str(place)), FOLDER)

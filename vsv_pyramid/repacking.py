@@ -42,6 +42,7 @@ def pack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
     DescriptorError; and StoreBusy while it is written.
     """
     with store.exclusive(folder):
+        store.check_way(folder)
         key = packed_key(store, folder)
         if key is None:
             key = _packed(store, folder, progress)
@@ -58,6 +59,7 @@ def unpack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
     """Puts each tile as an object, and the descriptor; False where they are that already. Raises as
     `pack` does."""
     with store.exclusive(folder):
+        store.check_way(folder)
         key = packed_key(store, folder)
         if key is not None:
             _unpacked(store, folder, key, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_proxy import Proxy
 from tests.support.s3_server import Place
-from vsv_pyramid import deletion
+from vsv_pyramid import deletion, repacking
 from vsv_pyramid.catalog import Catalog, rebuild_catalog
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
@@ -352,6 +353,71 @@ def test_a_damaged_root_json_is_told(small_slide: Path, target: str) -> None:
     with pytest.raises(StoreError, match=r"root.json: is damaged"):
         convert(small_slide, target, OPTIONS)
     assert open_store(target).get("images/root.json") == b'{"layout": "pa'
+
+
+@pytest.mark.parametrize("name", ["szi", "slide.json", "thumbnail.jpeg", "DeepZoom_files"])
+@pytest.mark.parametrize("way", ["convert", "pack", "unpack"])
+def test_what_is_somebody_elses_is_not_written_into(
+    small_slide: Path, tmp_path: Path, name: str, way: str
+) -> None:
+    """A link leads to it; a folder is in the place of a file."""
+    root = tmp_path / "to"
+    convert(small_slide, root, OPTIONS)
+    folder = root / FOLDER
+    name = slide_json(str(root))["packed"] if name == "szi" else name
+    if way == "pack":
+        repacking.unpack(open_store(root), FOLDER)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_bytes(b"precious")
+    leads_to = precious if name == "DeepZoom_files" else precious / "file"
+    if (folder / name).is_dir():
+        (folder / name).rename(tmp_path / "aside")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(leads_to)
+    acts: dict[str, Callable[[], object]] = {
+        "convert": lambda: convert(small_slide, root, replace(OPTIONS, overwrite=True)),
+        "pack": lambda: repacking.pack(open_store(root), FOLDER),
+        "unpack": lambda: repacking.unpack(open_store(root), FOLDER),
+    }
+    act = acts[way]
+    with pytest.raises(StoreError, match="is a link, to"):
+        act()
+    assert [(path.name, path.read_bytes()) for path in precious.iterdir()] == [
+        ("file", b"precious")
+    ]
+    (folder / name).unlink()
+    (folder / name / "x").mkdir(parents=True)
+    if name != "DeepZoom_files":
+        with pytest.raises(StoreError, match="is a folder in the way of a file"):
+            act()
+    assert (folder / name / "x").is_dir()
+
+
+def test_a_folder_of_somebody_elses_is_no_slide(small_slide: Path, tmp_path: Path) -> None:
+    notes = tmp_path / FOLDER / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    convert(small_slide, tmp_path, OPTIONS)
+    repacking.unpack(open_store(tmp_path), FOLDER)
+    repacking.pack(open_store(tmp_path), FOLDER)
+    deletion.delete(tmp_path, "small")
+    assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("packed", ["../../precious", "DeepZoom.szi", 5, None, ["a"], {}])
+def test_a_slide_json_that_names_no_such_object(
+    small_slide: Path, target: str, packed: object
+) -> None:
+    convert(small_slide, target, OPTIONS)
+    document = slide_json(target)
+    open_store(target).put(
+        f"{FOLDER}/slide.json", json.dumps({**document, "packed": packed}).encode()
+    )
+    with pytest.raises(StoreError, match=f"{document['packed']} is there, and slide.json does not"):
+        verify(f"{target}/{FOLDER}")
+    assert not is_published(open_store(target), FOLDER)
+    assert convert(small_slide, target, OPTIONS).status == "converted"
 
 
 def test_headers(small_slide: Path, place: Place) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from vsv_pyramid.destination import former, layouts, tie
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
+from vsv_pyramid.packed.published import is_published
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import S3Options, Store, is_archive, open_private_store, open_store
 from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
@@ -67,7 +68,8 @@ class Destination:
             self._layout = layout
 
     def _has_slides(self) -> bool:
-        return any(keys.is_id(name[:-1]) for name in self.published.names(keys.IMAGES))
+        folders = (f"{keys.IMAGES}/{name[:-1]}" for name in self.published.names(keys.IMAGES))
+        return any(is_published(self.published, folder) for folder in folders)
 
     def place(self, key: str) -> str:
         """The object's place, for sentences."""
@@ -133,6 +135,9 @@ class Destination:
                 put=[key for key in put if self._store(key) is store],
                 delete=[key for key in delete if self._store(key) is store],
             )
+
+    def check_way(self, folder: str) -> None:
+        self.published.check_way(folder)
 
     def exclusive(self, folder: str) -> AbstractContextManager[None]:
         self._look()

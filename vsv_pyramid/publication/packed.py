@@ -76,6 +76,7 @@ class PackedPublication(_Packed):
         self._key = f"{folder}/{name}"
 
     def __enter__(self) -> PackedPublication:
+        self._store.check_way(self._folder)
         self._former = packed_key(self._store, self._folder)
         super().__enter__()
         return self

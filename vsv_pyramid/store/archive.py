@@ -77,6 +77,9 @@ class ArchiveStore(Zipped):
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
         """What is refused is so before the archive is replaced."""
 
+    def check_way(self, folder: str) -> None:
+        """Nothing is beside its members."""
+
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         with naming(self._path):

@@ -106,6 +106,10 @@ class Store(Reader, Protocol):
         """Raises StoreError where these objects may not be put, or deleted, as far as a store tells
         that beforehand; for what is done in several steps. Nothing is another thing after it."""
 
+    def check_way(self, folder: str) -> None:
+        """Raises StoreError for what is in the way of a pyramid in the folder, and is nobody's to
+        replace but its owner's, such as a link."""
+
     def exclusive(self, folder: str) -> AbstractContextManager[None]:
         """Keeps other processes from writing to the folder until the block ends. Raises StoreBusy
         where another one is at it."""

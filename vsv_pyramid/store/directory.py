@@ -185,6 +185,9 @@ class DirectoryStore:
         for path in sorted(changed):
             check_readable(path)
 
+    def check_way(self, folder: str) -> None:
+        check_way(self.path(folder))
+
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         target = self.path(folder)

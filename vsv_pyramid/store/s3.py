@@ -265,6 +265,9 @@ class S3Store:
                 self._tried(key, partial(self._ask_to_put, key, found.data))
         self.delete(*{f"{key.rpartition('/')[0]}/{_NEVER_THERE}" for key in delete})
 
+    def check_way(self, folder: str) -> None:
+        """An object leads to no other one."""
+
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         url = self._url._replace(key=self._full(f".leases/{folder}"))

@@ -111,6 +111,9 @@ def _why_none(store: Store, folder: str) -> str:
     with contextlib.suppress(DescriptorError):
         if found and (key := key_in(slide_json.parse(found.data), folder)):
             return f"{key.rpartition('/')[2]} is missing, which slide.json names; {CONVERT_AGAIN}"
+    names = (found.key.rpartition("/")[2] for found in store.keys(f"{folder}/"))
+    if unnamed := next(filter(keys.is_packed, names), None):
+        return f"{unnamed} is there, and slide.json does not name it; {CONVERT_AGAIN}"
     return "no pyramid here (no DeepZoom.dzi); give the folder that holds it"
 
 

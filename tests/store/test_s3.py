@@ -304,18 +304,25 @@ finally:
 
 
 def kill_at_request(command: list[str], proxy: Proxy, moment: int) -> None:
-    """Once so many have been answered, and the next one has come, which is answered, too."""
+    """Once so many have been answered, and the next one has come, which is answered, too, before
+    this returns."""
     fault = proxy.fault
     proxy.requests.clear()
     process = subprocess.Popen(command)
+    under_way: set[Handler] = set()
 
     def kill(handler: Handler, request: Request) -> bool:
+        under_way.add(handler)
         if len(proxy.requests) > moment:
             process.kill()
-        return fault(handler, request)
+        try:
+            return fault(handler, request)
+        finally:
+            under_way.remove(handler)
 
     proxy.fault = kill
     process.wait()
+    until(lambda: not under_way)
     proxy.fault = fault
 
 

@@ -135,7 +135,7 @@ def results(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.packing", description=__doc__)
-    parser.add_argument("--gigapixels", type=float, default=0.5)
+    parser.add_argument("--gigapixels", type=float, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--scratch", type=Path, required=True, help="folder for slides and tiles")
     parser.add_argument("--json", type=Path, help="file to write the results to")

@@ -65,8 +65,11 @@ class DirectoryStore:
         check_own(partial)
         with naming(path):
             try:
-                self._make_folder(path.parent)
-                self._write(partial, data)
+                try:
+                    self._write(partial, data)
+                except FileNotFoundError:
+                    self._make_folder(path.parent)
+                    self._write(partial, data)
                 partial.replace(path)
             except BaseException:
                 partial.unlink(missing_ok=True)

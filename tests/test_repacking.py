@@ -74,10 +74,11 @@ def test_it_is_the_object_that_a_conversion_makes(
 ) -> None:
     repacking.pack(open_store(target), FOLDER)
     convert(small_slide, tmp_path / "packed", ConvertOptions(tile_size=240, layout="packed"))
-    made = objects(str(tmp_path / "packed"))
-    key = packed_key(open_store(target), FOLDER)
+    made = open_store(tmp_path / "packed")
+    key, other = (packed_key(store, FOLDER) for store in (open_store(target), made))
     assert key
-    assert objects(target)[key] == made[key]
+    assert other
+    assert open_store(target).get(key) == made.get(other)
 
 
 class Ended(BaseException):
@@ -181,9 +182,99 @@ def test_a_damaged_object_is_not_unpacked(as_tiles: dict[str, bytes], target: st
     data = bytearray(store.get(key))
     data[len(data) // 2] ^= 1
     store.put(key, bytes(data))
-    with pytest.raises(StoreError, match=f"{key}: is no whole zip file"):
+    with pytest.raises(StoreError, match=f"{key}: holds a damaged file"):
         repacking.unpack(store, FOLDER)
     assert packed_key(store, FOLDER) == key
+
+
+Spoil = Callable[[Store, str], object]
+
+
+def emptied(store: Store, key: str) -> None:
+    store.put(key, b"")
+
+
+def cut(store: Store, key: str) -> None:
+    store.put(key, store.get(key)[:100_000])
+
+
+def stated(**facts: object) -> Spoil:
+    def spoil(store: Store, _: str) -> None:
+        name = f"{FOLDER}/slide.json"
+        document = json.loads(store.get(name))
+        for fact, value in facts.items():
+            document[fact] = {**document[fact], **value} if isinstance(value, dict) else value
+        store.put(name, json.dumps(document).encode())
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (emptied, "no whole zip file"),
+        (cut, "no whole zip file"),
+        (stated(pyramid={"version": None}), "are not those of its slide.json"),
+        (stated(pyramid={"version": "0" * 32}), "are not those of its slide.json"),
+        (stated(layout=9), "of a later release"),
+        (stated(version=99), "of a later release"),
+        (stated(width=10), "has another size than the pyramid"),
+    ],
+)
+def test_what_is_not_unpacked_is_as_it_was(
+    as_tiles: dict[str, bytes], target: str, run: Run, spoil: Spoil, sentence: str
+) -> None:
+    store = open_store(target)
+    assert run("pack", target, "--yes").code == 0
+    key = packed_key(store, FOLDER)
+    assert key
+    spoil(store, key)
+    before = objects(target)
+    ended = run("unpack", target, "--yes")
+    assert ended.code == 1
+    assert sentence in ended.err
+    assert objects(target) == before
+    assert "Traceback" not in ended.err + run("verify", f"{target}/{FOLDER}", "--deep").err
+
+
+def test_what_others_have_written_into_slide_json_is_not_in_the_object(
+    as_tiles: dict[str, bytes], target: str
+) -> None:
+    store = open_store(target)
+    repacking.pack(store, FOLDER)
+    first = packed_key(store, FOLDER)
+    repacking.unpack(store, FOLDER)
+    stated(patient="John Doe", vendor="another")(store, "")
+    repacking.pack(store, FOLDER)
+    key = packed_key(store, FOLDER)
+    assert key
+    assert key != first  # its bytes are others
+    assert b"John Doe" not in store.get(key)
+    assert json.loads(store.get(f"{FOLDER}/slide.json"))["patient"] == "John Doe"
+
+
+def test_a_thumbnail_that_is_missing_is_told(as_tiles: dict[str, bytes], target: str) -> None:
+    open_store(target).delete(f"{FOLDER}/thumbnail.jpeg")
+    with pytest.raises(StoreError, match=r"thumbnail.jpeg: is missing, which slide.json names"):
+        repacking.pack(open_store(target), FOLDER)
+
+
+def test_where_nothing_is_to_do_nobody_is_asked(
+    as_tiles: dict[str, bytes], target: str, run: Run
+) -> None:
+    assert run("unpack", target).out.splitlines()[-1] == "0 unpacked, 1 already, 0 failed"
+
+
+def test_tiles_beside_an_object_are_told(as_tiles: dict[str, bytes], target: str) -> None:
+    store = open_store(target)
+    repacking.pack(store, FOLDER)
+    tile = next(iter(tiles_of(as_tiles)))
+    store.put(tile, as_tiles[tile])
+    report = verify(f"{target}/{FOLDER}")
+    assert report.errors == []
+    assert any("tiles lie beside it" in warning for warning in report.warnings)
+    repacking.pack(store, FOLDER)
+    assert verify(f"{target}/{FOLDER}").warnings == []
 
 
 def test_of_a_whole_root(
@@ -230,4 +321,4 @@ def test_of_an_archive(small_slide: Path, tmp_path: Path, run: Run) -> None:
     convert(small_slide, tmp_path / "a.zip", OPTIONS)
     ended = run("pack", tmp_path / "a.zip", "--yes")
     assert ended.code == 1
-    assert "convert the slide again" in ended.err
+    assert "is one file, and stays so" in ended.err

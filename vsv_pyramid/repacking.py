@@ -6,20 +6,29 @@ names it, and what was there is removed then. What is interrupted, the same call
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from typing import Any
 
 from vsv_pyramid.catalog import Catalog
-from vsv_pyramid.errors import DescriptorError, StoreError
+from vsv_pyramid.errors import (
+    CONVERT_AGAIN,
+    DescriptorError,
+    StoreBusy,
+    StoreError,
+    StoreUnavailable,
+    VsvPyramidError,
+)
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.layout.geometry import Pyramid, TileAddress
 from vsv_pyramid.packed.order import in_order
-from vsv_pyramid.packed.published import packed_key
+from vsv_pyramid.packed.published import is_published, packed_key
 from vsv_pyramid.packed.reading import PackedStore
 from vsv_pyramid.packed.writing import Packing
 from vsv_pyramid.publication import TileDigest
@@ -27,7 +36,7 @@ from vsv_pyramid.publication.packed import front_of, lasting_keys
 from vsv_pyramid.publication.uploads import Uploads
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.runtime.threads import WAITERS, Pool
-from vsv_pyramid.slide_json import lasting, packed_name, parse, switched
+from vsv_pyramid.slide_json import VERSION, lasting, packed_name, parse, switched
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.base import Reader
 from vsv_pyramid.store.edits import edit
@@ -41,6 +50,7 @@ def pack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
     Raises StoreError where there is no pyramid, or one whose tiles are not those that it says;
     DescriptorError; and StoreBusy while it is written.
     """
+    _check_is_pyramid(store, folder)
     with store.exclusive(folder):
         store.check_way(folder)
         key = packed_key(store, folder)
@@ -58,14 +68,13 @@ def pack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
 def unpack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
     """Puts each tile as an object, and the descriptor; False where they are that already. Raises as
     `pack` does."""
+    _check_is_pyramid(store, folder)
     with store.exclusive(folder):
         store.check_way(folder)
         key = packed_key(store, folder)
         if key is not None:
             _unpacked(store, folder, key, progress)
             _switch(store, folder, None)
-        elif store.head(keys.descriptor_key(folder)) is None:
-            raise _no_pyramid(store, folder)
         _remove(store, folder, lambda own: keys.is_packed(own.rpartition("/")[2]))
     _list(store, folder)
     return key is not None
@@ -73,15 +82,17 @@ def unpack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
 
 def _packed(store: Store, folder: str, progress: Tell) -> str:
     """The key of the object that the tiles were put into."""
-    if store.head(keys.descriptor_key(folder)) is None:
-        raise _no_pyramid(store, folder)
-    pyramid = Descriptor.parse(store.get(keys.descriptor_key(folder))).pyramid
-    document = parse(store.get(keys.slide_json_key(folder)))
-    said = document["pyramid"]
+    document, pyramid = _document(store, folder, store)
+    said, made = document["pyramid"], lasting(document)
+    files = _files(store, folder, document)
+    content = hashlib.sha256(to_json(made) + b"".join(files[key] for key in sorted(files)))
     name = packed_name(
-        document["source"], document["options"], document["software"], said.get("algorithm", 1)
+        document["source"],
+        document["options"],
+        document["software"],
+        said.get("algorithm", 1),
+        content.hexdigest(),
     )
-    files = {key: store.get(key) for key in lasting_keys(folder) if store.head(key) is not None}
     digest = TileDigest()
     with store.assembled(f"{folder}/{name}") as file:
         packing = Packing(pyramid, folder.rpartition("/")[2], file.append)
@@ -89,21 +100,36 @@ def _packed(store: Store, folder: str, progress: Tell) -> str:
             digest.add(address, jpeg)
             packing.put_tile(address, jpeg)
         _check(store, folder, digest, said.get("version"))
-        file.finish(packing.complete(front_of(folder, pyramid, files, lasting(document))))
+        file.finish(packing.complete(front_of(folder, pyramid, files, made)))
     return f"{folder}/{name}"
 
 
 def _unpacked(store: Store, folder: str, key: str, progress: Tell) -> None:
+    """What cannot be unpacked leaves no tiles; what is stopped, those that are there."""
     source = PackedStore(store, folder, key)
-    xml = source.get(keys.descriptor_key(folder))
-    pyramid = Descriptor.parse(xml).pyramid
+    document, pyramid = _document(store, folder, source)
+    try:
+        digest = _put(store, folder, pyramid, _read(source, folder, pyramid, progress))
+        _check(store, folder, digest, document["pyramid"].get("version"))
+    except (StoreUnavailable, StoreBusy):
+        raise
+    except VsvPyramidError:
+        _remove(store, folder, lambda own: own.startswith(keys.tiles_prefix(folder)))
+        raise
+    store.put(keys.descriptor_key(folder), source.get(keys.descriptor_key(folder)))
+
+
+def _put(
+    store: Store, folder: str, pyramid: Pyramid, tiles: Iterable[tuple[TileAddress, bytes]]
+) -> TileDigest:
+    """Puts the tiles that are not there yet."""
     there = {found.key: found for found in store.keys(keys.tiles_prefix(folder))}
     digest = TileDigest()
     stop = threading.Event()
     uploads = Uploads(store, stop)
     uploads.start()
     try:
-        for address, jpeg in _read(source, folder, pyramid, progress):
+        for address, jpeg in tiles:
             digest.add(address, jpeg)
             tile = keys.tile_key(folder, address)
             if tile not in there or not there[tile].holds(jpeg):
@@ -114,10 +140,35 @@ def _unpacked(store: Store, folder: str, key: str, progress: Tell) -> None:
         raise
     finally:
         uploads.close()
-    _check(
-        store, folder, digest, parse(store.get(keys.slide_json_key(folder)))["pyramid"]["version"]
-    )
-    store.put(keys.descriptor_key(folder), xml)
+    return digest
+
+
+def _document(store: Store, folder: str, source: Reader) -> tuple[dict[str, Any], Pyramid]:
+    """slide.json, and the pyramid that the source has. Raises StoreError where these two are of
+    different ones, or a later release has written it, and DescriptorError."""
+    place = f"{store}/{keys.slide_json_key(folder)}"
+    document = parse(store.get(keys.slide_json_key(folder)))
+    is_later = document.get("version", 1) > VERSION
+    if is_later or document.get("layout", 1) not in (keys.LAYOUT_VERSION, keys.PACKED_VERSION):
+        raise StoreError(place, "is of a later release; use that one")
+    pyramid = Descriptor.parse(source.get(keys.descriptor_key(folder))).pyramid
+    if (document.get("width"), document.get("height")) != tuple(pyramid.size):
+        raise StoreError(place, f"has another size than the pyramid; {CONVERT_AGAIN}")
+    return document, pyramid
+
+
+def _files(store: Store, folder: str, document: Mapping[str, Any]) -> dict[str, bytes]:
+    """What goes into the object beside the tiles. Raises StoreError where any of it is missing."""
+    found = {key: store.get(key) for key in lasting_keys(folder) if store.head(key) is not None}
+    images = document.get("associated_images") or {}
+    wanted = set()
+    if "thumbnail" in images.get("published", ()):
+        wanted.add(keys.associated_key(folder, "thumbnail"))
+    if document.get("icc_profile") == "published":
+        wanted.add(keys.icc_key(folder))
+    for key in sorted(wanted - found.keys()):
+        raise StoreError(f"{store}/{key}", f"is missing, which slide.json names; {CONVERT_AGAIN}")
+    return found
 
 
 def _read(
@@ -187,5 +238,10 @@ def _list(store: Store, folder: str) -> None:
     Catalog(store, images, create=False).update([slide_id])
 
 
-def _no_pyramid(store: Store, folder: str) -> StoreError:
-    return StoreError(f"{store}/{folder}", "there is no whole pyramid; convert the slide")
+def _check_is_pyramid(store: Store, folder: str) -> None:
+    if store.sealed:
+        raise StoreError(store, "is one file, and stays so; give a folder, or s3://bucket/prefix")
+    if not is_published(store, folder):
+        raise StoreError(
+            f"{store}/{folder}", "there is no whole pyramid; give the folder that holds one"
+        )

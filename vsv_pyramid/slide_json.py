@@ -27,6 +27,13 @@ AS_GOOD = frozenset([1, ALGORITHM])
 VERSION = 2
 LAB = "lab"  # the details that a lab needs, among them what may be known of persons
 
+# What may lie where nothing is ever changed, and what others have written into it may not.
+_LASTING = (
+    *("version", "layout", "id", "source", "width", "height", "origin", "mpp", "objective_power"),
+    *("vendor", "scanner", "year", "associated_images", "left_out", "icc_profile"),
+    *("icc_profile_reason", "icc_profile_way", "pyramid", "options", "software", "details"),
+    *("scanned", "created"),
+)
 _SECTIONS = ("source", "origin", "pyramid", "options", "software")
 _FORMER = ("image_id", "properties", "review")  # which version 1 has published, whatever details
 
@@ -176,9 +183,9 @@ def lasting(document: Mapping[str, Any]) -> dict[str, Any]:
     images = document.get("associated_images") or {}
     kept = [name for name in images.get("published", ()) if name == "thumbnail"]
     made = switched(renewed(document, "none"), None)
-    del made["kept"]
-    made.pop("seconds", None)
-    return made | {"associated_images": {**images, "published": kept}}
+    return {name: made[name] for name in _LASTING if name in made} | {
+        "associated_images": {**images, "published": kept}
+    }
 
 
 def packed_name(
@@ -186,12 +193,13 @@ def packed_name(
     options: Mapping[str, Any],
     software: Mapping[str, str],
     algorithm: int = ALGORITHM,
+    content: str = "",
 ) -> str:
-    """The name of the object that a slide's tiles are packed in, by all that they depend on: what
+    """The name of the object that a slide's tiles are packed in, by all that it depends on: what
     is published of its file, the options, and the software, of which `encoder` makes the same
-    bytes."""
+    bytes; or a digest of what is in it, where that may be something else by now."""
     made_by = {name: software[name] for name in sorted(software) if name != "encoder"}
-    known = json.dumps([source, options, made_by, algorithm], sort_keys=True)
+    known = json.dumps([source, options, made_by, algorithm, content], sort_keys=True)
     return keys.packed_name(hashlib.sha256(known.encode()).hexdigest()[:32])
 
 

@@ -381,7 +381,7 @@ def test_what_is_somebody_elses_is_not_written_into(
         "unpack": lambda: repacking.unpack(open_store(root), FOLDER),
     }
     act = acts[way]
-    with pytest.raises(StoreError, match="is a link, to"):
+    with pytest.raises(StoreError, match=r"is a link, to|is no whole pyramid"):
         act()
     assert [(path.name, path.read_bytes()) for path in precious.iterdir()] == [
         ("file", b"precious")
@@ -389,7 +389,7 @@ def test_what_is_somebody_elses_is_not_written_into(
     (folder / name).unlink()
     (folder / name / "x").mkdir(parents=True)
     if name != "DeepZoom_files":
-        with pytest.raises(StoreError, match="is a folder in the way of a file"):
+        with pytest.raises(StoreError, match=r"in the way of a file|is no whole pyramid"):
             act()
     assert (folder / name / "x").is_dir()
 

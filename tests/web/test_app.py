@@ -414,7 +414,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert answer.status == 502
     assert answer.body == b"This cannot be read where it is stored; the server says why.\n"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert "a.zip: is no whole zip file" in caplog.text
+    assert "a.zip: holds a damaged file" in caplog.text
 
 
 class TestOtherPages:

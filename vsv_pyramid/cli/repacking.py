@@ -17,9 +17,9 @@ from vsv_pyramid.cli.options import Command, PlaceType, confirm
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination import layouts
 from vsv_pyramid.destination.root import is_root, open_root
-from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, is_environment
+from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code, is_environment
 from vsv_pyramid.layout import keys
-from vsv_pyramid.packed.published import packed_key
+from vsv_pyramid.packed.published import is_published, packed_key
 from vsv_pyramid.runtime import signals
 from vsv_pyramid.runtime.progress import unless
 from vsv_pyramid.slide_json import parse
@@ -112,11 +112,10 @@ def _run(
 ) -> None:
     roots = [open_root(target, s3) for target in targets if is_root(target, s3)]
     found = [each for target in targets for each in _pyramids(target, s3)]
-    if not yes and found:
-        confirm(_question(way, found), way.done, f"{way.verb.lower()}s")
-    for root in roots:
-        layouts.remember(root, way.layout, instead=True)
-    failed = changed = 0
+    left = [(store, folder) for store, folder in found if not _is_done(way, store, folder)]
+    if not yes and left:
+        confirm(_question(way, left), way.done, f"{way.verb.lower()}s")
+    changed, codes = 0, []
     for store, folder in found:
         name = folder.rpartition("/")[2]
         try:
@@ -127,13 +126,21 @@ def _run(
             if is_environment(exc):
                 raise
             say_error(exc)
-            failed += 1
+            codes.append(exit_code(exc))
             continue
         changed += is_new
         click.echo(f"{name}: {way.done if is_new else f'is {way.done} already'}")
+    if not codes or len(codes) < len(found):
+        for root in roots:
+            layouts.remember(root, way.layout, instead=True)
+    failed = len(codes)
     click.echo(f"{changed} {way.done}, {len(found) - changed - failed} already, {failed} failed")
-    if failed:
-        context.exit(EXIT_FAILED)
+    if codes:
+        context.exit(codes[0] if len(set(codes)) == 1 else EXIT_FAILED)
+
+
+def _is_done(way: _Way, store: Store, folder: str) -> bool:
+    return (packed_key(store, folder) is not None) == (way is _PACK)
 
 
 def _pyramids(target: str, s3: S3Options) -> Iterator[tuple[Store, str]]:
@@ -142,16 +149,14 @@ def _pyramids(target: str, s3: S3Options) -> Iterator[tuple[Store, str]]:
         return
     store = open_root(target, s3)
     for slide_id in sorted(ids_among(store.names(keys.IMAGES))):
-        yield store, keys.folder(slide_id)
+        if is_published(store, keys.folder(slide_id)):
+            yield store, keys.folder(slide_id)
 
 
 def _question(way: _Way, found: Sequence[tuple[Store, str]]) -> str:
     """What is going to be done, what it costs, and what ends by it."""
     tiles, dollars = 0, 0.0
     for store, folder in found:
-        is_packed = packed_key(store, folder) is not None
-        if is_packed == (way is _PACK):
-            continue
         try:
             said = parse(store.get(keys.slide_json_key(folder)))["pyramid"]
             count, size = int(said["tile_count"]), int(said["bytes"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import threading
 import zipfile
@@ -10,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from vsv_pyramid.errors import StoreError, StoreUnavailable, passing
+from vsv_pyramid.errors import CONVERT_AGAIN, StoreError, StoreUnavailable, passing
 from vsv_pyramid.layout import keys
 from vsv_pyramid.packed.published import packed_key
 from vsv_pyramid.store.base import Part, Reader, Store, StoredObject
-from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, members
+from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, damage, members
 
 _BLOCK_BYTES = 1 << 22
 _BLOCKS = 8  # in memory: what is read lies close together
@@ -83,7 +84,7 @@ class PackedStore(Zipped):
             if cause := passing(exc):
                 what = f"{cause.strerror or cause}; check the disk or share, and try again"
                 raise StoreUnavailable(place, what) from exc
-            raise StoreError(place, f"is no whole zip file ({exc}); convert again") from exc
+            raise StoreError(place, f"{damage(exc)}; {CONVERT_AGAIN}") from exc
 
     @contextmanager
     def _file(self) -> Iterator[BinaryIO]:
@@ -112,7 +113,7 @@ class _Blocks(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError("before the first byte")
+            raise OSError(errno.EINVAL, "before the first byte")
         self._at = start + offset
         return self._at
 

@@ -19,7 +19,7 @@ from vsv_pyramid.errors import StoreError, StoreUnavailable, passing
 from vsv_pyramid.layout import keys, szi
 from vsv_pyramid.store.base import FrontLast, Store, StoredObject
 from vsv_pyramid.store.disk import check_own, locked, naming, real, save, written_front_last
-from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, members
+from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, damage, members
 
 _MOST_OF_OTHERS = 1 << 26  # bytes
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
@@ -149,7 +149,7 @@ class ArchiveStore(Zipped):
             if cause := passing(exc):  # zipfile takes it for the end of the file
                 what = f"{cause.strerror or cause}; check the disk or share, and try again"
                 raise StoreUnavailable(self._path, what) from exc
-            what = f"is no whole zip file ({exc}); move it away and convert again"
+            what = f"{damage(exc)}; move it away and convert again"
             raise StoreError(self._path, what) from exc
 
     def _current(self) -> Members:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
+from stat import S_ISDIR
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
 from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
@@ -113,9 +114,10 @@ class DirectoryStore:
     def head(self, key: str) -> int | None:
         with naming(self.path(key)):
             try:
-                return self.path(key).stat().st_size
+                stat = self.path(key).stat()
             except _NOT_THERE:
                 return None
+        return None if S_ISDIR(stat.st_mode) else stat.st_size
 
     def tagged(self, key: str) -> Tagged | None:
         check_plain(self.path(key))

@@ -22,6 +22,12 @@ _MOST_BYTES = 1 << 28  # of an object: a lying directory is not to fill the memo
 _LOCAL_HEADER = 30  # bytes, before a member's name
 
 
+def damage(exc: Exception) -> str:
+    """What one of these says of the file."""
+    is_one = "Bad CRC-32" in str(exc)  # of its members, in a file that is whole
+    return f"holds a damaged file ({exc})" if is_one else f"is no whole zip file ({exc})"
+
+
 @dataclass(frozen=True, eq=False)
 class Members:
     """The archive, its members by the layout's keys, and SZI's root folder, None where the members

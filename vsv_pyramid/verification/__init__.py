@@ -86,6 +86,10 @@ def verify(
             else "the descriptor states another overlap or format than this layout's"
         )
         return report
+    if isinstance(store, PackedStore) and any(published.keys(keys.tiles_prefix(folder))):
+        report.warnings.append(
+            "tiles lie beside it that nothing shows; vsv-pyramid pack removes them"
+        )
     check = Check(store, folder, report, descriptor.pyramid, document)
     _check_document(check)
     _check_images(check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -88,7 +89,7 @@ class Ended(BaseException):
 EFFECTS = ("put", "put_if", "delete", "assembled")
 
 
-def _ended_before(number: int) -> tuple[list[mock._patch], list[int]]:  # type: ignore[type-arg]
+def _ended_before(number: int) -> tuple[list[Any], list[int]]:
     """Ends whatever would have that effect on a store, the one of that number, and all after it."""
     seen = [0]
 

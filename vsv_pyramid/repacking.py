@@ -32,8 +32,9 @@ from vsv_pyramid.packed.published import is_published, packed_key
 from vsv_pyramid.packed.reading import PackedStore
 from vsv_pyramid.packed.writing import Packing
 from vsv_pyramid.publication import TileDigest
-from vsv_pyramid.publication.packed import front_of, lasting_keys
+from vsv_pyramid.publication.packed import clear, front_of, lasting_keys
 from vsv_pyramid.publication.uploads import Uploads
+from vsv_pyramid.removal import is_shown
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide_json import VERSION, lasting, packed_name, parse, switched
@@ -60,7 +61,7 @@ def pack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
             is_new = True
         else:
             is_new = False
-        _remove(store, folder, lambda own: own != key and not _stays(own, folder))
+        clear(store, folder, lambda own: own != key and _is_of_tiles(own, folder))
     _list(store, folder)
     return is_new
 
@@ -75,7 +76,7 @@ def unpack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
         if key is not None:
             _unpacked(store, folder, key, progress)
             _switch(store, folder, None)
-        _remove(store, folder, lambda own: keys.is_packed(own.rpartition("/")[2]))
+        clear(store, folder, lambda own: keys.is_packed(own.rpartition("/")[2]))
     _list(store, folder)
     return key is not None
 
@@ -114,7 +115,7 @@ def _unpacked(store: Store, folder: str, key: str, progress: Tell) -> None:
     except (StoreUnavailable, StoreBusy):
         raise
     except VsvPyramidError:
-        _remove(store, folder, lambda own: own.startswith(keys.tiles_prefix(folder)))
+        clear(store, folder, lambda own: own.startswith(keys.tiles_prefix(folder)))
         raise
     store.put(keys.descriptor_key(folder), source.get(keys.descriptor_key(folder)))
 
@@ -218,19 +219,9 @@ def _switch(store: Store, folder: str, name: str | None) -> None:
     edit(store, key, f"{store}/{key}", change)
 
 
-def _stays(key: str, folder: str) -> bool:
-    """Whether it is beside the tiles in either layout."""
-    name = key.rpartition("/")[2]
-    is_tile = key.startswith(keys.tiles_prefix(folder))
-    return not (is_tile or name == keys.DESCRIPTOR or keys.is_packed(name))
-
-
-def _remove(store: Store, folder: str, is_gone: Callable[[str], bool]) -> None:
-    """Removes what of the layout is not shown any more, the descriptor first."""
-    own = [found.key for found in store.keys(f"{folder}/") if keys.is_own(folder, found.key)]
-    gone = [key for key in own if is_gone(key)]
-    store.delete(*(key for key in gone if key == keys.descriptor_key(folder)))
-    store.delete(*gone)
+def _is_of_tiles(key: str, folder: str) -> bool:
+    """Whether it is of one layout only: of no use in the other."""
+    return is_shown(key) or key.startswith(keys.tiles_prefix(folder))
 
 
 def _list(store: Store, folder: str) -> None:

@@ -992,6 +992,14 @@ def test_slides_are_kept_and_announced() -> None:
     # No rule ends a slide itself.
     for one in slides["LifecycleConfiguration"]["Rules"]:
         assert not {"ExpirationInDays", "ExpirationDate"} & one.keys()
+        assert "Transitions" not in one or one["Id"] == "ArchivedSlides"
+    unasked = cloudformation.resources(cloudformation.load("storage"), REQUIRED["storage"])
+    (moving,) = (
+        one
+        for one in unasked["Slides"]["Properties"]["LifecycleConfiguration"]["Rules"]
+        if "Transitions" in one
+    )
+    assert moving["Status"] == "Disabled"
 
 
 # What nests them

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -92,7 +92,7 @@ class PackedPublication(_Packed):
             self._store.put(key, data)
         self._store.put(keys.slide_json_key(self._folder), to_json(slide_json))
         shown = {keys.slide_json_key(self._folder), self._key, self._former, *self._files}
-        clear(self._store, self._folder, shown)
+        clear(self._store, self._folder, lambda key: key not in shown)
 
 
 def lasting_keys(folder: str) -> tuple[str, ...]:
@@ -121,8 +121,9 @@ def front_of(
     }
 
 
-def clear(store: Store, folder: str, shown: Collection[str | None]) -> None:
-    """Removes what the layout has in the folder and is not among these keys, descriptor first."""
-    store.delete(*{keys.descriptor_key(folder)}.difference(shown))
-    left = [found.key for found in store.keys(f"{folder}/") if keys.is_own(folder, found.key)]
-    store.delete(*(key for key in left if key not in shown))
+def clear(store: Store, folder: str, is_gone: Callable[[str], bool]) -> None:
+    """Removes what the layout has in the folder, and is gone, by its key; the descriptor first."""
+    own = [found.key for found in store.keys(f"{folder}/") if keys.is_own(folder, found.key)]
+    gone = [key for key in own if is_gone(key)]
+    store.delete(*(key for key in gone if key == keys.descriptor_key(folder)))
+    store.delete(*gone)

@@ -148,6 +148,9 @@ def test_a_plan_says_where_it_will_be(small_slide: Path, run: Run) -> None:
     ended = run("convert", small_slide, "--layout", "packed", "--dry-run")
     assert "3 objects -> ./images/small\n" in ended.out
     assert list(Path().iterdir()) == []
+    convert(small_slide, "to", replace(OPTIONS, slide_id="other"))
+    ended = run("convert", small_slide, "--to", "to", "--dry-run")
+    assert "3 objects -> to/images/small\n" in ended.out
 
 
 def test_one_with_tiles_is_none_for_packed_ones(small_slide: Path, target: str) -> None:
@@ -381,7 +384,9 @@ def test_what_is_somebody_elses_is_not_written_into(
         "unpack": lambda: repacking.unpack(open_store(root), FOLDER),
     }
     act = acts[way]
-    with pytest.raises(StoreError, match=r"is a link, to|is no whole pyramid"):
+    none = "there is no whole pyramid"  # since slide.json, or what it names, cannot be read
+    is_none = way == "unpack" and name == "slide.json"
+    with pytest.raises(StoreError, match=none if is_none else "is a link, to"):
         act()
     assert [(path.name, path.read_bytes()) for path in precious.iterdir()] == [
         ("file", b"precious")
@@ -389,7 +394,8 @@ def test_what_is_somebody_elses_is_not_written_into(
     (folder / name).unlink()
     (folder / name / "x").mkdir(parents=True)
     if name != "DeepZoom_files":
-        with pytest.raises(StoreError, match=r"in the way of a file|is no whole pyramid"):
+        is_none = way == "unpack" and name != "thumbnail.jpeg"
+        with pytest.raises(StoreError, match=none if is_none else "is a folder in the way of a"):
             act()
     assert (folder / name / "x").is_dir()
 

@@ -134,8 +134,9 @@ def convert_command(
     options = ConvertOptions(workers=workers, **values)
     check_places(destination, options.private_to)  # refused before anything is read
     options = ids.keyed_at(destination, options, create=not dry_run)
-    if options.layout:  # refused at once, too
-        open_destination(destination, options.private_to, options.s3).layout(options.layout)
+    if options.layout or (dry_run and not destination.startswith("s3://")):  # refused at once, too
+        store = open_destination(destination, options.private_to, options.s3)
+        options = dataclasses.replace(options, layout=store.layout(options.layout))
     say = Events(options) if log_format == "json" else Lines(quiet, as_json)
     results: list[dict[str, Any]] = []
     codes: set[int] = set()

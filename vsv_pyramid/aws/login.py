@@ -40,7 +40,7 @@ def session() -> boto3.Session:
     """What is configured, for all that this process asks of Amazon: who gives a code (MFA), and a
     program that gives credentials, is asked once."""
     with _turn:
-        made = _session(frozenset(os.environ.items()))
+        made = _session(_environment())
         found = None
         try:
             found = made.get_credentials()  # here, or several threads would have them made
@@ -54,6 +54,11 @@ def forget() -> None:
     """Has the next session read anew what is configured: a new login may be there since."""
     with _turn:
         _session.cache_clear()
+
+
+def _environment() -> frozenset[tuple[str, str]]:
+    """All of it: a program that gives credentials may read anything there."""
+    return frozenset(os.environ.items())
 
 
 @lru_cache(maxsize=1)

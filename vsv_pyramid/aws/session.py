@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -62,6 +63,7 @@ __all__ = [  # the errors' own module is for what needs nothing else of this one
 # botocore renews credentials ten minutes before they expire at the latest, so what it gives is good
 # for longer than this. obstore asks again in time before what it was given expires.
 _CREDENTIALS_TTL = timedelta(minutes=8)
+_BUCKETS = 8  # at a time
 _turn = threading.Lock()
 
 
@@ -130,6 +132,42 @@ def _client(session: boto3.Session, service: Any, attempts: int = 2) -> Any:
         return session.client(service, region_name=region, config=settled)
 
 
+@lru_cache(maxsize=_BUCKETS)
+def _s3(session: boto3.Session, bucket: str, parameters: tuple[tuple[str, object], ...]) -> Any:
+    """One client for all that this process asks of a bucket: to make it takes 10 ms."""
+    made = _client(session, "s3")
+    given = {name: value for name, value in parameters if value is not None}
+    made.meta.events.register("provide-client-params.s3", partial(_added, given))
+    return made
+
+
+@lru_cache(maxsize=_BUCKETS)
+def _address(client: Any, bucket: str) -> tuple[str, bool]:
+    """Where boto3 sends a request about the bucket to, by its own rules and settings, and whether
+    the bucket's name is its first part. From then on the client knows, too."""
+    sent: list[str] = []
+
+    def stop(request: Any, **_: object) -> None:
+        sent.append(request.url)
+        raise _NotSent
+
+    events = client.meta.events
+    events.register("before-send.s3", stop)
+    try:
+        with contextlib.suppress(_NotSent):
+            client.get_object(Bucket=bucket, Key="k")
+    finally:
+        events.unregister("before-send.s3", stop)
+    whole = sent[0].removesuffix("/k")
+    address = whole.removesuffix(f"/{bucket}")
+    if address.startswith("https:"):  # TLS protects the bytes already
+        own = client.meta.config
+        own.s3 = {**(own.s3 or {}), "payload_signing_enabled": False}
+    events.register("before-call.s3.HeadBucket", _not_redirected)
+    events.register("after-call.s3", partial(_judged, address))
+    return address, address == whole
+
+
 class Account:
     """Whom and where: boto3's client for control; for other clients credentials, the bucket's
     address, whether its name is the address' first part, region and certificates (PEM, None for the
@@ -147,7 +185,7 @@ class Account:
             proxies.check()
             session = login.session()
             credentials = session.get_credentials()
-            self.client: Any = _client(session, "s3")
+            self.client: Any = _s3(session, url.bucket, tuple(sorted(parameters.items())))
             bundle = session._session.get_config_variable("ca_bundle")
         except proxies.NoUrlError as exc:
             raise StoreRefused(url, str(exc)) from exc
@@ -171,15 +209,11 @@ class Account:
             what = f"there is no such region as {self.region!r}; check AWS_REGION"
             raise StoreRefused(url, what)
         self._frozen()
-        self.address, self.is_virtual = self._found_address()
+        try:
+            self.address, self.is_virtual = _address(self.client, url.bucket)
+        except botocore.exceptions.BotoCoreError as exc:
+            raise refusal(url, exc) from exc
         self._check_way()
-        if self.address.startswith("https:"):  # TLS protects the bytes already
-            own = self.client.meta.config
-            own.s3 = {**(own.s3 or {}), "payload_signing_enabled": False}
-        events = self.client.meta.events
-        events.register("provide-client-params.s3", lambda **about: _added(parameters, **about))
-        events.register("before-call.s3.HeadBucket", _not_redirected)
-        events.register("after-call.s3", self._judged)
 
     def credentials(self) -> S3Credential:
         """The credentials of the moment, as obstore asks for them."""
@@ -204,20 +238,6 @@ class Account:
             raise NotS3(f"a page from {self.address}")
         return found
 
-    def _judged(self, *, http_response: Any, parsed: Any, model: Any, **_: object) -> None:
-        """Refuses the good answers that are not S3's; of the others, notes who gave them."""
-        parsed.setdefault("ResponseMetadata", {})[SERVER] = self.address
-        if http_response.status_code >= 300 and model.http["method"] != "HEAD":
-            told = len(http_response.content)
-            if told < (length := int(http_response.headers.get("content-length", 0))):
-                raise IncompleteReadError(actual_bytes=told, expected_bytes=length)
-        wanted = _ALWAYS_THERE.get(model.name)
-        if http_response.raw.status >= 300 or not wanted or wanted in parsed:
-            return
-        # boto3 makes an error 500 of a good answer that is no XML, and of what S3 says too late.
-        if parsed.get("Error", {}).get("Code", "500") == "500":
-            raise NotS3(f"no {wanted} from {self.address}")
-
     def _frozen(self) -> None:
         """Has the credentials made, where that is yet to be done."""
         try:
@@ -236,27 +256,6 @@ class Account:
                 f"the certificates in {bundle} cannot be used ({exc.strerror or said(exc)}); set "
                 "AWS_CA_BUNDLE (or REQUESTS_CA_BUNDLE) to a PEM file",
             ) from exc
-
-    def _found_address(self) -> tuple[str, bool]:
-        """Where boto3 sends a request about the bucket to, by its own rules and settings."""
-        sent: list[str] = []
-
-        def stop(request: Any, **_: object) -> None:
-            sent.append(request.url)
-            raise _NotSent
-
-        events = self.client.meta.events
-        events.register("before-send.s3", stop)
-        try:
-            with contextlib.suppress(_NotSent):
-                self.client.get_object(Bucket=self._url.bucket, Key="k")
-        except botocore.exceptions.BotoCoreError as exc:
-            raise refusal(self._url, exc) from exc
-        finally:
-            events.unregister("before-send.s3", stop)
-        address = sent[0].removesuffix("/k")
-        path = address.removesuffix(f"/{self._url.bucket}")
-        return (path, False) if path != address else (address, True)
 
     def _check_way(self) -> None:
         """Tells at once what otherwise would be tried again and again."""
@@ -298,6 +297,21 @@ class _NotSent(Exception):
     """Ends a request whose address is all that was wanted."""
 
 
+def _judged(address: str, *, http_response: Any, parsed: Any, model: Any, **_: object) -> None:
+    """Refuses the good answers that are not S3's; of the others, notes who gave them."""
+    parsed.setdefault("ResponseMetadata", {})[SERVER] = address
+    if http_response.status_code >= 300 and model.http["method"] != "HEAD":
+        told = len(http_response.content)
+        if told < (length := int(http_response.headers.get("content-length", 0))):
+            raise IncompleteReadError(actual_bytes=told, expected_bytes=length)
+    wanted = _ALWAYS_THERE.get(model.name)
+    if http_response.raw.status >= 300 or not wanted or wanted in parsed:
+        return
+    # boto3 makes an error 500 of a good answer that is no XML, and of what S3 says too late.
+    if parsed.get("Error", {}).get("Code", "500") == "500":
+        raise NotS3(f"no {wanted} from {address}")
+
+
 def _variable(exc: Exception) -> str:
     """The environment's variable that names the file which the error is about, if it is one."""
     file = getattr(exc, "filename", None)
@@ -311,5 +325,5 @@ def _not_redirected(*, context: Any, **_: object) -> None:
 
 
 def _added(parameters: dict[str, object], *, params: Any, model: Any, **_: object) -> Any:
-    given = {name: value for name, value in parameters.items() if value is not None}
-    return {**{name: given[name] for name in given.keys() & model.input_shape.members}, **params}
+    known = parameters.keys() & model.input_shape.members
+    return {**{name: parameters[name] for name in known}, **params}

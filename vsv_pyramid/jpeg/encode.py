@@ -16,7 +16,7 @@ import simplejpeg
 
 from vsv_pyramid.errors import StreamError
 from vsv_pyramid.jpeg.kernel import kernel
-from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling
+from vsv_pyramid.jpeg.planes import FACTORS, Plane, Planes, Subsampling, padded
 from vsv_pyramid.jpeg.stream import CHROMINANCE, LUMINANCE, ZIGZAG, parse
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def by_simplejpeg(planes: Planes, quality: int) -> bytes:
     height, width = planes.y.shape
     if height % 2 or width % 2:
         # simplejpeg 1.9 reads up to the next even row and column, past an odd plane's end
-        grown = (np.pad(plane, ((0, 1), (0, 1)), "edge") for plane in planes)
+        grown = (padded(plane, (plane.shape[0] + 1, plane.shape[1] + 1)) for plane in planes)
         planes = Planes(*(more[:-1, :-1] for more in grown))
     jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(*planes, quality=quality)
     return jpeg
@@ -108,14 +108,8 @@ def _encoded(encoder: Encoder, planes: Planes, factors: tuple[int, int]) -> byte
     columns, rows = -(-width // (8 * factors[0])), -(-height // (8 * factors[1]))
     whole = [(rows * 8 * factors[1], columns * 8 * factors[0]), *[(rows * 8, columns * 8)] * 2]
     if whole[0] != (height, width):
-        planes = Planes(*map(_padded, planes, whole))
+        planes = Planes(*map(padded, planes, whole))
     return encoder.encode((width, height), *planes)
-
-
-def _padded(plane: Plane, shape: tuple[int, int]) -> Plane:
-    """The plane with its last row and column repeated."""
-    height, width = plane.shape
-    return np.pad(plane, ((0, shape[0] - height), (0, shape[1] - width)), "edge")
 
 
 def _factors(planes: Planes) -> tuple[int, int]:

@@ -38,6 +38,16 @@ def empty(size: tuple[int, int], subsampling: Subsampling) -> Planes:
     )
 
 
+def padded(plane: Plane, shape: tuple[int, int]) -> Plane:
+    """The plane with its last row and column repeated, up to the shape."""
+    height, width = plane.shape
+    whole = np.empty(shape, plane.dtype)
+    whole[:height, :width] = plane
+    whole[:height, width:] = plane[:, -1:]
+    whole[height:] = whole[height - 1]
+    return whole
+
+
 def part(
     planes: Planes, left: int, top: int, size: tuple[int, int], subsampling: Subsampling
 ) -> Planes:

@@ -114,7 +114,7 @@ def _as_stored(folder: Path, name: str) -> str:
     """The name as the folder has it: not all file systems tell capitals from small letters."""
     other = name.swapcase()
     try:
-        if name == other or not (folder / name).samefile(folder / other):
+        if name == other or not (folder / other).samefile(folder / name):
             return name
         names = [path.name for path in folder.iterdir()]
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -20,7 +21,9 @@ from hypothesis import settings
 from tests.support import s3_proxy, s3_server
 from tests.support.clock import FakeClock, fake
 from tests.support.forge import forge_svs
+from tests.support.memory import memory
 from tests.support.real_slide import fetch
+from vsv_pyramid.aws import login
 from vsv_pyramid.cli.main import main
 from vsv_pyramid.cli.messages import Voice
 from vsv_pyramid.conversion import convert
@@ -33,7 +36,9 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")
 
 CACHE = Path(__file__).parent.parent / ".cache"
-WORKERS_A_CORE = 1.5
+WORKERS_A_CORE, OF_SYSTEM = 2.0, 2.5
+TRACED_ROWS = 4
+EACH_DAY = 3  # the row of a long table that is tried: each third one
 RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
 
 
@@ -45,8 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, lambda *_: None)
     if not hasattr(config, "workerinput"):  # so that what it started is ended then, too
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if where := memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(where))
     given = getattr(config, "workerinput", {}).get("run_folder")
-    config.stash[RUN_FOLDER] = Path(given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-"))
+    made = given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-", dir=where)
+    config.stash[RUN_FOLDER] = Path(made)
     os.environ["VSV_PYRAMID_STATE"] = str(config.stash[RUN_FOLDER] / "state")
     for name in (
         "PRIVATE",
@@ -58,16 +66,29 @@ def pytest_configure(config: pytest.Config) -> None:
         "LOG_PATHS",
     ):
         os.environ.pop(f"VSV_PYRAMID_{name}", None)
+    login._environment = _environment
+
+
+def _environment() -> frozenset[tuple[str, str]]:
+    """Without what pytest says there anew in each test, or each would log in again."""
+    return frozenset(item for item in os.environ.items() if item[0] != "PYTEST_CURRENT_TEST")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"chaos: --chaos={config.getoption('--chaos')}"
 
 
+def pytest_collection_finish() -> None:
+    """Nothing of what is there by now is garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """More than there are cores: what is asked of a server, or of a browser, is waited for."""
-    return round((os.cpu_count() or 1) * WORKERS_A_CORE)
+    are_of_system = any(Path(word).name == "system" for word in config.args)
+    return round((os.cpu_count() or 1) * (OF_SYSTEM if are_of_system else WORKERS_A_CORE))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -114,12 +135,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A crowd takes its time: it is left to `make test-all`."""
+    """A crowd takes its time, and so do all rows of a long table: `make test-all` has these.
+    Of the rows of any table few are traced, always the same: what they reach is a lower bound of
+    what all of them do."""
+    rows: dict[str, list[pytest.Item]] = {}
+    for item in sorted(items, key=lambda item: item.nodeid):
+        rows.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left = set()
+    for table in rows.values():
+        for number, item in enumerate(table):
+            if item.get_closest_marker("crowd") or (
+                item.get_closest_marker("table") and number % EACH_DAY
+            ):
+                left.add(item)
+            if number % -(-len(table) // TRACED_ROWS):
+                item.add_marker("no_cover")
     if not config.getoption("--thorough"):
-        crowds = [item for item in items if item.get_closest_marker("crowd")]
-        config.hook.pytest_deselected(items=crowds)
-        items[:] = [item for item in items if item not in crowds]
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
+    items.sort(key=lambda item: not item.get_closest_marker("long"))
 
 
 @pytest.fixture(scope="session")

@@ -211,6 +211,7 @@ def effects(case: Case) -> int:
     return count.seen
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("behind", [False, True])
 @pytest.mark.parametrize("made", CASES)
 def test_whatever_step_fails(

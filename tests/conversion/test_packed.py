@@ -279,6 +279,7 @@ def large(monkeypatch: pytest.MonkeyPatch, real_slide: Path, tmp_path: Path) -> 
     return path
 
 
+@pytest.mark.crowd
 def test_a_stopped_conversion_goes_on_with_the_parts_there(
     large: Path, place: Place, proxy: Proxy
 ) -> None:

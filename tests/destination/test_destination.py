@@ -311,7 +311,7 @@ class TestFormerParts:
 
     @pytest.mark.parametrize("step", range(1, 6))
     def test_moving_that_was_interrupted_goes_on(self, former: str, run: Run, step: int) -> None:
-        known = [found.key for found in opened(former).keys("private")]
+        known = {found.key for found in opened(former).keys("private")}
         deletes = 0
         delete = type(opened(former).published).delete
 
@@ -325,7 +325,7 @@ class TestFormerParts:
         words = ("private", "move", former, "--private-to", private_of(former))
         with mock.patch.object(type(opened(former).published), "delete", dies):
             run(*words)
-        assert [found.key for found in opened(former).keys("private")] == known
+        assert {found.key for found in opened(former).keys("private")} == known
         assert run(*words).code == 0
         assert at_top(opened(former).published) == {"images"}
 

@@ -131,6 +131,7 @@ def ycc(rgb: np.ndarray) -> NDArray[np.float64]:
     return planes
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 @pytest.mark.parametrize("tile", [240, 256])
@@ -145,6 +146,7 @@ def test_exact_with_large_tiles(variant: Variant) -> None:
     assert_exact(variant, image, 512, joined(variant, image, 512).jpeg)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
 @pytest.mark.parametrize(
     "size", [(1, 1), (7, 9), (97, 240), (241, 250), (500, 489), (712, 719), (720, 481)], ids=str

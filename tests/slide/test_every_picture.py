@@ -68,6 +68,7 @@ def apart(one: NDArray[Any], other: NDArray[Any]) -> float:
     return float(np.abs(one.astype(int) - other.astype(int)).mean())
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_file_is_right_or_refused(
     row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -115,6 +116,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 SHOWN = [row for row in ROWS if not said_of(row) and row.truth.shape == PICTURE.shape]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("row", SHOWN, ids=lambda row: row.name)
 def test_another_picture_is_told_from_it(row: Row, tmp_path: Path, others: list[str]) -> None:
     slide = row.write(tmp_path / "a.tif")

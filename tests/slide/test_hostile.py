@@ -203,6 +203,7 @@ def lenient(slides: Path) -> Outcome:
     return converted(slides, "--on-error", "blank")
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("name", SAID)
 def test_a_lie_is_told_in_one_sentence(strict: Outcome, name: str) -> None:
     results, published = strict
@@ -216,6 +217,7 @@ def test_a_lie_is_told_in_one_sentence(strict: Outcome, name: str) -> None:
     assert (name in published) == (SAID[name] == USABLE)
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("name", SAID)
 def test_only_what_tiles_say_can_be_left_blank(lenient: Outcome, name: str) -> None:
     results, published = lenient

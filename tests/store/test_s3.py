@@ -219,7 +219,13 @@ class TestResume:
 
     @pytest.mark.crowd
     def test_a_killed_conversion_at_any_moment(
-        self, small_slide: Path, place: Place, proxy: Proxy, on_disk: dict[str, str], thorough: bool
+        self,
+        small_slide: Path,
+        place: Place,
+        proxy: Proxy,
+        on_disk: dict[str, str],
+        thorough: bool,
+        run: Run,
     ) -> None:
         """`kill -9` at a request, a look at what is there, and the same command once more."""
         clock = FakeClock()  # S3's
@@ -239,7 +245,7 @@ class TestResume:
                 assert found == on_disk
                 assert review_of(place) in (None, known_of(place))
             clock.advance(lease.SECONDS + 1)
-            subprocess.run(command, check=True)
+            assert run(*command[3:]).code == 0
             assert published(place) == on_disk
             assert review_of(place) == known_of(place)
         assert seen == {True, False}  # too early, and in its midst
@@ -247,7 +253,12 @@ class TestResume:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGKILL")
     def test_a_killed_conversion_into_a_folder(
-        self, small_slide: Path, tmp_path: Path, on_disk: dict[str, str], thorough: bool
+        self,
+        small_slide: Path,
+        tmp_path: Path,
+        on_disk: dict[str, str],
+        thorough: bool,
+        run: Run,
     ) -> None:
         """`kill -9` at what it does to the file system, as Python's audit tells it."""
         root = tmp_path / "root"
@@ -273,7 +284,7 @@ class TestResume:
                 found.pop(f"images/small/.slide.json.{kind}", None)
             assert found == on_disk
             assert review_of(root) in (None, known_of(root))
-            subprocess.run(command, check=True)
+            assert run(*command[3:]).code == 0
             assert objects() == on_disk
             assert review_of(root) == known_of(root)
 

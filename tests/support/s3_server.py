@@ -26,6 +26,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header
 
+from tests.support.memory import memory
+
 HOST = "127.0.0.1"
 BUCKET = "images"
 PRIVATE_BUCKET = "private"  # for what nobody serves
@@ -134,7 +136,7 @@ def running(*, public: bool = False) -> Iterator[Server]:
     """The server, with an empty disk in memory where there is such a place; anybody may read what
     is in a public one.
     """
-    with tempfile.TemporaryDirectory(prefix="seaweedfs-", dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(prefix="seaweedfs-", dir=memory()) as folder:
         server, process = _started(Path(folder), public=public)
         try:
             yield server
@@ -148,7 +150,7 @@ def shared(folder: Path) -> Server:
     note = folder / "server.json"
     with filelock.FileLock(folder / "lock"):
         if not note.exists():
-            disk = tempfile.mkdtemp(prefix="seaweedfs-", dir=_memory())
+            disk = tempfile.mkdtemp(prefix="seaweedfs-", dir=memory())
             server, process = _started(Path(disk))
             _outlives.append(process)
             note.write_text(json.dumps({"url": server.url, "pid": process.pid, "disk": disk}))
@@ -163,11 +165,6 @@ def end_shared(folder: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(started["pid"], signal.SIGKILL)
         shutil.rmtree(started["disk"], ignore_errors=True)
-
-
-def _memory() -> Path | None:
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() else None
 
 
 def _started(
@@ -214,6 +211,7 @@ def _started(
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
+            env={**os.environ, "GOMAXPROCS": "1"},  # for few clients: a fifth less of CPU time
         )
     server = Server(f"http://{HOST}:{ports['s3.port']}")
     if not _is_up(server, process):

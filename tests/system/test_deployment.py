@@ -169,6 +169,7 @@ def stand_ins() -> Iterator[tuple[StandIn, StandIn]]:
         yield ministack, moto
 
 
+@pytest.mark.long
 def test_the_page_is_walked(
     checkout: Path,
     stand_ins: tuple[StandIn, StandIn],

@@ -52,6 +52,7 @@ VENDOR = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     names = wheel(tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
 from tests.store.test_s3 import KILLED, kill_at_event, kill_at_request, moments
 from tests.support import s3_proxy
 from tests.support.clock import FakeClock
@@ -70,34 +71,43 @@ def wanted(small_slide: Path, tmp_path: Path) -> Tiles:
     return shown(str(tmp_path / "wanted"))
 
 
-def ended_well(way: str, slide: Path, target: str, before: Tiles, wanted: Tiles) -> None:
+def ended_well(run: Run, way: str, slide: Path, target: str, before: Tiles, wanted: Tiles) -> None:
     """After an end that was none: first a look, then the same command."""
     assert shown(target) in ((before, wanted) if way == "convert" else (before,))
-    subprocess.run(command(way, slide, target, 80), check=True, stdout=subprocess.DEVNULL)
+    ended = run(*command(way, slide, target, 80)[len(PROGRAM) :])
+    assert ended.code == 0, ended.err
     assert shown(target) == (wanted if way == "convert" else before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_moment_in_a_folder(
-    small_slide: Path, tmp_path: Path, wanted: Tiles, way: str, thorough: bool
+    small_slide: Path, tmp_path: Path, wanted: Tiles, way: str, thorough: bool, run: Run
 ) -> None:
     target = str(tmp_path / "to")
     words = command(way, small_slide, target, 80)[len(PROGRAM) :]
     audited = [sys.executable, "-c", KILLED, str(tmp_path), "{moment}", *words]
     prepared(way, small_slide, target)
-    run = [word.format(moment=10**9) for word in audited]
-    ended = subprocess.run(run, check=True, stdout=subprocess.PIPE)
+    unkilled = [word.format(moment=10**9) for word in audited]
+    ended = subprocess.run(unkilled, check=True, stdout=subprocess.PIPE)
     for moment in moments(int(ended.stdout.split()[-1]), thorough):
         before = prepared(way, small_slide, target)
         kill_at_event(audited, moment)
-        ended_well(way, small_slide, target, before, wanted)
+        ended_well(run, way, small_slide, target, before, wanted)
     assert not list(Path(target).rglob("*.partial*"))
     assert verify(f"{target}/{FOLDER}", deep=True).errors == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_moment_in_s3(
-    small_slide: Path, place: Place, proxy: Proxy, wanted: Tiles, way: str, thorough: bool
+    small_slide: Path,
+    place: Place,
+    proxy: Proxy,
+    wanted: Tiles,
+    way: str,
+    thorough: bool,
+    run: Run,
 ) -> None:
     clock = FakeClock()  # S3's
     proxy.fault = s3_proxy.by(clock)
@@ -110,7 +120,7 @@ def test_killed_at_any_moment_in_s3(
         before = prepared(way, small_slide, target)
         kill_at_request(words, proxy, moment)
         clock.advance(lease.SECONDS + 1)
-        ended_well(way, small_slide, target, before, wanted)
+        ended_well(run, way, small_slide, target, before, wanted)
     uploads = place.server.client().list_multipart_uploads(
         Bucket=place.bucket, Prefix=f"{place.prefix}/"
     )

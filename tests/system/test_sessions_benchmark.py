@@ -70,6 +70,7 @@ def test_a_verdict_says_what_was_measured(
     assert [one.met for one in sessions.verdicts(sessions.medians(found))] == met
 
 
+@pytest.mark.long
 def test_a_run(real_slide: Path, tmp_path: Path, chromium: object) -> None:
     """In a process of its own, since it starts a browser itself."""
     scratch, result = tmp_path / "scratch", tmp_path / "result.json"

@@ -310,6 +310,7 @@ def leave_out(offsets: list[int], counts: list[int]) -> None:
     offsets[5] = counts[5] = 0
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("lane", ["auto", "pixels"])
 @pytest.mark.parametrize("quality", [30, 80])
 @pytest.mark.parametrize("background", ["white", "black", "#808080"])
@@ -452,6 +453,7 @@ LIGHTS: list[tuple[Callable[[NDArray[Any]], NDArray[Any]], str]] = [
 ]
 
 
+@pytest.mark.table
 @pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize(("change", "said"), LIGHTS)
 def test_a_pyramid_of_another_light(

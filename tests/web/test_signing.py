@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -39,6 +40,11 @@ KEY = rsa.generate_private_key(65537, 2048)
 FOREIGN_KEY = rsa.generate_private_key(65537, 2048)
 VERIFIER = signing.Verifier(KEY.public_key(), KEY_ID)
 WEEK = timedelta(days=7)
+
+
+@functools.cache
+def large_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 3072)
 
 
 def private_pem(key: Any, *, password: bytes | None = None) -> bytes:
@@ -309,7 +315,7 @@ def keys(run: Run) -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
     Path("curve.pem").write_bytes(private_pem(curve))
     Path("curve-public.pem").write_bytes(public_pem(curve))
-    Path("large.pem").write_bytes(private_pem(rsa.generate_private_key(65537, 3072)))
+    Path("large.pem").write_bytes(private_pem(large_key()))
     Path("text.pem").write_bytes(b"\xff no key")
     Path("folder.pem").mkdir()
 

@@ -60,6 +60,7 @@ def pack(store: Store, folder: str, progress: Tell = lambda _: None) -> bool:
             _switch(store, folder, key.rpartition("/")[2])
             is_new = True
         else:
+            _document(store, folder, PackedStore(store, folder, key))
             is_new = False
         clear(store, folder, lambda own: own != key and _is_of_tiles(own, folder))
     _list(store, folder)

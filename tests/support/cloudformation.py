@@ -29,7 +29,7 @@ _NO_VALUE = object()
 # Each template with all that it can have. The other extreme is all defaults, and what has none.
 REQUIRED: dict[str, dict[str, str]] = {
     "storage": {},
-    "cdn": {"ImagesBucket": "images-bucket", "LogsBucket": "logs-bucket"},
+    "cdn": {"ImagesBucket": "images-bucket", "LogsBucket": "logs-bucket", "Public": "yes"},
     "compute": {
         "SlidesBucket": "slides-bucket",
         "ImagesBucket": "images-bucket",
@@ -45,8 +45,9 @@ REQUIRED: dict[str, dict[str, str]] = {
         "JobDefinitionArn": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/definition:1",
         "ConvertPolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/convert",
     },
-    "main": {},
+    "main": {"Public": "yes"},
 }
+_PUBLIC_KEY = "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----"
 _KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000"
 _PRIVATE_KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-1111-1111-1111-111111111111"
 _EFS = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}"
@@ -67,7 +68,9 @@ EVERYTHING: dict[str, dict[str, str]] = {
     },
     "cdn": {
         "ImagesPrefix": "pathology/a/",
-        "PublicKey": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
+        "Public": "no",
+        "PublicKey": _PUBLIC_KEY,
+        "SecondPublicKey": _PUBLIC_KEY,
         "Alias": "slides.example.org",
         "CertificateArn": _CERTIFICATE,
         "AllowedOrigin": "https://pages.example.org",
@@ -93,7 +96,13 @@ EVERYTHING: dict[str, dict[str, str]] = {
         "SecurityGroupId": "sg-0123456789abcdef0",
         "AlarmEmail": "alarm@example.org",
     },
-    "main": {"ImageTag": "1.0", "FileSystem": "new"},
+    "main": {
+        "ImageTag": "1.0",
+        "FileSystem": "new",
+        "Public": "no",
+        "PublicKey": _PUBLIC_KEY,
+        "SecondPublicKey": _PUBLIC_KEY,
+    },
 }
 EVERYTHING = {name: REQUIRED[name] | EVERYTHING[name] for name in NAMES}
 

@@ -53,9 +53,10 @@ class Distribution:
 def without_public_key() -> dict[str, Any]:
     """cdn.yaml; ministack refuses a template that has these types in it, used or not."""
     body = cloudformation.load("cdn")
-    kinds = {body["Resources"].pop(name)["Type"] for name in ("SigningKey", "KeyGroup")}
+    names = ("SigningKey", "SecondSigningKey", "KeyGroup")
+    kinds = {body["Resources"].pop(name)["Type"] for name in names}
     assert kinds == {"AWS::CloudFront::PublicKey", "AWS::CloudFront::KeyGroup"}
-    del body["Outputs"]["KeyId"]
+    del body["Outputs"]["KeyId"], body["Outputs"]["SecondKeyId"]
     group = {"Fn::If": ["MakeKeyGroup", {"Ref": "KeyGroup"}, {"Ref": "KeyGroupId"}]}
     text = json.dumps(body).replace(json.dumps(group), json.dumps({"Ref": "KeyGroupId"}))
     made: dict[str, Any] = json.loads(text)
@@ -67,6 +68,7 @@ def distributed(
 ) -> Distribution:
     """The distribution of what is in the bucket of images, which only it may read."""
     given = {"ImagesBucket": buckets["ImagesBucket"], "LogsBucket": buckets["LogsBucket"]}
+    given["Public"] = "no" if "KeyGroupId" in parameters else "yes"
     resources = cloudformation.resources(cloudformation.load("cdn"), given | parameters)
     body = without_public_key()
     made = ministack.create(name, body, given | parameters)

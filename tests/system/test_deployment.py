@@ -29,9 +29,14 @@ from tests.support.cloudformation import REQUIRED
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "cloudformation/README.md"
 KEY_ID = "K2JCJMDEHXQW5F"
+SECOND_KEY_ID = "K3SECONDKEY00"
 # When it updates a nested stack, ministack does not know attributes any more, but what Ref gives:
 # the page's links can be tried, a new image or another environment for the functions cannot.
-FORGOTTEN = (("AccessControl", "Id"), ("Paths", "FunctionARN"))
+FORGOTTEN = (
+    ("AccessControl", "Id"),
+    ("Distribution", "DomainName"),
+    ("Paths", "FunctionARN"),
+)
 # Amazon's command line, which asks each half minute whether a stack is there.
 AT_ONCE = """
 import types, time, botocore.waiter
@@ -122,13 +127,16 @@ def uploaded(ministack: StandIn, packaged: Path, computed: dict[str, str]) -> No
         },
         "Ingest": cloudformation.load("ingest"),
     }
-    nested["Cdn"]["Outputs"]["KeyId"] = {"Condition": "MakeKeyGroup", "Value": KEY_ID}
+    nested["Cdn"]["Outputs"] |= {
+        "KeyId": {"Condition": "MakeKey", "Value": KEY_ID},
+        "SecondKeyId": {"Condition": "MakeSecondKey", "Value": SECOND_KEY_ID},
+    }
     for name, template in nested.items():
         text = json.dumps(template)
         for resource, attribute in FORGOTTEN:
             text = text.replace(
                 json.dumps({"Fn::GetAtt": [resource, attribute]}), json.dumps({"Ref": resource})
-            )
+            ).replace(f"${{{resource}.{attribute}}}", f"${{{resource}}}.cloudfront.net")
         stack = body["Resources"][name]["Properties"]
         *_, bucket, key = stack["TemplateURL"].split("/")
         there = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -205,6 +213,7 @@ def test_the_page_is_walked(
     packaged = checkout / "packaged.yaml"
     try:
         shell.run(page.next("Deploy"))
+        shell.run(page.next("Deploy"))
         make, package, deploy = page.next("Deploy").splitlines()
         shell.run(f"{make}\n{package}")
         uploaded(ministack, packaged, computed)
@@ -225,7 +234,8 @@ def test_the_page_is_walked(
         given = parameters(ministack)
         assert (given["ImageTag"], given["AlarmEmail"]) == (tag, "you@example.org")
 
-        viewer, copy, listing, echo = page.next("The viewer, and the first slide").splitlines()
+        assert given["PublicKey"].startswith("-----BEGIN PUBLIC KEY-----\n")
+        viewer, copy, listing, share = page.next("The viewer, and the first slide").splitlines()
         shutil.copy(real_slide, checkout / "170782.svs")
         shell.run(f"{viewer}\n{copy}")
         # What the function does by itself (test_chain.py).
@@ -235,8 +245,8 @@ def test_the_page_is_walked(
         convert = f"vsv-pyramid convert s3://{slides}/170782.svs --to s3://{images}"
         shell.run(f"{convert} --private-to s3://{private}")
         assert "DeepZoom.dzi" in shell.run(listing)
-        url = shell.run(echo).strip()
-        assert re.fullmatch(r"https://\w+\.cloudfront\.net/viewer/\?id=170782", url)
+        link = r"https://\w+\.cloudfront\.net/viewer/index\.html\?id=170782&Policy=\S+"
+        assert re.fullmatch(rf"{link}&Key-Pair-Id={KEY_ID}\S*", shell.run(share).strip())
         estimate, submit = page.next("The viewer, and the first slide").splitlines()
         assert "0 waiting, 1 published" in shell.run(estimate)
         shutil.copy(real_slide, checkout / "170783.svs")
@@ -246,18 +256,20 @@ def test_the_page_is_walked(
 
         assert "170782" in shell.run(page.next("What is private"))
 
-        assert shell.run("output Details").strip() == "none"
+        assert shell.run("output Details").strip() == "lab"
         refresh = page.next("What is published of a slide")
-        assert "1 slide, 0 written anew" in shell.run(refresh)
-
-        generate, public, deploy, link = page.next("Links instead of a public site").splitlines()
-        shell.run(f"{generate}\n{public}\n{deploy}")
-        until(lambda: parameters(ministack)["PublicKey"].startswith("-----BEGIN PUBLIC KEY-----\n"))
-        until(lambda: shell.run("output Details").strip() == "lab")
         assert "1 slide, 1 written anew" in shell.run(refresh)
-        signed = shell.run(link).strip()
-        assert signed.startswith(url.replace("/?", "/index.html?"))
-        assert f"Key-Pair-Id={KEY_ID}" in signed
+
+        generate, public, deploy, share = page.next("Who sees the slides").splitlines()
+        shell.run(f"{generate}\n{public}\n{deploy}")
+        until(lambda: parameters(ministack)["SecondPublicKey"].startswith("-----BEGIN"))
+        assert re.fullmatch(rf"{link}&Key-Pair-Id={SECOND_KEY_ID}\S*", shell.run(share).strip())
+        shell.run(page.next("Who sees the slides"))
+        until(lambda: parameters(ministack)["PublicKey"] == "")
+        shell.run(page.next("Who sees the slides"))
+        until(lambda: parameters(ministack)["Public"] == "yes")
+        until(lambda: shell.run("output Details").strip() == "none")
+        assert "1 slide, 1 written anew" in shell.run(refresh)
 
         iam = moto.client("iam")
         iam.create_role(RoleName="technicians", AssumeRolePolicyDocument="{}")

@@ -377,7 +377,7 @@ def keys(tmp_path: Path) -> Keys:
 @pytest.fixture
 def private(keys: Keys, root: Path) -> Iterator[Site]:
     verifier = signing.Verifier(signing.read_public_key(keys.public))
-    with serving(create_app(open_root(str(root)), verifier=verifier)) as site:
+    with serving(create_app(open_root(str(root)), verifiers=[verifier])) as site:
         yield site
 
 

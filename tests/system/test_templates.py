@@ -949,6 +949,10 @@ def test_packed_slides_and_slides_move_when_it_is_asked_for() -> None:
 
 
 APART = "PrivateBucket cannot be ImagesBucket, which is published"
+SEEN = "Everybody would see the slides; give PublicKey or KeyGroupId, or say Public=yes"
+NOT_BOTH = "Give PublicKey or KeyGroupId, not both"
+NOT_PUBLIC = "With a key nothing is public; leave Public=yes out, or the keys"
+CLOSED = {"Public": "no"}
 
 
 @pytest.mark.parametrize(
@@ -965,6 +969,22 @@ APART = "PrivateBucket cannot be ImagesBucket, which is published"
                 ({"ImagesBucket": "a", "PrivateBucket": "a"}, [APART]),
             )
         ),
+        *(
+            (name, given, said)
+            for name in ("cdn", "main")
+            for given, said in (
+                (CLOSED, [SEEN]),
+                (CLOSED | {"PublicKey": "a"}, []),
+                (CLOSED | {"SecondPublicKey": "a"}, []),
+                (CLOSED | {"PublicKey": "a", "SecondPublicKey": "b"}, []),
+                (CLOSED | {"KeyGroupId": "a"}, []),
+                (CLOSED | {"PublicKey": "a", "KeyGroupId": "b"}, [NOT_BOTH]),
+                (CLOSED | {"SecondPublicKey": "a", "KeyGroupId": "b"}, [NOT_BOTH]),
+                ({"PublicKey": "a"}, [NOT_PUBLIC]),
+                ({"SecondPublicKey": "a"}, [NOT_PUBLIC]),
+                ({"KeyGroupId": "a"}, [NOT_PUBLIC]),
+            )
+        ),
         ("main", {"FileSystem": "new"}, []),
         ("main", {"FileSystem": "fs-0"}, ["An existing FileSystem needs its VpcId and Subnets"]),
         ("compute", {"VpcId": "vpc-0", "Subnets": "subnet-0,subnet-1"}, []),
@@ -974,6 +994,34 @@ def test_parameters_that_do_not_go_together(
     name: str, given: dict[str, str], said: list[str]
 ) -> None:
     assert cloudformation.refused(cloudformation.load(name), REQUIRED[name] | given) == said
+
+
+@pytest.mark.parametrize("name", ["cdn", "main"])
+def test_it_is_closed_where_nothing_is_said(name: str) -> None:
+    body = cloudformation.load(name)
+    said = {key: value for key, value in REQUIRED[name].items() if key != "Public"}
+    assert SEEN in cloudformation.refused(body, said)
+
+
+@pytest.mark.parametrize(
+    ("given", "trusted"),
+    [
+        ({"PublicKey": "a"}, ["<SigningKey>"]),
+        ({"SecondPublicKey": "b"}, ["<SecondSigningKey>"]),
+        ({"PublicKey": "a", "SecondPublicKey": "b"}, ["<SigningKey>", "<SecondSigningKey>"]),
+    ],
+)
+def test_the_keys_that_are_given_are_trusted(given: dict[str, str], trusted: list[str]) -> None:
+    body = cloudformation.load("cdn")
+    made = cloudformation.resources(body, REQUIRED["cdn"] | CLOSED | given)
+    assert made["KeyGroup"]["Properties"]["KeyGroupConfig"]["Items"] == trusted
+    keys = {
+        name: made[name]["Properties"]["PublicKeyConfig"] for name in made if "SigningKey" in name
+    }
+    assert [f"<{name}>" for name in keys] == trusted
+    assert [key["EncodedKey"] for key in keys.values()] == [f"{key}\n" for key in given.values()]
+    for unique in "Name", "CallerReference":
+        assert len({key[unique] for key in keys.values()}) == len(trusted)
 
 
 def test_slides_are_kept_and_announced() -> None:
@@ -1030,11 +1078,12 @@ KEY = {"PublicKey": "-----BEGIN PUBLIC KEY-----"}
 @pytest.mark.parametrize(
     ("given", "details"),
     [
-        ({}, "none"),
+        ({"Public": "yes"}, "none"),
         (KEY, "lab"),
+        ({"SecondPublicKey": KEY["PublicKey"]}, "lab"),
         ({"KeyGroupId": "group"}, "lab"),
-        ({"Details": "auto"}, "none"),
-        ({"Details": "lab"}, "lab"),
+        ({"Public": "yes", "Details": "auto"}, "none"),
+        ({"Public": "yes", "Details": "lab"}, "lab"),
         (KEY | {"Details": "none"}, "none"),
         (KEY | {"Details": "lab"}, "lab"),
     ],

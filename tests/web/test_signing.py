@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,8 @@ def test_a_link() -> None:
     assert url.startswith(f"{BASE}/viewer/index.html?id=170782&Policy=")
     values = {name: value[0] for name, value in parse_qs(urlsplit(url).query).items()}
     assert url == f"{BASE}/viewer/index.html?{query(values)}"  # nothing in it is escaped
-    assert list(values) == ["id", "Policy", "Signature", "Key-Pair-Id"]
+    assert list(values) == ["id", "Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm"]
+    assert values["Hash-Algorithm"] == "SHA256"
     assert values["Key-Pair-Id"] == KEY_ID
     end = int((NOW + WEEK).timestamp())
     assert json.loads(decoded(values["Policy"])) == {
@@ -98,13 +99,20 @@ def test_a_link() -> None:
     }
 
 
-def test_the_signature_is_rsa_with_sha1() -> None:
+@pytest.mark.parametrize(
+    ("name", "hashed", "prefix"),
+    [
+        ("SHA1", hashlib.sha1, "3021300906052b0e03021a05000414"),
+        ("SHA256", hashlib.sha256, "3031300d060960864801650304020105000420"),
+    ],
+)
+def test_the_signature_is_rsa(name: str, hashed: Callable[[bytes], Any], prefix: str) -> None:
     """By the arithmetic of RFC 8017 (8.2.2), without the library that signed."""
-    values = signing.signed_query(f"{BASE}/*", KEY_ID, KEY, NOW)
+    values = signing.signed_query(f"{BASE}/*", KEY_ID, KEY, NOW, name)
+    assert values.get("Hash-Algorithm", "SHA1") == name
     numbers = KEY.public_key().public_numbers()
     block = pow(int.from_bytes(decoded(values["Signature"]), "big"), numbers.e, numbers.n)
-    digest = hashlib.sha1(decoded(values["Policy"])).digest()
-    info = bytes.fromhex("3021300906052b0e03021a05000414") + digest
+    info = bytes.fromhex(prefix) + hashed(decoded(values["Policy"])).digest()
     padded = b"\x00\x01" + b"\xff" * (256 - 3 - len(info)) + b"\x00" + info
     assert block.to_bytes(256, "big") == padded
 
@@ -115,7 +123,7 @@ def test_botocore_signs_the_same() -> None:
     url = signer.generate_presigned_url(
         f"{BASE}/images/170782/a.dzi", policy=signer.build_policy(resource, NOW)
     )
-    ours = query(signing.signed_query(resource, KEY_ID, KEY, NOW))
+    ours = query(signing.signed_query(resource, KEY_ID, KEY, NOW, "SHA1"))
     assert url == f"{BASE}/images/170782/a.dzi?{ours}"
 
 
@@ -151,6 +159,21 @@ def test_what_a_link_opens() -> None:
     assert not allows(f"{tile}?{values}", verifier=signing.Verifier(FOREIGN_KEY.public_key()))
     assert not allows(f"{tile}?{values}", verifier=dataclasses.replace(VERIFIER, key_id="K1"))
     assert not allows(f"{tile}?{values.replace('_', '%5F')}")
+
+
+@pytest.mark.parametrize("name", ["SHA1", "SHA256"])
+def test_the_hash_is_the_one_that_is_named(name: str) -> None:
+    """Where none is, it is SHA-1: links of former releases go on."""
+    values = signing.signed_query(f"{BASE}/images/170782/*", KEY_ID, KEY, NOW + WEEK, name)
+    url = f"{BASE}/images/170782/DeepZoom.dzi?{query(values)}"
+    bare = url.partition("&Hash-Algorithm")[0]
+    assert allows(url)
+    assert allows(bare) is (name == "SHA1")
+    for named in "SHA1", "SHA256":
+        assert allows(f"{bare}&Hash-Algorithm={named}") is (name == named)
+    for wrong in "sha256", "SHA-256", "SHA512", "":
+        assert not allows(f"{bare}&Hash-Algorithm={wrong}")
+    assert not allows(f"{bare}&Hash-Algorithm={name}&Hash-Algorithm={name}")
 
 
 @given(st.sampled_from(["Policy", "Signature"]), st.data())
@@ -231,7 +254,8 @@ def test_policies(policy: object, opens: bool) -> None:
 
 def test_cookies_open_all_and_yield_to_a_query() -> None:
     cookies = signing.cookies(f"{BASE}/a", KEY_ID, KEY, NOW + WEEK)
-    assert set(cookies) == {f"CloudFront-{name}" for name in ("Policy", "Signature", "Key-Pair-Id")}
+    names = ("Policy", "Signature", "Key-Pair-Id", "Hash-Algorithm")
+    assert set(cookies) == {f"CloudFront-{name}" for name in names}
     assert VERIFIER.allows(f"{BASE}/a/images/index.json", cookies, NOW)
     assert VERIFIER.allows(f"{BASE}/a/images/170783/DeepZoom.dzi?v=1", cookies, NOW)
     assert not VERIFIER.allows(f"{BASE}/images/index.json", cookies, NOW)
@@ -340,7 +364,7 @@ def test_share_cookies(run: Run, keys: None) -> None:
     outcome = run("share", "--cookies", *ALWAYS)
     assert (outcome.code, outcome.err) == (0, "")
     found = re.findall(r"^(\S+?)=(\S+); Path=/; Secure; HttpOnly$", outcome.out, re.MULTILINE)
-    assert len(found) == len(outcome.out.splitlines()) == 3
+    assert len(found) == len(outcome.out.splitlines()) == 4
     assert VERIFIER.allows(f"{BASE}/images/x.dzi", dict(found), datetime.now(timezone.utc))
 
 
@@ -378,6 +402,47 @@ def test_a_public_key_that_is_none(run: Run, keys: None, name: str) -> None:
     assert_one_sentence(outcome.err, f"{name} is no RSA public key")
 
 
+def test_a_key_takes_the_others_place(tmp_path: Path) -> None:
+    """At no moment is a link that somebody has refused before it ends: the new key beside the
+    former one, links of both, and the new one alone."""
+    publish(str(tmp_path))
+    former = signing.Verifier(KEY.public_key(), "FORMER")
+    new = signing.Verifier(FOREIGN_KEY.public_key(), "NEW")
+    opened = []
+    for verifiers in [former], [former, new], [new, former], [new]:
+        with serving(create_app(open_store(str(tmp_path)), verifiers=verifiers)) as site:
+            end = datetime.now(timezone.utc) + WEEK
+            links = [
+                query(signing.signed_query(f"{site.url}/{FOLDER}/*", key_id, key, end))
+                for key_id, key in (("FORMER", KEY), ("NEW", FOREIGN_KEY), ("NEW", KEY))
+            ]
+            opened.append(
+                [site.ask(f"/{FOLDER}/slide.json?{link}").status == 200 for link in links]
+            )
+    assert opened == [
+        [True, False, False],
+        [True, True, False],
+        [True, True, False],
+        [False, True, False],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--key-id", "K1"), "give --key-id once for each --public-key"),
+        (("--key-id", "K1", "--key-id", "K2", "--key-id", "K3"), "give --key-id once for each"),
+    ],
+)
+def test_ids_of_keys_are_one_for_each(
+    run: Run, keys: None, words: tuple[str, ...], sentence: str
+) -> None:
+    both = ("--public-key", "public.pem", "--public-key", "public.pem")
+    outcome = run("serve", "--signed", *both, *words, "--port", 0)
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, sentence)
+
+
 def test_the_commands_of_the_docs(run: Run, keys: None) -> None:
     commands = re.findall(r"^vsv-pyramid (share .*)", docs.TEXT, re.MULTILINE)
     assert len(commands) == 2
@@ -398,7 +463,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     verifier = signing.Verifier(
         signing.read_public_key(_file(root / "public.pem", public_pem(KEY)))
     )
-    with serving(create_app(store, viewer=root / "viewer", verifier=verifier)) as site:
+    with serving(create_app(store, viewer=root / "viewer", verifiers=[verifier])) as site:
         yield site
 
 
@@ -456,7 +521,7 @@ class TestSigned:
 
     def test_signatures_that_do_not_hold(self, site: Site) -> None:
         good = self.link(site)
-        policy, signature, key_id = good.split("&")
+        policy, signature, key_id, hashed = good.split("&")
         middle = len(signature) // 2
         other = "A" if signature[middle] != "A" else "B"
         tampered = signature[:middle] + other + signature[middle + 1 :]
@@ -467,9 +532,10 @@ class TestSigned:
             self.link(site, base="https://slides.example.org"),
             self.link(site, base=f"{site.url}/elsewhere"),
             self.link(site, base=site.url.replace("127.0.0.1", "localhost")),
-            f"{policy}&{tampered}&{key_id}",
-            f"Policy={wide['Policy']}&{signature}&{key_id}",
-            f"{policy}&{signature}",
+            f"{policy}&{tampered}&{key_id}&{hashed}",
+            f"Policy={wide['Policy']}&{signature}&{key_id}&{hashed}",
+            f"{policy}&{signature}&{hashed}",
+            f"{policy}&{signature}&{key_id}",
             query(wide),
         ):
             for key in PUBLISHED:

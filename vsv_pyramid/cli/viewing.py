@@ -55,9 +55,21 @@ Examples:
     help="Refuse requests without a signed link or cookie of `share`, as a private CDN does.",
 )
 @click.option(
-    "--public-key", type=PathType(), metavar="FILE", help="With --signed: the signer's key, PEM."
+    "--public-key",
+    "public_keys",
+    type=PathType(),
+    multiple=True,
+    metavar="FILE",
+    help="With --signed: the signer's key, PEM; given twice, the keys of two signers, as while one "
+    "takes the other's place.",
 )
-@click.option("--key-id", metavar="ID", help="With --signed: the only id of the key that counts.")
+@click.option(
+    "--key-id",
+    "key_ids",
+    multiple=True,
+    metavar="ID",
+    help="With --signed: the only id of the key that counts; one for each key, in their order.",
+)
 @click.option(
     "--edit",
     is_flag=True,
@@ -92,8 +104,8 @@ def serve_command(
     port: int,
     opens: bool,
     signed: bool,
-    public_key: Path | None,
-    key_id: str | None,
+    public_keys: tuple[Path, ...],
+    key_ids: tuple[str, ...],
     edit: bool,
     origins: tuple[str, ...],
     time_zone: str | None,
@@ -105,10 +117,12 @@ def serve_command(
     folder) and the viewer on this machine, under the paths and with the headers that they have on
     the CDN, until Ctrl-C.
     """
-    if signed != (public_key is not None):
+    if signed != bool(public_keys):
         raise OptionError("--signed and --public-key go together; give both or none")
-    if key_id and not signed:
+    if key_ids and not signed:
         raise OptionError("--key-id needs --signed")
+    if key_ids and len(key_ids) != len(public_keys):
+        raise OptionError("give --key-id once for each --public-key, in their order, or never")
     if edit and (signed or is_archive(root)):
         raise OptionError("--edit is for a folder or a bucket, and without --signed")
     if edit and origins:
@@ -125,11 +139,12 @@ def serve_command(
     from vsv_pyramid.web import server
     from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
 
-    verifier = None
-    if public_key:
+    verifiers = []
+    if public_keys:
         from vsv_pyramid.web import signing
 
-        verifier = signing.Verifier(signing.read_public_key(public_key), key_id)
+        made = map(signing.read_public_key, public_keys)
+        verifiers = list(map(signing.Verifier, made, key_ids or [None] * len(public_keys)))
     stopped = threading.Event()
     pages.files()  # refuses where the viewer is not there
     store: Store | Destination
@@ -148,7 +163,9 @@ def serve_command(
                 f"--edit at {host} would let everybody there edit; leave --host out, or give "
                 "--token-file"
             )
-        site = create_app(store, verifier=verifier, entrance=entrance, hosts=hosts, origins=origins)
+        site = create_app(
+            store, verifiers=verifiers, entrance=entrance, hosts=hosts, origins=origins
+        )
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listening.getsockname()[1]}/"
         if not server.is_loopback(listening):
@@ -246,6 +263,14 @@ Examples:
     help="How long it is good: 30m, 12h, 7d, 4w.",
 )
 @click.option(
+    "--hash",
+    "hash_name",
+    type=click.Choice(["SHA256", "SHA1"]),
+    default="SHA256",
+    show_default=True,
+    help="What the signature is made with; SHA1 for a CDN that takes nothing newer.",
+)
+@click.option(
     "--cookies", is_flag=True, help="Print cookies for all slides, instead of links to some."
 )
 def share_command(
@@ -254,6 +279,7 @@ def share_command(
     key_id: str,
     private_key: Path,
     expires: str,
+    hash_name: str,
     cookies: bool,
 ) -> None:
     """Print a link for each slide ID, which shows this slide and no other to whoever has it, until
@@ -268,8 +294,9 @@ def share_command(
     key = signing.read_private_key(private_key)
     end = signing.expiry(expires, clock.utc())
     if cookies:
-        for name, value in signing.cookies(base_url, key_id, key, end).items():
+        for name, value in signing.cookies(base_url, key_id, key, end, hash_name).items():
             click.echo(f"{name}={value}; {signing.COOKIE_ATTRIBUTES}")
         return
-    for link in [signing.link(slide_id, base_url, key_id, key, end) for slide_id in ids]:
+    given = base_url, key_id, key, end, hash_name
+    for link in [signing.link(slide_id, *given) for slide_id in ids]:
         click.echo(link)

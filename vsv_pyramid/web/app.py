@@ -57,7 +57,7 @@ def create_app(
     store: Store | Destination,
     *,
     viewer: Path = pages.VIEWER,
-    verifier: Verifier | None = None,
+    verifiers: Sequence[Verifier] = (),
     entrance: Entrance | None = None,
     hosts: Sequence[str] = ("*",),
     origins: Sequence[str] = (),
@@ -65,12 +65,12 @@ def create_app(
     """The site: what the store has under images/, and the viewer's page under viewer/; with an
     entrance, the technician's desk under desk/.
 
-    With a verifier, nothing under images/ is served without a signature that it accepts. `hosts`
+    With verifiers, nothing under images/ is served without a signature that one accepts. `hosts`
     are the names it answers to: any name may be made to lead here, for another page to read slides.
     `origins` are those whose pages may read slides, and have the viewer in a frame.
     """
     destination = store if isinstance(store, Destination) else Destination(store)
-    site = _Site(destination.published, viewer, verifier, " ".join(["'self'", *origins]))
+    site = _Site(destination.published, viewer, verifiers, " ".join(["'self'", *origins]))
     routes = {
         "/": _moved("desk/" if entrance else "viewer/gallery/"),
         "/viewer": _moved("viewer/"),
@@ -108,21 +108,21 @@ def _sharing(origins: Sequence[str]) -> Middleware:
 
 class _Site:
     def __init__(
-        self, store: Store, viewer: Path, verifier: Verifier | None, ancestors: str
+        self, store: Store, viewer: Path, verifiers: Sequence[Verifier], ancestors: str
     ) -> None:
         # What is shared is a folder, and not what its links lead to.
         self._store = EnclosedStore(store.root) if isinstance(store, DirectoryStore) else store
         self._pages = {"viewer": EnclosedStore(viewer), "desk": EnclosedStore(pages.DESK)}
-        self._verifier = verifier
+        self._verifiers = verifiers
         self._policy = CONTENT_SECURITY_POLICY.replace(
             "frame-ancestors 'self'", f"frame-ancestors {ancestors}"
         )
 
     async def image(self, request: Request) -> Response:
         path = _path(request)
-        if self._verifier:
-            now = clock.utc()
-            if not self._verifier.allows(_url(request, path), request.cookies, now):
+        if self._verifiers:
+            about = _url(request, path), request.cookies, clock.utc()
+            if not any(verifier.allows(*about) for verifier in self._verifiers):
                 return responses.sentence(
                     403, "This needs a signed link or cookie that still holds."
                 )

@@ -1,5 +1,5 @@
 """Signed links and cookies, as CloudFront wants and checks them: a custom policy, which may hold a
-wildcard, under RSA with SHA-1 (no other hash will do there)."""
+wildcard, under RSA with SHA-256, which a fourth value names, or with SHA-1, where none is named."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from botocore.signers import CloudFrontSigner
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
@@ -29,6 +29,9 @@ from vsv_pyramid.layout import keys
 
 _BITS = 2048
 QUERY_NAMES = ("Policy", "Signature", "Key-Pair-Id")
+HASH_NAME = "Hash-Algorithm"
+SHA_1, SHA_256 = "SHA1", "SHA256"
+_HASHES: dict[str, type[HashAlgorithm]] = {SHA_1: SHA1, SHA_256: SHA256}
 COOKIE_PREFIX = "CloudFront-"
 COOKIE_ATTRIBUTES = "Path=/; Secure; HttpOnly"
 
@@ -53,12 +56,13 @@ class Verifier:
         signature, others = [], []
         for pair in query.split("&"):
             name, _, value = pair.partition("=")
-            if name in QUERY_NAMES:
+            if name in (*QUERY_NAMES, HASH_NAME):
                 signature.append((name, value))
             elif pair:
                 others.append(pair)
         if not signature:
-            names = [name for name in QUERY_NAMES if COOKIE_PREFIX + name in cookies]
+            all_names = (*QUERY_NAMES, HASH_NAME)
+            names = [name for name in all_names if COOKIE_PREFIX + name in cookies]
             signature = [(name, cookies[COOKIE_PREFIX + name]) for name in names]
         if others:
             place += "?" + "&".join(others)
@@ -66,7 +70,12 @@ class Verifier:
 
 
 def link(
-    slide_id: str, base_url: str, key_id: str, private_key: RSAPrivateKey, expires: datetime
+    slide_id: str,
+    base_url: str,
+    key_id: str,
+    private_key: RSAPrivateKey,
+    expires: datetime,
+    hash_name: str = SHA_256,
 ) -> str:
     """The viewer's address for the slide, whose query opens the slide's folder and nothing else.
 
@@ -74,44 +83,59 @@ def link(
     """
     base = checked_base_url(base_url)
     resource = f"{base}/{keys.folder(keys.check_id(slide_id))}/*"
-    query = {"id": slide_id, **signed_query(resource, key_id, private_key, expires)}
+    query = {"id": slide_id, **signed_query(resource, key_id, private_key, expires, hash_name)}
     return f"{base}/viewer/index.html?{urlencode(query)}"
 
 
 def cookies(
-    base_url: str, key_id: str, private_key: RSAPrivateKey, expires: datetime
+    base_url: str,
+    key_id: str,
+    private_key: RSAPrivateKey,
+    expires: datetime,
+    hash_name: str = SHA_256,
 ) -> dict[str, str]:
     """The cookies that open all below the base URL. Raises OptionError for one that cannot be."""
-    signed = signed_query(f"{checked_base_url(base_url)}/*", key_id, private_key, expires)
+    resource = f"{checked_base_url(base_url)}/*"
+    signed = signed_query(resource, key_id, private_key, expires, hash_name)
     return {COOKIE_PREFIX + name: value for name, value in signed.items()}
 
 
 def signed_query(
-    resource: str, key_id: str, private_key: RSAPrivateKey, expires: datetime
+    resource: str,
+    key_id: str,
+    private_key: RSAPrivateKey,
+    expires: datetime,
+    hash_name: str = SHA_256,
 ) -> dict[str, str]:
     """The parameters that open the resource, a URL with or without wildcards, until it expires;
     their values need no escaping."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", key_id):
         raise OptionError(f"--key-id {key_id!r} is refused; give CloudFront's id of the public key")
-    signer = CloudFrontSigner(key_id, lambda policy: private_key.sign(policy, PKCS1v15(), SHA1()))
+    hashed = _HASHES[hash_name]()
+    signer = CloudFrontSigner(key_id, lambda policy: private_key.sign(policy, PKCS1v15(), hashed))
     policy = signer.build_policy(resource, expires)
-    return dict(parse_qsl(urlsplit(signer.generate_presigned_url("", policy=policy)).query))
+    signed = dict(parse_qsl(urlsplit(signer.generate_presigned_url("", policy=policy)).query))
+    return signed if hash_name == SHA_1 else {**signed, HASH_NAME: hash_name}
 
 
 def verified(
     url: str, signature: Sequence[tuple[str, str]], verifier: Verifier, now: datetime
 ) -> bool:
-    """Whether the signature, Policy, Signature and Key-Pair-Id in any order, is the verifier's and
-    its policy is for this URL, which is without them, and this moment. A policy with conditions
-    that are not of time is refused."""
-    values = dict(signature)
-    if sorted(name for name, _ in signature) != sorted(QUERY_NAMES):
+    """Whether the signature, Policy, Signature and Key-Pair-Id, and perhaps Hash-Algorithm, in any
+    order, is the verifier's and its policy is for this URL, which is without them, and this moment.
+    A policy with conditions that are not of time is refused."""
+    values = {HASH_NAME: SHA_1, **dict(signature)}
+    named = sorted(name for name, _ in signature if name != HASH_NAME)
+    if named != sorted(QUERY_NAMES) or len(signature) > len(values):
+        return False
+    hashed = _HASHES.get(values[HASH_NAME])
+    if hashed is None:
         return False
     if verifier.key_id not in (None, values["Key-Pair-Id"]):
         return False
     try:
         policy = _decoded(values["Policy"])
-        verifier.public_key.verify(_decoded(values["Signature"]), policy, PKCS1v15(), SHA1())
+        verifier.public_key.verify(_decoded(values["Signature"]), policy, PKCS1v15(), hashed())
         return _permits(json.loads(policy), url, now.timestamp())
     except (InvalidSignature, ValueError):
         return False

@@ -39,7 +39,7 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.publication.uploads import Uploads
 from vsv_pyramid.review import records
 from vsv_pyramid.runtime.progress import Progress
-from vsv_pyramid.store import S3Options, lease, open_store, s3
+from vsv_pyramid.store import S3Options, lease, open_store
 from vsv_pyramid.verification import verify
 
 DESCRIPTOR = "images/small/DeepZoom.dzi"
@@ -814,18 +814,6 @@ def test_all_of_fifty_processes_end_well(small_slide: Path, place: Place) -> Non
             [*command, "--to", f"{place}/{i}"], capture_output=True, text=True, check=False
         )
         assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_a_pace_that_grows(clock: FakeClock) -> None:
-    pace = s3._Pace(1000)
-    moments = []
-    for _ in range(20_000):
-        pace.wait()
-        moments.append(clock.passed)
-    first = sum(moment < 1 for moment in moments)
-    later = sum(15 <= moment < 16 for moment in moments)
-    assert 490 <= first <= 560
-    assert 990 <= later <= 1001
 
 
 @pytest.mark.parametrize(

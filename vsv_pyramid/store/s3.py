@@ -27,11 +27,11 @@ from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.aws.s3_codes import CODES
 from vsv_pyramid.errors import NoSuchObject
 from vsv_pyramid.layout import keys
-from vsv_pyramid.runtime import clock
 from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
 from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
+from vsv_pyramid.store.pace import Pace
 from vsv_pyramid.store.parts import Parts
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _NEVER_THERE = ".is-this-allowed"
-_PUTS_A_SECOND_AT_FIRST = 500.0  # S3 answers 503 to a rate that it has not grown used to
-_GROWTH_A_SECOND = 50.0
 _NO_BUCKET = "NoSuchBucket"
 _NO_KEY = "NoSuchKey"
 _NO_SUCH_RANGE = 416
+_TOO_MANY = 503
 _WRONG_CHECKSUM = ("BadDigest", "InvalidDigest")
 
 _WITHOUT_BULK_DELETE: set[str] = set()  # addresses, for as long as this process runs
@@ -65,7 +64,7 @@ class S3Store:
         self._url = url
         self._options = options
         self._stopped = stopped or threading.Event()
-        self._pace = _Pace(options.max_put_rate)
+        self._pace = Pace(options.max_put_rate)
         self._lease: Lease | None = None
         self._answered = False  # before it has, somebody may wait and wonder
         self._is_s3 = self._puts_arrive = False  # as far as an answer has shown
@@ -287,7 +286,12 @@ class S3Store:
     def _put(self, key: str, data: bytes, **how: Any) -> None:
         self._check_lease()
         self._pace.wait()
-        put = obstore.put(self._objects, key, data, use_multipart=False, **how)
+        try:
+            put = obstore.put(self._objects, key, data, use_multipart=False, **how)
+        except BaseError as exc:
+            if session.status(exc) == _TOO_MANY:
+                self._pace.refused()
+            raise
         md5 = _md5(put["e_tag"])
         if not (md5 and self._puts_arrive):
             if md5 != hashlib.md5(data, usedforsecurity=False).hexdigest():
@@ -381,27 +385,6 @@ class S3Store:
         login.forget()
         for name in ("_account", "_objects", "_one_by_one", "_lists"):
             self.__dict__.pop(name, None)
-
-
-class _Pace:
-    """Lets so many puts a second go that the server can grow used to them, and no more than the
-    maximum."""
-
-    def __init__(self, maximum: float) -> None:
-        self._maximum = maximum
-        self._start = self._next = clock.monotonic()
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        with self._lock:
-            now = clock.monotonic()
-            rate = min(
-                self._maximum, _PUTS_A_SECOND_AT_FIRST + _GROWTH_A_SECOND * (now - self._start)
-            )
-            slot = max(self._next, now)
-            self._next = slot + 1 / rate
-        if slot > now:
-            clock.sleep(slot - now)
 
 
 def _md5(etag: str | None) -> str | None:

@@ -31,7 +31,7 @@ class Load:
     jobs: int
     tiles: float = 140.0
     limit: float = 3500.0
-    seconds: float = 60.0
+    seconds: float = 30.0
     heeds: bool = True
 
 

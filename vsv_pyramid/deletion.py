@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NamedTuple
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vsv_pyramid import removal
+from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.destination import Destination, open_destination
-from vsv_pyramid.errors import OptionError
+from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import rescans
+from vsv_pyramid.review.records import Kept, deleted
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import S3Options, Store
+from vsv_pyramid.store.base import Versioned
+from vsv_pyramid.words import counted
+
+if TYPE_CHECKING:
+    from vsv_pyramid.store.versions import Version
 
 
 class Found(NamedTuple):
@@ -67,6 +77,157 @@ def delete(
     found = find(store, folder)
     remove(store, folder, found)
     return len(found.published)
+
+
+class Left(NamedTuple):
+    """Something of a slide that is there: where, and its bytes. `version` is that of S3, where the
+    bucket keeps some."""
+
+    store: Store
+    key: str
+    size: int
+    version: Version | None = None
+
+    @property
+    def is_former(self) -> bool:
+        """Whether something else is under the key by now, or nothing."""
+        return self.version is not None and not self.version.is_latest
+
+
+def left(destination: Destination, slide_id: str) -> list[Left]:
+    """All that is there of the slide: its pyramid in either layout, whole or not, its entry in the
+    catalog, what is remembered of it, notes of its failures; and all versions of these that a
+    bucket keeps, former catalogs among them. What others have put into its folder is not its own.
+    Raises StoreError."""
+    return [*_objects(destination, slide_id), *_entries(destination, slide_id)]
+
+
+def _objects(destination: Destination, slide_id: str) -> list[Left]:
+    """The same without the documents that list other slides, too."""
+    found = []
+    for store, prefix, is_its in _places(destination, slide_id):
+        present = {one.key: one.size for one in store.keys(prefix) if is_its(one.key)}
+        if isinstance(store, Versioned):
+            for one in store.versions(prefix):
+                if is_its(one.key):
+                    present.pop(one.key, None)
+                    found.append(Left(store, one.key, one.size, one))
+        found += [Left(store, key, size) for key, size in present.items()]
+    return [*found, *_former_lists(destination)]
+
+
+def purge(destination: Destination, slide_id: str) -> list[Left]:
+    """Removes all that is there of the slide, so that no version is left, and returns what it was.
+
+    Raises StoreBusy while a conversion is under way, and StoreError, also for what cannot be
+    removed, as under a lock; done again, it goes on where it ended.
+    """
+    there = left(destination, slide_id)
+    folder = keys.folder(slide_id)
+    remembered = rescans.remembered(destination, slide_id)
+    published = removal.own_keys(destination, folder)
+    if published or remembered:
+        remove(destination, folder, Found(published, remembered))
+    removal.unlist(destination, folder)
+    if destination.private:
+        rescans.forget(destination, slide_id)
+    seen: list[Left] = []
+    while more := [one for one in _objects(destination, slide_id) if one not in seen]:
+        seen += more
+        for store in {id(one.store): one.store for one in more}.values():
+            its = [one for one in more if one.store is store]
+            store.delete(*(one.key for one in its if one.version is None))
+            if isinstance(store, Versioned):
+                store.remove_versions(one.version for one in its if one.version)
+    if stays := left(destination, slide_id):
+        one = stays[0]
+        raise StoreError(
+            f"{one.store}/{one.key}",
+            f"cannot be removed, and {counted(len(stays), 'version')} in all; look whether the "
+            "bucket has an Object Lock or a legal hold, and for s3:DeleteObjectVersion",
+        )
+    return there
+
+
+def receipt(slide_id: str, gone: Sequence[Left], by: str) -> dict[str, Any]:
+    """What to keep of a purge: the id, how much was removed, when and by whom; no name."""
+    return {
+        "id": slide_id,
+        "purged_at": clock.utc().isoformat(timespec="seconds"),
+        "by": by,
+        "places": sorted({str(one.store) for one in gone}),
+        "objects": len({(str(one.store), one.key) for one in gone}),
+        "former_versions": sum(one.is_former for one in gone),
+        "bytes": sum(one.size for one in gone),
+    }
+
+
+def _places(
+    destination: Destination, slide_id: str
+) -> Iterator[tuple[Store, str, Callable[[str], bool]]]:
+    """Where there may be something of the slide: a store, a prefix there, and which of its keys."""
+    folder = keys.folder(slide_id)
+    lease = keys.lease_key(folder)
+    yield destination.published, f"{folder}/", lambda key: _is_own(folder, key)
+    if destination.published.remote:
+        yield destination.published, lease, lambda key: key == lease
+    if destination.private:
+        known, place = keys.private_folder(slide_id), keys.place_key(slide_id)
+        yield destination.private, f"{known}/", lambda key: key.startswith(f"{known}/")
+        yield destination.private, place, lambda key: key == place
+    kept = destination.private or destination.state
+    if kept:
+        notes = set(_notes(kept, slide_id))
+        yield kept, f"{keys.WATCHED}/", lambda key: key in notes
+
+
+def _is_own(folder: str, key: str) -> bool:
+    """Whether it is the pyramid's, or the mark that asking for the right to delete it has left."""
+    return keys.is_own(folder, key) or key.rpartition("/")[2] == keys.NEVER_THERE
+
+
+def _notes(store: Store, slide_id: str) -> Iterator[str]:
+    """The keys of what `watch` remembers of the slide's failures."""
+    for found in store.keys(f"{keys.WATCHED}/"):
+        if not found.key.endswith(".json"):
+            continue
+        try:
+            name = PurePath(json.loads(store.get(found.key))["slide"]).stem
+        except (NoSuchObject, ValueError, TypeError, KeyError):
+            continue
+        if slide_id in (name, keys.safe_id(name)):
+            yield found.key
+
+
+def _former_lists(destination: Destination) -> Iterator[Left]:
+    """Former versions of what lists many slides, of which nobody can be taken out."""
+    for store, prefix in (
+        (destination.published, f"{keys.IMAGES}/index"),
+        (destination.private, f"{keys.KEPT}/index"),
+        (destination.private, keys.DELETED),
+    ):
+        if isinstance(store, Versioned):
+            for one in store.versions(prefix):
+                name = one.key.removeprefix(f"{prefix.rpartition('/')[0]}/")
+                is_list = name == keys.CATALOG or keys.is_shard(name) or one.key == keys.DELETED
+                if is_list and not one.is_latest:
+                    yield Left(store, one.key, one.size, one)
+
+
+def _entries(destination: Destination, slide_id: str) -> Iterator[Left]:
+    """The documents that list the slide now."""
+
+    def is_listed(key: str, catalog: Catalog) -> bool:
+        return destination.head(key) is not None and slide_id in catalog.slides()
+
+    if is_listed(keys.catalog_key(), Catalog(destination)):
+        yield Left(destination.published, keys.catalog_key(), 0)
+    if destination.private:
+        key = f"{keys.KEPT}/{keys.CATALOG}"
+        if is_listed(key, Kept(destination)):
+            yield Left(destination.private, key, 0)
+        if slide_id in deleted(destination):
+            yield Left(destination.private, keys.DELETED, 0)
 
 
 def _id(folder: str) -> str:

@@ -19,9 +19,9 @@ from tests.support import cloudformation_rules as rules
 from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.support.cloudformation_rules import RULES, Rule
 from vsv_pyramid.layout import keys
+from vsv_pyramid.layout.keys import NEVER_THERE as NEVER_THERE
 from vsv_pyramid.review import rescans
 from vsv_pyramid.store import parts
-from vsv_pyramid.store.s3 import _NEVER_THERE as NEVER_THERE
 
 pytestmark = pytest.mark.aws
 

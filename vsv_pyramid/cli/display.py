@@ -13,10 +13,13 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.words import counted, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tqdm import tqdm
 
     from vsv_pyramid.catalog import Rebuilt
     from vsv_pyramid.conversion.summary import Summary
+    from vsv_pyramid.deletion import Left
     from vsv_pyramid.renewal import Refreshed
     from vsv_pyramid.runtime.progress import Progress
     from vsv_pyramid.verification.findings import Report
@@ -249,4 +252,21 @@ def report_lines(report: Report) -> list[str]:
             f"(lowest PSNR {report.lowest_psnr:.1f} dB, of chroma "
             f"{report.lowest_chroma_psnr:.1f} dB)"
         )
+    return lines
+
+
+def left_lines(found: Sequence[Left]) -> list[str]:
+    """What there is of a slide, a line for each folder or document."""
+    places: dict[str, list[Left]] = {}
+    for one in found:
+        parts = one.key.split("/")
+        folder = "/".join(parts[: parts.index(keys.IMAGES) + 2] if keys.IMAGES in parts else parts)
+        places.setdefault(f"{one.store}/{folder}", []).append(one)
+    lines = []
+    for place, its in places.items():
+        former = sum(one.is_former for one in its)
+        objects = len({one.key for one in its if not one.is_former})
+        what = [counted(objects, "object")] if objects else []
+        what += [counted(former, "former version")] if former else []
+        lines.append(one_line(f"{place}: {' and '.join(what)}"))
     return lines

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from pathlib import PurePath
+import shlex
+from pathlib import Path, PurePath
 from typing import Any
 
 import click
@@ -13,6 +15,7 @@ from vsv_pyramid import deletion
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
+    PathType,
     PlaceType,
     as_json,
     confirm,
@@ -25,10 +28,11 @@ from vsv_pyramid.cli.options import (
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.destination.root import is_root
-from vsv_pyramid.errors import EXIT_FAILED, OptionError
+from vsv_pyramid.errors import EXIT_FAILED, OptionError, StoreError
 from vsv_pyramid.inspection import info, is_pyramid, published
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
+from vsv_pyramid.review.desk import user_name
 from vsv_pyramid.store import S3Options, Store, open_pyramid
 from vsv_pyramid.verification import verify, verify_root
 from vsv_pyramid.verification.findings import Report
@@ -92,6 +96,13 @@ Examples:
     metavar="SLIDE",
     help="Compare a sample of the tiles with the slide's pixels.",
 )
+@click.option(
+    "--purged",
+    metavar="ID",
+    help="For the folder, or s3://bucket/prefix, that images/ is in: check that nothing is left of "
+    "this slide.",
+)
+@private_to
 @workers
 @store_options
 @as_json
@@ -103,6 +114,8 @@ def verify_command(
     deep: bool,
     sample: int | None,
     against: str | None,
+    purged: str | None,
+    private_to: str | None,
     workers: int | None,
     as_json: bool,
     s3: S3Options,
@@ -117,6 +130,16 @@ def verify_command(
     """
     if sample is not None and not deep:
         raise OptionError("--sample needs --deep")
+    if purged is not None:
+        if deep or against:
+            raise OptionError("--purged looks at no pyramid; leave --deep and --against out")
+        store = open_destination(target, private_to, s3)
+        report = Report(str(store), tiles=None)
+        report.errors += [f"{line} left" for line in display.left_lines(_left(store, purged))]
+        _tell(context, report, as_json)
+        return
+    if private_to:
+        raise OptionError("--private-to needs --purged here")
     if is_root(target, s3):
         if deep or against:
             raise OptionError(f"{target} is no pyramid; give {target}/images/ID")
@@ -154,7 +177,8 @@ Examples:
   vsv-pyramid delete 170782
   vsv-pyramid delete 170782 --in s3://bucket --yes
   vsv-pyramid delete images/170782
-  vsv-pyramid delete s3://bucket/images/170782 --yes""",
+  vsv-pyramid delete s3://bucket/images/170782 --yes
+  vsv-pyramid delete 170782 --in s3://bucket --private-to s3://private --purge""",
 )
 @click.argument("target", type=PlaceType(), metavar="ID|TARGET")
 @click.option(
@@ -164,11 +188,31 @@ Examples:
     metavar="ROOT",
     help="For an ID: the folder, or s3://bucket/prefix, that images/ is in; default: this folder.",
 )
+@click.option(
+    "--purge",
+    is_flag=True,
+    help="Leave nothing of the slide, as where a patient asks for it: no former version in a "
+    "bucket, no note of a failure.",
+)
+@click.option("--dry-run", is_flag=True, help="With --purge: list it, and remove nothing.")
+@click.option(
+    "--receipt",
+    type=PathType(),
+    metavar="FILE",
+    help="With --purge: write down what was removed, when and by whom (JSON).",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @private_to
 @store_options
 def delete_command(
-    target: str, root: str | None, yes: bool, private_to: str | None, s3: S3Options
+    target: str,
+    root: str | None,
+    purge: bool,
+    dry_run: bool,
+    receipt: Path | None,
+    yes: bool,
+    private_to: str | None,
+    s3: S3Options,
 ) -> None:
     """Remove the pyramid of the slide ID, or the pyramid TARGET (its folder or its DeepZoom.dzi, by
     path or s3:// URL). Its entry in the catalog is removed, too, and all that is remembered of the
@@ -177,12 +221,55 @@ def delete_command(
     For a slide that is to be scanned anew, use `slides delete`.
     """
     store, folder = _named(target, root, private_to, s3)
+    if (dry_run or receipt) and not purge:
+        raise OptionError("--dry-run and --receipt need --purge")
+    if purge:
+        if not isinstance(store, Destination):
+            raise OptionError(f"--purge is for what is in images/; {target} is not")
+        _purge(store, folder, dry_run=dry_run, receipt=receipt, yes=yes)
+        return
     found = deletion.find(store, folder)
     count = counted(len(found.published), "object")
     if not yes:
         confirm(f"Remove {store}/{folder}, {count}?")
     deletion.remove(store, folder, found)
     click.echo(f"{store}/{folder}: {count} removed")
+
+
+def _purge(
+    store: Destination, folder: str, *, dry_run: bool, receipt: Path | None, yes: bool
+) -> None:
+    slide_id = folder.rpartition("/")[2]
+    found = _left(store, slide_id)
+    if not found:
+        raise StoreError(f"{store}/{folder}", "there is nothing of it; check the id")
+    for line in display.left_lines(found):
+        click.echo(line)
+    if dry_run:
+        return
+    if not yes:
+        confirm(f"Remove all of this, for good, and former versions of lists that name {slide_id}?")
+    gone = deletion.purge(store, slide_id)
+    click.echo(f"{slide_id}: nothing is left")
+    if receipt:
+        made = deletion.receipt(slide_id, gone, user_name())
+        receipt.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    if store.remote:
+        paths = (f"/{folder}/*", f"/{folder}.dzi*", f"/{folder}_files/*", f"/{keys.IMAGES}/index*")
+        click.echo(
+            "A CDN may have kept what it gave out. For CloudFront: aws cloudfront "
+            f"create-invalidation --distribution-id ID --paths {shlex.join(paths)}"
+        )
+
+
+def _left(store: Destination, slide_id: str) -> list[deletion.Left]:
+    if store.private is None:
+        click.echo(
+            "Warning: no private place is given (--private-to); what is known of the slide there "
+            "is not looked at, and stays.",
+            err=True,
+        )
+    return deletion.left(store, slide_id)
 
 
 def _named(

@@ -23,6 +23,7 @@ CATALOG = "index.json"
 DESCRIPTOR = "DeepZoom.dzi"
 SLIDE_JSON = "slide.json"
 ROOT = "root.json"
+NEVER_THERE = ".is-this-allowed"  # what is deleted to learn whether one may
 # The parts of a destination that nobody serves: what is known of slides, what `watch` remembers of
 # those that failed, and the lists of slides that jobs take.
 PRIVATE, WATCHED, MANIFESTS = PRIVATE_PARTS = ("private", "watch", "manifests")
@@ -196,6 +197,11 @@ def private_image_key(slide_id: str, name: str) -> str:
 def place_key(slide_id: str) -> str:
     """Of where the slide's file is, as `watch` remembers it."""
     return f"{WATCHED}/places/{slide_id}"
+
+
+def lease_key(folder: str) -> str:
+    """Of the note by which a process keeps others off the folder, in a bucket."""
+    return f".leases/{folder}"
 
 
 def is_own(folder: str, key: str) -> bool:

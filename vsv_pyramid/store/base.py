@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from vsv_pyramid.store.versions import Version
 
 
 class StoredObject(NamedTuple):
@@ -119,6 +122,17 @@ class Store(Reader, Protocol):
         remote, they take the place of the present ones at the block's end, and vanish where the
         block raises.
         """
+
+
+@runtime_checkable
+class Versioned(Store, Protocol):
+    """A store that may keep what was replaced and deleted."""
+
+    def versions(self, prefix: str) -> list[Version]:
+        """All versions of the objects whose keys start with `prefix`, marks of deletion, too."""
+
+    def remove_versions(self, found: Iterable[Version]) -> list[str]:
+        """Removes them for good; names each that stays, with S3's code for why."""
 
 
 @runtime_checkable

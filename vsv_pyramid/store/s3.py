@@ -33,13 +33,13 @@ from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
 from vsv_pyramid.store.pace import Pace
 from vsv_pyramid.store.parts import Parts
+from vsv_pyramid.store.versions import Version, all_versions, without
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, PutMode
 
 Result = TypeVar("Result")
 
-_NEVER_THERE = ".is-this-allowed"
 _NO_BUCKET = "NoSuchBucket"
 _NO_KEY = "NoSuchKey"
 _NO_SUCH_RANGE = 416
@@ -257,19 +257,29 @@ class S3Store:
         if keys:
             self._tried(keys[0], delete)
 
+    def versions(self, prefix: str) -> list[Version]:
+        def listed() -> list[Version]:
+            return list(all_versions(self._account.client, self._url, prefix))
+
+        return self._tried(prefix, listed)
+
+    def remove_versions(self, found: Iterable[Version]) -> list[str]:
+        gone = list(found)
+        return self._tried("", lambda: without(self._account.client, self._url, gone))
+
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
         """Asks by puts that no server takes, and deletes what never is there."""
         for key in put:
             if found := self.tagged(key):
                 self._tried(key, partial(self._ask_to_put, key, found.data))
-        self.delete(*{f"{key.rpartition('/')[0]}/{_NEVER_THERE}" for key in delete})
+        self.delete(*{f"{key.rpartition('/')[0]}/{keys.NEVER_THERE}" for key in delete})
 
     def check_way(self, folder: str) -> None:
         """An object leads to no other one."""
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
-        url = self._url._replace(key=self._full(f".leases/{folder}"))
+        url = self._url._replace(key=self._full(keys.lease_key(folder)))
         lease = Lease(self._account.client, url, f"{self}/{folder}", self._stopped)
         with lease.held():
             self._lease = lease

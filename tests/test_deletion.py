@@ -1,0 +1,196 @@
+"""A slide that is purged: nothing of it is left, in no version, and nothing of any other goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import assert_one_sentence
+from tests.conftest import Run
+from tests.support.destinations import private_of
+from tests.support.forge import forge_svs
+from tests.support.s3_server import Place
+from vsv_pyramid import deletion, repacking
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.destination import open_destination
+from vsv_pyramid.layout import keys
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.review.desk import Desk
+
+OPTIONS = ConvertOptions(tile_size=256, workers=1, overwrite=True)
+NAMES = ("a", "indexed")  # the second begins as the catalog's files do
+
+
+@pytest.fixture
+def versioned(place: Place) -> Iterator[Place]:
+    """A place in a bucket that keeps versions, as the one of what is private does."""
+    client = place.server.client()
+    made = replace(place, bucket=f"{place.prefix}-images")
+    for one in made, kept_by(made):
+        client.create_bucket(Bucket=one.bucket, ObjectLockEnabledForBucket=True)
+        client.put_bucket_versioning(
+            Bucket=one.bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
+    yield made
+    for one in made, kept_by(made):
+        for key, version in versions(one):
+            client.delete_object(Bucket=one.bucket, Key=key, VersionId=version)
+        client.delete_bucket(Bucket=one.bucket)
+
+
+def kept_by(place: Place) -> Place:
+    """The private place."""
+    return replace(place, bucket=place.bucket.replace("-images", "-private"))
+
+
+def versions(place: Place) -> list[tuple[str, str]]:
+    """All of the bucket's: keys and ids."""
+    pages = place.server.client().get_paginator("list_object_versions")
+    return [
+        (one["Key"], one["VersionId"])
+        for page in pages.paginate(Bucket=place.bucket)
+        for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+    ]
+
+
+def is_its(key: str) -> bool:
+    return "images/a/" in key or key.endswith(("/images/a", "places/a"))
+
+
+def worked(real_slide: Path, folder: Path, target: str, private: str) -> None:
+    """Slides that were converted twice, edited, packed and unpacked."""
+    for name in NAMES:
+        slide = folder / f"{name}.svs"
+        forge_svs(slide, tissue=real_slide, size=(500, 300), levels=(1,))
+        for quality in (80, 90):
+            convert(slide, target, replace(OPTIONS, quality=quality, private_to=private))
+    store = open_destination(target, private)
+    Desk(store, "anna").set(dict.fromkeys(NAMES), {"status": "GOOD", "slide_id": "S1"})
+    repacking.pack(store.published, keys.folder("a"))
+    repacking.unpack(store.published, keys.folder("a"))
+
+
+def test_in_a_folder(real_slide: Path, tmp_path: Path, run: Run) -> None:
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    worked(real_slide, tmp_path, target, private)
+    others = {path for path in tmp_path.rglob("*") if "indexed" in str(path)}
+    note = {"slide": "in/a.svs", "look": {"size": 1, "mtime_ns": 1}, "attempts": 1}
+    notes = Path(private, "watch")
+    notes.mkdir(exist_ok=True)
+    for name, slide in (("0123", "in/a.svs"), ("4567", "in/b.svs")):
+        (notes / f"{name}.json").write_text(json.dumps({**note, "slide": slide}))
+    where = ("--in", target, "--private-to", private)
+    shown = run("delete", "a", *where, "--purge", "--dry-run")
+    assert shown.code == 0
+    assert "objects" in shown.out
+    assert (Path(target) / "images/a/DeepZoom.dzi").exists()
+    words = ("--purge", "--yes", "--receipt", "receipt.json")
+    ended = run("delete", "a", *where, *words)
+    assert (ended.code, ended.err) == (0, "")
+    assert "a: nothing is left" in ended.out
+    assert "CDN" not in ended.out
+    receipt = Path("receipt.json")
+    made = json.loads(receipt.read_text())
+    assert set(made) == {"by", "bytes", "former_versions", "id", "objects", "places", "purged_at"}
+    assert made["id"] == "a"
+    assert made["objects"] > 5
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".svs"]
+    assert not [path for path in left if path.parent.name == "a" or path.name == "0123.json"]
+    documents = [path for path in left if path.suffix == ".json" and path.name != receipt.name]
+    assert not [path for path in documents if '"a"' in path.read_text()]
+    assert {path for path in tmp_path.rglob("*") if "indexed" in str(path)} == others
+    assert (notes / "4567.json").exists()
+    assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
+    again = run("delete", "a", *where, "--purge", "--yes")
+    assert again.code == 1
+    assert_one_sentence(again.err, "there is nothing of it; check the id")
+
+
+def test_no_version_is_left(real_slide: Path, tmp_path: Path, versioned: Place, run: Run) -> None:
+    places = versioned, kept_by(versioned)
+    target, private = map(str, places)
+    worked(real_slide, tmp_path, target, private)
+    before = {place: versions(place) for place in places}
+    checked = run("verify", target, "--purged", "a", "--private-to", private)
+    assert checked.code == 1
+    assert "former versions left" in checked.out
+    words = ("--purge", "--yes", "--receipt", "receipt.json")
+    ended = run("delete", "a", "--in", target, "--private-to", private, *words)
+    assert ended.code == 0, ended.err
+    assert "create-invalidation" in ended.out
+    assert "'/images/a/*' '/images/a.dzi*' '/images/a_files/*' '/images/index*'" in ended.out
+    made = json.loads(Path("receipt.json").read_text())
+    assert made["former_versions"] > made["objects"] > 5
+    client = versioned.server.client()
+    for place in places:
+        after = versions(place)
+        assert not [key for key, _ in after if is_its(key)]
+        others = [one for one in before[place] if "indexed" in one[0]]
+        assert [one for one in after if "indexed" in one[0]] == others
+        for key, version in after:
+            if key.endswith(".json") and "indexed/" not in key:
+                found = client.get_object(Bucket=place.bucket, Key=key, VersionId=version)
+                assert '"a"' not in found["Body"].read().decode(), key
+    assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
+
+
+def test_what_was_deleted_before(
+    real_slide: Path, tmp_path: Path, versioned: Place, run: Run
+) -> None:
+    """Nothing is to be seen of it, and it is all there."""
+    target, private = str(versioned), str(kept_by(versioned))
+    worked(real_slide, tmp_path, target, private)
+    where = ("--in", target, "--private-to", private)
+    assert run("delete", "a", *where, "--yes").code == 0
+    assert [key for key, _ in versions(versioned) if is_its(key)]
+    assert run("verify", target, "--purged", "a", "--private-to", private).code == 1
+    assert run("delete", "a", *where, "--purge", "--yes").code == 0
+    assert not [key for key, _ in versions(versioned) if is_its(key)]
+    assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
+
+
+def test_a_legal_hold_is_respected_and_told(
+    real_slide: Path, tmp_path: Path, versioned: Place, run: Run
+) -> None:
+    target, private = str(versioned), str(kept_by(versioned))
+    worked(real_slide, tmp_path, target, private)
+    held = f"{versioned.prefix}/images/a/slide.json"
+    hold = versioned.server.client().put_object_legal_hold
+    hold(Bucket=versioned.bucket, Key=held, LegalHold={"Status": "ON"})
+    words = ("delete", "a", "--in", target, "--private-to", private, "--purge", "--yes")
+    outcome = run(*words)
+    assert outcome.code == 1
+    assert_one_sentence(outcome.err, "images/a/slide.json: cannot be removed")
+    assert "legal hold" in outcome.err
+    its = {key for key, _ in versions(versioned) if is_its(key)}
+    assert held in its
+    hold(
+        Bucket=versioned.bucket,
+        Key=held,
+        VersionId=next(one for key, one in versions(versioned) if key == held),
+        LegalHold={"Status": "OFF"},
+    )
+    assert run(*words).code == 0
+    assert not [key for key, _ in versions(versioned) if is_its(key)]
+
+
+@pytest.mark.parametrize("words", [("--dry-run",), ("--receipt", "x.json")])
+def test_what_needs_a_purge(run: Run, words: tuple[str, ...]) -> None:
+    outcome = run("delete", "a", *words)
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, "--dry-run and --receipt need --purge")
+
+
+def test_who_does_not_answer_keeps_all(real_slide: Path, tmp_path: Path, run: Run) -> None:
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    worked(real_slide, tmp_path, target, private)
+    before = deletion.left(open_destination(target, private), "a")
+    outcome = run("delete", "a", "--in", target, "--private-to", private, "--purge")
+    assert outcome.code == 1
+    assert "nothing was removed" in outcome.err
+    after = deletion.left(open_destination(target, private), "a")
+    assert [one.key for one in after] == [one.key for one in before]

@@ -1,0 +1,53 @@
+"""What a bucket with versions keeps of objects that were replaced or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from vsv_pyramid.aws.session import S3Url
+
+_AT_ONCE = 1000  # versions by one request
+
+
+class Version(NamedTuple):
+    """One of an object's versions, or a mark (of no bytes) that it was deleted."""
+
+    key: str
+    version: str
+    size: int
+    is_latest: bool
+
+
+def all_versions(client: Any, url: S3Url, prefix: str) -> Iterator[Version]:
+    """All versions of the objects whose keys, below the URL, start so; of a bucket that never kept
+    any the present ones. Raises as boto3 does."""
+    above = len(f"{url.key}/".lstrip("/"))
+    pages = client.get_paginator("list_object_versions").paginate(
+        Bucket=url.bucket, Prefix=f"{url.key}/{prefix}".lstrip("/")
+    )
+    for page in pages:
+        for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            yield Version(
+                found["Key"][above:], found["VersionId"], found.get("Size", 0), found["IsLatest"]
+            )
+
+
+def without(client: Any, url: S3Url, versions: Iterable[Version]) -> list[str]:
+    """Removes them for good; a sentence's end for each that stays. Raises as boto3 does."""
+    left = list(versions)
+    said = []
+    while left:
+        these, left = left[:_AT_ONCE], left[_AT_ONCE:]
+        told = client.delete_objects(
+            Bucket=url.bucket,
+            Delete={
+                "Objects": [
+                    {"Key": f"{url.key}/{one.key}".lstrip("/"), "VersionId": one.version}
+                    for one in these
+                ],
+                "Quiet": True,
+            },
+        )
+        said += [f"{error['Key']} ({error['Code']})" for error in told.get("Errors", ())]
+    return said

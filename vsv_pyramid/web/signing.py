@@ -37,6 +37,7 @@ COOKIE_ATTRIBUTES = "Path=/; Secure; HttpOnly"
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 _PORTS = {"https": 443, "http": 80}
+_LONGEST = timedelta(days=366)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _TO_BASE64 = str.maketrans("-_~", "+=/")  # CloudFront's own way to make it fit for a query
 
@@ -142,11 +143,15 @@ def verified(
 
 
 def expiry(lifetime: str, now: datetime) -> datetime:
-    """When what is signed now for 30m, 12h, 7d or 4w ends. Raises OptionError for anything else."""
+    """When what is signed now for 30m, 12h, 7d or 4w ends. Raises OptionError for anything else,
+    and for more than a year: nobody can take it back."""
     found = re.fullmatch(r"([1-9][0-9]{0,3})([mhdw])", lifetime)
     if not found:
         raise OptionError(f"--expires {lifetime!r} is refused; give one such as 30m, 12h, 7d or 4w")
-    return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
+    long = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if long > _LONGEST:
+        raise OptionError(f"--expires {lifetime} is more than a year; give 52w at the most")
+    return now + long
 
 
 def checked_base_url(url: str) -> str:
@@ -240,7 +245,16 @@ def _permits(policy: Any, url: str, now: float) -> bool:
 
 
 def _fits(resource: str, url: str) -> bool:
-    """Whether the URL is one of those the resource means: * is any text, ? any one character."""
-    wild = {"*": ".*", "?": "."}
-    pattern = "".join(wild.get(character) or re.escape(character) for character in resource)
-    return re.fullmatch(pattern, url, re.DOTALL) is not None
+    """Whether the URL is one of those the resource means: * is any text, ? any one character. Each
+    part between two * is looked for once, and the first place will do."""
+    first, *others = (
+        re.compile(re.escape(part).replace(r"\?", "."), re.DOTALL) for part in resource.split("*")
+    )
+    if not others:
+        return first.fullmatch(url) is not None
+    *middle, last = others
+    found = first.match(url)
+    for part in middle:
+        found = part.search(url, found.end()) if found else None
+    start = len(url) - len(resource.rpartition("*")[2])
+    return found is not None and found.end() <= start and last.fullmatch(url, start) is not None

@@ -12,7 +12,7 @@ GROUPS = {
     "Which slides, under which ids": ("--ids", "--id", "--exclude", "--yes-this-is-a-slide"),
     "How tiles are made": (
         *("--quality", "--subsampling", "--tile-size", "--lane", "--base", "--color", "--bounds"),
-        *("--background", "--on-error", "--workers"),
+        *("--background", "--on-error", "--max-gigapixels", "--workers"),
     ),
     "What is published of a slide, and kept of it": (
         *("--details", "--associated", "--layout", "--time-zone", "--slide-id-pattern", "--state"),

@@ -15,7 +15,7 @@ from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.facts import zone_of
 from vsv_pyramid.jpeg.planes import FACTORS
 from vsv_pyramid.layout import keys
-from vsv_pyramid.planning.options import DETAILS, LANES
+from vsv_pyramid.planning.options import DETAILS, LANES, MAX_GIGAPIXELS
 
 Command = Callable[..., None]
 
@@ -60,6 +60,14 @@ def plan_options(command: Command) -> Command:
     for option in (
         click.option(
             "--bounds", is_flag=True, help="Only the scanned bounds, for slides that state them."
+        ),
+        click.option(
+            "--max-gigapixels",
+            type=float,
+            default=MAX_GIGAPIXELS,
+            show_default=True,
+            metavar="N",
+            help="Refuse slides that state more than this.",
         ),
         click.option(
             "--background",

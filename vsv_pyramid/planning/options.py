@@ -24,6 +24,7 @@ LOSSLESS, PIXELS = "lossless", "pixels"
 LANES = ("auto", LOSSLESS, PIXELS)
 
 TILE_SIZES = range(64, 4096 + 1, 16)
+MAX_GIGAPIXELS = 200.0  # a slide of 52 x 76 mm, scanned at 80x, has 256: no scanner takes all of it
 
 
 def usable_cpus() -> int:
@@ -41,21 +42,21 @@ class ConvertOptions:
         options = ConvertOptions(quality=90, subsampling="444", workers=4)
 
     `tile_size` is in px, None for a choice by the slide's own tiles; `quality` is libjpeg's;
-    `color` is "none" or "srgb"; `background` is any colour name or #rrggbb; `on_error` is "fail"
-    or "blank"; `lane` is "auto", "lossless" or "pixels"; `base` is "copy" or "reencode" (of what
-    the lossless lane copies); `subsampling` is that of the levels above the base; `overwrite`
-    replaces what is published under the id, `update` only what is of another file; `if_busy` is
-    "skip" or "wait"; `layout` is "tiles" (each is an object) or "packed" (all are in one), None
-    for that of the destination; `scratch` is the folder that slides from S3 are fetched into;
-    `private_to` is the private place of the destination, where label, macro, all properties and
-    the desk's log are kept, and nothing of it is without one; `is_slide` says that a file which is
-    named as a label is none; `ids` is "strict", "safe" (an id is made of a name that cannot be
-    one) or "opaque" (of every name, by the private place's `ids_key`, see ids.keyed);
-    `exclude` are patterns of what is left out where slides are looked for; `details` is "none", or
-    "lab" to publish of a slide also its IDs, status, day and time, which is in `time_zone` where
-    the scanner states none; `lab_id_pattern` is the regular expression of the lab's slide IDs:
-    what is read off a label, and is one, needs no confirmation; `state` is the folder of what is
-    remembered where there is no private place.
+    `color` is "none" or "srgb"; `background` is any colour name or #rrggbb; `on_error` is "fail" or
+    "blank"; a slide of more than `max_gigapixels` is refused; `lane` is "auto", "lossless" or
+    "pixels"; `base` is "copy" or "reencode" (of what the lossless lane copies); `subsampling` is
+    that of the levels above the base; `overwrite` replaces what is published under the id, `update`
+    only what is of another file; `if_busy` is "skip" or "wait"; `layout` is "tiles" (each is an
+    object) or "packed" (all are in one), None for that of the destination; `scratch` is the folder
+    that slides from S3 are fetched into; `private_to` is the private place of the destination,
+    where label, macro, all properties and the desk's log are kept, and nothing of it is without
+    one; `is_slide` says that a file which is named as a label is none; `ids` is "strict", "safe"
+    (an id is made of a name that cannot be one) or "opaque" (of every name, by the private place's
+    `ids_key`, see ids.keyed); `exclude` are patterns of what is left out where slides are looked
+    for; `details` is "none", or "lab" to publish of a slide also its IDs, status, day and time,
+    which is in `time_zone` where the scanner states none; `lab_id_pattern` is the regular
+    expression of the lab's slide IDs: what is read off a label, and is one, needs no confirmation;
+    `state` is the folder of what is remembered where there is no private place.
     """
 
     slide_id: str | None = None
@@ -70,6 +71,7 @@ class ConvertOptions:
     color: str = "none"
     background: str = "white"
     bounds: bool = False
+    max_gigapixels: float = MAX_GIGAPIXELS
     on_error: str = "fail"
     lane: str = "auto"
     base: str = "copy"
@@ -96,6 +98,10 @@ class ConvertOptions:
             )
         _demand("quality", self.quality, range(1, 101), "from 1 to 100")
         _demand("workers", self.workers, range(1, 1025), "from 1 to 1024")
+        if not self.max_gigapixels > 0:
+            raise OptionError(
+                f"--max-gigapixels {self.max_gigapixels:g} is refused; give a number above 0"
+            )
         _demand("color", self.color, ("none", "srgb"), "'none' or 'srgb'")
         _demand("on-error", self.on_error, ("fail", "blank"), "'fail' or 'blank'")
         _demand("lane", self.lane, LANES, "'auto', 'lossless' or 'pixels'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -83,6 +84,12 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
         )
     bounds = slide.metadata.bounds if options.bounds else None
     origin, size = ((bounds[0], bounds[1]), Size(*bounds[2:])) if bounds else ((0, 0), slide.size)
+    if (stated := size.width * size.height / 1e9) > options.max_gigapixels:
+        raise SlideError(
+            slide.path,
+            f"states {stated:,.3g} gigapixels, more than {options.max_gigapixels:g}: its header "
+            f"may be damaged; look at the file, or give --max-gigapixels {math.ceil(stated)}",
+        )
     if size.width + origin[0] > slide.size.width or size.height + origin[1] > slide.size.height:
         raise SlideError(
             slide.path, "its stated bounds lie outside of it; convert without --bounds"

@@ -65,6 +65,7 @@ EVERYTHING: dict[str, dict[str, str]] = {
         "PrivateKeyArn": _PRIVATE_KEY_ARN,
         "PackedToGlacierDays": "30",
         "SlidesToDeepArchiveDays": "90",
+        "LogsDays": "2192",
     },
     "cdn": {
         "ImagesPrefix": "pathology/a/",

@@ -923,7 +923,8 @@ def test_what_is_private_is_encrypted_logged_and_cleared_of_manifests() -> None:
         30,
     )
     rules_of_images = made["Images"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert [one["Id"] for one in rules_of_images] == ["AbortedUploads", "PackedSlides"]
+    names = ["AbortedUploads", "FormerVersions", "PackedSlides"]
+    assert [one["Id"] for one in rules_of_images] == names
 
 
 def test_packed_slides_and_slides_move_when_it_is_asked_for() -> None:

@@ -191,6 +191,20 @@ def test_a_damaged_object_is_not_unpacked(as_tiles: dict[str, bytes], target: st
 Spoil = Callable[[Store, str], object]
 
 
+def test_a_damaged_object_is_not_said_to_be_packed_already(
+    as_tiles: dict[str, bytes], target: str, run: Run
+) -> None:
+    store = open_store(target)
+    repacking.pack(store, FOLDER)
+    key = packed_key(store, FOLDER)
+    assert key
+    store.put(key, store.get(key)[:5000])
+    ended = run("pack", f"{target}/{FOLDER}", "--yes")
+    assert ended.code == 1
+    assert "convert the slide again" in ended.err
+    assert ended.out.splitlines()[-1] == "0 packed, 0 already, 1 failed"
+
+
 def emptied(store: Store, key: str) -> None:
     store.put(key, b"")
 

@@ -36,7 +36,7 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")
 
 CACHE = Path(__file__).parent.parent / ".cache"
-WORKERS_A_CORE, OF_SYSTEM = 2.0, 2.5
+WORKERS_A_CORE = 2
 TRACED_ROWS = 4
 EACH_DAY = 3  # the row of a long table that is tried: each third one
 RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
@@ -85,10 +85,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+def pytest_xdist_auto_num_workers() -> int:
     """More than there are cores: what is asked of a server, or of a browser, is waited for."""
-    are_of_system = any(Path(word).name == "system" for word in config.args)
-    return round((os.cpu_count() or 1) * (OF_SYSTEM if are_of_system else WORKERS_A_CORE))
+    return (os.cpu_count() or 1) * WORKERS_A_CORE
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -82,6 +82,7 @@ def root(folder: Path, tissue: Path, count: int) -> Path:
 
 def opened(chromium: Browser, url: str, count: int) -> Page:
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(browser.BENCHMARK_PATIENCE)
     page.goto(f"{url}/desk/")
     page.locator(f"table[aria-rowcount='{count + 1}']").wait_for()
     page.evaluate(_MEASURE)

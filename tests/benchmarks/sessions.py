@@ -152,6 +152,7 @@ def sessions(url: str, runs: int) -> tuple[str, list[Session]]:
             for way in WAYS:
                 say(f"{way}, session {run + 1}")
                 context = chromium.new_context(viewport=viewport)  # type: ignore[arg-type]
+                context.set_default_timeout(browser.BENCHMARK_PATIENCE)
                 with contextlib.closing(context):
                     found += [session(context, url, way, visit, plan) for visit in (COLD, WARM)]
         return chromium.version, found

@@ -18,6 +18,7 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 
 DOCUMENT = Path(__file__).parents[2] / "docs/viewing.md"
+PACKED = f"DeepZoom-{'0' * 32}.szi"
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -27,6 +28,7 @@ def site(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     root = folder / "www"
     convert(small_slide, str(root), ConvertOptions())
     shutil.copy(root / "images/small/thumbnail.jpeg", root / "images/small/label.jpeg")
+    (root / "images/small" / PACKED).write_bytes(b"a packed slide")
     pages.publish(open_store(str(root)))
     (root / "secret.json").write_text("{}")
     former = root / ".private/images/small"  # as it was before there were private places
@@ -48,6 +50,7 @@ def site(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         ("images/small/slide.json", "application/json", "no-cache"),
         ("images/small/DeepZoom_files/11/0_0.jpeg", "image/jpeg", IMMUTABLE),
         ("images/small/thumbnail.jpeg", "image/jpeg", IMMUTABLE),
+        (f"images/small/{PACKED}", "application/zip", IMMUTABLE),
         ("images/small/label.jpeg", "image/jpeg", "no-cache"),
         ("images/index.json", "application/json", "no-cache"),
         ("viewer/", "text/html", "no-cache"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import itertools
 import json
@@ -40,6 +41,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
+from vsv_pyramid.runtime.signals import EXIT_SIGNALLED
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended import looks, watch
 from vsv_pyramid.unattended.looks import UNFINISHED_SECONDS, Look
@@ -903,3 +905,23 @@ def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:
     (error,) = errors
     assert isinstance(error, OptionError)
     assert str(error).startswith(f"{path}: 'a b' cannot be an id; rename the file")
+
+
+def test_the_service_watches(run: Run, clock: FakeClock, small_slide: Path, tmp_path: Path) -> None:
+    """By the words of the file for systemd, in other folders."""
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(Path(__file__).parents[2] / "batch/vsv-pyramid-watch.service", encoding="utf-8")
+    program, *words = unit["Service"]["ExecStart"].split()
+    assert Path(program).name == "vsv-pyramid"
+    places = {"/mnt/scanner": tmp_path / "in", "/srv/www": "www", "/srv/private": "private"}
+    (tmp_path / "in").mkdir()
+    shutil.copy(small_slide, tmp_path / "in/a.svs")
+    ended = run(*(places.get(word, word) for word in words), "--once")
+    assert ended.code == 0, ended.err
+    assert Path("www/images/a/DeepZoom.dzi").exists()
+    assert Path("private/private/images/a").is_dir()
+    written = unit["Service"]["ReadWritePaths"].split()
+    assert written == [word for word in words if word.startswith("/srv/")]
+    assert unit["Service"]["RestartPreventExitStatus"] == str(OptionError.exit_code)
+    assert unit["Service"]["SuccessExitStatus"] == str(EXIT_SIGNALLED + signal.SIGTERM)

@@ -194,3 +194,12 @@ def test_who_does_not_answer_keeps_all(real_slide: Path, tmp_path: Path, run: Ru
     assert "nothing was removed" in outcome.err
     after = deletion.left(open_destination(target, private), "a")
     assert [one.key for one in after] == [one.key for one in before]
+
+
+def test_a_private_place_is_for_a_purge(run: Run) -> None:
+    outcome = run("verify", "images/a", "--private-to", "kept")
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, "--private-to needs --purged here")
+    outcome = run("verify", "here", "--purged", "a", "--deep")
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, "--purged looks at no pyramid")

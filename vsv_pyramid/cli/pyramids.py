@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vsv_pyramid import deletion
 from vsv_pyramid.cli import display
@@ -138,7 +139,7 @@ def verify_command(
         report.errors += [f"{line} left" for line in display.left_lines(_left(store, purged))]
         _tell(context, report, as_json)
         return
-    if private_to:
+    if context.get_parameter_source("private_to") is ParameterSource.COMMANDLINE:
         raise OptionError("--private-to needs --purged here")
     if is_root(target, s3):
         if deep or against:

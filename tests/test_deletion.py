@@ -57,6 +57,12 @@ def versions(place: Place) -> list[tuple[str, str]]:
     ]
 
 
+def marks(place: Place) -> set[tuple[str, str]]:
+    """That something was deleted."""
+    found = place.server.client().list_object_versions(Bucket=place.bucket)
+    return {(one["Key"], one["VersionId"]) for one in found.get("DeleteMarkers", ())}
+
+
 def is_its(key: str) -> bool:
     return "images/a/" in key or key.endswith(("/images/a", "places/a"))
 
@@ -105,6 +111,9 @@ def test_in_a_folder(real_slide: Path, tmp_path: Path, run: Run) -> None:
     assert {path for path in tmp_path.rglob("*") if "indexed" in str(path)} == others
     assert (notes / "4567.json").exists()
     assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
+    other = run("delete", "indexed", *where, *words)
+    assert other.code == 2
+    assert_one_sentence(other.err, "receipt.json is there already; give another name")
     again = run("delete", "a", *where, "--purge", "--yes")
     assert again.code == 1
     assert_one_sentence(again.err, "there is nothing of it; check the id")
@@ -114,6 +123,10 @@ def test_no_version_is_left(real_slide: Path, tmp_path: Path, versioned: Place, 
     places = versioned, kept_by(versioned)
     target, private = map(str, places)
     worked(real_slide, tmp_path, target, private)
+    note = json.dumps({"slide": "in/a.svs"}).encode()
+    kept_by(versioned).put("watch/0123.json", note)
+    kept_by(versioned).put("watch/4567.json", note)
+    kept_by(versioned).delete("watch/4567.json")  # since it was converted after all
     before = {place: versions(place) for place in places}
     checked = run("verify", target, "--purged", "a", "--private-to", private)
     assert checked.code == 1
@@ -132,9 +145,12 @@ def test_no_version_is_left(real_slide: Path, tmp_path: Path, versioned: Place, 
         others = [one for one in before[place] if "indexed" in one[0]]
         assert [one for one in after if "indexed" in one[0]] == others
         for key, version in after:
-            if key.endswith(".json") and "indexed/" not in key:
+            is_text = key.endswith(".json") and (key, version) not in marks(place)
+            if is_text and "indexed/" not in key:
                 found = client.get_object(Bucket=place.bucket, Key=key, VersionId=version)
-                assert '"a"' not in found["Body"].read().decode(), key
+                text = found["Body"].read().decode()
+                assert '"a"' not in text, key
+                assert "a.svs" not in text, key
     assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
 
 
@@ -203,3 +219,6 @@ def test_a_private_place_is_for_a_purge(run: Run) -> None:
     outcome = run("verify", "here", "--purged", "a", "--deep")
     assert outcome.code == 2
     assert_one_sentence(outcome.err, "--purged looks at no pyramid")
+    outcome = run("verify", "here", "--purged", "../a")
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err, "'../a' cannot be an id")

@@ -122,7 +122,7 @@ def purge(destination: Destination, slide_id: str) -> list[Left]:
     Raises StoreBusy while a conversion is under way, and StoreError, also for what cannot be
     removed, as under a lock; done again, it goes on where it ended.
     """
-    there = left(destination, slide_id)
+    there = _objects(destination, slide_id)
     folder = keys.folder(slide_id)
     remembered = rescans.remembered(destination, slide_id)
     published = removal.own_keys(destination, folder)
@@ -200,17 +200,20 @@ def _notes(store: Store, slide_id: str) -> Iterator[str]:
 
 
 def _former_lists(destination: Destination) -> Iterator[Left]:
-    """Former versions of what lists many slides, of which nobody can be taken out."""
-    for store, prefix in (
-        (destination.published, f"{keys.IMAGES}/index"),
-        (destination.private, f"{keys.KEPT}/index"),
-        (destination.private, keys.DELETED),
+    """Former versions of what lists many slides, of which nobody can be taken out, and of notes of
+    failures, whose keys do not tell of which slide they are."""
+    for store, folder, begins in (
+        (destination.published, keys.IMAGES, "index"),
+        (destination.private, keys.KEPT, "index"),
+        (destination.private, keys.PRIVATE, "deleted"),
+        (destination.private, keys.WATCHED, ""),
     ):
         if isinstance(store, Versioned):
-            for one in store.versions(prefix):
-                name = one.key.removeprefix(f"{prefix.rpartition('/')[0]}/")
+            for one in store.versions(f"{folder}/{begins}"):
+                name = one.key.removeprefix(f"{folder}/")
                 is_list = name == keys.CATALOG or keys.is_shard(name) or one.key == keys.DELETED
-                if is_list and not one.is_latest:
+                is_note = folder == keys.WATCHED and name.endswith(".json")
+                if (is_list or is_note) and not one.is_latest:
                     yield Left(store, one.key, one.size, one)
 
 

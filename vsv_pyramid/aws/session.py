@@ -132,40 +132,57 @@ def _client(session: boto3.Session, service: Any, attempts: int = 2) -> Any:
         return session.client(service, region_name=region, config=settled)
 
 
+class _Bucket:
+    """boto3's client for all that this process asks of a bucket: to make one takes 10 ms."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.client = client
+        self._name = name
+        self._address: tuple[str, bool] | None = None
+        self._turn = threading.Lock()
+
+    def address(self) -> tuple[str, bool]:
+        """Where boto3 sends a request about the bucket to, by its own rules and settings, and
+        whether the bucket's name is its first part. From then on the client judges what comes from
+        there. Raises as boto3 does."""
+        with self._turn:
+            if self._address is None:
+                self._address = self._found()
+            return self._address
+
+    def _found(self) -> tuple[str, bool]:
+        sent: list[str] = []
+
+        def stop(request: Any, **_: object) -> None:
+            sent.append(request.url)
+            raise _NotSent
+
+        events = self.client.meta.events
+        events.register("before-send.s3", stop)
+        try:
+            with contextlib.suppress(_NotSent):
+                self.client.get_object(Bucket=self._name, Key="k")
+        finally:
+            events.unregister("before-send.s3", stop)
+        whole = sent[0].removesuffix("/k")
+        address = whole.removesuffix(f"/{self._name}")
+        if address.startswith("https:"):  # TLS protects the bytes already
+            own = self.client.meta.config
+            own.s3 = {**(own.s3 or {}), "payload_signing_enabled": False}
+        events.register("before-call.s3.HeadBucket", _not_redirected)
+        events.register("after-call.s3", partial(_judged, address))
+        return address, address == whole
+
+
 @lru_cache(maxsize=_BUCKETS)
-def _s3(session: boto3.Session, bucket: str, parameters: tuple[tuple[str, object], ...]) -> Any:
-    """One client for all that this process asks of a bucket: to make it takes 10 ms."""
+def _bucket(
+    session: boto3.Session, name: str, parameters: tuple[tuple[str, object], ...]
+) -> _Bucket:
+    """The parameters, by boto3's names, are added to each request that knows them."""
     made = _client(session, "s3")
     given = {name: value for name, value in parameters if value is not None}
     made.meta.events.register("provide-client-params.s3", partial(_added, given))
-    return made
-
-
-@lru_cache(maxsize=_BUCKETS)
-def _address(client: Any, bucket: str) -> tuple[str, bool]:
-    """Where boto3 sends a request about the bucket to, by its own rules and settings, and whether
-    the bucket's name is its first part. From then on the client knows, too."""
-    sent: list[str] = []
-
-    def stop(request: Any, **_: object) -> None:
-        sent.append(request.url)
-        raise _NotSent
-
-    events = client.meta.events
-    events.register("before-send.s3", stop)
-    try:
-        with contextlib.suppress(_NotSent):
-            client.get_object(Bucket=bucket, Key="k")
-    finally:
-        events.unregister("before-send.s3", stop)
-    whole = sent[0].removesuffix("/k")
-    address = whole.removesuffix(f"/{bucket}")
-    if address.startswith("https:"):  # TLS protects the bytes already
-        own = client.meta.config
-        own.s3 = {**(own.s3 or {}), "payload_signing_enabled": False}
-    events.register("before-call.s3.HeadBucket", _not_redirected)
-    events.register("after-call.s3", partial(_judged, address))
-    return address, address == whole
+    return _Bucket(made, name)
 
 
 class Account:
@@ -185,7 +202,8 @@ class Account:
             proxies.check()
             session = login.session()
             credentials = session.get_credentials()
-            self.client: Any = _s3(session, url.bucket, tuple(sorted(parameters.items())))
+            shared = _bucket(session, url.bucket, tuple(sorted(parameters.items())))
+            self.client: Any = shared.client
             bundle = session._session.get_config_variable("ca_bundle")
         except proxies.NoUrlError as exc:
             raise StoreRefused(url, str(exc)) from exc
@@ -210,7 +228,7 @@ class Account:
             raise StoreRefused(url, what)
         self._frozen()
         try:
-            self.address, self.is_virtual = _address(self.client, url.bucket)
+            self.address, self.is_virtual = shared.address()
         except botocore.exceptions.BotoCoreError as exc:
             raise refusal(url, exc) from exc
         self._check_way()

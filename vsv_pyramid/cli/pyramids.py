@@ -134,6 +134,8 @@ def verify_command(
     if purged is not None:
         if deep or against:
             raise OptionError("--purged looks at no pyramid; leave --deep and --against out")
+        if not keys.is_id(purged):
+            raise OptionError(f"{purged!r} cannot be an id; give the slide's")
         store = open_destination(target, private_to, s3)
         report = Report(str(store), tiles=None)
         report.errors += [f"{line} left" for line in display.left_lines(_left(store, purged))]
@@ -250,7 +252,16 @@ def _purge(
         return
     if not yes:
         confirm(f"Remove all of this, for good, and former versions of lists that name {slide_id}?")
-    gone = deletion.purge(store, slide_id)
+    if receipt:  # or nothing would tell what was removed
+        if receipt.exists():
+            raise OptionError(f"{receipt} is there already; give another name")
+        receipt.touch()
+    try:
+        gone = deletion.purge(store, slide_id)
+    except BaseException:
+        if receipt:
+            receipt.unlink()
+        raise
     click.echo(f"{slide_id}: nothing is left")
     if receipt:
         made = deletion.receipt(slide_id, gone, user_name())

@@ -37,7 +37,6 @@ settings.load_profile("same")
 
 CACHE = Path(__file__).parent.parent / ".cache"
 WORKERS_A_CORE = 2
-TRACED_ROWS = 4
 EACH_DAY = 3  # the row of a long table that is tried: each third one
 RUN_FOLDER = pytest.StashKey[Path]()  # what all workers of a run share
 
@@ -136,20 +135,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A crowd takes its time, and so do all rows of a long table: `make test-all` has these.
-    Of the rows of any table few are traced, always the same: what they reach is a lower bound of
-    what all of them do."""
+    """A crowd takes its time, and so do all rows of a long table: `make test-all` has these, and does
+    not trace them. What the others reach is a lower bound of what all of them do."""
     rows: dict[str, list[pytest.Item]] = {}
     for item in sorted(items, key=lambda item: item.nodeid):
         rows.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    left = set()
+    left = {item for item in items if item.get_closest_marker("crowd")}
     for table in rows.values():
-        for number, item in enumerate(table):
-            if item.get_closest_marker("crowd") or (
-                item.get_closest_marker("table") and number % EACH_DAY
-            ):
-                left.add(item)
-            if number % -(-len(table) // TRACED_ROWS):
+        if table[0].get_closest_marker("table"):
+            others = {item for number, item in enumerate(table) if number % EACH_DAY}
+            left |= others
+            for item in others:
                 item.add_marker("no_cover")
     if not config.getoption("--thorough"):
         config.hook.pytest_deselected(items=list(left))

@@ -135,8 +135,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A crowd takes its time, and so do all rows of a long table: `make test-all` has these, and does
-    not trace them. What the others reach is a lower bound of what all of them do."""
+    """A crowd takes its time, and so do all rows of a long table: `make test-all` has these, and
+    does not trace them. What the others reach is a lower bound of what all of them do."""
     rows: dict[str, list[pytest.Item]] = {}
     for item in sorted(items, key=lambda item: item.nodeid):
         rows.setdefault(item.nodeid.partition("[")[0], []).append(item)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -75,12 +74,6 @@ def _environment() -> frozenset[tuple[str, str]]:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"chaos: --chaos={config.getoption('--chaos')}"
-
-
-def pytest_collection_finish() -> None:
-    """Nothing of what is there by now is garbage."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -182,6 +182,7 @@ def test_a_legal_hold_is_respected_and_told(
     assert outcome.code == 1
     assert_one_sentence(outcome.err, "images/a/slide.json: cannot be removed")
     assert "legal hold" in outcome.err
+    assert "(AccessDenied)" in outcome.err
     its = {key for key, _ in versions(versioned) if is_its(key)}
     assert held in its
     hold(
@@ -219,6 +220,24 @@ def test_a_private_place_is_for_a_purge(run: Run) -> None:
     outcome = run("verify", "here", "--purged", "a", "--deep")
     assert outcome.code == 2
     assert_one_sentence(outcome.err, "--purged looks at no pyramid")
+    Path("empty").mkdir()
+    for nothing in "nowhere", "empty", "a.zip":  # of which nothing could be proved
+        outcome = run("verify", nothing, "--purged", "a")
+        assert outcome.code != 0
+        assert_one_sentence(outcome.err, nothing)
     outcome = run("verify", "here", "--purged", "../a")
     assert outcome.code == 2
     assert_one_sentence(outcome.err, "'../a' cannot be an id")
+
+
+def test_what_is_private_is_not_left_out(real_slide: Path, tmp_path: Path, run: Run) -> None:
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    worked(real_slide, tmp_path, target, private)
+    for words in (
+        ("delete", "a", "--in", target, "--purge", "--yes"),
+        ("verify", target, "--purged", "a"),
+    ):
+        outcome = run(*words)
+        assert outcome.code != 0
+        assert_one_sentence(outcome.err, "--private-to")
+    assert deletion.left(open_destination(target, private), "a")

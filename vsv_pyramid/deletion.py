@@ -132,18 +132,19 @@ def purge(destination: Destination, slide_id: str) -> list[Left]:
     if destination.private:
         rescans.forget(destination, slide_id)
     seen: list[Left] = []
+    refused: list[str] = []
     while more := [one for one in _objects(destination, slide_id) if one not in seen]:
         seen += more
         for store in {id(one.store): one.store for one in more}.values():
             its = [one for one in more if one.store is store]
             store.delete(*(one.key for one in its if one.version is None))
             if isinstance(store, Versioned):
-                store.remove_versions(one.version for one in its if one.version)
+                refused += store.remove_versions(one.version for one in its if one.version)
     if stays := left(destination, slide_id):
-        one = stays[0]
+        why = f" ({refused[0]})" if refused else ""
         raise StoreError(
-            f"{one.store}/{one.key}",
-            f"cannot be removed, and {counted(len(stays), 'version')} in all; look whether the "
+            f"{stays[0].store}/{stays[0].key}",
+            f"cannot be removed{why}, as {counted(len(stays), 'version')} in all; look whether the "
             "bucket has an Object Lock or a legal hold, and for s3:DeleteObjectVersion",
         )
     return there

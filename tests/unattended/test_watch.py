@@ -910,7 +910,6 @@ def test_an_id_out_of_the_blue_is_refused_in_words(watched: Watched) -> None:
 def test_the_service_watches(run: Run, clock: FakeClock, small_slide: Path, tmp_path: Path) -> None:
     """By the words of the file for systemd, in other folders."""
     unit = configparser.ConfigParser(interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(Path(__file__).parents[2] / "batch/vsv-pyramid-watch.service", encoding="utf-8")
     program, *words = unit["Service"]["ExecStart"].split()
     assert Path(program).name == "vsv-pyramid"

@@ -378,6 +378,13 @@ def test_share(run: Run, keys: None) -> None:
     assert second.startswith(f"{BASE}/viewer/index.html?id=170783&Policy=")
 
 
+def test_share_for_a_cdn_that_takes_nothing_newer(run: Run, keys: None) -> None:
+    for name in "SHA1", "sha1":
+        outcome = run("share", "170782", *ALWAYS, "--hash", name)
+        assert outcome.code == 0
+        assert "Hash-Algorithm" not in outcome.out
+
+
 def test_share_cookies(run: Run, keys: None) -> None:
     outcome = run("share", "--cookies", *ALWAYS)
     assert (outcome.code, outcome.err) == (0, "")

@@ -136,9 +136,15 @@ def verify_command(
             raise OptionError("--purged looks at no pyramid; leave --deep and --against out")
         if not keys.is_id(purged):
             raise OptionError(f"{purged!r} cannot be an id; give the slide's")
+        if not is_root(target, s3):
+            raise OptionError(
+                f"{target} has no images/ in it; give the folder, or s3://bucket/prefix, that has"
+            )
         store = open_destination(target, private_to, s3)
         report = Report(str(store), tiles=None)
-        report.errors += [f"{line} left" for line in display.left_lines(_left(store, purged))]
+        report.errors += [
+            f"{line} left" for line in display.left_lines(deletion.left(store, purged))
+        ]
         _tell(context, report, as_json)
         return
     if context.get_parameter_source("private_to") is ParameterSource.COMMANDLINE:
@@ -228,7 +234,7 @@ def delete_command(
         raise OptionError("--dry-run and --receipt need --purge")
     if purge:
         if not isinstance(store, Destination):
-            raise OptionError(f"--purge is for what is in images/; {target} is not")
+            raise OptionError(f"{target} is not in images/; give the slide's id, and --in ROOT")
         _purge(store, folder, dry_run=dry_run, receipt=receipt, yes=yes)
         return
     found = deletion.find(store, folder)
@@ -243,7 +249,7 @@ def _purge(
     store: Destination, folder: str, *, dry_run: bool, receipt: Path | None, yes: bool
 ) -> None:
     slide_id = folder.rpartition("/")[2]
-    found = _left(store, slide_id)
+    found = deletion.left(store, slide_id)
     if not found:
         raise StoreError(f"{store}/{folder}", "there is nothing of it; check the id")
     for line in display.left_lines(found):
@@ -272,16 +278,6 @@ def _purge(
             "A CDN may have kept what it gave out. For CloudFront: aws cloudfront "
             f"create-invalidation --distribution-id ID --paths {shlex.join(paths)}"
         )
-
-
-def _left(store: Destination, slide_id: str) -> list[deletion.Left]:
-    if store.private is None:
-        click.echo(
-            "Warning: no private place is given (--private-to); what is known of the slide there "
-            "is not looked at, and stays.",
-            err=True,
-        )
-    return deletion.left(store, slide_id)
 
 
 def _named(

@@ -265,7 +265,7 @@ Examples:
 @click.option(
     "--hash",
     "hash_name",
-    type=click.Choice(["SHA256", "SHA1"]),
+    type=click.Choice(["SHA256", "SHA1"], case_sensitive=False),
     default="SHA256",
     show_default=True,
     help="What the signature is made with; SHA1 for a CDN that takes nothing newer.",

@@ -132,7 +132,7 @@ class Versioned(Store, Protocol):
         """All versions of the objects whose keys start with `prefix`, marks of deletion, too."""
 
     def remove_versions(self, found: Iterable[Version]) -> list[str]:
-        """Removes them for good; names each that stays, with S3's code for why."""
+        """Removes them for good; of each that stays the code for why."""
 
 
 @runtime_checkable

@@ -34,9 +34,9 @@ def all_versions(client: Any, url: S3Url, prefix: str) -> Iterator[Version]:
 
 
 def without(client: Any, url: S3Url, versions: Iterable[Version]) -> list[str]:
-    """Removes them for good; a sentence's end for each that stays. Raises as boto3 does."""
+    """Removes them for good; S3's code for each that stays. Raises as boto3 does."""
     left = list(versions)
-    said = []
+    codes = []
     while left:
         these, left = left[:_AT_ONCE], left[_AT_ONCE:]
         told = client.delete_objects(
@@ -49,5 +49,5 @@ def without(client: Any, url: S3Url, versions: Iterable[Version]) -> list[str]:
                 "Quiet": True,
             },
         )
-        said += [f"{error['Key']} ({error['Code']})" for error in told.get("Errors", ())]
-    return said
+        codes += [error["Code"] for error in told.get("Errors", ())]
+    return codes

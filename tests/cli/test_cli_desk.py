@@ -15,9 +15,11 @@ from tests.review.test_desk import scan
 from tests.support import cdr_stub
 from tests.support.cdr_stub import Cdr
 from tests.support.clock import FakeClock
-from tests.support.destinations import private_of
+from tests.support.destinations import opened, private_of
 from tests.support.s3_server import Place
+from vsv_pyramid.review import failures
 from vsv_pyramid.review.barcode import Barcode
+from vsv_pyramid.review.failures import Failed
 
 
 @pytest.fixture
@@ -225,3 +227,39 @@ def test_a_slide_id_that_another_slide_has_is_warned_of(run: Run, scans: Path) -
         0,
         "Warning: 170783 and 170782 have the same slide ID.\n",
     )
+
+
+def test_what_failed(run: Run, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VSV_PYRAMID_PRIVATE", private_of(place))
+    store = opened(place)
+    for slide_id in ("170782", "170783"):
+        slide, reason = f"/scans/{slide_id}.svs", "the file is cut off; copy it again"
+        failures.remember(store, Failed(slide_id, slide, reason, "2026-11-27T10:00:00+00:00"))
+    at = ("--in", place, "--by", "anna")
+
+    assert run("slides", place, "--failed").out.splitlines() == [
+        "ID      FAILED AT                  TRIED AGAIN  WHY",
+        "170782  2026-11-27T10:00:00+00:00  -            the file is cut off; copy it again",
+        "170783  2026-11-27T10:00:00+00:00  -            the file is cut off; copy it again",
+        "2 slides could not be converted",
+    ]
+    assert run("slides", "retry", "170783", *at).out == "170783: will be tried again\n"
+    assert run("slides", "dismiss", "170782", *at).out == "170782: dismissed\n"
+    listed = json.loads(run("slides", place, "--failed", "--json").out)["failed"]
+    assert [(one["id"], one["who"], bool(one["again"])) for one in listed] == [
+        ("170783", "anna", True)
+    ]
+    neither = run("slides", "retry", "170784", "170783", *at, "--json")
+    assert neither.code == 1
+    assert_one_sentence(neither.err)
+    results = json.loads(neither.out)["slides"]
+    assert [one["id"] for one in results if "error" not in one] == ["170783"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--status", "new"], ["--search", "x"], ["--since", "2026-11-01"]]
+)
+def test_a_filter_of_what_failed(run: Run, words: list[str]) -> None:
+    outcome = run("slides", "--failed", *words)
+    assert outcome.code == 2
+    assert_one_sentence(outcome.err)

@@ -37,6 +37,7 @@ from vsv_pyramid.review import desk as desk_module
 from vsv_pyramid.review.barcode import Barcode
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.review.history import Record
+from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.review.search import found
 from vsv_pyramid.store import Store, edits
 from vsv_pyramid.store.directory import DirectoryStore
@@ -89,7 +90,7 @@ def public(store: Destination, slide_id: str) -> list[dict[str, Any]]:
     return [document["review"], entry["review"]]
 
 
-def error(outcomes: list[desk_module.Outcome]) -> VsvPyramidError:
+def error(outcomes: list[Outcome]) -> VsvPyramidError:
     """That of the only outcome."""
     (outcome,) = outcomes
     assert outcome.error

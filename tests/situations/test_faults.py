@@ -20,7 +20,8 @@ from vsv_pyramid import catalog, removal
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import StoreError, StoreUnavailable, VsvPyramidError
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.review.desk import Desk, Outcome
+from vsv_pyramid.review.desk import Desk
+from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.runtime.signals import Stopped
 from vsv_pyramid.store import open_store
 from vsv_pyramid.store.directory import DirectoryStore

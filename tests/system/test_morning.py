@@ -30,8 +30,9 @@ from tests.support.site import serving
 from tests.system.test_viewer import SCREENSHOTS, button
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.review import cdr
+from vsv_pyramid.review import cdr, failures
 from vsv_pyramid.review.desk import Desk
+from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
 from vsv_pyramid.web.desk_api import Entrance
@@ -541,6 +542,43 @@ def test_a_slide_id_that_another_slide_has_is_told(chromium: Browser, few: Lab) 
         saved(page)
 
 
+def test_what_could_not_be_converted(chromium: Browser, few: Lab) -> None:
+    store = opened(few.target)
+    for slide_id in ("bad-1", "bad-2", "bad-3"):
+        slide, reason = f"/scans/{slide_id}.svs", f"{slide_id}.svs: is cut off; copy it again"
+        failures.remember(store, Failed(slide_id, slide, reason))
+    with window(chromium, f"{few.url}/desk/") as seen:
+        page = seen.page
+        expect(counted(page, "failed")).to_have_text("3")
+        expect(button(page, "Try again what could not be converted")).to_be_hidden()
+        page.locator("[data-filter=failed]").click()
+        expect(rows(page)).to_have_count(3)
+        expect(row(page, "bad-1")).to_contain_text("bad-1.svs: is cut off; copy it again")
+        expect(button(page, "Good")).to_be_disabled()
+        seen.settled()
+        keep(page, "failed")
+
+        page.get_by_label("Select bad-1").check()
+        page.get_by_label("Select bad-2").check()
+        page.keyboard.press("g")  # is for other slides
+        button(page, "Try again what could not be converted").click()
+        expect(page.locator("#told")).to_have_text("bad-1, bad-2: will be tried again")
+        expect(row(page, "bad-2")).to_contain_text("tried again soon")
+        assert [failed.id for failed in failures.asked_again(store)] == ["bad-1", "bad-2"]
+
+        page.keyboard.press("End")
+        page.keyboard.press("m")
+        expect(page.locator("#told")).to_have_text("bad-3: dismissed")
+        expect(rows(page)).to_have_count(2)
+        failures.forget(store, "bad-1")  # it is converted meanwhile
+        page.get_by_label("Select bad-1").check()
+        button(page, "Try again what could not be converted").click()
+        expect(page.locator("#notices li")).to_contain_text("bad-1: it has not failed")
+        expect(rows(page)).to_have_count(1)
+        page.get_by_label("Search").fill("nothing like it")
+        expect(page.locator("#empty")).to_have_text("No slide matches.")
+
+
 def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:
     """What is not seen is not in the page, however many there are."""
     desk = Desk(opened(few.target), "x")
@@ -549,6 +587,7 @@ def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:
     document = {
         "slides": [{**entry, "id": f"slide-{number:05}"} for number in range(MANY)],
         "awaiting": [],
+        "failed": [],
     }
     thumbnail = open_store(few.target).get(f"images/{IDS[0]}/thumbnail.jpeg")
     with window(chromium, "about:blank") as seen:

@@ -299,7 +299,7 @@ def test_what_failed_is_not_forgotten_while_the_store_is_away(
 ) -> None:
     watched.put("a.svs")
     store = opened(watched.destination)
-    attempts = Attempts(store, watched.folder)
+    attempts = Attempts(store, watched.folder, lambda path: path.stem)
     attempts.put(watched.folder / "a.svs", Attempt("a.svs", Look(1, 1), job="j"))
 
     def silent(key: str, **_: object) -> bytes:

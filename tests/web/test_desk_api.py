@@ -25,7 +25,9 @@ from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.review import failures
 from vsv_pyramid.review.desk import Desk
+from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.web import desk_api
 from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
 from vsv_pyramid.web.desk_api import Entrance
@@ -94,6 +96,20 @@ def test_the_list(desk: Site, store: Destination) -> None:
     assert (same.status, same.body) == (304, b"")
     Desk(store, "ben").set({"170782": 1}, {"status": "GOOD"})
     assert desk.ask("/desk/api/slides").headers["ETag"] != answer.headers["ETag"]
+
+
+def test_what_could_not_be_converted(desk: Site, store: Destination) -> None:
+    for slide_id in ("a", "b"):
+        failures.remember(store, Failed(slide_id, f"/scans/{slide_id}.svs", "is damaged"))
+    about = {"slides": [{"id": "a", "revision": 0}, {"id": "c", "revision": 0}]}
+    done, refused = document(call(desk, "retry", about))["results"]
+    assert done == {"id": "a"}
+    assert "it has not failed" in refused["error"]
+    (one,) = document(call(desk, "dismiss", {"slides": [{"id": "b", "revision": 0}]}))["results"]
+    assert one == {"id": "b"}
+    (listed,) = document(desk.ask("/desk/api/slides"))["failed"]
+    assert (listed["id"], listed["reason"], listed["who"]) == ("a", "is damaged", "anna")
+    assert listed["again"]
 
 
 def test_one_slide(desk: Site, store: Destination) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 
 import click
 
@@ -20,10 +20,13 @@ from vsv_pyramid.cli.options import (
     time_zone,
 )
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
-from vsv_pyramid.review.desk import Desk, Outcome, user_name
+from vsv_pyramid.review import failures
+from vsv_pyramid.review.desk import Desk, user_name
 from vsv_pyramid.review.history import GIVEN, STATUSES
+from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.review.search import found
 from vsv_pyramid.store import S3Options
 
@@ -71,15 +74,17 @@ _revision = click.option(
 Examples:
   vsv-pyramid slides --status new
   vsv-pyramid slides s3://bucket/prefix --search S26 --since 2026-11-01 --json
+  vsv-pyramid slides --failed
   vsv-pyramid slides set 170782 --slide-id S26-1041-A1 --case-id S26-1041
   vsv-pyramid slides delete 170783 --source
-  vsv-pyramid slides send 170782 170784 --cdr https://cdr.example.org/slides""",
+  vsv-pyramid slides send 170782 170784 --cdr https://cdr.example.org/slides
+  vsv-pyramid slides retry 170785""",
 )
 def slides_command() -> None:
     """What a technician does to published slides: find the new ones, check them, correct their IDs,
     delete those that have to be scanned anew, send the others' records to the clinical data
-    repository. Without a command's name, `slides [TARGET]` lists. The same in a browser:
-    `vsv-pyramid serve --edit`.
+    repository, and have those tried again that could not be converted. Without a command's name,
+    `slides [TARGET]` lists. The same in a browser: `vsv-pyramid serve --edit`.
     """
 
 
@@ -104,6 +109,12 @@ def slides_command() -> None:
     help="Only slides scanned (or, where they do not say, published) since then: 2026-11-23; of "
     "those that await a rescan, deleted.",
 )
+@click.option(
+    "--failed",
+    "is_of_failed",
+    is_flag=True,
+    help="Instead, the slides that `watch`, a function or a job could not convert, and why.",
+)
 @private_to
 @store_options
 @as_json
@@ -112,11 +123,17 @@ def list_command(
     status: str | None,
     search: str,
     since: datetime | None,
+    is_of_failed: bool,
     as_json: bool,
     private_to: str | None,
     s3: S3Options,
 ) -> None:
     """List the slides in TARGET, the folder or s3://bucket/prefix that images/ is in."""
+    if is_of_failed:
+        if status or search or since:
+            raise OptionError("--failed lists all that failed; give it without another filter")
+        _list_failed(open_destination(target, private_to, s3), as_json)
+        return
     desk = Desk(open_edited(target, private_to, s3), user_name())
     listed, wanted = (desk.awaited(), None) if status == AWAITING else (desk.slides(), status)
     date = since.date().isoformat() if since else ""
@@ -126,6 +143,16 @@ def list_command(
     else:
         lines = display.awaited_lines if status == AWAITING else display.slide_lines
         for line in lines(slides):
+            click.echo(line)
+
+
+def _list_failed(store: Destination, as_json: bool) -> None:
+    store.check_keeps()
+    failed = failures.listed(store)
+    if as_json:
+        print_json({"failed": [dataclasses.asdict(one) for one in failed]})
+    else:
+        for line in display.failed_lines(failed):
             click.echo(line)
 
 
@@ -187,7 +214,7 @@ def set_command(
     if changes.get("slide_id"):
         for slide_id, other in desk.doubles(ids).items():
             click.echo(f"Warning: {slide_id} and {other} have the same slide ID.", err=True)
-    _tell(context, outcomes, as_json, display.review_line)
+    _tell(context, outcomes, as_json, _review_line)
 
 
 @slides_command.command("delete", short_help="Delete slides that have to be scanned anew.")
@@ -228,7 +255,7 @@ def delete_command(
             )
         confirm(f"Delete what is published of {', '.join(ids)}?")
     outcomes = desk.delete(dict.fromkeys(ids, revision), source=source)
-    _tell(context, outcomes, as_json, lambda record: f"{record.id}: deleted, awaits its rescan")
+    _tell(context, outcomes, as_json, lambda one: f"{one.id}: deleted, awaits its rescan")
 
 
 @slides_command.command("send", short_help="Send slides' records to the CDR.")
@@ -266,14 +293,70 @@ def send_command(
     """
     desk = Desk(open_edited(target, private_to, s3), who, s3, time_zone)
     outcomes = desk.send(dict.fromkeys(ids, revision), cdr)
-    _tell(context, outcomes, as_json, display.review_line)
+    _tell(context, outcomes, as_json, _review_line)
+
+
+@slides_command.command("retry", short_help="Have slides that failed tried again.")
+@_ids
+@_in
+@_by
+@private_to
+@store_options
+@as_json
+@click.pass_context
+def retry_command(
+    context: click.Context,
+    /,
+    ids: tuple[str, ...],
+    target: str,
+    who: str,
+    as_json: bool,
+    private_to: str | None,
+    s3: S3Options,
+) -> None:
+    """Have each slide ID, which could not be converted, tried again: by `watch` within a minute, in
+    AWS within an hour. A slide whose file is damaged will fail again: scan or copy it anew instead.
+    """
+    outcomes = failures.retry(open_destination(target, private_to, s3), ids, who)
+    _tell_of_failed(context, outcomes, as_json, "will be tried again")
+
+
+@slides_command.command("dismiss", short_help="Take slides off the list of those that failed.")
+@_ids
+@_in
+@_by
+@private_to
+@store_options
+@as_json
+@click.pass_context
+def dismiss_command(
+    context: click.Context,
+    /,
+    ids: tuple[str, ...],
+    target: str,
+    who: str,
+    as_json: bool,
+    private_to: str | None,
+    s3: S3Options,
+) -> None:
+    """Take each slide ID off the list of those that could not be converted. Nothing is done to the
+    slide. If it fails once more, it is on the list again.
+    """
+    outcomes = failures.dismiss(open_destination(target, private_to, s3), ids, who)
+    _tell_of_failed(context, outcomes, as_json, "dismissed")
+
+
+def _tell_of_failed(
+    context: click.Context, outcomes: Iterable[Outcome], as_json: bool, what: str
+) -> None:
+    _tell(context, list(outcomes), as_json, lambda outcome: f"{outcome.id}: {what}")
 
 
 def _tell(
     context: click.Context,
     outcomes: list[Outcome],
     as_json: bool,
-    line: Callable[[Any], str],
+    line: Callable[[Outcome], str],
 ) -> None:
     """Prints what became of the slides, and ends with the exit code of those that failed."""
     codes = set()
@@ -282,8 +365,13 @@ def _tell(
             codes.add(exit_code(outcome.error))
             say_error(outcome.error)
         elif not as_json:
-            click.echo(line(outcome.record))
+            click.echo(line(outcome))
     if as_json:
         print_json({"slides": [outcome.facts() for outcome in outcomes]})
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
+
+
+def _review_line(outcome: Outcome) -> str:
+    assert outcome.record, "what was done has a record"
+    return display.review_line(outcome.record)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vsv_pyramid.conversion.summary import Summary
     from vsv_pyramid.deletion import Left
     from vsv_pyramid.renewal import Refreshed
+    from vsv_pyramid.review.failures import Failed
     from vsv_pyramid.runtime.progress import Progress
     from vsv_pyramid.verification.findings import Report
 
@@ -101,6 +102,16 @@ def awaited_lines(slides: list[dict[str, Any]]) -> list[str]:
         said = (_lab_id(slide, "?"), slide["case_id"], slide["who"], slide["when"])
         rows.append((slide["id"], *map(_or_none, said)))
     return [*_table(rows), f"{_count(slides)} awaiting a rescan"]
+
+
+def failed_lines(failed: Sequence[Failed]) -> list[str]:
+    """A table of the slides that could not be converted, and how many there are."""
+    rows: list[tuple[str, ...]] = [("ID", "FAILED AT", "TRIED AGAIN", "WHY")]
+    for one in failed:
+        rows.append(
+            (one.id, one.failed_at, "asked for" if one.again else "-", one_line(one.reason))
+        )
+    return [*_table(rows), f"{counted(len(failed), 'slide')} could not be converted"]
 
 
 def review_line(record: Record) -> str:

@@ -21,7 +21,7 @@ from vsv_pyramid.packed.published import is_published, shown_key
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.decision import Present, Refuse, Skip, decide, is_current
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.review import rescans
+from vsv_pyramid.review import failures, rescans
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.runtime.threads import Ending
@@ -146,6 +146,7 @@ def _publish(
     if not store.sealed:
         places.remember(store, slide_id, source.place)
         record(store, source, summary, scan, options)
+        failures.forget(store, slide_id)
     return summary
 
 
@@ -182,4 +183,5 @@ def _skipped(
     else:
         enter(store, summary, document)
     places.adopt(store, {slide_id: source.place})
+    failures.forget(store, slide_id)
     return summary

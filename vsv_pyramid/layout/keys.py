@@ -29,6 +29,7 @@ NEVER_THERE = ".is-this-allowed"  # what is deleted to learn whether one may
 PRIVATE, WATCHED, MANIFESTS = PRIVATE_PARTS = ("private", "watch", "manifests")
 DELETED = f"{PRIVATE}/deleted.json"
 KEPT = f"{PRIVATE}/{IMAGES}"  # what is known of each slide
+FAILED = f"{PRIVATE}/failed"  # slides that could not be converted
 IDS_KEY = f"{PRIVATE}/ids.json"
 
 ICC = "icc.icc"
@@ -192,6 +193,11 @@ def private_json_key(slide_id: str) -> str:
 
 def private_image_key(slide_id: str, name: str) -> str:
     return associated_key(private_folder(slide_id), name)
+
+
+def failed_key(slide_id: str) -> str:
+    """Of why the slide could not be converted."""
+    return f"{FAILED}/{slide_id}.json"
 
 
 def place_key(slide_id: str) -> str:

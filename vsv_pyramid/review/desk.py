@@ -9,7 +9,6 @@ from __future__ import annotations
 import getpass
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vsv_pyramid import catalog, catalog_json, removal, slide_json
@@ -38,33 +37,12 @@ from vsv_pyramid.review.checks import (
     since,
 )
 from vsv_pyramid.review.history import Changes, Record
+from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
 
 Slides = Mapping[str, int | None]  # ids, and the revisions that were looked at where they count
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one slide: the error where nothing was done, and its record as far as it
-    was looked at."""
-
-    id: str
-    record: Record | None = None
-    error: VsvPyramidError | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """It as JSON has it."""
-        facts: dict[str, Any] = {"id": self.id}
-        if self.record:
-            facts |= {"review": self.record.review(), "deleted": self.record.is_deleted}
-        if self.error:
-            facts |= {
-                "error": str(self.error),
-                "conflict": isinstance(self.error, ReviewConflict),
-            }
-        return facts
 
 
 class Desk:

@@ -1,22 +1,26 @@
 """What the destination remembers of slides that are not published: attempts that failed, and jobs
-that have them. Each is a file, watch/<hash of the slide's path>.json, which nobody serves."""
+that have them. Each is a file, watch/<hash of the slide's path>.json, which nobody serves. Those
+that are set aside are told to people, too (review/failures.py)."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
+from vsv_pyramid.review import failures
+from vsv_pyramid.review.failures import Failed
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.pseudonyms import met
-from vsv_pyramid.store import Store
 from vsv_pyramid.unattended.looks import Look
 
 _FOLDER = keys.WATCHED
@@ -26,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Attempt:
-    """Of one slide: attempts that failed, the reason of the last one, and when the next is `due`
-    (Unix time, None where it is set aside); or the job that has it."""
+    """Of one slide: attempts that failed, the reason of the last one and its exit code, and when
+    the next is `due` (Unix time, None where it is set aside); or the job that has it."""
 
     slide: str
     look: Look
@@ -35,14 +39,22 @@ class Attempt:
     reason: str = ""
     due: float | None = None
     job: str = ""
+    exit_code: int | None = None
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Whether a person has to do something."""
+        return not self.due and not self.job
 
 
 class Attempts:
-    """Those of a folder's slides, and their paths. Raises StoreError, but not when one is put."""
+    """Those of a folder's slides, and their paths; `id_of` gives the id of a slide, or its stem
+    that cannot be one. Raises StoreError, but not when one is put."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: Destination, folder: Path, id_of: Callable[[Path], str]) -> None:
         self._store = store
         self._folder = folder
+        self._id_of = id_of
         self._of: dict[Path, Attempt] = {}
 
     def __iter__(self) -> Iterator[tuple[Path, Attempt]]:
@@ -56,12 +68,32 @@ class Attempts:
         document = json.dumps(asdict(attempt) | {"look": attempt.look._asdict()}, indent=2) + "\n"
         try:
             self._store.put(_key(path), document.encode())
+            if attempt.is_set_aside:
+                told = Failed(
+                    self._failed_id(path), str(path), attempt.reason, exit_code=attempt.exit_code
+                )
+                failures.remember(self._store, told)
         except StoreError as exc:
             _log.warning("%s is not remembered after a restart: %s", path, exc)
 
     def remove(self, path: Path) -> None:
-        if self._of.pop(path, None):
+        if attempt := self._of.pop(path, None):
             self._store.delete(_key(path))
+            if attempt.reason:
+                failures.forget(self._store, self._failed_id(path))
+
+    def take_up(self) -> None:
+        """Makes those due of which a person has asked for another attempt."""
+        if not any(attempt.is_set_aside for attempt in self._of.values()):
+            return
+        for failed in failures.asked_again(self._store):
+            path = Path(failed.slide)
+            if attempt := self._of.get(path):
+                failures.taken_up(self._store, failed)
+                self.put(path, replace(attempt, due=clock.time()))
+
+    def _failed_id(self, path: Path) -> str:
+        return keys.safe_id(self._id_of(path))
 
     def read(self) -> None:
         """Takes those that the destination has."""

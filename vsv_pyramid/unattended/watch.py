@@ -49,7 +49,7 @@ INTERVAL = 10.0  # s, for which a slide must have stayed the same
 PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
 _LONGEST_GRACE = 60.0  # for which, in an outage, one that failed is left to the others
 _WOKEN_SECONDS = 1.0  # between looks, however often the system tells of changes
-_JOB_SECONDS = 60.0  # between questions for the jobs' ends
+_ASKED_SECONDS = 60.0  # between questions for the jobs' ends, and for what people want tried again
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Watch:
         self._seen: dict[Path, _Seen] = {}
         self._done: dict[Path, Look] = {}
         self._published = Published(store, self._options)
-        self._attempts = Attempts(store, self._folder)
+        self._attempts = Attempts(store, self._folder, self._published.id_of)
         self._under_way: set[Path] = set()
         self._pending: set[Future[None]] = set()
         self._told: set[Path] = set()
@@ -164,7 +164,7 @@ class Watch:
         for path, attempt in self._attempts:
             if (retry and not attempt.job) or (looks and path not in looks and self._is_gone(path)):
                 self._attempts.remove(path)
-            elif not attempt.due and not attempt.job:
+            elif attempt.is_set_aside:
                 _log.warning("set aside: %s", attempt.reason)
 
     def _rest(self, *, woken: bool) -> None:
@@ -176,10 +176,13 @@ class Watch:
         self._wake.clear()
 
     def _look_again(self, pool: Pool) -> None:
+        is_time = clock.monotonic() - self._asked > _ASKED_SECONDS
         try:
-            self._hand_out(self._looks(), pool)
-            if clock.monotonic() - self._asked > _JOB_SECONDS:
+            if is_time:
                 self._asked = clock.monotonic()
+                self._attempts.take_up()
+            self._hand_out(self._looks(), pool)
+            if is_time:
                 self._ask_for_jobs()
             self._trouble = ""
         except (SlideAccessError, StoreError, QueueError) as exc:
@@ -293,7 +296,9 @@ class Watch:
         error = OptionError(f"{path} and {other} would get the same id; rename one of them")
         attempt = self._attempts.get(path)
         if attempt is None or attempt.reason != str(error):
-            self._attempts.put(path, Attempt(str(path), look, 0, str(error), due=0.0))
+            self._attempts.put(
+                path, Attempt(str(path), look, 0, str(error), 0.0, "", EXIT_WRONG_USE)
+            )
             self.failures += 1
             self._failed(path, error, EXIT_WRONG_USE, True)
 
@@ -312,7 +317,7 @@ class Watch:
         self.failures += 1
         self._failed(path, exc, code, is_final)
         if is_final:
-            self._attempts.put(path, Attempt(str(path), look, failed + 1, str(exc)))
+            self._attempts.put(path, Attempt(str(path), look, failed + 1, str(exc), exit_code=code))
             _log.warning("%s is set aside until it changes, or until watch --retry", path)
         else:
             pause = PAUSES[min(failed, len(PAUSES) - 1)]
@@ -337,7 +342,10 @@ class Watch:
                 error = JobFailed(path, reason)
                 self.failures += 1
                 self._failed(path, error, error.exit_code, True)
-                self._attempts.put(path, Attempt(attempt.slide, attempt.look, 1, str(error)))
+                self._attempts.put(
+                    path,
+                    Attempt(attempt.slide, attempt.look, 1, str(error), exit_code=error.exit_code),
+                )
                 _log.warning("%s is set aside until it changes, or until watch --retry", path)
 
 

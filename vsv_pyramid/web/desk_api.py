@@ -31,9 +31,10 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
 )
 from vsv_pyramid.layout import keys
-from vsv_pyramid.review import rescans
-from vsv_pyramid.review.desk import Desk, Outcome, Slides
+from vsv_pyramid.review import failures, rescans
+from vsv_pyramid.review.desk import Desk, Slides
 from vsv_pyramid.review.history import Changes
+from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.store import S3Options
 from vsv_pyramid.web import responses
 from vsv_pyramid.web.responses import Endpoint
@@ -45,6 +46,7 @@ SHORTEST_PASSWORD = 12  # characters
 _MOST_BYTES = 1 << 20  # of a call: some ten thousand slides
 _SHOWN = ("who", "when", "action", "changes", "note")  # of the log
 _SHOWN_FACTS = ("confirmed",)
+_FAILED = ("id", "reason", "failed_at", "again", "who")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -131,7 +133,13 @@ class Site:
             "/desk/api/slides/{id}": self._slide,
             "/desk/images/{id}/{name}.jpeg": self._picture,
         }
-        calls = {"set": _set, "delete": _delete, "send": self._send}
+        calls = {
+            "set": _set,
+            "delete": _delete,
+            "send": self._send,
+            "retry": self._retry,
+            "dismiss": self._dismiss,
+        }
         return [
             *(
                 Route(f"/desk/api/{name}", self._guarded(self._called(call)), methods=["POST"])
@@ -198,6 +206,12 @@ class Site:
             raise OptionError("nothing can be sent; start the desk with --cdr URL")
         return desk.send(wanted.slides, self._entrance.cdr)
 
+    def _retry(self, desk: Desk, wanted: _Wanted) -> list[Outcome]:
+        return list(failures.retry(self._store, wanted.slides, desk.who))
+
+    def _dismiss(self, desk: Desk, wanted: _Wanted) -> list[Outcome]:
+        return list(failures.dismiss(self._store, wanted.slides, desk.who))
+
     async def _session(self, request: Request) -> Response:
         who = self._desk(request).who
         return _json({"who": who, "token": self._token, "cdr": self._entrance.cdr is not None})
@@ -205,7 +219,16 @@ class Site:
     async def _slides(self, request: Request) -> Response:
         def listed() -> bytes:
             desk = self._desk(request)
-            return _to_json({"slides": desk.slides(), "awaiting": desk.awaited()})
+            return _to_json(
+                {
+                    "slides": desk.slides(),
+                    "awaiting": desk.awaited(),
+                    "failed": [
+                        {name: fact for name, fact in vars(one).items() if name in _FAILED}
+                        for one in failures.listed(self._store)
+                    ],
+                }
+            )
 
         data = await run_in_threadpool(listed)
         headers = {**_HEADERS, "Content-Type": "application/json"}

@@ -2,7 +2,7 @@
 
 import { Commands } from "../viewer/commands.js";
 import { find } from "../viewer/page.js";
-import { NotDone, news, privateImageUrl, session, stem } from "./api.js";
+import { NotDone, news, posted, privateImageUrl, session, stem } from "./api.js";
 import { ask } from "./asking.js";
 import { Editing } from "./editing.js";
 import { Asked, FILTERS, Lists } from "./listing.js";
@@ -15,6 +15,7 @@ import { Selection } from "./selection.js";
 const EVERY = 15_000; // ms
 const LONGEST = 200; // ids in the queue's address, which servers limit
 const DONE = { delete: "deleted", send: "sent" };
+const SETTLED = { retry: "will be tried again", dismiss: "dismissed" };
 
 const searchBox = find("#search");
 
@@ -54,6 +55,8 @@ const commands = new Commands({
   "case-id": { key: "c", label: "Case ID (of all selected)", run: () => edit("case_id") },
   delete: { key: "d", label: "Delete for rescan", run: askAndDelete },
   send: { key: "s", label: "Send", run: send },
+  retry: { key: "r", label: "Try again what could not be converted", run: () => settle("retry") },
+  dismiss: { key: "m", label: "Dismiss what could not be converted", run: () => settle("dismiss") },
   undo: { key: "u", label: "Undo", run: undo },
   review: { key: ["v", "Enter"], label: "Review", run: review },
   search: { key: "/", label: "Search", run: () => searchBox.select() },
@@ -148,7 +151,7 @@ function list() {
 
 /** Tells how many there are, and what can be done with them. */
 function describe() {
-  const all = lists.filtered(asked.filter === "awaiting" ? "awaiting" : "all").length;
+  const all = lists.filtered(FILTERS[asked.filter][1] ? "all" : asked.filter).length;
   find("#count").textContent = [
     `${rows.items.length} of ${all} slides`, selection.size && `${selection.size} selected`,
   ].filter(Boolean).join(", ");
@@ -156,6 +159,11 @@ function describe() {
   find("#empty").textContent = all ? "No slide matches." : "There are no slides here.";
   for (const name of ["good", "bad", "delete", "send", "review"]) {
     find(`[data-command=${name}]`).disabled = !selection.targets.length || (name === "send" && !cdr);
+  }
+  for (const name of Object.keys(SETTLED)) {
+    const button = find(`[data-command=${name}]`);
+    button.hidden = asked.filter !== "failed";
+    button.disabled = !selection.failed.length;
   }
   find("[data-command=undo]").disabled = !reviews.canUndo;
   const box = find("#all");
@@ -181,6 +189,30 @@ function send() {
   }
 }
 
+/** Has what could not be converted tried again, or dismisses it. */
+async function settle(path) {
+  const slides = selection.failed;
+  if (!slides.length) {
+    return;
+  }
+  try {
+    const results = await posted(path, { slides: slides.map(({ id }) => ({ id, revision: 0 })) });
+    const errors = new Map(results.map(({ id, error }) => [id, error]));
+    for (const slide of slides.filter(({ id }) => errors.get(id))) {
+      notices.add({ slide, text: errors.get(slide.id) });
+    }
+    const done = slides.filter(({ id }) => errors.has(id) && !errors.get(id));
+    tell(done.length ? `${names(done)}: ${SETTLED[path]}` : "");
+  } catch (error) {
+    if (!(error instanceof NotDone)) {
+      throw error;
+    }
+    notices.add({ text: `${stem(error)}; nothing is known to be done.` });
+  }
+  selection.choose([]);
+  refresh();
+}
+
 function askAndDelete() {
   const slides = selection.targets;
   if (slides.length) {
@@ -190,7 +222,8 @@ function askAndDelete() {
 
 /** Goes to the queue, once all is saved and nothing is left to be looked at here. */
 async function review() {
-  const chosen = selection.size ? selection.targets : rows.items.filter((slide) => !slide.awaiting);
+  const chosen = selection.size ? selection.targets
+    : rows.items.filter((slide) => !slide.awaiting && !slide.failed);
   if (!chosen.length) {
     return;
   }

@@ -6,7 +6,7 @@ const STATUSES = ["NEW", "BAD", "GOOD", "SENT"];
 const byText = new Intl.Collator("en", { numeric: true }).compare;
 const has = (status) => ({ review }) => review.status === status;
 
-/** The quick filters: [label, predicate]; one without a predicate is of another list. */
+/** The quick filters: [label, predicate]; one without a predicate is of a list of its own. */
 export const FILTERS = {
   all: ["All", () => true],
   new: ["New", has("NEW")],
@@ -15,6 +15,7 @@ export const FILTERS = {
   good: ["Good", has("GOOD")],
   sent: ["Sent", has("SENT")],
   awaiting: ["Awaiting rescan"],
+  failed: ["Could not be converted"],
 };
 
 const ORDERS = {
@@ -52,21 +53,23 @@ export class Asked {
   }
 }
 
-/** All that is listed: the slides, and those that await their rescan. */
+/** All that is listed: the slides, those that await their rescan, and those that could not be converted. */
 export class Lists {
   constructor(reviews) {
     this._reviews = reviews;
     this._slides = []; // in order
-    this._awaiting = [];
+    this._others = { awaiting: [], failed: [] };
   }
 
   /** Takes what the server lists; what was listed before stays the same object. */
-  take({ slides, awaiting }) {
-    const before = new Map(this._awaiting.map((slide) => [slide.id, slide]));
+  take({ slides, ...others }) {
     this._reviews.list(slides);
     this._slides = [...this._reviews.slides.values()];
-    this._awaiting = awaiting.map((slide) => Object.assign(
-      before.get(slide.id) ?? { awaiting: true }, slide, { words: words({ ...slide, review: slide }) }));
+    for (const [name, listed] of Object.entries(this._others)) {
+      const before = new Map(listed.map((slide) => [slide.id, slide]));
+      this._others[name] = others[name].map((slide) => Object.assign(
+        before.get(slide.id) ?? { [name]: true }, slide, { words: words({ ...slide, review: slide }) }));
+    }
   }
 
   /** Sorts what is still there. */
@@ -78,7 +81,7 @@ export class Lists {
   /** What a filter lets through. */
   filtered(name) {
     const [, wanted] = FILTERS[name];
-    return wanted ? this._slides.filter(wanted) : this._awaiting;
+    return wanted ? this._slides.filter(wanted) : this._others[name];
   }
 
   /** What is to be seen. */
@@ -96,8 +99,8 @@ function order(name) {
 
 /** What a search looks through, in lower case. */
 export function words(slide) {
-  const { id, file, scanner, review } = slide;
-  return [id, file, review.slide_id, review.case_id, scanner, scanTime(slide)].filter(Boolean).join(" ").toLowerCase();
+  const { id, file, scanner, reason, review } = slide;
+  return [id, file, reason, review.slide_id, review.case_id, scanner, scanTime(slide)].filter(Boolean).join(" ").toLowerCase();
 }
 
 /** Whether a slide's words have all that is searched for. */

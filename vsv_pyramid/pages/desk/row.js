@@ -8,18 +8,23 @@ import { UNCONFIRMED, isUnconfirmed } from "./reviews.js";
 const DOING = { set: "saving…", delete: "deleting…", send: "sending…" };
 const when = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
 
-/** A new row, for a slide or for one that awaits its rescan. */
+/** A new row, for a slide, for one that awaits its rescan, or for one that could not be converted. */
 export function madeRow(slide) {
   const row = made("tr");
   row.id = `row-${slide.id}`;
   row.dataset.id = slide.id;
+  const box = made("input", { type: "checkbox", tabIndex: -1, ariaLabel: `Select ${slide.id}` });
   const cells = slide.awaiting ? [
     [], [], [],
     [slide.id],
     [idText(slide.slide_id), mark(slide)],
     [idText(slide.case_id)],
+  ] : slide.failed ? [
+    [box], [], [],
+    [slide.id],
+    [made("span", { className: "why" })],
   ] : [
-    [made("input", { type: "checkbox", tabIndex: -1, ariaLabel: `Select ${slide.id}` })],
+    [box],
     [picture(overviewUrl(slide))],
     slide.review.label ? [picture(privateImageUrl(slide, "label"))] : [],
     [made("a", { href: queueUrl([slide.id], slide.id), textContent: slide.id, title: slide.id, tabIndex: -1 })],
@@ -34,8 +39,12 @@ export function madeRow(slide) {
     row.append(cell);
   }
   row.cells[2].className = "label";
-  row.cells[4].className = "slide-id";
-  drawMark(row, slide.review ?? slide);
+  if (slide.failed) {
+    row.cells[4].colSpan = 2;
+  } else {
+    row.cells[4].className = "slide-id";
+    drawMark(row, slide.review ?? slide);
+  }
   return row;
 }
 
@@ -43,14 +52,22 @@ export function madeRow(slide) {
 export function drawRow(row, slide, { current, selected, editing }) {
   row.classList.toggle("current", current);
   row.ariaSelected = selected;
-  const [status, changed] = [row.querySelector(".status"), row.cells[8]];
+  const [status, changed] = [row.querySelector(".status"), row.lastChild];
   if (slide.awaiting) {
     write(status, "awaiting");
     write(changed, changeText(slide.when, slide.who));
     return;
   }
-  const { review, pending } = slide;
   row.querySelector("[type=checkbox]").checked = selected;
+  if (slide.failed) {
+    const why = row.querySelector(".why");
+    write(why, slide.reason);
+    why.title = slide.reason;
+    write(status, slide.again ? "tried again soon" : "failed");
+    write(changed, changeText(slide.again || slide.failed_at, slide.again && slide.who));
+    return;
+  }
+  const { review, pending } = slide;
   for (const input of row.querySelectorAll("[data-field]")) {
     if (input !== editing) {
       input.value = review[input.dataset.field] ?? "";

@@ -23,6 +23,15 @@ export class Selection {
 
   /** What an action is for: the selected slides in order, or else the current one. */
   get targets() {
+    return this._those.filter((slide) => !slide.failed);
+  }
+
+  /** The same, of slides that could not be converted. */
+  get failed() {
+    return this._those.filter((slide) => slide.failed);
+  }
+
+  get _those() {
     const { items, current } = this._rows;
     return this.size ? items.filter((slide) => this.has(slide)) : selectable([current]);
   }

@@ -34,6 +34,7 @@ from vsv_pyramid.errors import (
     exit_code,
 )
 from vsv_pyramid.planning import ids
+from vsv_pyramid.review import failures
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.progress import unless
 from vsv_pyramid.slide.excluded import Excluded
@@ -162,9 +163,16 @@ class _Function:
         return self._queue.ended(jobs)
 
     def audit(self) -> None:
-        """Looks for slides in S3 that were forgotten."""
+        """Has those tried again of which somebody wants it, and looks for slides in S3 that were
+        forgotten: of those that are known to have failed, somebody was told."""
+        store = open_destination(self._destination, self._options.private_to, self._options.s3)
+        for failed in failures.asked_again(store):
+            self.say.submitted(failed.slide, self._queue.submit(failed.slide))
+            failures.taken_up(store, failed)
+        known = {failed.slide for failed in failures.listed(store, dismissed=True)}
         waiting = backlog.find(self._slides, self._destination, self._options).slides
-        self._measure({str(slide.url): slide.hours for slide in waiting})
+        hours = {str(slide.url): slide.hours for slide in waiting}
+        self._measure({url: hours[url] for url in hours.keys() - known})
 
     def _measure(self, waiting: Mapping[str, float]) -> None:
         """Tells CloudWatch for how many hours the oldest slide has been without a pyramid."""

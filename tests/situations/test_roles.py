@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reporter
 from botocore.exceptions import ClientError
 
 from tests.conftest import Run
@@ -21,6 +22,7 @@ from tests.support.cloudformation import EVERYTHING
 from tests.support.cloudformation_rules import as_list, statements
 from tests.support.s3_server import BUCKET, PRIVATE_BUCKET, Place, Server
 from vsv_pyramid import catalog
+from vsv_pyramid.aws import session
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review.records import Kept
@@ -38,6 +40,7 @@ ROLES = {
     "jobs": [("compute", "ConvertPolicy")],
     "scan": [("compute", "ConvertPolicy"), ("ingest", "ScanRole")],
     "desk": [("compute", "DeskPolicy")],
+    "reporter": [("ingest", "ReportRole")],
 }
 DOCUMENT = "private/images/a/slide.private.json"
 LABEL = "private/images/a/label.jpeg"
@@ -211,12 +214,14 @@ def test_the_scan(work: Work, run: Run, small_slide: Path, tmp_path: Path) -> No
     outcome = run(*watch)
     assert "is not remembered" not in outcome.err
     assert len(notes()) == 1
+    assert "private/failed/bad.json" in work.private.objects()
     assert "images/a/DeepZoom.dzi" in work.images.objects()
     shutil.copy(small_slide, folder / "bad.svs")
     outcome = run(*watch)
     assert outcome.code == 0
     assert f"set aside: {folder / 'bad.svs'}" in outcome.err  # it was remembered
     assert notes() == []
+    assert "private/failed/bad.json" not in work.private.objects()
     assert_denied(
         work,
         ("delete_object", work.private, "private/images/a/slide.private.json"),
@@ -239,6 +244,11 @@ def test_the_desk(work: Work, run: Run, real_slide: Path, slides: Place) -> None
         outcome = run(*words)
         assert (outcome.code, outcome.err) == (0, ""), words
     assert not any(key.startswith("images/a/") for key in work.images.objects())
+    work.private.put("private/failed/b.json", b'{"slide": "s3://slides/b.svs"}')
+    assert run("slides", work.images, "--failed").out.startswith("ID ")
+    for action in ("retry", "dismiss"):
+        outcome = run("slides", action, "b", "--in", work.images)
+        assert (outcome.code, outcome.err) == (0, "")
     work.private.put("manifests/1.txt", b"")
     work.private.put("watch/1.json", b"{}")
     assert_denied(
@@ -250,6 +260,57 @@ def test_the_desk(work: Work, run: Run, real_slide: Path, slides: Place) -> None
         ("put_object", work.images, "viewer/index.html"),
         ("get_object", slides, "a.svs"),
         ("delete_object", slides, "a.svs"),
+    )
+
+
+@pytest.mark.parametrize("ids", ["strict", "opaque"])
+def test_the_reporter(work: Work, slides: Place, monkeypatch: pytest.MonkeyPatch, ids: str) -> None:
+    """Also of the first slide there ever is."""
+    mails: list[str] = []
+
+    class Topic:
+        def publish(self, **mail: str) -> None:
+            mails.append(mail["Subject"])
+
+    work.be("reporter")
+    monkeypatch.setattr(session, "client", lambda *_: Topic())
+    for name, value in {
+        "DESTINATION": str(work.images),
+        "PRIVATE": str(work.private),
+        "SLIDES": str(slides),
+        "IDS": ids,
+        "TOPIC": "topic",
+        "JOB_LOG": "log",
+        "QUEUE": "queue",
+        "JOB_DEFINITION": "definition",
+    }.items():
+        monkeypatch.setenv(f"VSV_PYRAMID_{name}", value)
+    work.private.put("manifests/1.txt", f"{slides}/a.svs\n{slides}/b.svs\n".encode())
+    job = {
+        "jobId": "job-7:1",
+        "status": "FAILED",
+        "arrayProperties": {"index": 1},
+        "parameters": {"place": f"{work.private}/manifests/1.txt"},
+    }
+    for body in (
+        {"slide": f"{slides}/bad.svs", "reason": "is bad", "exit_code": 65},
+        {"source": "aws.batch", "detail": job},
+    ):
+        record = {"messageId": "1", "body": json.dumps(body)}
+        assert reporter.report({"Records": [record]}, None) == {"batchItemFailures": []}
+    assert len(mails) == 2
+    failed = [key for key in work.private.objects() if key.startswith("private/failed/")]
+    if ids == "strict":
+        assert failed == ["private/failed/b.json", "private/failed/bad.json"]
+    assert len(failed) == 2
+    assert_denied(
+        work,
+        ("delete_object", work.private, failed[0]),
+        ("get_object", work.private, DOCUMENT),
+        ("put_object", work.private, DOCUMENT),
+        ("get_object", work.images, "images/a/slide.json"),
+        ("put_object", work.images, "images/a/slide.json"),
+        ("get_object", slides, "a.svs"),
     )
 
 

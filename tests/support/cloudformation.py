@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parents[2] / "cloudformation"
-NAMES = ("storage", "cdn", "compute", "ingest", "main")
+NAMES = ("storage", "cdn", "compute", "ingest", "monitor", "main")
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -43,7 +43,15 @@ REQUIRED: dict[str, dict[str, str]] = {
         "ImageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/repository:1.0",
         "QueueArn": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/queue",
         "JobDefinitionArn": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/definition:1",
+        "JobLogGroup": "jobs",
         "ConvertPolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/convert",
+    },
+    "monitor": {
+        "JobLogs": "jobs",
+        "IngestLogs": "ingest",
+        "SlidesQueue": "slides",
+        "QuietFunction": "ingest",
+        "TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:topic",
     },
     "main": {"Public": "yes"},
 }
@@ -89,6 +97,7 @@ EVERYTHING: dict[str, dict[str, str]] = {
     "ingest": {
         "SlidesPrefix": "scans/",
         "ImagesPrefix": "pathology/a/",
+        "PrivateKeyArn": _PRIVATE_KEY_ARN,
         "ConvertOptions": "--quality 85",
         **_DETAILS,
         "FileSystemArn": f"{_EFS}:file-system/fs-0123456789abcdef0",
@@ -96,6 +105,12 @@ EVERYTHING: dict[str, dict[str, str]] = {
         "Subnets": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
         "SecurityGroupId": "sg-0123456789abcdef0",
         "AlarmEmail": "alarm@example.org",
+    },
+    "monitor": {
+        "ScanLogs": "scan",
+        "AlarmEmail": "alarm@example.org",
+        "AlarmAfterQuietHours": "24",
+        "MonthlyBudget": "500",
     },
     "main": {
         "ImageTag": "1.0",

@@ -47,8 +47,12 @@ _KEPT_DAYS = 90
 
 _PRIVATE = f"arn:aws:s3:::{REQUIRED['compute']['PrivateBucket']}/"
 # Of what is private, these go without the desk: pictures that a rescan does not have, the name that
-# a check of rights deletes, parts of the list of slides, and what the scan remembers.
-_GO = ("/label.jpeg", "/macro.jpeg", "/.is-this-allowed", "/images/index-*-??.json", "watch/*")
+# a check of rights deletes, parts of the list of slides, why slides failed that are there by now,
+# and what the scan remembers.
+_GO = (
+    *("/label.jpeg", "/macro.jpeg", "/.is-this-allowed", "/images/index-*-??.json"),
+    *("private/failed/*", "watch/*"),
+)
 # What converting takes out of the environment.
 CONVERTING = (
     "DESTINATION",
@@ -246,12 +250,17 @@ def queues_have_dead_letters(resources: Resources) -> Iterator[str]:
                 and target.get("DeadLetterConfig", {}).get("Arn") not in dead
             ):
                 yield f"{name} has a target without dead letters"
+    ends = {
+        source["FunctionName"].strip("<>")
+        for _, source in of_type(resources, "AWS::Lambda::EventSourceMapping")
+        if source["EventSourceArn"] in dead
+    }
     for name, function in of_type(resources, "AWS::Lambda::Function"):
-        if function.get("DeadLetterConfig", {}).get("TargetArn") not in dead:
+        if name in ends:
+            if "DeadLetterConfig" in function:
+                yield f"{name} takes from the dead letters"
+        elif function.get("DeadLetterConfig", {}).get("TargetArn") not in dead:
             yield f"{name} has no dead letters"
-    for name, source in of_type(resources, "AWS::Lambda::EventSourceMapping"):
-        if source["EventSourceArn"] in dead:
-            yield f"{name} takes from the dead letters"
 
 
 def functions_within_limits(resources: Resources) -> Iterator[str]:
@@ -299,13 +308,20 @@ def logs_end(resources: Resources) -> Iterator[str]:
             yield f"{name} keeps logs for ever"
 
 
+_NAMING_OTHERS = (
+    "AWS::Lambda::Permission",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Logs::MetricFilter",
+)
+
+
 def nothing_has_a_name(resources: Resources) -> Iterator[str]:
     """Or there could be one stack to an account only."""
     keys = {"BucketName", "QueueName", "TopicName", "RoleName", "ManagedPolicyName", "Name"}
     keys |= {"FunctionName", "LogGroupName", "RepositoryName", "AlarmName"}
     keys |= {"JobQueueName", "JobDefinitionName", "ComputeEnvironmentName"}
     for name, resource in resources.items():
-        if resource["Type"] in ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping"):
+        if resource["Type"] in _NAMING_OTHERS:
             continue
         for key in sorted(keys):
             value = resource.get("Properties", {}).get(key)
@@ -386,16 +402,19 @@ def jobs_get_what_the_worker_reads(resources: Resources) -> Iterator[str]:
 
 
 def functions_get_what_the_handlers_read(resources: Resources) -> Iterator[str]:
-    wanted = {*CONVERTING, "SLIDES", "QUEUE", "JOB_DEFINITION", "FAILURES"}
+    jobs = {"SLIDES", "QUEUE", "JOB_DEFINITION"}
+    wanted = {
+        "lambda_handler.ingest": {*CONVERTING, *jobs, "FAILURES"},
+        "lambda_handler.scan": {*CONVERTING, *jobs, "FAILURES"},
+        "reporter.report": {"DESTINATION", "PRIVATE", "IDS", *jobs, "JOB_LOG", "TOPIC"},
+    }
     for name, function in of_type(resources, "AWS::Lambda::Function"):
+        (handler,) = function["ImageConfig"]["Command"]
         names = function["Environment"]["Variables"].keys()
-        if names != {f"VSV_PYRAMID_{one}" for one in wanted}:
-            yield f"{name} has the environment {sorted(names)}"
-        if function["ImageConfig"]["Command"][0] not in (
-            "lambda_handler.ingest",
-            "lambda_handler.scan",
-        ):
+        if handler not in wanted:
             yield f"{name} has the command {function['ImageConfig']['Command']}"
+        elif names != {f"VSV_PYRAMID_{one}" for one in wanted[handler]}:
+            yield f"{name} has the environment {sorted(names)}"
 
 
 def every_slide_is_taken(resources: Resources) -> Iterator[str]:

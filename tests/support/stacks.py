@@ -63,6 +63,14 @@ def without_public_key() -> dict[str, Any]:
     return made
 
 
+def monitoring() -> dict[str, Any]:
+    """monitor.yaml, without what ministack does not know."""
+    body = cloudformation.load("monitor")
+    unknown = ("AWS::Logs::MetricFilter", "AWS::Budgets::Budget")
+    made = body["Resources"].items()
+    return {**body, "Resources": {name: one for name, one in made if one["Type"] not in unknown}}
+
+
 def distributed(
     ministack: StandIn, buckets: Mapping[str, str], name: str, **parameters: str
 ) -> Distribution:
@@ -120,7 +128,8 @@ def ingesting(ministack: StandIn, name: str, parameters: Mapping[str, str]) -> M
     made = ministack.create(name, body, parameters)
     assert made.keys() == cloudformation.resources(body, parameters).keys()
     # There is no container engine to run the image: what comes stays in the queue.
-    ministack.client("lambda").update_event_source_mapping(UUID=made["IngestSource"], Enabled=False)
+    for source in ("IngestSource", "ReportSource"):
+        ministack.client("lambda").update_event_source_mapping(UUID=made[source], Enabled=False)
     return made
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -99,10 +100,12 @@ class Cloud:
         with lambda_runtime.running(handler, environment) as function:
             yield function
 
-    def deliver(self, call: Callable[[dict[str, Any]], Any], count: int = 1) -> None:
+    def deliver(
+        self, call: Callable[[dict[str, Any]], Any], count: int = 1, queue: str = "Slides"
+    ) -> None:
         """Hands messages of the queue to the function, one by one as BatchSize is, as its event
         source does: those that it does not say failed are gone then."""
-        sqs, queue = self.ministack.client("sqs"), self.ingest["Slides"]
+        sqs, queue = self.ministack.client("sqs"), self.ingest[queue]
         for _ in range(count):
             message = taken(self.ministack, queue)
             record = {
@@ -128,6 +131,16 @@ class Cloud:
             QueueUrl=self.ingest["Slides"], AttributeNames=names
         )
         return sum(map(int, found["Attributes"].values()))
+
+    def mails(self) -> str:
+        """The URL of a queue that gets what the topic of the alarms is told from now on."""
+        sqs = self.ministack.client("sqs")
+        url = sqs.create_queue(QueueName="mails")["QueueUrl"]
+        told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+        self.ministack.client("sns").subscribe(
+            TopicArn=self.ingest["Topic"], Protocol="sqs", Endpoint=told["QueueArn"]
+        )
+        return str(url)
 
     def failures(self, count: int) -> list[Any]:
         return received(self.ministack, self.ingest["Failures"], count)
@@ -186,7 +199,7 @@ def account() -> Iterator[Cloud]:
         site = stacks.distributed(ministack, buckets, "cdn")
         compute = stacks.computing(moto, "compute", common | {"ImageTag": "1.0"})
         outputs = moto.outputs("compute")
-        names = ("QueueArn", "JobDefinitionArn", "ConvertPolicyArn")
+        names = ("QueueArn", "JobDefinitionArn", "ConvertPolicyArn", "JobLogGroup")
         ingest = stacks.ingesting(
             ministack,
             "ingest",
@@ -309,6 +322,37 @@ def test_a_bad_slide_goes_to_the_failures_at_once(cloud: Cloud, real_slide: Path
     assert failure["exit_code"] == 65
     assert "bad.svs" in failure["reason"]
     assert not [key for key in cloud.objects() if "bad" in key]
+
+
+def test_somebody_is_told_and_has_it_tried_again(cloud: Cloud, real_slide: Path) -> None:
+    """What the mail says is done as it says it."""
+    mails = cloud.mails()
+    cloud.scan("told.svs", real_slide.read_bytes()[:100_000])
+    with cloud.function() as ingest, cloud.function("Reporter") as report:
+        cloud.deliver(ingest)
+        cloud.deliver(report, queue="Failures")
+        (mail,) = received(cloud.ministack, mails, 1)
+        assert mail["Subject"] == "vsv-pyramid: told could not be converted"
+        assert "private/failed/told.json" in cloud.objects("PrivateBucket")
+        (command,) = (line for line in mail["Message"].splitlines() if " slides retry " in line)
+        program, *words = shlex.split(command)
+        assert program == "vsv-pyramid"
+        tried = subprocess.run(
+            [sys.executable, "-m", "vsv_pyramid", *words],
+            env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **cloud.environment()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (tried.returncode, tried.stdout) == (0, "told: will be tried again\n"), tried.stderr
+        ingest({"audit": True})
+        (job,) = cloud.jobs("told")
+        cloud.scan("told.svs", real_slide.read_bytes())  # somebody has copied it again
+        assert line(cloud.attempt(job))["status"] == "converted"
+        assert "private/failed/told.json" not in cloud.objects("PrivateBucket")
+        cloud.deliver(ingest)  # of the copy: there is nothing to do
+    assert cloud.waiting() == 0
+    assert verify(f"s3://{cloud.buckets['ImagesBucket']}/images/told", deep=True).errors == []
 
 
 def test_a_crash_half_way(cloud: Cloud, real_slide: Path) -> None:

@@ -126,6 +126,7 @@ def uploaded(ministack: StandIn, packaged: Path, computed: dict[str, str]) -> No
             "Outputs": {name: {"Value": value} for name, value in computed.items()},
         },
         "Ingest": cloudformation.load("ingest"),
+        "Monitor": stacks.monitoring(),
     }
     nested["Cdn"]["Outputs"] |= {
         "KeyId": {"Condition": "MakeKey", "Value": KEY_ID},
@@ -284,13 +285,12 @@ def test_the_page_is_walked(
         assert "EventBridgeConfiguration" in told
 
         ministack.client("logs").create_log_group(logGroupName=computed["JobLogGroup"])
-        sqs = ministack.client("sqs")
-        queue = shell.run("output FailuresQueueUrl").strip()
-        sqs.send_message(QueueUrl=queue, MessageBody="a slide that is bad")
-        assert "a slide that is bad" in shell.run(page.next("What goes wrong"))
+        note = json.dumps({"slide": f"s3://{slides}/170783.svs", "reason": "is cut off"}).encode()
+        s3.put_object(Bucket=private, Key="private/failed/170783.json", Body=note)
+        assert "170783" in shell.run(page.next("What goes wrong"))
+        assert shell.run(page.next("What goes wrong")) == "170783: will be tried again\n"
         shell.run(page.next("What goes wrong"))
-        shell.run(page.next("What goes wrong"))
-        assert "Messages" not in sqs.receive_message(QueueUrl=queue)
+        assert shell.run("output DashboardName").strip()
 
         main = checkout / "cloudformation/main.yaml"
         changed = "\nResources:\n  Another:\n    Type: AWS::SNS::Topic\n"

@@ -461,6 +461,11 @@ def test_functions(ministack: StandIn, ingesting: Made, buckets: dict[str, str])
     source = client.get_event_source_mapping(UUID=ingesting["IngestSource"])
     assert source["BatchSize"] == 1
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    reporter = function(ministack, ingesting, "Reporter")
+    assert reporter["ImageConfigResponse"]["ImageConfig"]["Command"] == ["reporter.report"]
+    assert reporter["Environment"]["Variables"]["VSV_PYRAMID_TOPIC"] == ingesting["Topic"]
+    source = client.get_event_source_mapping(UUID=ingesting["ReportSource"])
+    assert source["BatchSize"] == 100
 
 
 def test_rules(ministack: StandIn, ingesting: Made) -> None:
@@ -492,8 +497,8 @@ def test_rules(ministack: StandIn, ingesting: Made) -> None:
 
 def test_alarms(ministack: StandIn, ingesting: Made) -> None:
     alarms = {
-        "FailuresAlarm": ("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0),
-        "JobFailedAlarm": ("AWS/Events", "MatchedEvents", 0),
+        "FailuresAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", 1800),
+        "SlidesAlarm": ("AWS/SQS", "ApproximateAgeOfOldestMessage", 7200),
         "WaitingAlarm": ("vsv-pyramid", "OldestWaitingHours", 4),
         "ScanWaitingAlarm": ("vsv-pyramid", "OldestWaitingHours", 4),
     }
@@ -608,8 +613,9 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
     body = json.loads(text)
     s3 = ministack.client("s3")
     s3.create_bucket(Bucket="templates")  # as aws cloudformation package has it
-    for name in ("storage", "cdn", "ingest"):
-        nested = stacks.without_public_key() if name == "cdn" else cloudformation.load(name)
+    for name in ("storage", "cdn", "ingest", "monitor"):
+        known = {"cdn": stacks.without_public_key, "monitor": stacks.monitoring}
+        nested = known[name]() if name in known else cloudformation.load(name)
         s3.put_object(Bucket="templates", Key=name, Body=json.dumps(nested))
         stack = body["Resources"][name.capitalize()]["Properties"]
         assert stack["TemplateURL"] == f"{name}.yaml"
@@ -619,7 +625,7 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
     parameters = {"ImageTag": "2.0", "FileSystem": "new", "ScanSchedule": "rate(10 minutes)"}
     parameters |= {"ConvertOptions": "--quality 90", "KeyGroupId": "group", "Ids": "safe"}
     made = ministack.create("main", body, parameters)
-    assert made.keys() == {"Storage", "Cdn", "Ingest"}
+    assert made.keys() == {"Storage", "Cdn", "Ingest", "Monitor"}
     outputs = ministack.outputs("main")
     assert outputs["BaseUrl"].endswith(".cloudfront.net")
     assert outputs["PrivateUrl"] == f"s3://{outputs['PrivateBucket']}"

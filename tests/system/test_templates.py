@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ from tests.support import cloudformation
 from tests.support import cloudformation_rules as rules
 from tests.support.cloudformation import EVERYTHING, FOLDER, NAMES, REQUIRED
 from tests.support.cloudformation_rules import RULES, Rule
+from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.keys import NEVER_THERE as NEVER_THERE
 from vsv_pyramid.review import rescans
@@ -57,12 +59,17 @@ SKIPPED = {
         "CKV_AWS_115",
         "Scanner",
     ): "a lease keeps two off one slide; a new account has none to reserve",
+    ("CKV_AWS_115", "Reporter"): "its event source has a limit; a new account has none to reserve",
+    ("CKV_AWS_116", "Reporter"): "what it cannot take stays in the queue, which is an alarm",
+    ("CKV_AWS_117", "Reporter"): "it talks to AWS only: in a VPC it would need a NAT gateway",
     ("CKV_AWS_117", "Ingest"): "it talks to AWS only: in a VPC it would need a NAT gateway",
     ("CKV_AWS_136", "Repository"): "nothing in the image is secret",
     ("CKV_AWS_158", "IngestLog"): KMS,
     ("CKV_AWS_158", "JobLog"): KMS,
+    ("CKV_AWS_158", "ReportLog"): KMS,
     ("CKV_AWS_158", "ScanLog"): KMS,
     ("CKV_AWS_173", "Ingest"): "names only, no secrets",
+    ("CKV_AWS_173", "Reporter"): "names only, no secrets",
     ("CKV_AWS_173", "Scanner"): "names only, no secrets",
 }
 
@@ -458,7 +465,7 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         rules.queues_have_dead_letters,
         "ingest",
         put("IngestSource/Properties/EventSourceArn", "<Failures.Arn>"),
-        "IngestSource takes from the dead letters",
+        "Ingest takes from the dead letters",
     ),
     (
         rules.functions_within_limits,
@@ -776,6 +783,54 @@ def test_functions_are_started_as_the_handlers_expect(name: str, handler: str) -
         assert mount["LocalMountPath"] == "/mnt/slides"
 
 
+def test_the_reporter_is_started_as_its_handler_expects() -> None:
+    given = EVERYTHING["ingest"]
+    made = cloudformation.resources(cloudformation.load("ingest"), given)
+    function = made["Reporter"]["Properties"]
+    assert function["ImageConfig"]["Command"] == ["reporter.report"]
+    assert function["Environment"]["Variables"] == {
+        "VSV_PYRAMID_SLIDES": "s3://slides-bucket/scans",
+        "VSV_PYRAMID_DESTINATION": "s3://images-bucket/pathology/a",
+        "VSV_PYRAMID_PRIVATE": "s3://private-bucket/pathology/a",
+        "VSV_PYRAMID_IDS": given["Ids"],
+        "VSV_PYRAMID_QUEUE": given["QueueArn"],
+        "VSV_PYRAMID_JOB_DEFINITION": given["JobDefinitionArn"],
+        "VSV_PYRAMID_JOB_LOG": given["JobLogGroup"],
+        "VSV_PYRAMID_TOPIC": "<Topic>",
+    }
+    source = made["ReportSource"]["Properties"]
+    assert (source["EventSourceArn"], source["BatchSize"]) == ("<Failures.Arn>", 100)
+
+
+def test_the_dashboard_and_its_metrics() -> None:
+    """What it shows is measured by the line that every conversion writes, or by a function."""
+    made = cloudformation.resources(cloudformation.load("monitor"), EVERYTHING["monitor"])
+    body = json.loads(made["Dashboard"]["Properties"]["DashboardBody"])
+    shown = {
+        metric[1]
+        for widget in body["widgets"]
+        for metric in widget["properties"]["metrics"]
+        if metric[0] == "vsv-pyramid"
+    }
+    filters = [properties for _, properties in rules.of_type(made, "AWS::Logs::MetricFilter")]
+    assert {one["LogGroupName"] for one in filters} == {"jobs", "ingest", "scan"}
+    fields = {field.name for field in dataclasses.fields(Summary)}
+    measured = set()
+    for one in filters:
+        (transformation,) = one["MetricTransformations"]
+        assert transformation["MetricNamespace"] == "vsv-pyramid"
+        assert transformation["MetricValue"].removeprefix("$.") in fields
+        measured.add(transformation["MetricName"])
+    assert shown == measured | {"Failures"}
+
+
+@pytest.mark.parametrize(("asked", "there"), [({}, False), (EVERYTHING["monitor"], True)])
+def test_what_is_measured_only_if_somebody_asks(asked: dict[str, str], there: bool) -> None:
+    given = REQUIRED["monitor"] | asked
+    made = cloudformation.resources(cloudformation.load("monitor"), given)
+    assert ("Budget" in made, "QuietAlarm" in made) == (there, there)
+
+
 def test_the_audit_and_the_scan_have_alarms() -> None:
     made = cloudformation.resources(cloudformation.load("ingest"), EVERYTHING["ingest"])
     made_by = {"WaitingAlarm": "Ingest", "ScanWaitingAlarm": "Scanner"}
@@ -801,6 +856,7 @@ PICTURES = [keys.private_image_key("*", name) for name in rescans.PICTURES]
 PROBE = f"{keys.private_folder('*')}/{NEVER_THERE}"
 # The list of what is private, once it is spread over several documents.
 SHARDS = f"{keys.KEPT}/index-*-??.json"
+FAILED = f"{keys.FAILED}/*"
 
 
 @pytest.mark.parametrize(
@@ -817,7 +873,9 @@ SHARDS = f"{keys.KEPT}/index-*-??.json"
                 ("s3:ListMultipartUploadParts", f"{IMAGES}/images/*"),
                 ("s3:ListBucketMultipartUploads", IMAGES),
                 *rights(("Get", "Put"), f"{KEPT}/root.json", f"{KEPT}/private/*"),
-                *rights(("Delete",), *(f"{KEPT}/{key}" for key in (*PICTURES, PROBE, SHARDS))),
+                *rights(
+                    ("Delete",), *(f"{KEPT}/{key}" for key in (*PICTURES, PROBE, SHARDS, FAILED))
+                ),
             },
         ),
         (

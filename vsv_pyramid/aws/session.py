@@ -96,7 +96,9 @@ def parse_url(text: str) -> S3Url:
     return S3Url(url.bucket, prefix)
 
 
-def client(service: Literal["batch", "sqs"], place: object, *, attempts: int = 2) -> Any:
+def client(
+    service: Literal["batch", "logs", "sns", "sqs"], place: object, *, attempts: int = 2
+) -> Any:
     """boto3's client of a service, for what is not about objects. Raises StoreError as Account."""
     try:
         proxies.check()

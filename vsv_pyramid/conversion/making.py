@@ -105,6 +105,7 @@ def make(
             document,
             kept=publication.kept,
             seconds=seconds,
+            waited=round(max(0.0, clock.time() - source.arrived), 1),
             notes=_notes(slide, plan, options, made.blanked),
         )
         return summary, scan

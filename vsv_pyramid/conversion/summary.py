@@ -14,7 +14,8 @@ from vsv_pyramid.slide.source import Source
 class Summary:
     """What became of one slide. `status` is "converted", "skipped" (it is published; or, without a
     `target`, deleted and to be scanned anew) or "busy" (another process converts it); `bytes`
-    are the tiles'; `kept` is how many objects an earlier attempt had put already."""
+    are the tiles'; `kept` is how many objects an earlier attempt had put already; `waited` is how
+    many seconds the slide was there before its pyramid was."""
 
     slide: str
     id: str
@@ -27,6 +28,7 @@ class Summary:
     bytes: int = 0
     kept: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     notes: tuple[str, ...] = ()
 
 

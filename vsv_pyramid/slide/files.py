@@ -46,6 +46,8 @@ class FileSource:
         self.place = place_of(path)
         self.places = places_of(self.location)
         self.fingerprint: Mapping[str, object] = fingerprint(path)
+        with naming(path):
+            self.arrived = max(stat.st_ctime for stat in _stats(path))  # copies preserve the mtime
 
     def __str__(self) -> str:
         return str(self._path)
@@ -130,11 +132,15 @@ def _folded(name: str) -> str:
 def extent(path: Path) -> tuple[int, int]:
     """Of a slide's file, or of all its files: bytes in all, newest mtime in ns. Raises OSError, and
     SlideAccessError for a folder that cannot be read."""
+    stats = _stats(path)
+    return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+
+
+def _stats(path: Path) -> list[os.stat_result]:
     companions = _COMPANIONS.get(path.suffix.lower())
     series = series_at(path) if path.is_dir() or is_dicom_name(path.name) else None
     files = series.files if series else (path, *(companions(path) if companions else ()))
-    stats = [file.stat() for file in dict.fromkeys(files)]
-    return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    return [file.stat() for file in dict.fromkeys(files)]
 
 
 def fingerprint(path: Path) -> dict[str, object]:

@@ -110,6 +110,7 @@ class ObjectSource:
         if self._is_series:
             return fingerprint_of_all(self._objects())
         head = self._patiently(self._account.head)
+        self.arrived = head["LastModified"].timestamp()
         return {"size": head["ContentLength"], "etag": head["ETag"].strip('"')}
 
     @contextmanager
@@ -176,8 +177,8 @@ class ObjectSource:
         while True:
             objects = self._objects()
             found = fingerprint_of_all(objects)
-            newest = max(item["LastModified"] for item in objects)
-            waits = _REST_SECONDS - (clock.time() - newest.timestamp())
+            self.arrived = max(item["LastModified"] for item in objects).timestamp()
+            waits = _REST_SECONDS - (clock.time() - self.arrived)
             if waits <= 0 or found == before:
                 return found
             if not before:

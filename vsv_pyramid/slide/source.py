@@ -17,7 +17,7 @@ class Source(Protocol):
     """One slide's place. `location` is its path or URL in full, `name` the file's, or its folder's
     where it is several, and `stem` what its id is made of; `fingerprint` tells this slide from any
     other, and `place` where it is from any other place: `places` has what releases before this one
-    called it, too.
+    called it, too; `arrived` is when the last of it came there (Unix time).
 
     Raises SlideAccessError where there is no slide.
     """
@@ -28,6 +28,7 @@ class Source(Protocol):
     place: str
     places: frozenset[str]
     fingerprint: Mapping[str, object]
+    arrived: float
 
     def opened(self) -> AbstractContextManager[Slide]:
         """The slide, open until the block ends."""

@@ -19,7 +19,9 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.review import failures
 from vsv_pyramid.review.desk import Desk
+from vsv_pyramid.review.failures import Failed
 
 OPTIONS = ConvertOptions(tile_size=256, workers=1, overwrite=True)
 NAMES = ("a", "indexed")  # the second begins as the catalog's files do
@@ -64,7 +66,7 @@ def marks(place: Place) -> set[tuple[str, str]]:
 
 
 def is_its(key: str) -> bool:
-    return "images/a/" in key or key.endswith(("/images/a", "places/a"))
+    return "images/a/" in key or key.endswith(("/images/a", "places/a", "failed/a.json"))
 
 
 def worked(real_slide: Path, folder: Path, target: str, private: str) -> None:
@@ -85,6 +87,7 @@ def test_in_a_folder(real_slide: Path, tmp_path: Path, run: Run) -> None:
     worked(real_slide, tmp_path, target, private)
     others = {path for path in tmp_path.rglob("*") if "indexed" in str(path)}
     note = {"slide": "in/a.svs", "look": {"size": 1, "mtime_ns": 1}, "attempts": 1}
+    failures.remember(open_destination(target, private), Failed("a", "in/a.svs", "is cut off"))
     notes = Path(private, "watch")
     notes.mkdir(exist_ok=True)
     for name, slide in (("0123", "in/a.svs"), ("4567", "in/b.svs")):
@@ -124,6 +127,8 @@ def test_no_version_is_left(real_slide: Path, tmp_path: Path, versioned: Place, 
     target, private = map(str, places)
     worked(real_slide, tmp_path, target, private)
     note = json.dumps({"slide": "in/a.svs"}).encode()
+    kept_by(versioned).put("private/failed/a.json", note)
+    kept_by(versioned).delete("private/failed/a.json")
     kept_by(versioned).put("watch/0123.json", note)
     kept_by(versioned).put("watch/4567.json", note)
     kept_by(versioned).delete("watch/4567.json")  # since it was converted after all

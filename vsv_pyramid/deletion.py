@@ -12,7 +12,7 @@ from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.review import rescans
+from vsv_pyramid.review import failures, rescans
 from vsv_pyramid.review.records import Kept, deleted
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import S3Options, Store
@@ -48,8 +48,10 @@ def remove(store: Store | Destination, folder: str, found: Found) -> None:
         removal.delete(store, folder)
     else:
         removal.unlist(store, folder)
-    if found.remembered and isinstance(store, Destination):
-        rescans.forget(store, _id(folder))
+    if isinstance(store, Destination):
+        if found.remembered:
+            rescans.forget(store, _id(folder))
+        failures.forget(store, _id(folder))
 
 
 def delete(
@@ -173,9 +175,10 @@ def _places(
     if destination.published.remote:
         yield destination.published, lease, lambda key: key == lease
     if destination.private:
-        known, place = keys.private_folder(slide_id), keys.place_key(slide_id)
+        known = keys.private_folder(slide_id)
         yield destination.private, f"{known}/", lambda key: key.startswith(f"{known}/")
-        yield destination.private, place, lambda key: key == place
+        for its in (keys.place_key(slide_id), keys.failed_key(slide_id)):
+            yield destination.private, its, its.__eq__
     kept = destination.private or destination.state
     if kept:
         notes = set(_notes(kept, slide_id))

@@ -288,7 +288,7 @@ def test_the_page_is_walked(
         note = json.dumps({"slide": f"s3://{slides}/170783.svs", "reason": "is cut off"}).encode()
         s3.put_object(Bucket=private, Key="private/failed/170783.json", Body=note)
         assert "170783" in shell.run(page.next("What goes wrong"))
-        assert shell.run(page.next("What goes wrong")) == "170783: will be tried again\n"
+        assert "170783: will be tried again" in shell.run(page.next("What goes wrong"))
         shell.run(page.next("What goes wrong"))
         assert shell.run("output DashboardName").strip()
 

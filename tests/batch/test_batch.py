@@ -21,7 +21,10 @@ from tests.support.s3_server import Place
 from vsv_pyramid.aws import costs, session
 from vsv_pyramid.cli.messages import Voice
 from vsv_pyramid.conversion import convert
+from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
+from vsv_pyramid.review import failures as told
+from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended.watch import PAUSES
 from vsv_pyramid.verification import verify
@@ -341,6 +344,36 @@ class TestIngest:
         capsys.readouterr()
         lambda_handler.ingest({"audit": True}, Context())
         assert json.loads(capsys.readouterr().out)["OldestWaitingHours"] == 0
+
+    @pytest.mark.parametrize("dismissed", [False, True])
+    def test_who_has_failed_is_told_already(
+        self,
+        uploaded: str,
+        place: Place,
+        capsys: pytest.CaptureFixture[str],
+        clock: FakeClock,
+        dismissed: bool,
+    ) -> None:
+        store = open_destination(f"{place}/to", f"{place.private}/to")
+        told.remember(store, Failed("170782", f"s3://images/{uploaded}", "is bad"))
+        if dismissed:
+            list(told.dismiss(store, ["170782"], "anna"))
+        clock.advance(7200)
+        lambda_handler.ingest({"audit": True}, Context())
+        assert json.loads(capsys.readouterr().out)["waiting"] == 0
+
+    def test_what_somebody_wants_to_be_tried_again(
+        self, uploaded: str, place: Place, jobs: Jobs
+    ) -> None:
+        store = open_destination(f"{place}/to", f"{place.private}/to")
+        url = f"s3://images/{uploaded}"
+        told.remember(store, Failed("170782", url, "is bad"))
+        for asks in (False, True):
+            if asks:
+                list(told.retry(store, ["170782"], "anna"))
+            for _ in range(2):
+                lambda_handler.ingest({"audit": True}, Context())
+            assert jobs.places == [url] * asks
 
 
 @pytest.mark.usefixtures("function")

@@ -200,11 +200,50 @@ def test_a_legal_hold_is_respected_and_told(
     assert not [key for key, _ in versions(versioned) if is_its(key)]
 
 
-@pytest.mark.parametrize("words", [("--dry-run",), ("--receipt", "x.json")])
+def test_the_scanned_file_goes_too(real_slide: Path, tmp_path: Path, run: Run) -> None:
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    worked(real_slide, tmp_path, target, private)
+    words = ("delete", "a", "--in", target, "--private-to", private, "--purge", "--source")
+    assert f"{tmp_path}/a.svs: 1 object" in run(*words, "--dry-run").out.replace("\\", "/")
+    scan = (tmp_path / "a.svs").read_bytes()
+    (tmp_path / "a.svs").write_bytes(scan + b"of another scan")
+    refused = run(*words, "--yes")
+    assert refused.code == 1
+    assert_one_sentence(refused.err, "is another scan by now; look at it first")
+    assert (tmp_path / "to/images/a/DeepZoom.dzi").exists()
+    (tmp_path / "a.svs").unlink()  # as an interruption leaves it
+    ended = run(*words, "--yes")
+    assert (ended.code, ended.err) == (0, "")
+    assert (tmp_path / "indexed.svs").exists()
+    unknown = run(*words, "--yes")
+    assert "where its scanned file is, is not known" in unknown.err
+    assert "there is nothing of it" in unknown.err
+
+
+def test_all_versions_of_the_scanned_file_go(
+    real_slide: Path, tmp_path: Path, versioned: Place, run: Run
+) -> None:
+    target, private = str(versioned), str(kept_by(versioned))
+    forge_svs(tmp_path / "a.svs", tissue=real_slide, size=(500, 300), levels=(1,))
+    slide = (tmp_path / "a.svs").read_bytes()
+    versioned.put("scans/a.svs", b"a scan that was cut off")
+    for name in ("a.svs", "a.svs.txt"):
+        versioned.put(f"scans/{name}", slide)
+    convert(f"{target}/scans/a.svs", target, replace(OPTIONS, private_to=private))
+    words = ("delete", "a", "--in", target, "--private-to", private, "--purge", "--source", "--yes")
+    ended = run(*words, "--receipt", "receipt.json")
+    assert ended.code == 0, ended.err
+    assert f"{target}/scans/a.svs: 1 object and 1 former version" in ended.out
+    assert f"{target}/scans" in json.loads(Path("receipt.json").read_text())["places"]
+    left = [key for key, _ in versions(versioned) if "/scans/" in key]
+    assert left == [f"{versioned.prefix}/scans/a.svs.txt"]
+
+
+@pytest.mark.parametrize("words", [("--dry-run",), ("--receipt", "x.json"), ("--source",)])
 def test_what_needs_a_purge(run: Run, words: tuple[str, ...]) -> None:
     outcome = run("delete", "a", *words)
     assert outcome.code == 2
-    assert_one_sentence(outcome.err, "--dry-run and --receipt need --purge")
+    assert_one_sentence(outcome.err, "--dry-run, --receipt and --source need --purge")
 
 
 def test_who_does_not_answer_keeps_all(real_slide: Path, tmp_path: Path, run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,14 +11,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vsv_pyramid import removal
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.destination import Destination, open_destination
-from vsv_pyramid.errors import NoSuchObject, OptionError, StoreError
+from vsv_pyramid.errors import (
+    NoSuchObject,
+    OptionError,
+    ReviewError,
+    SlideAccessError,
+    StoreError,
+)
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import failures, rescans
-from vsv_pyramid.review.records import Kept, deleted
+from vsv_pyramid.review.records import Kept, deleted, record
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.store import S3Options, Store
+from vsv_pyramid.slide.source import find_source, is_of
+from vsv_pyramid.store import S3Options, Store, open_store
 from vsv_pyramid.store.base import Versioned
 from vsv_pyramid.words import counted
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from vsv_pyramid.store.versions import Version
@@ -118,13 +128,47 @@ def _objects(destination: Destination, slide_id: str) -> list[Left]:
     return [*found, *_former_lists(destination)]
 
 
-def purge(destination: Destination, slide_id: str) -> list[Left]:
-    """Removes all that is there of the slide, so that no version is left, and returns what it was.
+def scanned(destination: Destination, slide_id: str, s3: S3Options) -> list[Left]:
+    """The file that the slide was made of, with all versions that a bucket keeps of it; nothing
+    where the slide's record does not say where that is. Raises ReviewError where another scan is
+    there by now, and SlideAccessError for a slide of several files."""
+    its = record(destination, slide_id).source
+    location = str(its.get("location") or "")
+    if not location:
+        _log.warning(
+            "%s: where its scanned file is, is not known; if it is there, delete it yourself",
+            slide_id,
+        )
+        return []
+    folder, _, name = location.rpartition("/")
+    store = open_store(folder, s3)
+    size = store.head(name)
+    try:
+        source = find_source(location, request_payer=s3.request_payer)
+    except SlideAccessError:
+        if size is not None:
+            raise
+    else:
+        if not is_of(its, source):
+            raise ReviewError(slide_id, f"{location} is another scan by now; look at it first")
+        source.check_removable()
+    versions = store.versions(name) if isinstance(store, Versioned) else []
+    its_keys = (name, f"{name}{keys.NEVER_THERE}")  # the mark that asking for the right leaves
+    found = [Left(store, one.key, one.size, one) for one in versions if one.key in its_keys]
+    present = [Left(store, name, size)] if size is not None and not found else []
+    return [*present, *found]
+
+
+def purge(destination: Destination, slide_id: str, scanned: Sequence[Left] = ()) -> list[Left]:
+    """Removes all that is there of the slide, so that no version is left, and returns what it was;
+    its scanned file first, since the slide's record tells where that is.
 
     Raises StoreBusy while a conversion is under way, and StoreError, also for what cannot be
     removed, as under a lock; done again, it goes on where it ended.
     """
-    there = _objects(destination, slide_id)
+    if stay := _removed(scanned):
+        raise _stays(scanned, stay)
+    there = [*scanned, *_objects(destination, slide_id)]
     folder = keys.folder(slide_id)
     remembered = rescans.remembered(destination, slide_id)
     published = removal.own_keys(destination, folder)
@@ -137,19 +181,30 @@ def purge(destination: Destination, slide_id: str) -> list[Left]:
     refused: list[str] = []
     while more := [one for one in _objects(destination, slide_id) if one not in seen]:
         seen += more
-        for store in {id(one.store): one.store for one in more}.values():
-            its = [one for one in more if one.store is store]
-            store.delete(*(one.key for one in its if one.version is None))
-            if isinstance(store, Versioned):
-                refused += store.remove_versions(one.version for one in its if one.version)
+        refused += _removed(more)
     if stays := left(destination, slide_id):
-        why = f" ({refused[0]})" if refused else ""
-        raise StoreError(
-            f"{stays[0].store}/{stays[0].key}",
-            f"cannot be removed{why}, as {counted(len(stays), 'version')} in all; look whether the "
-            "bucket has an Object Lock or a legal hold, and for s3:DeleteObjectVersion",
-        )
+        raise _stays(stays, refused)
     return there
+
+
+def _removed(found: Sequence[Left]) -> list[str]:
+    """Removes these; of each that stays the code for why."""
+    refused: list[str] = []
+    for store in {id(one.store): one.store for one in found}.values():
+        its = [one for one in found if one.store is store]
+        store.delete(*(one.key for one in its if one.version is None))
+        if isinstance(store, Versioned):
+            refused += store.remove_versions(one.version for one in its if one.version)
+    return refused
+
+
+def _stays(found: Sequence[Left], refused: Sequence[str]) -> StoreError:
+    why = f" ({refused[0]})" if refused else ""
+    return StoreError(
+        f"{found[0].store}/{found[0].key}",
+        f"cannot be removed{why}, as {counted(len(found), 'version')} in all; look whether the "
+        "bucket has an Object Lock or a legal hold, and for s3:DeleteObjectVersion",
+    )
 
 
 def receipt(slide_id: str, gone: Sequence[Left], by: str) -> dict[str, Any]:

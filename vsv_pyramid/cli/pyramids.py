@@ -203,6 +203,9 @@ Examples:
     help="Leave nothing of the slide, as where a patient asks for it: no former version in a "
     "bucket, no note of a failure.",
 )
+@click.option(
+    "--source", is_flag=True, help="With --purge: remove the scanned file, too, in all versions."
+)
 @click.option("--dry-run", is_flag=True, help="With --purge: list it, and remove nothing.")
 @click.option(
     "--receipt",
@@ -217,6 +220,7 @@ def delete_command(
     target: str,
     root: str | None,
     purge: bool,
+    source: bool,
     dry_run: bool,
     receipt: Path | None,
     yes: bool,
@@ -230,12 +234,14 @@ def delete_command(
     For a slide that is to be scanned anew, use `slides delete`.
     """
     store, folder = _named(target, root, private_to, s3)
-    if (dry_run or receipt) and not purge:
-        raise OptionError("--dry-run and --receipt need --purge")
+    if (dry_run or receipt or source) and not purge:
+        raise OptionError("--dry-run, --receipt and --source need --purge")
     if purge:
         if not isinstance(store, Destination):
             raise OptionError(f"{target} is not in images/; give the slide's id, and --in ROOT")
-        _purge(store, folder, dry_run=dry_run, receipt=receipt, yes=yes)
+        slide_id = folder.rpartition("/")[2]
+        scanned = deletion.scanned(store, slide_id, s3) if source else []
+        _purge(store, folder, scanned, dry_run=dry_run, receipt=receipt, yes=yes)
         return
     found = deletion.find(store, folder)
     count = counted(len(found.published), "object")
@@ -246,10 +252,16 @@ def delete_command(
 
 
 def _purge(
-    store: Destination, folder: str, *, dry_run: bool, receipt: Path | None, yes: bool
+    store: Destination,
+    folder: str,
+    scanned: list[deletion.Left],
+    *,
+    dry_run: bool,
+    receipt: Path | None,
+    yes: bool,
 ) -> None:
     slide_id = folder.rpartition("/")[2]
-    found = deletion.left(store, slide_id)
+    found = [*scanned, *deletion.left(store, slide_id)]
     if not found:
         raise StoreError(f"{store}/{folder}", "there is nothing of it; check the id")
     for line in display.left_lines(found):
@@ -263,7 +275,7 @@ def _purge(
             raise OptionError(f"{receipt} is there already; give another name")
         receipt.touch()
     try:
-        gone = deletion.purge(store, slide_id)
+        gone = deletion.purge(store, slide_id, scanned)
     except BaseException:
         if receipt:
             receipt.unlink()

@@ -22,6 +22,7 @@ from tests.support.clock import FakeClock, fake
 from tests.support.forge import forge_svs
 from tests.support.memory import memory
 from tests.support.real_slide import fetch
+from tests.support.versioned import keeping_versions
 from vsv_pyramid.aws import login
 from vsv_pyramid.cli.main import main
 from vsv_pyramid.cli.messages import Voice
@@ -266,3 +267,9 @@ def uploaded(real_slide: Path, place: s3_server.Place) -> Iterator[str]:
     place.put("scans/a slide+1/170782.SVS", real_slide.read_bytes())
     yield f"{place.prefix}/scans/a slide+1/170782.SVS"
     place.delete("scans/a slide+1/170782.SVS")
+
+
+@pytest.fixture
+def versioned(place: s3_server.Place) -> Iterator[s3_server.Place]:
+    with keeping_versions(place) as made:
+        yield made

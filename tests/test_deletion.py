@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.conftest import Run
 from tests.support.destinations import private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
+from tests.support.versioned import kept_by, versions
 from vsv_pyramid import deletion, repacking
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
@@ -25,38 +26,6 @@ from vsv_pyramid.review.failures import Failed
 
 OPTIONS = ConvertOptions(tile_size=256, workers=1, overwrite=True)
 NAMES = ("a", "indexed")  # the second begins as the catalog's files do
-
-
-@pytest.fixture
-def versioned(place: Place) -> Iterator[Place]:
-    """A place in a bucket that keeps versions, as the one of what is private does."""
-    client = place.server.client()
-    made = replace(place, bucket=f"{place.prefix}-images")
-    for one in made, kept_by(made):
-        client.create_bucket(Bucket=one.bucket, ObjectLockEnabledForBucket=True)
-        client.put_bucket_versioning(
-            Bucket=one.bucket, VersioningConfiguration={"Status": "Enabled"}
-        )
-    yield made
-    for one in made, kept_by(made):
-        for key, version in versions(one):
-            client.delete_object(Bucket=one.bucket, Key=key, VersionId=version)
-        client.delete_bucket(Bucket=one.bucket)
-
-
-def kept_by(place: Place) -> Place:
-    """The private place."""
-    return replace(place, bucket=place.bucket.replace("-images", "-private"))
-
-
-def versions(place: Place) -> list[tuple[str, str]]:
-    """All of the bucket's: keys and ids."""
-    pages = place.server.client().get_paginator("list_object_versions")
-    return [
-        (one["Key"], one["VersionId"])
-        for page in pages.paginate(Bucket=place.bucket)
-        for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-    ]
 
 
 def marks(place: Place) -> set[tuple[str, str]]:
@@ -157,6 +126,43 @@ def test_no_version_is_left(real_slide: Path, tmp_path: Path, versioned: Place, 
                 assert '"a"' not in text, key
                 assert "a.svs" not in text, key
     assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
+
+
+RULE = {"ID": "FormerVersions", "Status": "Enabled"}
+ENDS = {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_told"),
+    [
+        (None, True),
+        ({**RULE, **ENDS, "Filter": {"Prefix": ""}}, False),
+        ({**RULE, **ENDS, "Filter": {"Prefix": "elsewhere/"}}, True),
+        ({**RULE, **ENDS, "Filter": {"Prefix": ""}, "Status": "Disabled"}, True),
+        ({**RULE, "Expiration": {"Days": 30}, "Filter": {"Prefix": "x/"}}, True),
+    ],
+)
+def test_versions_that_never_end_are_told(
+    small_slide: Path, versioned: Place, run: Run, rule: dict[str, Any] | None, is_told: bool
+) -> None:
+    target, private = str(versioned), str(kept_by(versioned))
+    convert(small_slide, target, replace(OPTIONS, private_to=private))
+    client = versioned.server.client()
+    if rule:
+        client.put_bucket_lifecycle_configuration(
+            Bucket=versioned.bucket, LifecycleConfiguration={"Rules": [rule]}
+        )
+    outcome = run("verify", target)
+    assert outcome.code == 0
+    assert ("keeps versions for ever" in outcome.out + outcome.err) is is_told
+
+
+def test_of_a_bucket_without_versions_nothing_is_told(
+    small_slide: Path, place: Place, run: Run
+) -> None:
+    convert(small_slide, str(place), OPTIONS)
+    outcome = run("verify", place)
+    assert (outcome.code, "versions" in outcome.out + outcome.err) == (0, False)
 
 
 def test_what_was_deleted_before(

@@ -292,6 +292,8 @@ def test_the_page_is_walked(
         shell.run(page.next("What goes wrong"))
         assert shell.run("output DashboardName").strip()
 
+        shell.run(page.next("What is lost, and what brings it back"))  # see test_restore.py
+
         main = checkout / "cloudformation/main.yaml"
         changed = "\nResources:\n  Another:\n    Type: AWS::SNS::Topic\n"
         main.write_text(main.read_text().replace("\nResources:\n", changed))

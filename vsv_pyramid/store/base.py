@@ -134,6 +134,10 @@ class Versioned(Store, Protocol):
     def remove_versions(self, found: Iterable[Version]) -> list[str]:
         """Removes them for good; of each that stays the code for why."""
 
+    def versions_never_end(self, prefix: str) -> bool:
+        """Whether all that is replaced under keys which start so is kept for ever, as far as one is
+        allowed to know."""
+
 
 @runtime_checkable
 class Sealed(Store, Protocol):

@@ -25,7 +25,7 @@ from obstore.store import S3Store as ObjectStore
 from vsv_pyramid.aws import login, session
 from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.aws.s3_codes import CODES
-from vsv_pyramid.errors import NoSuchObject
+from vsv_pyramid.errors import NoSuchObject, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
@@ -33,7 +33,7 @@ from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
 from vsv_pyramid.store.pace import Pace
 from vsv_pyramid.store.parts import Parts
-from vsv_pyramid.store.versions import Version, all_versions, without
+from vsv_pyramid.store.versions import Version, all_versions, never_end, without
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, PutMode
@@ -266,6 +266,14 @@ class S3Store:
     def remove_versions(self, found: Iterable[Version]) -> list[str]:
         gone = list(found)
         return self._tried("", lambda: without(self._account.client, self._url, gone))
+
+    def versions_never_end(self, prefix: str) -> bool:
+        try:
+            return self._tried("", lambda: never_end(self._account.client, self._url, prefix))
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            return False
 
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
         """Asks by puts that no server takes, and deletes what never is there."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
 
 from vsv_pyramid.aws.session import S3Url
 
@@ -51,3 +53,31 @@ def without(client: Any, url: S3Url, versions: Iterable[Version]) -> list[str]:
         )
         codes += [error["Code"] for error in told.get("Errors", ())]
     return codes
+
+
+def never_end(client: Any, url: S3Url, prefix: str) -> bool:
+    """Whether the bucket keeps for ever what is replaced under keys that start so. Raises as boto3
+    does."""
+    if client.get_bucket_versioning(Bucket=url.bucket).get("Status") != "Enabled":
+        return False
+    try:
+        rules = client.get_bucket_lifecycle_configuration(Bucket=url.bucket)["Rules"]
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
+            raise
+        return True
+    return not any(
+        rule["Status"] == "Enabled"
+        and "NoncurrentVersionExpiration" in rule
+        and f"{url.key}/{prefix}".lstrip("/").startswith(_prefix(rule))
+        for rule in rules
+    )
+
+
+def _prefix(rule: Mapping[str, Any]) -> str:
+    """That of the keys that a lifecycle rule is for; one that no key has, where there is more to it
+    than a prefix."""
+    if "Prefix" in rule:
+        return str(rule["Prefix"])
+    filtered = rule.get("Filter", {})
+    return str(filtered.get("Prefix", "")) if filtered.keys() <= {"Prefix"} else "\0"

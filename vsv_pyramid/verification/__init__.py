@@ -23,7 +23,7 @@ from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
-from vsv_pyramid.store.base import Reader
+from vsv_pyramid.store.base import Reader, Versioned
 from vsv_pyramid.store.zipped import Zipped
 from vsv_pyramid.verification import comparison
 from vsv_pyramid.verification.comparison import Picture
@@ -133,6 +133,11 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
             f"{store}/{keys.IMAGES}: earlier releases published names of files and times of "
             f"{counted(len(former_entries), 'slide')}, such as {former_entries[0]}; vsv-pyramid "
             f"refresh {store} removes them"
+        )
+    if isinstance(store, Versioned) and store.versions_never_end(f"{keys.IMAGES}/"):
+        report.warnings.append(
+            f"{store}: its bucket keeps versions for ever, so that each new pyramid keeps the one "
+            "before; give it a lifecycle rule that ends noncurrent versions after a day"
         )
     for name in sorted(store.names("")):
         if keys.is_private(name):

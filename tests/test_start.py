@@ -10,8 +10,8 @@ import pytest
 
 VERSION = """
 __main__ cli cli.display cli.main cli.messages cli.streams errors layout layout.descriptor
-layout.geometry layout.keys review review.history runtime runtime.clock runtime.signals slide
-slide.excluded slide.pseudonyms versions words
+layout.geometry layout.keys review review.history review.typed runtime runtime.clock
+runtime.signals slide slide.excluded slide.pseudonyms versions words
 """
 CONVERT = f"""
 {VERSION}

@@ -263,3 +263,26 @@ def test_a_filter_of_what_failed(run: Run, words: list[str]) -> None:
     outcome = run("slides", "--failed", *words)
     assert outcome.code == 2
     assert_one_sentence(outcome.err)
+
+
+def test_nobody_has_a_name_or_a_note_that_is_not_seen(run: Run, scans: Path) -> None:
+    assert run("convert", scans / "170782.svs").code == 0
+    for sentence, words in (
+        ("has a character that is not seen (U+202E)", "set --status good --by a\u202eb"),
+        ("has a character that is not seen (U+001B)", "set --status good --note a\x1b[2Jb"),
+        ("has a character that is not seen (U+0007)", "delete --yes --by a\x07b"),
+        ("has a character that is not seen (U+000A)", "send --cdr s3://b/c --by a\nb"),
+        ("a name has 1 to 64 characters", "set --status good --by "),
+        ("the slide ID 'A\\u20281' is refused", "set --slide-id A\u20281"),
+        ("the case ID 'A\\x001' is refused", "set --case-id A\x001"),
+    ):
+        command, *more = words.split(" ")
+        outcome = run("slides", command, "170782", *more)
+        assert outcome.code == 2, words
+        assert_one_sentence(outcome.err, sentence)
+        assert outcome.err.rstrip("\n").isprintable()
+    for words in ("slides set 170\x1b782 --status good", "convert scans/170783.svs --id a\u202eb"):
+        outcome = run(*words.split(" "))
+        assert outcome.code == 2
+        assert_one_sentence(outcome.err, "cannot be an id")
+    assert run("slides", "show", "170782", "--json").out.count('"action"') == 1

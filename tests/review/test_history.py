@@ -161,3 +161,10 @@ def test_a_note_has_an_end() -> None:
     history.checked({}, "x" * 2000)
     with pytest.raises(OptionError, match="more than 2000 characters"):
         history.checked({}, "x" * 2001)
+
+
+def test_a_note_has_lines_and_nothing_unseen() -> None:
+    history.checked({}, "one\n\ttwo")
+    for wrong in ("\x1b[2J", "\u202e", "\u2028", "\ud800", "\r\n"):
+        with pytest.raises(OptionError, match="the note has a character that is not seen"):
+            history.checked({}, f"a{wrong}b")

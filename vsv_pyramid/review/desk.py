@@ -28,7 +28,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.layout import keys
 from vsv_pyramid.removal import own_keys
-from vsv_pyramid.review import history, records, rescans
+from vsv_pyramid.review import history, records, rescans, typed
 from vsv_pyramid.review.checks import (
     GONE,
     check_not_deleted,
@@ -49,8 +49,9 @@ class Desk:
     """What `who` does to the slides of a store; `s3` is for scanned files and CDRs in S3, and
     `time_zone` that of scanners that state none.
 
-    Each action takes many slides, and goes on where one fails. A slide that has another revision
-    than the one given is left as it is, with a ReviewConflict that says what was changed.
+    Raises OptionError for a name that cannot be one. Each action takes many slides, and goes on
+    where one fails. A slide that has another revision than the one given is left as it is, with a
+    ReviewConflict that says what was changed.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Desk:
     ) -> None:
         self._store = store
         self._time_zone = time_zone
-        self.who = who
+        self.who = typed.name(who)
         self._s3 = s3 or S3Options()
 
     def slides(self) -> list[Entry]:

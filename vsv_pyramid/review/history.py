@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vsv_pyramid.errors import OptionError
+from vsv_pyramid.review import typed
 from vsv_pyramid.runtime import clock
 
 VERSION = 1
@@ -28,6 +29,7 @@ FIELDS = {"status": "status", **IDS}
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:;/+#-]{0,63}")
 _LONGEST_NOTE = 2000  # characters
+_IN_NOTES = "\n\t"  # of what else is refused
 # Of the facts.
 _TOLD = {"to": "to {}", "rescan_of": "a rescan of {}", "rescanned_as": "by the rescan {}"}
 _CONFIRMED = "confirmed"
@@ -175,6 +177,7 @@ def checked(changes: Changes, note: str = "") -> dict[str, str | None]:
     """The changes a technician asks for, with an empty ID as none. Raises OptionError."""
     if len(note) > _LONGEST_NOTE:
         raise OptionError(f"the note has more than {_LONGEST_NOTE} characters; make it shorter")
+    typed.checked("the note", note, _IN_NOTES)
     wanted: dict[str, str | None] = {}
     for name, value in changes.items():
         if name in IDS:

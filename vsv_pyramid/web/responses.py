@@ -14,6 +14,7 @@ from starlette.types import Send
 
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.store.base import Part
+from vsv_pyramid.words import one_line
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def options() -> Response:
 
 def sentence(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     plain = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
-    return _response(status, {**plain, **(headers or {})}, f"{sentence}\n".encode())
+    return _response(status, {**plain, **(headers or {})}, f"{one_line(sentence)}\n".encode())
 
 
 def _response(status: int, headers: Mapping[str, str], data: bytes = b"") -> Response:

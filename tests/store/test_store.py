@@ -318,25 +318,46 @@ def test_an_enclosed_store_does_not_leave_its_root(store: DirectoryStore, tmp_pa
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/secret").write_bytes(b"1")
     store.put("images/a/own", b"2")
+    store.put("beside", b"1")
     for name, target in {
         "images/a/file": tmp_path / "outside/secret",
         "images/folder": tmp_path / "outside",
+        "images/a/beside": store.path("beside"),
+        "images/a/up": Path("../../beside"),
         "images/a/inside": store.path("images/a/own"),
+        "images/b": Path("a"),
         "images/a/loop": store.path("images/a/loop"),
     }.items():
         store.path(name).symlink_to(target)
     (tmp_path / "link").symlink_to(store.root)
     enclosed = EnclosedStore(tmp_path / "link")
-    for key in ("images/a/own", "images/a/inside"):
-        assert enclosed.get(key) == b"2"
+    for key in ("images/a/own", "images/a/inside", "images/b/own", "beside"):
+        assert enclosed.get(key) == store.get(key)
+        assert enclosed.head(key) == 1
+        assert enclosed.tagged(key)
+    assert set(enclosed.names("images")) == set(store.names("images"))
     with pytest.raises(NoSuchObject, match="leads out of it"):
         store.get("../outside/secret")
-    for key in ("images/a/file", "images/folder/secret"):
+    for key in ("images/a/file", "images/folder/secret", "images/a/beside", "images/a/up"):
         assert store.get(key) == b"1"
         with pytest.raises(NoSuchObject):
             enclosed.get(key)
+        assert enclosed.head(key) is None
+        assert enclosed.tagged(key) is None
+    assert store.names("images/folder") == ["secret"]
+    assert enclosed.names("images/folder") == []
     with pytest.raises(StoreError):
         enclosed.get("images/a/loop")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+def test_the_images_may_be_a_link(store: DirectoryStore, tmp_path: Path) -> None:
+    store.put("images/a/own", b"2")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/images").symlink_to(store.path("images"))
+    enclosed = EnclosedStore(tmp_path / "other")
+    assert enclosed.get("images/a/own") == b"2"
+    assert enclosed.names("images") == ["a/"]
 
 
 def test_an_archive_is_stored_as_it_is(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from vsv_pyramid.packed.published import is_published
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import S3Options, Store, is_archive, open_private_store, open_store
 from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
-from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
+from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore, PrivateStore
 from vsv_pyramid.words import digest
 
 
@@ -96,6 +96,13 @@ class Destination:
     def head(self, key: str) -> int | None:
         sizes = (store.head(stored) for store, stored in self._found(key))
         return next((size for size in sizes if size is not None), None)
+
+    def is_led_away(self, key: str) -> bool:
+        """Whether a link leads from where the object may be to somewhere else."""
+        return any(
+            isinstance(store, DirectoryStore) and EnclosedStore(store.root).is_outside(stored)
+            for store, stored in self._found(key)
+        )
 
     def tagged(self, key: str) -> Tagged | None:
         """Of what lies in a former place only, the tag is empty: a put makes it anew."""

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from stat import S_ISDIR
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
+from vsv_pyramid.layout import keys as layout
 from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
 from vsv_pyramid.store.disk import (
     check_changeable,
@@ -245,19 +246,29 @@ class PrivateStore(DirectoryStore):
 
 
 class EnclosedStore(DirectoryStore):
-    """The store, to read from; without what a symbolic link takes from outside the root."""
+    """The store, to read from; without what a symbolic link takes from outside the part of it that
+    the key is of: images/, or else the root. These two may be links themselves."""
 
     def read(self, key: str, start: int, end: int | None = None) -> Part:
-        if self._is_outside(key):
+        if self.is_outside(key):
             raise NoSuchObject(self.path(key))
         return super().read(key, start, end)
 
-    def tagged(self, key: str) -> Tagged | None:
-        return None if self._is_outside(key) else super().tagged(key)
+    def head(self, key: str) -> int | None:
+        return None if self.is_outside(key) else super().head(key)
 
-    def _is_outside(self, key: str) -> bool:
-        real, root = (os.path.realpath(path) for path in (self.path(key), self.root))
-        return not Path(real).is_relative_to(root)
+    def tagged(self, key: str) -> Tagged | None:
+        return None if self.is_outside(key) else super().tagged(key)
+
+    def names(self, folder: str) -> list[str]:
+        return [] if self.is_outside(folder) else super().names(folder)
+
+    def is_outside(self, key: str) -> bool:
+        """Whether a link leads from the key's place to one that is not of the same part."""
+        is_image = f"{key}/".startswith(f"{layout.IMAGES}/")
+        part = self.root / layout.IMAGES if is_image else self.root
+        real, around = (os.path.realpath(path) for path in (self.path(key), part))
+        return not Path(real).is_relative_to(around)
 
 
 class _StagedStore(DirectoryStore):

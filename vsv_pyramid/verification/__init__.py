@@ -28,6 +28,7 @@ from vsv_pyramid.store.zipped import Zipped
 from vsv_pyramid.verification import comparison
 from vsv_pyramid.verification.comparison import Picture
 from vsv_pyramid.verification.findings import Check, Report
+from vsv_pyramid.verification.links import check_links
 from vsv_pyramid.verification.packed import check_places
 from vsv_pyramid.verification.reference import hold_against
 from vsv_pyramid.words import counted
@@ -91,6 +92,7 @@ def verify(
             "tiles lie beside it that nothing shows; vsv-pyramid pack removes them"
         )
     check = Check(store, folder, report, descriptor.pyramid, document)
+    check_links(check, published)
     _check_document(check)
     _check_images(check)
     if packed:

@@ -31,6 +31,8 @@ from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance
+from vsv_pyramid.web.door import KEY
+from vsv_pyramid.web.people import Owner
 
 FEW, MANY = 100, 10_000
 KEYSTROKE_MS = 100
@@ -80,10 +82,10 @@ def root(folder: Path, tissue: Path, count: int) -> Path:
     return folder
 
 
-def opened(chromium: Browser, url: str, count: int) -> Page:
+def opened(chromium: Browser, url: str, key: str, count: int) -> Page:
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(browser.BENCHMARK_PATIENCE)
-    page.goto(f"{url}/desk/")
+    page.goto(f"{url}/desk/?{KEY}={key}")
     page.locator(f"table[aria-rowcount='{count + 1}']").wait_for()
     page.evaluate(_MEASURE)
     return page
@@ -110,8 +112,10 @@ def measured(
         pages = []
         for row in rows:
             place = root(folder / str(row.slides), tissue, row.slides)
-            site = create_app(opened_destination(place), entrance=Entrance("bench"))
-            pages.append(opened(chromium, stack.enter_context(serving(site)).url, row.slides))
+            owner = Owner("bench")
+            site = create_app(opened_destination(place), entrance=Entrance(owner))
+            url = stack.enter_context(serving(site)).url
+            pages.append(opened(chromium, url, owner.key, row.slides))
         for _ in range(rounds):
             for row, page in zip(rows, pages, strict=True):
                 row.milliseconds.extend(keystrokes(page))

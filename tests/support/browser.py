@@ -128,14 +128,18 @@ class Window:
 
 
 @contextlib.contextmanager
-def window(browser: Browser, url: str, **options: Any) -> Iterator[Window]:
+def window(browser: Browser, url: str, by: str = "", /, **options: Any) -> Iterator[Window]:
     """A new window with the page at the URL; at the end nothing may have gone wrong in it, but what
-    the test wants."""
+    the test wants. `by` is the address that a desk has printed, which is opened before."""
     context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
     context.set_default_timeout(_PATIENCE)
-    opened = Window(context.new_page(), urlsplit(url).netloc)
+    opened = Window(context.new_page(), urlsplit(by or url).netloc)
     opened.watch()
     try:
+        if by:
+            opened.page.goto(by)
+            opened.page.wait_for_url("**/desk/**")
+            opened.page.goto("about:blank")  # or only what is behind its # would be another one
         opened.page.goto(url)
         yield opened
     finally:

@@ -8,7 +8,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from types import SimpleNamespace
 from unittest import mock
@@ -37,17 +37,27 @@ class Site:
     """Where a server listens."""
 
     port: int
+    cookie: str = ""  # of who asks
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
-    def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
+    def entered(self, key: str) -> Site:
+        """The same for who has opened the desk's address with this key."""
+        answer = self.ask(f"/?key={key}")
+        assert answer.status == 200, answer.body
+        return replace(self, cookie=answer.headers["Set-Cookie"].partition(";")[0])
+
+    def ask(
+        self, path: str, method: str = "GET", body: bytes | None = None, /, **headers: str
+    ) -> Answer:
         """The answer for the path, which is sent as it is; _ in a header's name stands for -."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, headers=named)
+            named |= {"Cookie": self.cookie} if self.cookie else {}
+            connection.request(method, path, body, named)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:

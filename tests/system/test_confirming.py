@@ -51,7 +51,7 @@ def log(lab: Lab, slide_id: str) -> list[str]:
 
 
 def test_the_table_marks_it_until_enter_confirms_it(chromium: Browser, two: Lab) -> None:
-    with window(chromium, f"{two.url}/desk/") as seen:
+    with window(chromium, f"{two.url}/desk/", two.door) as seen:
         page = seen.page
         for slide_id in (ONE, TWO):
             expect(mark(page, slide_id)).to_have_text("?")
@@ -78,7 +78,7 @@ def test_the_table_marks_it_until_enter_confirms_it(chromium: Browser, two: Lab)
 
 
 def test_good_for_many_confirms_none(chromium: Browser, two: Lab) -> None:
-    with window(chromium, f"{two.url}/desk/") as seen:
+    with window(chromium, f"{two.url}/desk/", two.door) as seen:
         page = seen.page
         expect(mark(page, ONE)).to_be_visible()
         page.keyboard.press("a")
@@ -91,7 +91,7 @@ def test_good_for_many_confirms_none(chromium: Browser, two: Lab) -> None:
 
 
 def test_an_undo_does_not_confirm_what_it_brings_back(chromium: Browser, two: Lab) -> None:
-    with window(chromium, f"{two.url}/desk/") as seen:
+    with window(chromium, f"{two.url}/desk/", two.door) as seen:
         page = seen.page
         field(page, ONE).fill("S26-7")
         field(page, ONE).press("Enter")
@@ -119,7 +119,7 @@ def test_an_undo_does_not_confirm_what_it_brings_back(chromium: Browser, two: La
 
 
 def test_what_was_not_saved_is_not_confirmed(chromium: Browser, two: Lab) -> None:
-    with window(chromium, f"{two.url}/desk/") as seen:
+    with window(chromium, f"{two.url}/desk/", two.door) as seen:
         page = seen.page
         expect(mark(page, ONE)).to_be_visible()
         page.route("**/desk/api/set", lambda route: route.abort())
@@ -138,7 +138,7 @@ def test_so_is_the_id_of_a_deleted_slide(chromium: Browser, two: Lab) -> None:
     desk = Desk(opened(two.target), "ben")
     desk.set({TWO: None}, {"slide_id": right_id(TWO)})
     desk.delete({ONE: None, TWO: None})
-    with window(chromium, f"{two.url}/desk/#filter=awaiting") as seen:
+    with window(chromium, f"{two.url}/desk/#filter=awaiting", two.door) as seen:
         expect(mark(seen.page, ONE)).to_be_visible()
         expect(row(seen.page, TWO)).to_contain_text(right_id(TWO))
         expect(mark(seen.page, TWO)).to_be_hidden()
@@ -147,7 +147,7 @@ def test_so_is_the_id_of_a_deleted_slide(chromium: Browser, two: Lab) -> None:
 def test_good_in_the_queue_confirms_what_is_seen_beside_the_label(
     chromium: Browser, two: Lab
 ) -> None:
-    with window(chromium, f"{two.url}/desk/queue.html?id={ONE},{TWO}") as seen:
+    with window(chromium, f"{two.url}/desk/queue.html?id={ONE},{TWO}", two.door) as seen:
         page = seen.page
         said = page.locator("#unconfirmed")
         label = page.get_by_alt_text("The slide’s label")
@@ -186,7 +186,7 @@ def test_good_in_the_queue_confirms_what_is_seen_beside_the_label(
 
 
 def test_enter_in_the_queue_confirms_it_too(chromium: Browser, two: Lab) -> None:
-    with window(chromium, f"{two.url}/desk/queue.html?id={ONE}") as seen:
+    with window(chromium, f"{two.url}/desk/queue.html?id={ONE}", two.door) as seen:
         page = seen.page
         expect(page.locator("#unconfirmed")).to_have_text(READ)
         page.keyboard.press("i")
@@ -200,9 +200,8 @@ def test_enter_in_the_queue_confirms_it_too(chromium: Browser, two: Lab) -> None
 
 
 def test_without_a_label_to_see_good_confirms_nothing(chromium: Browser, two: Lab) -> None:
-    with window(chromium, "about:blank") as seen:
+    with window(chromium, "about:blank", two.door) as seen:
         page = seen.page
-        seen.host = two.url.removeprefix("http://")
         page.route("**/label.jpeg*", lambda route: route.fulfill(status=404))
         page.goto(f"{two.url}/desk/queue.html?id={ONE}")
         expect(page.locator("#unconfirmed")).to_have_text(READ)
@@ -217,7 +216,7 @@ def test_without_a_label_to_see_good_confirms_nothing(chromium: Browser, two: La
 
 def test_what_another_desk_has_set_is_not_confirmed_unseen(chromium: Browser, two: Lab) -> None:
     """The field shows what was there when it was begun."""
-    with window(chromium, f"{two.url}/desk/") as seen:
+    with window(chromium, f"{two.url}/desk/", two.door) as seen:
         page = seen.page
         field(page, ONE).focus()
         ben = Desk(opened(two.target), "ben")

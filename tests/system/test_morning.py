@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from tests.support.browser import serious_faults, window
 from tests.support.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
-from tests.support.site import serving
+from tests.support.site import HOST, serving
 from tests.system.test_viewer import SCREENSHOTS, button
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.planning.options import ConvertOptions
@@ -34,8 +34,10 @@ from vsv_pyramid.review import cdr, failures
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.store import open_store
-from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
+from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance
+from vsv_pyramid.web.door import KEY
+from vsv_pyramid.web.people import Owner
 
 FIRST, SLIDES, BLOCKS = 170782, 30, 3
 IDS = [str(FIRST + number) for number in range(SLIDES)]
@@ -72,6 +74,7 @@ class Lab:
     scans: Path
     target: str
     url: str
+    door: str  # the address that the desk has printed
     repository: Cdr
 
     def scan(self, slide_id: str, width: int = 1500) -> None:
@@ -101,10 +104,11 @@ def working(
 ) -> Iterator[Lab]:
     (folder / "scans").mkdir()
     with cdr_stub.running() as repository:
-        entrance = Entrance("anna", cdr=repository.url)
-        store = opened(target)
-        with serving(create_app(store, entrance=entrance, hosts=LOOPBACK_NAMES)) as site:
-            lab = Lab(tissue, folder / "scans", target, site.url, repository)
+        owner = Owner("anna")
+        app = create_app(opened(target), entrance=Entrance(owner, cdr=repository.url), hosts=[HOST])
+        with serving(app) as site:
+            door = f"{site.url}/?{KEY}={owner.key}"
+            lab = Lab(tissue, folder / "scans", target, site.url, door, repository)
             for slide_id in ids:
                 lab.scan(slide_id)
             yield lab
@@ -201,7 +205,7 @@ def mark_in_queue(page: Page, slide_id: str, name: str) -> None:
 
 @pytest.mark.parametrize("lab", ["directory"], indirect=True)
 def test_with_the_mouse(chromium: Browser, lab: Lab) -> None:
-    with window(chromium, f"{lab.url}/desk/") as seen:
+    with window(chromium, f"{lab.url}/desk/", lab.door) as seen:
         page = seen.page
         page.locator("[data-filter=new]").click()
         expect(page.locator("#count")).to_have_text("30 of 30 slides")
@@ -304,7 +308,7 @@ def test_with_the_mouse(chromium: Browser, lab: Lab) -> None:
 
 @pytest.mark.parametrize("lab", ["s3"], indirect=True)
 def test_with_the_keyboard_only(chromium: Browser, lab: Lab) -> None:
-    with window(chromium, f"{lab.url}/desk/") as seen:
+    with window(chromium, f"{lab.url}/desk/", lab.door) as seen:
         page = seen.page
         press = page.keyboard.press
         expect(page.locator("#count")).to_have_text("30 of 30 slides")
@@ -417,19 +421,28 @@ def few(real_slide: Path, tmp_path: Path) -> Iterator[Lab]:
         yield lab
 
 
+class Second(NamedTuple):
+    """Another desk at the same slides."""
+
+    url: str
+    door: str
+    cookie: str
+
+
 @contextlib.contextmanager
-def second_desk(lab: Lab) -> Iterator[str]:
-    store = opened(lab.target)
-    with serving(create_app(store, entrance=Entrance("ben"))) as site:
-        yield f"{site.url}/desk/"
+def second_desk(lab: Lab) -> Iterator[Second]:
+    owner = Owner("ben")
+    with serving(create_app(opened(lab.target), entrance=Entrance(owner))) as site:
+        cookie = site.entered(owner.key).cookie
+        yield Second(f"{site.url}/desk/", f"{site.url}/?{KEY}={owner.key}", cookie)
 
 
 def test_two_desks_at_the_same_slide(chromium: Browser, few: Lab) -> None:
     slide_id = IDS[1]
     with (
         second_desk(few) as other,
-        window(chromium, f"{few.url}/desk/") as anna,
-        window(chromium, other) as ben,
+        window(chromium, f"{few.url}/desk/", few.door) as anna,
+        window(chromium, other.url, other.door) as ben,
     ):
         for seen in (anna, ben):
             expect(rows(seen.page)).to_have_count(3)
@@ -457,11 +470,21 @@ def test_two_desks_at_the_same_slide(chromium: Browser, few: Lab) -> None:
 
 
 def test_a_server_that_was_started_anew(chromium: Browser, few: Lab) -> None:
-    """The page's token is no longer good, and it gets another one by itself."""
-    with window(chromium, f"{few.url}/desk/") as seen, second_desk(few) as other:
+    """The cookie is no longer good, and the page says what to open. Then the page's token is no
+    longer good either, and it gets another one by itself."""
+    with window(chromium, f"{few.url}/desk/", few.door) as seen, second_desk(few) as other:
         page = seen.page
         expect(rows(page)).to_have_count(3)
-        page.route("**/desk/api/**", lambda route: elsewhere(route, few.url, other))
+        page.route("**/desk/api/**", lambda route: elsewhere(route, few.url, other.url, ""))
+        refresh(page)
+        expect(page.locator("#state")).to_have_text(
+            "Open the address that the command has printed: it has the key to this desk; this list "
+            "may be out of date."
+        )
+        page.unroute("**/desk/api/**")
+        page.route(
+            "**/desk/api/**", lambda route: elsewhere(route, few.url, other.url, other.cookie)
+        )
         page.keyboard.press("g")
         expect(status(page, IDS[0])).to_have_text("GOOD")
         saved(page)
@@ -469,15 +492,15 @@ def test_a_server_that_was_started_anew(chromium: Browser, few: Lab) -> None:
     assert few.reviews()[IDS[0]]["status"] == "GOOD"
 
 
-def elsewhere(route: Route, url: str, other: str) -> None:
+def elsewhere(route: Route, url: str, other: str, cookie: str) -> None:
     """Answers as the other desk does."""
     origin = other.removesuffix("/desk/")
-    headers = {**route.request.headers, "origin": origin}
+    headers = {**route.request.headers, "origin": origin, "cookie": cookie}
     route.fulfill(response=route.fetch(url=route.request.url.replace(url, origin), headers=headers))
 
 
 def test_a_server_that_is_away(chromium: Browser, few: Lab) -> None:
-    with window(chromium, f"{few.url}/desk/") as seen:
+    with window(chromium, f"{few.url}/desk/", few.door) as seen:
         page = seen.page
         expect(rows(page)).to_have_count(3)
         page.route("**/desk/api/set", lambda route: route.abort())
@@ -501,7 +524,7 @@ def test_a_server_that_is_away(chromium: Browser, few: Lab) -> None:
 
 
 def test_a_note_is_kept_without_another_change(chromium: Browser, few: Lab) -> None:
-    with window(chromium, f"{few.url}/desk/queue.html?id={','.join(IDS[:3])}") as seen:
+    with window(chromium, f"{few.url}/desk/queue.html?id={','.join(IDS[:3])}", few.door) as seen:
         page = seen.page
         expect(page.locator("#pictures img").first).to_be_visible()
         page.keyboard.press("e")
@@ -515,7 +538,7 @@ def test_a_note_is_kept_without_another_change(chromium: Browser, few: Lab) -> N
 
 
 def test_what_was_not_saved_is_not_left_behind(chromium: Browser, few: Lab) -> None:
-    with window(chromium, f"{few.url}/desk/queue.html?id={','.join(IDS[:3])}") as seen:
+    with window(chromium, f"{few.url}/desk/queue.html?id={','.join(IDS[:3])}", few.door) as seen:
         page = seen.page
         expect(page.locator("#pictures img").first).to_be_visible()
         page.route("**/desk/api/set", lambda route: route.abort())
@@ -532,7 +555,7 @@ def test_what_was_not_saved_is_not_left_behind(chromium: Browser, few: Lab) -> N
 
 
 def test_a_slide_id_that_another_slide_has_is_told(chromium: Browser, few: Lab) -> None:
-    with window(chromium, f"{few.url}/desk/") as seen:
+    with window(chromium, f"{few.url}/desk/", few.door) as seen:
         page = seen.page
         page.get_by_label(f"Slide ID of {IDS[1]}").fill(right_id(IDS[0]))
         page.keyboard.press("Enter")
@@ -590,11 +613,10 @@ def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:
         "failed": [],
     }
     thumbnail = open_store(few.target).get(f"images/{IDS[0]}/thumbnail.jpeg")
-    with window(chromium, "about:blank") as seen:
+    with window(chromium, "about:blank", few.door) as seen:
         page = seen.page
         page.route("**/desk/api/slides", lambda route: route.fulfill(json=document))
         page.route("**/DeepZoom_files/**", lambda route: route.fulfill(body=thumbnail))
-        seen.host = few.url.removeprefix("http://")
         page.goto(f"{few.url}/desk/")
         expect(page.locator("#count")).to_have_text("10000 of 10000 slides")
         assert rows(page).count() < 40
@@ -610,7 +632,7 @@ def test_ten_thousand_slides(chromium: Browser, few: Lab) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["", f"queue.html?id={IDS[0]}"])
 def test_axe_finds_no_serious_fault(chromium: Browser, few: Lab, path: str, scheme: str) -> None:
-    with window(chromium, f"{few.url}/desk/{path}", color_scheme=scheme) as seen:
+    with window(chromium, f"{few.url}/desk/{path}", few.door, color_scheme=scheme) as seen:
         seen.settled()
         expect(seen.page.locator(".unconfirmed").first).to_be_visible()
         assert serious_faults(seen.page) == []

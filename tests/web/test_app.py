@@ -31,7 +31,7 @@ from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import ListenError, StoreError
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web import server
-from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY, LOOPBACK_NAMES, create_app
+from vsv_pyramid.web.app import CONTENT_SECURITY_POLICY, create_app
 
 FOLDER = "images/170782"
 TILE = f"{FOLDER}/DeepZoom_files/9/1_0.jpeg"
@@ -43,6 +43,7 @@ PUBLISHED = {
     TILE: b"0123456789" * 100,
 }
 FOREIGN = f"{FOLDER}/notes.json"
+PACKED = f"DeepZoom-{'0' * 32}.szi"
 PAGES = {
     "index.html": b"<!doctype html><title>slide</title>",
     "gallery/index.html": b"<!doctype html><title>gallery</title>",
@@ -223,6 +224,11 @@ def enclosed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         path.write_bytes(SECRET)
     (root / "images/linked").symlink_to(place / "outside")
     (root / FOLDER / "label.jpeg").symlink_to(place / "outside/slide.json")
+    (root / FOLDER / "macro.jpeg").symlink_to(root / "secret.json")  # beside images/
+    (root / FOLDER / PACKED).symlink_to(place / "secret.js")
+    (root / FOLDER / "DeepZoom_files/8").symlink_to(place / "outside")
+    (place / "outside/0_0.jpeg").write_bytes(SECRET)
+    (root / "images/within").symlink_to("170782")
     (viewer / "linked.js").symlink_to(place / "secret.js")
     (viewer / "linked").symlink_to(place / "outside")
     for name, data in PAGES.items():
@@ -258,6 +264,9 @@ def enclosed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "/images/linked/slide.json",
         "/images/linked/DeepZoom.dzi",
         "/images/170782/label.jpeg",
+        "/images/170782/macro.jpeg",
+        f"/images/170782/{PACKED}",
+        "/images/170782/DeepZoom_files/8/0_0.jpeg",
         "/images/notes.txt",
         "/.leases/images/170782",
         "/.htpasswd",
@@ -289,6 +298,19 @@ def test_nothing_outside_is_reached(enclosed: Site, path: str) -> None:
     assert SECRET not in answer.body
     if answer.status != 400:  # what is no HTTP is refused as such
         assert_is_nothing(answer)
+
+
+def test_a_link_within_the_images_is_followed(enclosed: Site) -> None:
+    assert enclosed.ask("/images/within/slide.json").body == PUBLISHED[f"{FOLDER}/slide.json"]
+
+
+def test_the_images_may_be_elsewhere_as_a_whole(tmp_path: Path) -> None:
+    publish(str(tmp_path / "disk"))
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/images").symlink_to(tmp_path / "disk/images")
+    with serving(create_app(open_root(str(tmp_path / "root")))) as site:
+        assert site.ask(f"/{TILE}").body == PUBLISHED[TILE]
+        assert site.ask("/images/index.json").status == 200
 
 
 PARTS = (
@@ -366,13 +388,44 @@ def test_a_root_without_a_catalog_is_listed_as_it_is(published: Summary) -> None
         assert site.ask("/images/index.json").body == stored
 
 
-def test_only_its_own_names_lead_to_a_local_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("listens", ["127.0.0.1", "localhost", "127.0.0.2", "::1"])
+def test_only_its_own_names_lead_to_a_local_server(tmp_path: Path, listens: str) -> None:
     """Another page could make a name of its own lead here, and read what is served."""
     store = open_root(publish(str(tmp_path)))
-    with serving(create_app(store, hosts=LOOPBACK_NAMES)) as site:
-        for host in ("127.0.0.1", "localhost", f"localhost:{site.port}"):
-            assert site.ask(f"/{TILE}", Host=host).status == 200
-        assert site.ask(f"/{TILE}", Host="elsewhere.example").status == 400
+    with server.listener(listens, 0) as listening:
+        names = server.names(listening, listens)
+    with serving(create_app(store, hosts=names)) as site:
+        own = f"[{listens}]" if ":" in listens else listens
+        for host in (own, "localhost", "LocalHost", f"{own}:{site.port}", f"localhost:{site.port}"):
+            assert site.ask(f"/{TILE}", Host=host).status == 200, host
+        for host in (
+            *("elsewhere.example", f"elsewhere.example:{site.port}", f"{own}.elsewhere.example"),
+            *(
+                f"{own}@elsewhere.example",
+                "192.0.2.1",
+                "[::2]",
+                "0.0.0.0",
+                "",
+                "[",
+                f"{own}:x",
+                ":",
+            ),
+        ):
+            answer = site.ask(f"/{TILE}", Host=host)
+            assert (answer.status, b"printed" in answer.body) == (400, True), host
+
+
+def test_a_request_has_one_host(tmp_path: Path) -> None:
+    app = create_app(open_root(publish(str(tmp_path))), hosts=["localhost"])
+    with serving(app) as site, socket.create_connection((HOST, site.port), timeout=60) as sent:
+        hosts = b"Host: localhost\r\nHost: elsewhere.example\r\n"
+        sent.sendall(b"GET /" + TILE.encode() + b" HTTP/1.1\r\n" + hosts + b"\r\n")
+        assert sent.recv(12) == b"HTTP/1.1 400"
+
+
+def test_any_name_leads_to_a_server_for_everybody() -> None:
+    with server.listener("0.0.0.0", 0) as listening:
+        assert server.names(listening, "0.0.0.0") == ()
 
 
 def test_without_a_viewer(tmp_path: Path) -> None:

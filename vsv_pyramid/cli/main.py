@@ -25,6 +25,7 @@ _MODULES = {
     "pyramids": ("delete", "info", "verify"),
     "catalog": ("index", "refresh"),
     "desk": ("slides",),
+    "people": ("desk",),
     "private": ("private",),
     "repacking": ("pack", "unpack"),
     "backlog": ("submit",),

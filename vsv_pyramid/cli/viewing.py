@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from pathlib import Path
@@ -23,6 +24,7 @@ from vsv_pyramid.words import counted
 
 if TYPE_CHECKING:
     from vsv_pyramid.web.desk_api import Entrance
+    from vsv_pyramid.web.people import People
 
 
 @command(
@@ -84,8 +86,8 @@ Examples:
     "--token-file",
     type=PathType(),
     metavar="FILE",
-    help="With --edit: a file with the password. Browsers give it with any user name; that name "
-    "goes into the log.",
+    help="With --edit: who works there, a line for each person, as `desk add-user` makes them. The "
+    "browser then asks for name and token.",
 )
 @click.option(
     "--allow-origin",
@@ -136,8 +138,10 @@ def serve_command(
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
     from vsv_pyramid import pages  # late, as all below: most commands need no web server
+    from vsv_pyramid.cli.opening import opening
     from vsv_pyramid.web import server
-    from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
+    from vsv_pyramid.web.app import create_app
+    from vsv_pyramid.web.door import KEY
 
     verifiers = []
     if public_keys:
@@ -157,26 +161,26 @@ def serve_command(
     else:
         store = open_root(root, s3, stopped)
     with server.listener(host, port) as listening:
-        hosts = LOOPBACK_NAMES if host in LOOPBACK_NAMES else ("*",)
-        if entrance and not entrance.password and hosts == ("*",):
+        is_local = server.is_loopback(listening)
+        if entrance and entrance.people.key and not is_local:
             raise OptionError(
-                f"--edit at {host} would let everybody there edit; leave --host out, or give "
-                "--token-file"
+                f"--edit at {host} would send the key to the desk over the network; leave --host "
+                "out, or give --token-file"
             )
+        key = entrance.people.key if entrance else ""
+        # Nobody's token goes to another name; a server with TLS may stand before this one.
+        hosts = () if entrance and not key else server.names(listening, host)
         site = create_app(
             store, verifiers=verifiers, entrance=entrance, hosts=hosts, origins=origins
         )
-        name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{listening.getsockname()[1]}/"
-        if not server.is_loopback(listening):
-            click.echo(
-                f"Warning: anyone on the network who reaches {name} can see the slides.", err=True
-            )
+        name = server.bracketed(host)
+        url = f"http://{name}:{listening.getsockname()[1]}/{key and f'?{KEY}={key}'}"
+        if not is_local:
+            seen = "try tokens at the desk" if entrance else "see the slides"
+            click.echo(f"Warning: anyone on the network who reaches {name} can {seen}.", err=True)
         click.echo(f"Serving {root} at {url} (Ctrl-C ends it)")
-        if opens:
-            # In a thread, since a browser in the terminal takes its time.
-            threading.Thread(target=_open, args=(url,), daemon=True).start()
-        server.run(site, listening, stopped)
+        with opening(url, is_secret=bool(key)) if opens else contextlib.nullcontext():
+            server.run(site, listening, stopped)
 
 
 def _entrance(
@@ -188,22 +192,14 @@ def _entrance(
 ) -> Entrance:
     from vsv_pyramid.review.cdr import check_url
     from vsv_pyramid.web.desk_api import Entrance
+    from vsv_pyramid.web.people import Owner, TokenFile
 
     if cdr:
         check_url(cdr)
-    try:
-        password = token_file.read_text().strip() if token_file else None
-    except (OSError, UnicodeDecodeError) as exc:
-        what = getattr(exc, "strerror", "no text")
-        raise OptionError(f"{token_file} cannot be read ({what}); check the path") from exc
-    return Entrance(by or user_name(), password, cdr, s3, time_zone)
-
-
-def _open(url: str) -> None:
-    import webbrowser
-
-    if not webbrowser.open(url):
-        click.echo(f"Warning: no browser is found; open {url} yourself.", err=True)
+    if by and token_file:
+        raise OptionError("--by is without --token-file, which says who works there")
+    people: People = TokenFile(token_file) if token_file else Owner(by or user_name())
+    return Entrance(people, cdr, s3, time_zone)
 
 
 @command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,6 +27,7 @@ from vsv_pyramid.store import Store
 from vsv_pyramid.store.base import Part
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
 from vsv_pyramid.web import desk_api, responses
+from vsv_pyramid.web.door import Door, Hosts
 from vsv_pyramid.web.responses import Endpoint
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ CONTENT_SECURITY_POLICY = (
 _ASKED = ("If-Match", "If-None-Match", "If-Range", "Range")
 _TOLD = ("Accept-Ranges", "Content-Length", "Content-Range", "ETag")
 
-LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 _NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PAGE = re.compile(rf"/(viewer|desk)/((?:{_NAME}/)*{_NAME})")
 _LEGACY = (  # addresses of the system that made tiles on demand, and what they are here
@@ -59,15 +58,15 @@ def create_app(
     viewer: Path = pages.VIEWER,
     verifiers: Sequence[Verifier] = (),
     entrance: Entrance | None = None,
-    hosts: Sequence[str] = ("*",),
+    hosts: Collection[str] = (),
     origins: Sequence[str] = (),
 ) -> Starlette:
     """The site: what the store has under images/, and the viewer's page under viewer/; with an
-    entrance, the technician's desk under desk/.
+    entrance, the technician's desk under desk/, and nothing at all for others than its people.
 
     With verifiers, nothing under images/ is served without a signature that one accepts. `hosts`
-    are the names it answers to: any name may be made to lead here, for another page to read slides.
-    `origins` are those whose pages may read slides, and have the viewer in a frame.
+    are the names it answers to, if not to all. `origins` are those whose pages may read slides, and
+    have the viewer in a frame.
     """
     destination = store if isinstance(store, Destination) else Destination(store)
     site = _Site(destination.published, viewer, verifiers, " ".join(["'self'", *origins]))
@@ -88,7 +87,8 @@ def create_app(
         ],
         exception_handlers={HTTPException: _refused},
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            *([Middleware(Hosts, hosts)] if hosts else []),
+            *([Middleware(Door, entrance.people)] if entrance else []),
             *([_sharing(origins)] if origins else []),
         ],
     )

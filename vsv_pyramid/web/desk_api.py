@@ -1,19 +1,17 @@
 """The technician's desk in a browser: its page, its pictures, and calls of the desk's functions.
 
-Who may call is decided in one place: by the host the browser asked for, by the origin of the page
-that asks, by a token that only this page can know, and for other machines by a password.
+The door knows who asks (door.py). Here it is decided whether it is the desk's own page that asks,
+by its origin and a token that only this page can know, and whether the person has the role for it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -36,12 +34,11 @@ from vsv_pyramid.review.desk import Desk, Slides
 from vsv_pyramid.review.history import Changes
 from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.store import S3Options
-from vsv_pyramid.web import responses
+from vsv_pyramid.web import door, responses
+from vsv_pyramid.web.people import EDIT, SEND, People
 from vsv_pyramid.web.responses import Endpoint
 
 _log = logging.getLogger(__name__)
-
-SHORTEST_PASSWORD = 12  # characters
 
 _MOST_BYTES = 1 << 20  # of a call: some ten thousand slides
 _SHOWN = ("who", "when", "action", "changes", "note")  # of the log
@@ -56,33 +53,13 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Entrance:
-    """Who works at the desk: `who`, whoever asks on this machine; or, with a `password`, whoever
-    knows it, under the name they give with it. Records are sent to the CDR at `cdr`; `s3` and
-    `time_zone` are the Desk's."""
+    """Who may work at the desk. Records are sent to the CDR at `cdr`; `s3` and `time_zone` are the
+    Desk's."""
 
-    who: str
-    password: str | None = None
+    people: People
     cdr: str | None = None
     s3: S3Options | None = None
     time_zone: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.password is not None and len(self.password) < SHORTEST_PASSWORD:
-            raise OptionError(
-                f"the desk's token has fewer than {SHORTEST_PASSWORD} characters; make a longer one"
-            )
-
-    def name(self, request: Request) -> str | None:
-        """The name of whoever asks, None where they may not."""
-        if self.password is None:
-            return self.who
-        kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        try:
-            name, _, password = base64.b64decode(credentials).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        is_right = hmac.compare_digest(password.encode(), self.password.encode())
-        return name.strip() or None if kind.lower() == "basic" and is_right else None
 
 
 _SENSELESS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -124,6 +101,13 @@ class Site:
         self._entrance = entrance
         self._page = page
         self._token = secrets.token_urlsafe(32)
+        self._calls = {
+            "set": (EDIT, _set),
+            "delete": (EDIT, _delete),
+            "send": (SEND, self._send),
+            "retry": (EDIT, self._retry),
+            "dismiss": (EDIT, self._dismiss),
+        }
         self._writing = threading.Lock()  # a store takes one lease at a time
 
     def routes(self) -> list[Route]:
@@ -133,37 +117,14 @@ class Site:
             "/desk/api/slides/{id}": self._slide,
             "/desk/images/{id}/{name}.jpeg": self._picture,
         }
-        calls = {
-            "set": _set,
-            "delete": _delete,
-            "send": self._send,
-            "retry": self._retry,
-            "dismiss": self._dismiss,
-        }
         return [
             *(
-                Route(f"/desk/api/{name}", self._guarded(self._called(call)), methods=["POST"])
-                for name, call in calls.items()
+                Route(f"/desk/api/{name}", self._guarded(self._called(*call)), methods=["POST"])
+                for name, call in self._calls.items()
             ),
             *(Route(path, self._guarded(read), methods=["GET"]) for path, read in reads.items()),
-            Route("/desk/{path:path}", self._admitted(self._page), methods=responses.METHODS),
+            Route("/desk/{path:path}", _told(self._page), methods=responses.METHODS),
         ]
-
-    def _admitted(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint for those who may work here; what it raises, in a sentence."""
-
-        async def admitted(request: Request) -> Response:
-            if self._entrance.name(request) is None:
-                realm = {"WWW-Authenticate": 'Basic realm="slides", charset="UTF-8"'}
-                return _sentence(401, "Give your name, and the desk's token as password.", realm)
-            try:
-                return await endpoint(request)
-            except VsvPyramidError as exc:
-                if isinstance(exc, StoreError):
-                    _log.warning("%s", exc)
-                return _sentence(exc.http_status, str(exc))
-
-        return admitted
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint for the desk's own page, and for no other in the same browser."""
@@ -181,14 +142,18 @@ class Site:
                     return _sentence(403, "The desk was started anew; reload the page.")
             return await endpoint(request)
 
-        return self._admitted(guarded)
+        return _told(guarded)
 
-    def _called(self, call: _Call) -> Endpoint:
+    def _called(self, role: str, call: _Call) -> Endpoint:
         def locked(desk: Desk, wanted: _Wanted) -> list[Outcome]:
             with self._writing:
                 return call(desk, wanted)
 
         async def called(request: Request) -> Response:
+            person = door.who(request)
+            if not person.may(role):
+                what = f"The role of {person.name} is {person.role}; this takes the role {role}."
+                return _sentence(403, what)
             size = request.headers.get("Content-Length", "")
             if not size.isdecimal() or int(size) > _MOST_BYTES:
                 return _sentence(413, f"A call takes {_MOST_BYTES} bytes at most.")
@@ -213,8 +178,16 @@ class Site:
         return list(failures.dismiss(self._store, wanted.slides, desk.who))
 
     async def _session(self, request: Request) -> Response:
-        who = self._desk(request).who
-        return _json({"who": who, "token": self._token, "cdr": self._entrance.cdr is not None})
+        person = door.who(request)
+        return _json(
+            {
+                "who": person.name,
+                "role": person.role,
+                "may": [name for name, (role, _) in self._calls.items() if person.may(role)],
+                "token": self._token,
+                "cdr": self._entrance.cdr is not None,
+            }
+        )
 
     async def _slides(self, request: Request) -> Response:
         def listed() -> bytes:
@@ -259,14 +232,30 @@ class Site:
             return responses.nothing()
         key = keys.private_image_key(keys.check_id(slide_id), name)
         try:
+            if await run_in_threadpool(self._store.is_led_away, key):
+                return responses.nothing()
             data = await run_in_threadpool(self._store.get, key)
         except NoSuchObject:
             return responses.nothing()
         return Response(data, headers={**_HEADERS, **keys.http_headers(key)})
 
     def _desk(self, request: Request) -> Desk:
-        who = self._entrance.name(request) or self._entrance.who
-        return Desk(self._store, who, self._entrance.s3, self._entrance.time_zone)
+        name = door.who(request).name
+        return Desk(self._store, name, self._entrance.s3, self._entrance.time_zone)
+
+
+def _told(endpoint: Endpoint) -> Endpoint:
+    """The endpoint; what it raises, in a sentence."""
+
+    async def told(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except VsvPyramidError as exc:
+            if isinstance(exc, StoreError):
+                _log.warning("%s", exc)
+            return _sentence(exc.http_status, str(exc))
+
+    return told
 
 
 def _set(desk: Desk, wanted: _Wanted) -> list[Outcome]:
@@ -285,5 +274,5 @@ def _json(content: dict[str, Any]) -> Response:
     return Response(_to_json(content), headers={**_HEADERS, "Content-Type": "application/json"})
 
 
-def _sentence(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    return responses.sentence(status, sentence, {**_HEADERS, **(headers or {})})
+def _sentence(status: int, sentence: str) -> Response:
+    return responses.sentence(status, sentence, _HEADERS)

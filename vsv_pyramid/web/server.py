@@ -60,6 +60,19 @@ def is_loopback(listening: socket.socket) -> bool:
     return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
 
 
+def names(listening: socket.socket, host: str) -> tuple[str, ...]:
+    """What a browser may call a server that was to listen at this host, and that only this machine
+    reaches: a name of another page's may be made to lead there. None where any name is as good."""
+    if not is_loopback(listening):
+        return ()
+    return "localhost", bracketed(host), bracketed(listening.getsockname()[0])
+
+
+def bracketed(host: str) -> str:
+    """The host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
 def run(site: Starlette, listening: socket.socket, stopped: threading.Event | None = None) -> None:
     """Serves until SIGINT, SIGTERM or SIGHUP, which sets `stopped`, too."""
     Server(site, stopped or threading.Event()).run(sockets=[listening])

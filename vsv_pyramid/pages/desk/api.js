@@ -9,7 +9,8 @@ export class NotDone extends Error {}
 
 let known = null;
 
-/** Who works here, and whether there is a repository to send to: {who, token, cdr}. */
+/** Who works here, what they may call, and whether there is a repository to send to:
+ *  {who, role, may, token, cdr}. */
 export function session() {
   known ??= asked("session").then(({ body }) => JSON.parse(body)).catch((error) => {
     known = null;

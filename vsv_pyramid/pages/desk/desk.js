@@ -13,6 +13,7 @@ import { Rows } from "./rows.js";
 import { Selection } from "./selection.js";
 
 const EVERY = 15_000; // ms
+const CALLS = { good: "set", bad: "set", delete: "delete", send: "send" }; // that buttons lead to
 const LONGEST = 200; // ids in the queue's address, which servers limit
 const DONE = { delete: "deleted", send: "sent" };
 const SETTLED = { retry: "will be tried again", dismiss: "dismissed" };
@@ -68,6 +69,7 @@ const commands = new Commands({
 const asked = new Asked(location.hash);
 let tag = null;
 let cdr = false;
+let may = [];
 let refreshing = false;
 
 async function start() {
@@ -95,9 +97,9 @@ async function refresh() {
   refreshing = true;
   const before = reviews.asked;
   try {
-    const { who, cdr: sends } = await session();
-    cdr = sends;
-    find("#who").textContent = who;
+    const told = await session();
+    ({ cdr, may } = told);
+    find("#who").textContent = may.includes("send") ? told.who : `${told.who} (${told.role})`;
     find("#no-cdr").hidden = cdr;
     const found = await news("slides", tag);
     if (found && before === reviews.asked) {
@@ -157,13 +159,15 @@ function describe() {
   ].filter(Boolean).join(", ");
   find("#empty").hidden = rows.items.length > 0 || !tag;
   find("#empty").textContent = all ? "No slide matches." : "There are no slides here.";
-  for (const name of ["good", "bad", "delete", "send", "review"]) {
-    find(`[data-command=${name}]`).disabled = !selection.targets.length || (name === "send" && !cdr);
+  for (const name of [...Object.keys(CALLS), "review"]) {
+    const isRefused = name in CALLS && !may.includes(CALLS[name]);
+    find(`[data-command=${name}]`).disabled =
+      !selection.targets.length || isRefused || (name === "send" && !cdr);
   }
   for (const name of Object.keys(SETTLED)) {
     const button = find(`[data-command=${name}]`);
     button.hidden = asked.filter !== "failed";
-    button.disabled = !selection.failed.length;
+    button.disabled = !selection.failed.length || !may.includes(name);
   }
   find("[data-command=undo]").disabled = !reviews.canUndo;
   const box = find("#all");

@@ -147,6 +147,22 @@ class TestWrongTries:
             else:
                 assert file.entering("anna", "wrong", f"192.0.2.{number}") is None
 
+    def test_who_came_before_does_not_wait_for_others(
+        self, tmp_path: Path, clock: FakeClock
+    ) -> None:
+        """Or whoever goes on guessing could keep somebody out."""
+        file = token_file(tmp_path / "people", anna="send")
+        assert file.entering("anna", TOKEN, ADDRESS)
+        for number in range(tries.FREE):
+            file.entering("anna", "wrong", f"198.51.100.{number}")
+        with pytest.raises(Wait):
+            file.entering("anna", TOKEN, "198.51.100.99")
+        assert file.entering("anna", TOKEN, ADDRESS)
+        for _ in range(tries.FREE):
+            file.entering("anna", "wrong", ADDRESS)
+        with pytest.raises(Wait):  # but for one's own
+            file.entering("anna", TOKEN, ADDRESS)
+
     def test_they_are_forgotten(self, tmp_path: Path, clock: FakeClock) -> None:
         file = token_file(tmp_path / "people", anna="send")
         for _ in range(tries.FREE):
@@ -159,8 +175,10 @@ class TestWrongTries:
     def test_memory_is_bounded(self, clock: FakeClock) -> None:
         tried = tries.Tries()
         for number in range(20_000):
-            tried.failed(("name", str(number)), ("address", str(number)))
+            tried.failed(str(number), str(number))
+            tried.came("anna", str(number))
         assert len(tried._tried) <= 4096
+        assert len(tried._came) <= 4096
 
     def test_they_are_logged_without_the_secret(
         self, tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture

@@ -105,15 +105,15 @@ class TokenFile:
                 name = typed.name(name)
             except OptionError:
                 name = ""
-            keys = ("name", name), ("address", _network(address))
-            if seconds := self._tries.wait(*keys):
+            tried = name, _network(address)
+            if seconds := self._tries.wait(*tried):
                 raise Wait(seconds)
             person = self.named(name)
             # Who is not there takes as long as who is.
             if _is_right(person.secret if person else _NOBODY, secret) and person:
-                self._tries.forget(keys[0])
+                self._tries.came(*tried)
                 return person
-            self._tries.failed(*keys)
+            self._tries.failed(*tried)
         who = repr(name) if person else "a name that the file has not"  # it may be the token
         _log.warning("the desk: a wrong token from %s, for %s", address, who)
         return None

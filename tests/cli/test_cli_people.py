@@ -120,6 +120,7 @@ class TestServe:
     def test_without_a_home(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         def told(place: str, url: str) -> None:
             tell(place, url)
+            assert Site(int(url.split(":")[2].split("/")[0])).ask("/").status == 403  # it is there
             os.kill(os.getpid(), signal.SIGINT)
 
         tell = opening._open

@@ -272,6 +272,8 @@ def test_nobody_has_a_name_or_a_note_that_is_not_seen(run: Run, scans: Path) -> 
         ("has a character that is not seen (U+001B)", "set --status good --note a\x1b[2Jb"),
         ("has a character that is not seen (U+0007)", "delete --yes --by a\x07b"),
         ("has a character that is not seen (U+000A)", "send --cdr s3://b/c --by a\nb"),
+        ("has a character that is not seen (U+200F)", "retry --by a\u200fb"),
+        ("has a character that is not seen (U+2029)", "dismiss --by a\u2029b"),
         ("a name has 1 to 64 characters", "set --status good --by "),
         ("the slide ID 'A\\u20281' is refused", "set --slide-id A\u20281"),
         ("the case ID 'A\\x001' is refused", "set --case-id A\x001"),

@@ -23,6 +23,7 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.documents import to_json
+from vsv_pyramid.review import typed
 from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import WAITERS, Pool
@@ -100,15 +101,17 @@ def retry(store: Destination, ids: Iterable[str], who: str) -> Iterator[Outcome]
         if not failed.slide:
             what = "where it is, is not known any more; vsv-pyramid submit finds it"
             raise ReviewError(failed.id, what)
-        return dataclasses.replace(failed, again=_now(), dismissed="", who=who)
+        return dataclasses.replace(failed, again=_now(), dismissed="", who=name)
 
+    name = typed.name(who)
     return _each(store, ids, ask)
 
 
 def dismiss(store: Destination, ids: Iterable[str], who: str) -> Iterator[Outcome]:
     """Has each failure shown no more, until the slide fails anew; what became of that."""
+    name = typed.name(who)
     return _each(
-        store, ids, lambda failed: dataclasses.replace(failed, dismissed=_now(), again="", who=who)
+        store, ids, lambda failed: dataclasses.replace(failed, dismissed=_now(), again="", who=name)
     )
 
 

@@ -27,8 +27,8 @@ review.barcode review.failures review.outcome review.records review.rescans runt
 runtime.threads slide.files
 slide.handles slide.icc slide.metadata slide.names slide.pixels slide.plain slide.remote
 slide.samples slide.scale slide.search slide.series slide.signatures slide.source slide.tiles
-slide_json store store.base store.directory store.disk store.edits store.locks store.moves
-store.options
+slide_json store store.base store.directory store.disk store.edits store.listing store.locks
+store.moves store.options
 """
 # Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}

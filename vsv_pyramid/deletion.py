@@ -25,7 +25,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.source import find_source, is_of
 from vsv_pyramid.store import S3Options, Store, open_store
 from vsv_pyramid.store.base import Versioned
-from vsv_pyramid.words import counted
+from vsv_pyramid.words import counted, is_plain
 
 _log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def _objects(destination: Destination, slide_id: str) -> list[Left]:
     """The same without the documents that list other slides, too."""
     found = []
     for store, prefix, is_its in _places(destination, slide_id):
-        present = {one.key: one.size for one in store.keys(prefix) if is_its(one.key)}
+        present = {one.key: one.size for one in store.every(prefix) if is_its(one.key)}
         if isinstance(store, Versioned):
             for one in store.versions(prefix):
                 if is_its(one.key):
@@ -241,8 +241,10 @@ def _places(
 
 
 def _is_own(folder: str, key: str) -> bool:
-    """Whether it is the pyramid's, or the mark that asking for the right to delete it has left."""
-    return keys.is_own(folder, key) or key.rpartition("/")[2] == keys.NEVER_THERE
+    """Whether it is the pyramid's, or the mark that asking for the right to delete it has left; or
+    what no list shows."""
+    is_mark = key.rpartition("/")[2] == keys.NEVER_THERE
+    return keys.is_own(folder, key) or is_mark or not is_plain(key)
 
 
 def _notes(store: Store, slide_id: str) -> Iterator[str]:

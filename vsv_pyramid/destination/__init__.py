@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
@@ -116,9 +116,17 @@ class Destination:
         return list(dict.fromkeys(chain.from_iterable(listed)))
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
+        return self._listed(prefix, lambda store: store.keys)
+
+    def every(self, prefix: str) -> Iterator[StoredObject]:
+        return self._listed(prefix, lambda store: store.every)
+
+    def _listed(
+        self, prefix: str, of: Callable[[Store], Callable[[str], Iterator[StoredObject]]]
+    ) -> Iterator[StoredObject]:
         seen = set()
         for store, stored in self._found(prefix):
-            for found in store.keys(stored):
+            for found in of(store)(stored):
                 key = found.key.removeprefix(stored[: len(stored) - len(prefix)])
                 if key not in seen:
                     seen.add(key)

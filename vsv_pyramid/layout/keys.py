@@ -14,6 +14,7 @@ import unicodedata
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout.descriptor import FORMAT
 from vsv_pyramid.layout.geometry import TileAddress
+from vsv_pyramid.words import raw
 
 TILES, PACKED = LAYOUTS = ("tiles", "packed")
 LAYOUT_VERSION, PACKED_VERSION = 1, 2
@@ -98,13 +99,13 @@ def safe_id(name: str) -> str:
         return name
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = re.sub("[^A-Za-z0-9_]+", "-", letters).strip("-")[:_SAFE_LETTERS]
-    whole = unicodedata.normalize("NFC", name).encode(errors="surrogateescape")
+    whole = raw(unicodedata.normalize("NFC", name))
     return "-".join(filter(None, [words, hashlib.sha256(whole).hexdigest()[:_SAFE_DIGITS]]))
 
 
 def opaque_id(name: str, key: bytes) -> str:
     """An id that is always the same for the name and the key, and tells neither."""
-    whole = unicodedata.normalize("NFC", name).encode(errors="surrogateescape")
+    whole = raw(unicodedata.normalize("NFC", name))
     made = hmac.digest(key, whole, "sha256")[:_OPAQUE_BYTES]
     return base64.b32encode(made).decode().lower()
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from urllib.parse import quote, quote_plus
 
 from vsv_pyramid.layout import keys
-from vsv_pyramid.words import digest, one_line
+from vsv_pyramid.words import digest, one_line, raw
 
 _IN_A_WORD = r"[^\W_]"
 # A file's stem that could be a word or a number of our own sentences.
@@ -142,5 +142,5 @@ def _ways(place: str) -> set[str]:
 
 def _written(name: str) -> set[str]:
     """The name as it is, as sentences, Python and URLs have it."""
-    raw = name.encode(errors="surrogateescape")
-    return {name, one_line(name), repr(name)[1:-1], quote(raw), quote_plus(raw)}
+    data = raw(name)
+    return {name, one_line(name), repr(name)[1:-1], quote(data), quote_plus(data)}

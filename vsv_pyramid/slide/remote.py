@@ -25,7 +25,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.files import is_in_s3, places_of
 from vsv_pyramid.slide.names import is_dicom_name
 from vsv_pyramid.slide.pixels import Slide, open_slide
-from vsv_pyramid.words import digest
+from vsv_pyramid.words import IS_ODD, digest, is_plain, left_out
 
 Result = TypeVar("Result")
 
@@ -58,6 +58,8 @@ class ObjectSource:
         self.name = self._url.key.rpartition("/")[2]
         if self.name in ("", ".", ".."):
             raise OptionError(f"{url!r} names no slide; give s3://bucket/key, DICOM in a folder")
+        if not is_plain(self.name):
+            raise SlideAccessError(url, IS_ODD)
         self.stem = self.name if self._is_series else PurePosixPath(self.name).stem
         self.place = digest(self.location)
         self.places = places_of(self.location)
@@ -142,7 +144,7 @@ class ObjectSource:
             if self._is_series:
                 path.mkdir()
                 for item in self._objects():
-                    self._fetch(item["Key"], path / item["Key"].rpartition("/")[2])
+                    self._fetch(item["Key"], path / _name(item))
             else:
                 self._fetch(self._url.key, path)
             self.check_unchanged()
@@ -159,14 +161,15 @@ class ObjectSource:
             pages = self._account.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._url.bucket, Prefix=f"{self._url.key}/", Delimiter="/"
             )
-            return [
-                item
-                for page in pages
-                for item in page.get("Contents", ())
-                if is_dicom_name(item["Key"].rpartition("/")[2])
-            ]
+            found = (item for page in pages for item in page.get("Contents", ()))
+            return [item for item in found if is_dicom_name(_name(item))]
 
-        if found := self._patiently(listed):
+        found = self._patiently(listed)
+        odd = [name for name in map(_name, found) if not is_plain(name)]
+        if odd:
+            _log.warning("%s: %s", self._url, left_out(odd))
+            found = [item for item in found if _name(item) not in odd]
+        if found:
             return found
         raise SlideAccessError(self._url, "has no DICOM files; check the URL")
 
@@ -201,6 +204,11 @@ class ObjectSource:
             if session.status(exc) == 412:
                 raise self._changed() from exc
             raise refusal from exc
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    name: str = item["Key"].rpartition("/")[2]
+    return name
 
 
 def fingerprint_of_all(objects: Iterable[Mapping[str, Any]]) -> dict[str, object]:

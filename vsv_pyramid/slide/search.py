@@ -16,10 +16,13 @@ from vsv_pyramid.slide.files import normal
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.series import all_series, series_at, stem_of
+from vsv_pyramid.words import IS_ODD, is_plain
 
 _log = logging.getLogger(__name__)
 
 NOTHING_MORE = Excluded()
+
+_DEEPEST = 100  # of folders within each other, which no share of slides has
 
 
 class Found(NamedTuple):
@@ -70,10 +73,18 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = T
 
     for folder, folders, files in os.walk(path, onerror=skip):
         folders[:] = wanted(folder, folders)
-        for place in (Path(folder, name) for name in folders):
+        if folders and len(Path(folder).relative_to(path).parts) >= _DEEPEST:
+            met.meet_folder(folder)
+            found.skipped[Path(folder)] = f"it is the {_DEEPEST}th folder within another"
+            folders.clear()
+        for place in [Path(folder, name) for name in folders]:
             if _is_link(place):
                 met.meet_folder(place)
                 found.skipped[place] = "it is a link to a folder; give that folder itself"
+            elif not is_plain(place.name):
+                met.meet_folder(place)
+                found.skipped[place] = IS_ODD
+                folders.remove(place.name)
         names = wanted(folder, files)
         places = [Path(folder, name) for name in names if is_slide(name)]
         if any(map(is_dicom_name, names)):
@@ -94,7 +105,9 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = T
 
 
 def _obstacle(place: Path) -> str | None:
-    """Why it is no file that could be read, None where it is one."""
+    """Why it is no file that could be read, and published under its name; None where it is one."""
+    if not is_plain(place.name):
+        return IS_ODD
     try:
         mode = place.stat().st_mode
         is_file = stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # of a series

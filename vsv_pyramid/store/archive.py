@@ -74,6 +74,13 @@ class ArchiveStore(Zipped):
         if self._path.exists():
             yield from super().keys(prefix)
 
+    def every(self, prefix: str) -> Iterator[StoredObject]:
+        if self._path.exists():
+            with self._opened() as opened:
+                for key, member in opened.by_key.items():
+                    if key.startswith(prefix):
+                        yield StoredObject(key, member.file_size)
+
     def check_rights(self, *, put: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
         """What is refused is so before the archive is replaced."""
 
@@ -93,7 +100,7 @@ class ArchiveStore(Zipped):
         partial = path.with_name(f".{path.name}.partial")
         with self.exclusive(folder):
             check_own(partial)
-            for found in self.keys(""):
+            for found in self.every(""):
                 if not found.key.startswith(folder + "/") and found.key != keys.catalog_key():
                     raise StoreError(
                         self._path, f"holds {found.key}, and is for one slide; give another file"

@@ -73,10 +73,12 @@ class Reader(Protocol):
         """The object with its tag, None where there is no such object."""
 
     def names(self, folder: str) -> list[str]:
-        """The names directly in the folder, those of folders with a slash at the end."""
+        """The names directly in the folder, those of folders with a slash at the end; only plain
+        ones (words.is_plain), and of others it warns."""
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
-        """The objects whose keys start with `prefix`, in no particular order."""
+        """The objects whose keys start with `prefix`, in no particular order; only plain ones, and
+        of others it warns."""
 
 
 class Store(Reader, Protocol):
@@ -89,6 +91,9 @@ class Store(Reader, Protocol):
 
     parallel_puts: int
     sealed: bool
+
+    def every(self, prefix: str) -> Iterator[StoredObject]:
+        """The same as `keys`, with those that are not plain: for what takes all away."""
 
     def put(self, key: str, data: bytes) -> None:
         """Writes the object, whole or not at all; safe from several threads."""

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path, PurePath
 from stat import S_ISDIR
 
@@ -27,6 +28,7 @@ from vsv_pyramid.store.disk import (
     write,
     written_front_last,
 )
+from vsv_pyramid.store.listing import plain
 from vsv_pyramid.store.moves import beside, check_way, settle, switch
 
 _HELD_SECONDS = 2.0  # for which another process that only puts may hold a lock
@@ -53,9 +55,9 @@ class DirectoryStore:
         return self.root / self._below(key)
 
     def _below(self, key: str) -> str:
-        if ".." in key or ":" in key or key[:1] in ("/", "\\"):  # seldom: a key is plain
+        if ".." in key or ":" in key or "\0" in key or key[:1] in ("/", "\\"):  # seldom
             within = PurePath(key)
-            if within.anchor or ".." in within.parts:
+            if within.anchor or ".." in within.parts or "\0" in key:
                 raise NoSuchObject(self.root, f"{key!r} leads out of it; give a key below it")
         return key
 
@@ -147,11 +149,15 @@ class DirectoryStore:
         with naming(self.path(folder)):
             try:
                 with os.scandir(self.path(folder)) as entries:
-                    return [entry.name + "/" * _leads_to_folder(entry) for entry in entries]
+                    found = [entry.name + "/" * _leads_to_folder(entry) for entry in entries]
+                return list(plain(f"{self}/{folder}", found))
             except _NOT_THERE:
                 return []
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
+        return plain(f"{self}/{prefix}", self.every(prefix), attrgetter("key"))
+
+    def every(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]
         with naming(self.path(folder)):
             for key, size in _files(self.path(folder), folder + "/" if folder else ""):
@@ -301,15 +307,16 @@ class _StagedStore(DirectoryStore):
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(Path(entry.path), f"{prefix}{entry.name}/")
-            else:
-                is_broken = entry.is_symlink() and not Path(entry.path).exists()
-                yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken).st_size
+    left = [(str(folder), prefix)] if folder.is_dir() else []  # at any depth
+    while left:
+        path, prefix = left.pop()
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append((entry.path, f"{prefix}{entry.name}/"))
+                else:
+                    is_broken = entry.is_symlink() and not Path(entry.path).exists()
+                    yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken).st_size
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from botocore.exceptions import ClientError
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
 from vsv_pyramid.aws import login, session
@@ -29,11 +30,13 @@ from vsv_pyramid.errors import NoSuchObject, StoreError, StoreUnavailable
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
+from vsv_pyramid.store.listing import plain
 from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
 from vsv_pyramid.store.pace import Pace
 from vsv_pyramid.store.parts import Parts
 from vsv_pyramid.store.versions import Version, all_versions, never_end, without
+from vsv_pyramid.words import is_plain
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult, PutMode
@@ -44,6 +47,8 @@ _NO_BUCKET = "NoSuchBucket"
 _NO_KEY = "NoSuchKey"
 _NO_SUCH_RANGE = 416
 _TOO_MANY = 503
+_NO_TEXT = "\ufffd"  # in the place of what cannot be in XML
+_UNREADABLE = "Got invalid list response"
 _WRONG_CHECKSUM = ("BadDigest", "InvalidDigest")
 
 _WITHOUT_BULK_DELETE: set[str] = set()  # addresses, for as long as this process runs
@@ -197,65 +202,82 @@ class S3Store:
                 found += [item["Key"] for item in page.get("Contents", ())]
             return [path.removeprefix(prefix) for path in found if path != prefix]
 
-        return self._tried(folder, listed)
+        return list(plain(f"{self}/{folder}", self._tried(folder, listed)))
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
+        return plain(f"{self}/{prefix}", self.every(prefix), attrgetter("key"))
+
+    def every(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]
 
         def listed() -> list[StoredObject]:
             where = {"Bucket": self._url.bucket, "Prefix": self._full(prefix)}
             # By boto3, which tells a page from an empty list, and notices lists without an end.
             first = self._account.client.list_objects_v2(**where, MaxKeys=1)
-            if first.get("Contents"):
-                found = self._list(folder)
-            elif first["IsTruncated"]:
+            found = self._list(folder) if first.get("Contents") else None
+            if found is None and (first.get("Contents") or first["IsTruncated"]):
                 found = self._list_slowly(where)
-            else:
-                found = []
-            return [item for item in found if item.key.startswith(prefix)]
+            return [item for item in found or () if item.key.startswith(prefix)]
 
         yield from self._tried(prefix, listed)
 
-    def _list(self, folder: str) -> list[StoredObject]:
+    def _list(self, folder: str) -> list[StoredObject] | None:
+        """None where it has keys that obstore does not know, or takes for others."""
         found: dict[str, StoredObject] = {}
-        for page in obstore.list(self._lists, folder or None):
-            for item in page:
-                key = item["path"]
-                if key in found:
-                    raise session.NotS3("a list that begins anew")
-                found[key] = StoredObject(key, item["size"], _md5(item["e_tag"]))
+        try:
+            for page in obstore.list(self._lists, folder or None):
+                for item in page:
+                    key = item["path"]
+                    if key in found or _NO_TEXT in key:
+                        return None
+                    found[key] = StoredObject(key, item["size"], _md5(item["e_tag"]))
+        except BaseError as exc:
+            if isinstance(exc, InvalidPathError) or _UNREADABLE in str(exc):
+                return None
+            raise
         return list(found.values())
 
     def _list_slowly(self, where: dict[str, str]) -> list[StoredObject]:
         """By boto3, at ten times the CPU time."""
-        pages = self._account.client.get_paginator("list_objects_v2").paginate(**where)
-        start = len(self._full(""))
-        return [
-            StoredObject(item["Key"][start:], item["Size"], _md5(item["ETag"]))
-            for page in pages
-            for item in page.get("Contents", ())
-        ]
+        above = self._full("")
+        found: dict[str, StoredObject] = {}
+        for page in self._account.client.get_paginator("list_objects_v2").paginate(**where):
+            for item in page.get("Contents", ()):
+                key = item["Key"].removeprefix(above)
+                if key in found:
+                    raise session.NotS3("a list that begins anew")
+                found[key] = StoredObject(key, item["Size"], _md5(item.get("ETag")))
+        return list(found.values())
 
     def delete(self, *keys: str) -> None:
+        plain_ones = [key for key in keys if _is_obstores(key)]
+
         def delete() -> None:
             self._check_lease()
             address = self._account.address
             if address not in _WITHOUT_BULK_DELETE:
                 try:
-                    obstore.delete(self._objects, list(keys))
+                    obstore.delete(self._objects, plain_ones)
                     return
                 except (BaseError, FileNotFoundError) as exc:
                     if not _knows_no_bulk_delete(exc):
                         raise
             try:
-                obstore.delete(self._one_by_one, list(keys))
+                obstore.delete(self._one_by_one, plain_ones)
             except FileNotFoundError:  # what some servers say of one that is not there
-                for key in keys:
+                for key in plain_ones:
                     self._delete_one(key)
             _WITHOUT_BULK_DELETE.add(address)
 
-        if keys:
-            self._tried(keys[0], delete)
+        if plain_ones:
+            self._tried(plain_ones[0], delete)
+        for key in keys:
+            if not _is_obstores(key):
+                self._tried(key, partial(self._delete_odd, key))
+
+    def _delete_odd(self, key: str) -> None:
+        self._check_lease()
+        self._account.client.delete_object(Bucket=self._url.bucket, Key=self._full(key))
 
     def versions(self, prefix: str) -> list[Version]:
         def listed() -> list[Version]:
@@ -351,6 +373,8 @@ class S3Store:
 
     def _got(self, key: str, options: GetOptions | None = None) -> GetResult:
         """What S3 answers. Raises NotS3 for a page that stands in its place."""
+        if not is_plain(key):
+            raise NoSuchObject(f"{self}/{key}")
         found = obstore.get(self._objects, key, options=options)
         is_page = found.attributes.get("Content-Type", "").startswith("text/html")
         if not found.meta["e_tag"] or (is_page and not key.endswith(".html")):
@@ -403,6 +427,11 @@ class S3Store:
         login.forget()
         for name in ("_account", "_objects", "_one_by_one", "_lists"):
             self.__dict__.pop(name, None)
+
+
+def _is_obstores(key: str) -> bool:
+    """Whether obstore means the same object by the key: it drops a slash at the end."""
+    return is_plain(key) and not key.endswith("/")
 
 
 def _md5(etag: str | None) -> str | None:

@@ -9,11 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import BinaryIO, NamedTuple
 
 from vsv_pyramid.errors import NoSuchObject, StoreError
 from vsv_pyramid.layout import szi
 from vsv_pyramid.store.base import Part, StoredObject, Tagged
+from vsv_pyramid.store.listing import plain
 
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.
 DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
@@ -107,7 +109,7 @@ class Zipped(ABC):
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         with self._opened() as opened:
-            for key, member in opened.by_key.items():
+            for key, member in plain(str(self), opened.by_key.items(), itemgetter(0)):
                 if key.startswith(prefix):
                     yield StoredObject(key, member.file_size)
 

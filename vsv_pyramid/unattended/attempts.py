@@ -22,6 +22,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.unattended.looks import Look
+from vsv_pyramid.words import raw
 
 _FOLDER = keys.WATCHED
 
@@ -117,4 +118,4 @@ class Attempts:
 
 
 def _key(path: Path) -> str:
-    return f"{_FOLDER}/{xxhash.xxh3_64_hexdigest(str(path).encode(errors='surrogateescape'))}.json"
+    return f"{_FOLDER}/{xxhash.xxh3_64_hexdigest(raw(str(path)))}.json"

@@ -23,7 +23,6 @@ from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.store import Store, listing, open_store
 from vsv_pyramid.words import IS_ODD, is_plain, left_out, one_line
 
-ON_POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems take UTF-8 only")
 IN_S3 = [name for name in FILES if "\\" not in name and "\udcff" not in name]  # the server's own
 FOLDER = "images/small"

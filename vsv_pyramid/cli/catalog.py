@@ -11,6 +11,7 @@ from vsv_pyramid.cli import display
 from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import PlaceType, as_json, details, print_json, private_to, time_zone
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.renewal import refresh
@@ -41,7 +42,7 @@ def index_command(target: str, as_json: bool, s3: S3Options) -> None:
         print_json(dataclasses.asdict(rebuilt))
     else:
         for line in display.rebuilt_lines(rebuilt):
-            click.echo(line)
+            echo(line)
 
 
 @command(
@@ -93,6 +94,6 @@ def refresh_command(
         print_json(dataclasses.asdict(refreshed))
     else:
         for line in display.refreshed_lines(refreshed):
-            click.echo(line, err=line.startswith("warning"))
+            echo(line, err=line.startswith("warning"))
     if refreshed.left_out:
         context.exit(EXIT_FAILED)

@@ -23,6 +23,7 @@ from vsv_pyramid.cli.options import (
     slide_id,
 )
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import check_places, open_destination
 from vsv_pyramid.errors import (
@@ -45,7 +46,7 @@ from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.search import find_slides, once_each
 from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.store import is_archive
-from vsv_pyramid.words import counted, one_line
+from vsv_pyramid.words import counted
 
 _log = logging.getLogger(__name__)
 
@@ -204,7 +205,7 @@ def convert_command(
         print_json({"slides": results, **counts})
     elif not quiet and log_format == "text":
         shown = {name: count for name, count in counts.items() if count or name not in _SELDOM}
-        click.echo(", ".join(f"{count} {status}" for status, count in shown.items()))
+        echo(", ".join(f"{count} {status}" for status, count in shown.items()))
     if codes:
         context.exit(codes.pop() if len(codes) == 1 else EXIT_FAILED)
 
@@ -231,5 +232,5 @@ def _planned(
             f"{counted(facts['objects'], 'object')} -> "
             f"{destination}/{shown}"
         )
-        click.echo(one_line(planned))
+        echo(planned)
     return {"slide": str(slide), "status": "planned", **facts}

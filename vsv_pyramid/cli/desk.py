@@ -20,6 +20,7 @@ from vsv_pyramid.cli.options import (
     time_zone,
 )
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.destination.root import open_edited
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, exit_code
@@ -143,7 +144,7 @@ def list_command(
     else:
         lines = display.awaited_lines if status == AWAITING else display.slide_lines
         for line in lines(slides):
-            click.echo(line)
+            echo(line)
 
 
 def _list_failed(store: Destination, as_json: bool) -> None:
@@ -153,7 +154,7 @@ def _list_failed(store: Destination, as_json: bool) -> None:
         print_json({"failed": [dataclasses.asdict(one) for one in failed]})
     else:
         for line in display.failed_lines(failed):
-            click.echo(line)
+            echo(line)
 
 
 @slides_command.command("show", short_help="Show a slide's IDs, status and log.")
@@ -173,7 +174,7 @@ def show_command(
         print_json(display.record_facts(record))
     else:
         for line in display.record_lines(record):
-            click.echo(line)
+            echo(line)
 
 
 @slides_command.command("set", short_help="Set slides' IDs and status.")
@@ -213,7 +214,7 @@ def set_command(
     outcomes = desk.set(dict.fromkeys(ids, revision), changes, note)
     if changes.get("slide_id"):
         for slide_id, other in desk.doubles(ids).items():
-            click.echo(f"Warning: {slide_id} and {other} have the same slide ID.", err=True)
+            echo(f"Warning: {slide_id} and {other} have the same slide ID.", err=True)
     _tell(context, outcomes, as_json, _review_line)
 
 
@@ -250,9 +251,7 @@ def delete_command(
     if not yes:
         for slide_id in ids:
             file = desk.record(slide_id).source.get("location", "unknown")
-            click.echo(
-                f"{slide_id}, scanned as {file}{', which is deleted, too' * source}", err=True
-            )
+            echo(f"{slide_id}, scanned as {file}{', which is deleted, too' * source}", err=True)
         confirm(f"Delete what is published of {', '.join(ids)}?")
     outcomes = desk.delete(dict.fromkeys(ids, revision), source=source)
     _tell(context, outcomes, as_json, lambda one: f"{one.id}: deleted, awaits its rescan")
@@ -365,7 +364,7 @@ def _tell(
             codes.add(exit_code(outcome.error))
             say_error(outcome.error)
         elif not as_json:
-            click.echo(line(outcome))
+            echo(line(outcome))
     if as_json:
         print_json({"slides": [outcome.facts() for outcome in outcomes]})
     if codes:

@@ -32,10 +32,10 @@ class ProgressDisplay:
     """Shows the Progress it is called with: a bar on a terminal, else a line every few seconds."""
 
     def __init__(self, slide_id: str, unit: str = "tile") -> None:
-        self._id = slide_id
+        self._id = one_line(slide_id)
         self._unit = unit
         self._start = self._last_line = clock.monotonic()
-        self._bar = _bar(slide_id, unit) if sys.stderr and sys.stderr.isatty() else None
+        self._bar = _bar(self._id, unit) if sys.stderr and sys.stderr.isatty() else None
 
     def __enter__(self) -> ProgressDisplay:
         return self
@@ -141,8 +141,9 @@ def record_lines(record: Record) -> list[str]:
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    shown = [tuple(map(one_line, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
 
 
 def _count(slides: list[dict[str, Any]]) -> str:
@@ -227,7 +228,7 @@ def _kept(form: dict[str, Any]) -> str:
 
 def rebuilt_lines(rebuilt: Rebuilt) -> list[str]:
     """What is left out of the catalog, and what is in it last."""
-    lines = [one_line(f"warning: {sentence}") for sentence in rebuilt.warnings]
+    lines = [f"warning: {sentence}" for sentence in rebuilt.warnings]
     held = f"{counted(rebuilt.slides, 'slide')} in {counted(rebuilt.documents, 'document')}"
     lines.append(f"{rebuilt.target}: {held}, {rebuilt.left_out} left out")
     return lines
@@ -235,7 +236,7 @@ def rebuilt_lines(rebuilt: Rebuilt) -> list[str]:
 
 def refreshed_lines(refreshed: Refreshed) -> list[str]:
     """Why slides are left as they are, and what was done last."""
-    lines = [one_line(f"warning: {sentence}") for sentence in refreshed.warnings]
+    lines = [f"warning: {sentence}" for sentence in refreshed.warnings]
     would = "would be " if refreshed.dry_run else ""
     done = f"{refreshed.changed:,} {would}written anew, {refreshed.left_out:,} left out"
     lines.append(f"{refreshed.target}: {counted(refreshed.slides, 'slide')}, {done}")
@@ -244,8 +245,8 @@ def refreshed_lines(refreshed: Refreshed) -> list[str]:
 
 def report_lines(report: Report) -> list[str]:
     """The report's sentences, and the verdict last."""
-    lines = [one_line(f"error: {sentence}") for sentence in report.errors]
-    lines += [one_line(f"warning: {sentence}") for sentence in report.warnings]
+    lines = [f"error: {sentence}" for sentence in report.errors]
+    lines += [f"warning: {sentence}" for sentence in report.warnings]
     verdict = counted(len(report.errors), "error") if report.errors else "good"
     looked = (
         "its pyramids were not looked into"
@@ -279,5 +280,5 @@ def left_lines(found: Sequence[Left]) -> list[str]:
         objects = len({one.key for one in its if not one.is_former})
         what = [counted(objects, "object")] if objects else []
         what += [counted(former, "former version")] if former else []
-        lines.append(one_line(f"{place}: {' and '.join(what)}"))
+        lines.append(f"{place}: {' and '.join(what)}")
     return lines

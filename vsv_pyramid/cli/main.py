@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -15,6 +16,7 @@ from vsv_pyramid.cli import streams
 from vsv_pyramid.cli.messages import Voice, only_our_own, say, say_error, speak
 from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code
 from vsv_pyramid.runtime import signals
+from vsv_pyramid.words import one_line
 
 if TYPE_CHECKING:
     from vsv_pyramid.planning.options import ConvertOptions
@@ -71,11 +73,19 @@ def _exit_code(words: list[str]) -> int:
         if Voice.as_events:
             say("error", "", error=_refusal(exc), exit_code=exc.exit_code)
         else:
-            exc.show()
+            _show(exc)
         return exc.exit_code
     except (VsvPyramidError, OSError) as exc:
         say_error(exc)
         return exit_code(exc)
+
+
+def _show(exc: click.ClickException) -> None:
+    """As click does, on several lines; but what was given is on one of them."""
+    shown = io.StringIO()
+    exc.show(shown)
+    text = shown.getvalue().replace(exc.message, one_line(exc.message))
+    click.echo(text, nl=False, err=True)
 
 
 def _refusal(exc: click.ClickException) -> str:

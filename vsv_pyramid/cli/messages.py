@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TextIO
 
-import click
-
 from vsv_pyramid.cli.display import ProgressDisplay, summary_line
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.errors import OptionError, VsvPyramidError, exit_code, passing
 from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime import clock
@@ -105,7 +104,7 @@ def say(event: str, text: str, **facts: object) -> None:
     if Voice.as_events:
         _event(event, **facts)
     else:
-        click.echo(one_line(text), err=True)
+        echo(text, err=True)
 
 
 def called(slide: str) -> str:
@@ -149,22 +148,22 @@ class Lines:
         """Tells what is looked for."""
         if not self._quiet:
             left_out = ", ".join(_left_out(options))
-            click.echo(one_line(f"{folder} is watched, but for {left_out}"), err=True)
+            echo(f"{folder} is watched, but for {left_out}", err=True)
 
     def named(self, slide: str, options: ConvertOptions) -> None:
         """Tells of an id that is made of the slide's name, before anything has it."""
         if not self._quiet and (slide_id := _made_id(slide, options)):
-            click.echo(one_line(f"{slide}: gets the id {slide_id}"), err=True)
+            echo(f"{slide}: gets the id {slide_id}", err=True)
 
     def submitted(self, slide: str, job: str) -> None:
         if self._results:
-            click.echo(one_line(f"{slide}: submitted as job {job}"))
+            echo(f"{slide}: submitted as job {job}")
 
     def done(self, summary: Summary) -> None:
         for note in () if self._quiet else summary.notes:
-            click.echo(one_line(f"{summary.slide}: {note}"), err=True)
+            echo(f"{summary.slide}: {note}", err=True)
         if self._results:
-            click.echo(summary_line(summary))
+            echo(summary_line(summary))
 
     def failed(self, _: str, exc: VsvPyramidError | OSError, __: int) -> None:
         say_error(exc)

@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
+from vsv_pyramid.cli.streams import echo
 
 _PAGE = '<!doctype html><meta http-equiv="refresh" content="0;url={}"><title>Desk</title>\n'
 
@@ -42,6 +42,6 @@ def opening(url: str, *, is_secret: bool) -> Iterator[None]:
 
 def _open(place: str, url: str) -> None:
     if not place:
-        click.echo(f"Warning: no file can be made in your home; open {url} yourself.", err=True)
+        echo(f"Warning: no file can be made in your home; open {url} yourself.", err=True)
     elif not webbrowser.open(place):
-        click.echo(f"Warning: no browser is found; open {url} yourself.", err=True)
+        echo(f"Warning: no browser is found; open {url} yourself.", err=True)

@@ -11,11 +11,13 @@ from typing import Any
 import click
 
 from vsv_pyramid.cli.messages import Voice, say, speak
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.errors import EXIT_FAILED
 from vsv_pyramid.facts import zone_of
 from vsv_pyramid.jpeg.planes import FACTORS
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import DETAILS, LANES, MAX_GIGAPIXELS
+from vsv_pyramid.words import one_line
 
 Command = Callable[..., None]
 
@@ -306,9 +308,9 @@ def confirm(question: str, done: str = "removed", does: str = "removes") -> None
     said = f"nothing was {done}"
     try:
         # There is no stdin, or nothing comes from it, where a program has called.
-        answer = click.confirm(question, err=True) if sys.stdin else None
+        answer = click.confirm(one_line(question), err=True) if sys.stdin else None
     except (click.Abort, OSError, ValueError):
-        click.echo(err=True)
+        echo(err=True)
         answer = None
     if answer is None:
         said += f", since nobody has answered; --yes {does} without asking"

@@ -9,6 +9,7 @@ import click
 
 from vsv_pyramid.cli.help import Group
 from vsv_pyramid.cli.options import PathType
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.errors import OptionError
 
 
@@ -59,9 +60,9 @@ def add_user_command(name: str, path: Path, role: str, reads: bool) -> None:
     token, had = people.add(path, name, role, _read() if reads else None)
     former = "; the former token is no longer good" if had else ""
     shown = "" if reads else "; the token is shown only now:"
-    click.echo(f"{name} has the role {role}{former}{shown}", err=True)
+    echo(f"{name} has the role {role}{former}{shown}", err=True)
     if not reads:
-        click.echo(token)
+        echo(token)
 
 
 def _read() -> str:

@@ -7,6 +7,7 @@ import click
 from vsv_pyramid.cli.help import Group
 from vsv_pyramid.cli.options import PlaceType, private_to
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.destination import former, open_destination, tie
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import OptionError
@@ -48,4 +49,4 @@ def move_command(destination: str, private_to: str | None, s3: S3Options) -> Non
         count += 1
 
     former.move(place.published, place.private, moved)
-    click.echo(f"{counted(count, 'object')} moved to {place.private}")
+    echo(f"{counted(count, 'object')} moved to {place.private}")

@@ -27,6 +27,7 @@ from vsv_pyramid.cli.options import (
     workers,
 )
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.destination.root import is_root
 from vsv_pyramid.errors import EXIT_FAILED, OptionError, StoreError
@@ -66,7 +67,7 @@ def info_command(place: str, as_json: bool, s3: S3Options, **values: Any) -> Non
         print_json(facts)
     else:
         for line in lines(facts):
-            click.echo(line)
+            echo(line)
 
 
 @command(
@@ -173,7 +174,7 @@ def _tell(context: click.Context, report: Report, as_json: bool) -> None:
         print_json(dataclasses.asdict(report))
     else:
         for line in display.report_lines(report):
-            click.echo(line)
+            echo(line)
     if report.errors:
         context.exit(EXIT_FAILED)
 
@@ -248,7 +249,7 @@ def delete_command(
     if not yes:
         confirm(f"Remove {store}/{folder}, {count}?")
     deletion.remove(store, folder, found)
-    click.echo(f"{store}/{folder}: {count} removed")
+    echo(f"{store}/{folder}: {count} removed")
 
 
 def _purge(
@@ -265,7 +266,7 @@ def _purge(
     if not found:
         raise StoreError(f"{store}/{folder}", "there is nothing of it; check the id")
     for line in display.left_lines(found):
-        click.echo(line)
+        echo(line)
     if dry_run:
         return
     if not yes:
@@ -280,13 +281,13 @@ def _purge(
         if receipt:
             receipt.unlink()
         raise
-    click.echo(f"{slide_id}: nothing is left")
+    echo(f"{slide_id}: nothing is left")
     if receipt:
         made = deletion.receipt(slide_id, gone, user_name())
         receipt.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     if store.remote:
         paths = (f"/{folder}/*", f"/{folder}.dzi*", f"/{folder}_files/*", f"/{keys.IMAGES}/index*")
-        click.echo(
+        echo(
             "A CDN may have kept what it gave out. For CloudFront: aws cloudfront "
             f"create-invalidation --distribution-id ID --paths {shlex.join(paths)}"
         )

@@ -15,6 +15,7 @@ from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.cli.options import Command, PlaceType, confirm
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.destination import layouts
 from vsv_pyramid.destination.root import is_root, open_root
 from vsv_pyramid.errors import EXIT_FAILED, VsvPyramidError, exit_code, is_environment
@@ -129,12 +130,12 @@ def _run(
             codes.append(exit_code(exc))
             continue
         changed += is_new
-        click.echo(f"{name}: {way.done if is_new else f'is {way.done} already'}")
+        echo(f"{name}: {way.done if is_new else f'is {way.done} already'}")
     if not codes or len(codes) < len(found):
         for root in roots:
             layouts.remember(root, way.layout, instead=True)
     failed = len(codes)
-    click.echo(f"{changed} {way.done}, {len(found) - changed - failed} already, {failed} failed")
+    echo(f"{changed} {way.done}, {len(found) - changed - failed} already, {failed} failed")
     if codes:
         context.exit(codes[0] if len(set(codes)) == 1 else EXIT_FAILED)
 

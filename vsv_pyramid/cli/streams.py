@@ -1,14 +1,22 @@
 """stdout and stderr on which nothing depends: what they cannot take is dropped, and that is told
-once on the other one."""
+once on the other one. What a terminal would obey, or not show, leaves them as an escape."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import click
+
+from vsv_pyramid.words import one_line
+
+# What is not plain ASCII on a line, or between two.
+_ELSE = re.compile(r"[^\n\t -~]+")
 
 Raw = Any  # of a stream: a FileIO, a console's, or what a test has in its place
 
@@ -46,6 +54,21 @@ class Outlet(io.RawIOBase):
     def has_lost(self) -> bool:
         """Whether something was lost for somebody: who closes a pipe has read enough."""
         return self.error is not None and not _is_closed(self.error)
+
+
+class _Shown(io.TextIOWrapper):
+    """Text of several lines, in which all else that is not to be seen is an escape; but for what a
+    progress bar begins with, to be written over the one before."""
+
+    def write(self, text: str) -> int:
+        start = text.startswith("\r")
+        super().write(text[:start] + _ELSE.sub(lambda found: one_line(found[0]), text[start:]))
+        return len(text)
+
+
+def echo(line: str = "", *, err: bool = False) -> None:
+    """Writes the text as one line, whatever others have put into it."""
+    click.echo(one_line(line), err=err)
 
 
 @contextlib.contextmanager
@@ -91,7 +114,7 @@ def _over(stream: Any, outlet: Outlet) -> Any:
     if not isinstance(stream, io.TextIOWrapper):
         return stream  # closed, or of a kind of its own
     stream.flush()
-    return io.TextIOWrapper(
+    return _Shown(
         io.BufferedWriter(outlet),
         encoding=stream.encoding,
         errors="backslashreplace",  # file names may be in any encoding

@@ -13,6 +13,7 @@ import click
 from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import PathType, PlaceType, private_to, time_zone
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.destination import Destination, tie
 from vsv_pyramid.destination.root import open_edited, open_root
 from vsv_pyramid.errors import OptionError
@@ -177,8 +178,8 @@ def serve_command(
         url = f"http://{name}:{listening.getsockname()[1]}/{key and f'?{KEY}={key}'}"
         if not is_local:
             seen = "try tokens at the desk" if entrance else "see the slides"
-            click.echo(f"Warning: anyone on the network who reaches {name} can {seen}.", err=True)
-        click.echo(f"Serving {root} at {url} (Ctrl-C ends it)")
+            echo(f"Warning: anyone on the network who reaches {name} can {seen}.", err=True)
+        echo(f"Serving {root} at {url} (Ctrl-C ends it)")
         with opening(url, is_secret=bool(key)) if opens else contextlib.nullcontext():
             server.run(site, listening, stopped)
 
@@ -232,7 +233,7 @@ def viewer_command(destination: str, overwrite: bool, s3: S3Options) -> None:
     tie.check_is_no_part(store)
     tie.check_publishes(store)
     count = pages.publish(store, overwrite=overwrite)
-    click.echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
+    echo(f"{counted(count, 'file')} -> {destination.rstrip('/')}/viewer/index.html")
 
 
 @command(
@@ -291,8 +292,8 @@ def share_command(
     end = signing.expiry(expires, clock.utc())
     if cookies:
         for name, value in signing.cookies(base_url, key_id, key, end, hash_name).items():
-            click.echo(f"{name}={value}; {signing.COOKIE_ATTRIBUTES}")
+            echo(f"{name}={value}; {signing.COOKIE_ATTRIBUTES}")
         return
     given = base_url, key_id, key, end, hash_name
     for link in [signing.link(slide_id, *given) for slide_id in ids]:
-        click.echo(link)
+        echo(link)

@@ -21,10 +21,10 @@ import pytest
 from tests.conftest import Run
 from tests.support.clock import FakeClock
 from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
+from vsv_pyramid.runtime.locks import Lock
 from vsv_pyramid.store import Store, directory, disk, moves, open_pyramid, open_store
 from vsv_pyramid.store.archive import ArchiveStore
 from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
-from vsv_pyramid.store.locks import Lock
 
 FOLDER = "images/a"
 

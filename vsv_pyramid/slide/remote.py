@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.files import is_in_s3, places_of
 from vsv_pyramid.slide.names import is_dicom_name
 from vsv_pyramid.slide.pixels import Slide, open_slide
+from vsv_pyramid.slide.scratch import made_in, sweep
 from vsv_pyramid.words import IS_ODD, digest, is_plain, left_out
 
 Result = TypeVar("Result")
@@ -118,6 +119,7 @@ class ObjectSource:
     @contextmanager
     def _fetched(self) -> Iterator[Path]:
         scratch = Path(self._scratch or tempfile.gettempdir())
+        sweep(scratch)
         needed = int(str(self.fingerprint["size"])) + SPARE_BYTES
         try:
             free = shutil.disk_usage(scratch).free
@@ -133,14 +135,14 @@ class ObjectSource:
                 f"has {free / 1e9:.1f} GB free, and {self._url} needs {needed / 1e9:.1f} GB; "
                 "give another folder as --scratch",
             )
-        try:
-            fetched = tempfile.TemporaryDirectory(prefix="vsv-pyramid-", dir=scratch)
-        except OSError as exc:
-            raise StoreError(
-                scratch, f"{exc.strerror}; give a folder that can be written as --scratch"
-            ) from exc
-        with fetched as folder:
-            path = Path(folder, self.name)
+        with ExitStack() as stack:
+            try:
+                fetched = stack.enter_context(made_in(scratch))
+            except OSError as exc:
+                raise StoreError(
+                    scratch, f"{exc.strerror}; give a folder that can be written as --scratch"
+                ) from exc
+            path = fetched / self.name
             if self._is_series:
                 path.mkdir()
                 for item in self._objects():

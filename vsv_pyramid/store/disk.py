@@ -23,8 +23,8 @@ from vsv_pyramid.errors import (
     passing,
 )
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.locks import Lock, NoLock
 from vsv_pyramid.store.base import FrontLast
-from vsv_pyramid.store.locks import Lock
 
 _MADE_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _IS_LINUX = sys.platform == "linux"
@@ -215,10 +215,17 @@ def locked(target: Path, seconds: float) -> Iterator[None]:
     end = clock.monotonic() + seconds
     try:
         with naming(target.parent):
-            while not lock.acquired():
+            while not _is_held(lock):
                 if clock.monotonic() >= end:
                     raise StoreBusy(target, "another process is writing it; wait until that ends")
                 clock.sleep(_LOOK_SECONDS)
         yield
     finally:
         lock.release()
+
+
+def _is_held(lock: Lock) -> bool:
+    try:
+        return lock.acquired()
+    except NoLock as exc:
+        raise StoreError(exc.path, exc.what) from exc

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from stat import S_ISREG
 
-from vsv_pyramid.errors import StoreError
-
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # how systems say that another one holds it
 
 if sys.platform == "win32":
@@ -26,10 +24,19 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+class NoLock(Exception):
+    """The file at `path` cannot be locked, and `what` says why."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path = path
+        self.what = what
+
+
 class Lock:
     """The lock of the file at `path`, which is there as long as somebody holds it.
 
-    Raises OSError where the file cannot be made, and StoreError where something else is in its
+    Raises OSError where the file cannot be made, and NoLock where something else is in its
     place, or the file system knows no locks: only what another one holds is taken for held.
     """
 
@@ -59,7 +66,7 @@ class Lock:
         """Removes the file and lets go of it, held or not: a signal may come when the file has just
         been made."""
         if self._descriptor < 0:
-            with contextlib.suppress(OSError, StoreError):
+            with contextlib.suppress(OSError, NoLock):
                 self.acquired()
         if self._descriptor < 0:
             return
@@ -79,7 +86,7 @@ class Lock:
         with contextlib.suppress(FileNotFoundError):
             stat = self._path.lstat()
             if not S_ISREG(stat.st_mode) or stat.st_size:
-                raise StoreError(self._path, "is in the way of a lock; move it away")
+                raise NoLock(self._path, "is in the way of a lock; move it away")
 
     def _remove(self) -> None:
         """Nothing but the own file: as soon as it is gone, another one may have made the next. Once
@@ -96,7 +103,7 @@ class Lock:
         except OSError as exc:
             if exc.errno in _HELD:
                 return False
-            raise StoreError(
+            raise NoLock(
                 self._path.parent,
                 f"files there cannot be locked ({exc.strerror}); have the file system mounted with "
                 "locks, or choose another folder",

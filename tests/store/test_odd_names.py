@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import zipfile
@@ -138,7 +139,9 @@ def test_what_documents_name(name: str, target: str) -> None:
 
 
 @ON_LINUX
-def test_slides_on_a_share(tmp_path: Path, run: Run) -> None:
+def test_slides_on_a_share(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What pytest has seen of a log goes from process to process, in UTF-8.
+    monkeypatch.setattr(logging.getLogger("vsv_pyramid"), "propagate", False)
     for name in FILES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "b.svs").touch()

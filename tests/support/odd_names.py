@@ -36,10 +36,11 @@ _CONTENTS = """<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z<
 
 
 class Bucket(ThreadingHTTPServer):
-    """`keys` are those of each bucket."""
+    """`keys` are those of each bucket; `contents`, where there are any, the list as it is."""
 
     daemon_threads = True
     keys: Sequence[str] = ()
+    contents = ""
 
     @property
     def url(self) -> str:
@@ -56,7 +57,8 @@ class _Handler(http_server.Handler):
         body = _DOCUMENT.format(
             count=len(keys),
             encoding="<EncodingType>url</EncodingType>" if as_url else "",
-            contents="".join(
+            contents=self.server.contents
+            or "".join(
                 _CONTENTS.format(key=quote(key) if as_url else _in_xml(key), size=size)
                 for size, key in enumerate(keys)
             ),

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache, partial
 from pathlib import Path
@@ -182,6 +183,7 @@ def _bucket(
 ) -> _Bucket:
     """The parameters, by boto3's names, are added to each request that knows them."""
     made = _client(session, "s3")
+    made._endpoint._response_parser_factory = _Parsers(made._endpoint._response_parser_factory)
     given = {name: value for name, value in parameters if value is not None}
     made.meta.events.register("provide-client-params.s3", partial(_added, given))
     return _Bucket(made, name)
@@ -311,6 +313,43 @@ _ALWAYS_THERE = {
     "PutObject": "ETag",
     "UploadPart": "ETag",
 }
+
+
+# What each item of a list has.
+_ITEMS_HAVE = {
+    "Contents": {"Key", "LastModified", "Size"},
+    "CommonPrefixes": {"Prefix"},
+    "Versions": {"Key", "VersionId", "IsLatest"},
+    "DeleteMarkers": {"Key", "VersionId", "IsLatest"},
+}
+
+
+_TRIPPED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+class _Parsers:
+    """boto3's own, which trip on what is no number and no date where there should be one."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+
+    def create_parser(self, protocol: str) -> Any:
+        parser = self._factory.create_parser(protocol)
+        parser.parse = partial(_parsed, parser.parse)
+        return parser
+
+
+def _parsed(parse: Callable[..., Any], *given: Any) -> Any:
+    """What it makes of the answer. Raises NotS3, also where a list lacks what each of its items
+    has."""
+    try:
+        found = parse(*given)
+    except _TRIPPED as exc:
+        raise NotS3(f"an answer that boto3 cannot read ({said(exc)})") from exc
+    for name, has in _ITEMS_HAVE.items():
+        if any(has - item.keys() for item in found.get(name, ())):
+            raise NotS3(f"a list without {' or '.join(sorted(has))}")
+    return found
 
 
 class _NotSent(Exception):

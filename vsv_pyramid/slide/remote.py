@@ -215,5 +215,5 @@ def _name(item: Mapping[str, Any]) -> str:
 
 def fingerprint_of_all(objects: Iterable[Mapping[str, Any]]) -> dict[str, object]:
     """What tells a series of objects in S3 from any other."""
-    tags = sorted((item["Key"], item["ETag"]) for item in objects)
+    tags = sorted((item["Key"], item.get("ETag", "")) for item in objects)
     return {"size": sum(item["Size"] for item in objects), "etag": digest(json.dumps(tags))}

@@ -36,6 +36,8 @@ def test_the_descriptor_says_what_deepzoom_generators_says() -> None:
     ("old", "new", "sentence"),
     [
         ("</Image>", "", "not XML"),
+        ("utf-8", "utf-a", "not XML"),
+        ("utf-8", "utf-7", "not XML"),
         ("deepzoom/2008", "deepzoom/2009", "no DeepZoom Image"),
         ('<Size Width="9" Height="8" />', "", "no DeepZoom Image and Size"),
         (' Height="8"', "", "lacks a number"),

@@ -243,3 +243,16 @@ def test_a_purge_sees_and_removes_them(
 def test_the_table_is_of_names_that_files_can_have() -> None:
     assert not [name for name in FILES if "/" in name or "\0" in name]
     assert not set(odd_names.FILES) & set(odd_names.KEYS)
+
+
+def test_a_member_that_is_said_to_be_behind_the_end(small_slide: Path, run: Run) -> None:
+    assert run("convert", small_slide, "--to", "a.szi").code == 0
+    path = Path("a.szi")
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\1\2")  # of the central directory
+    data[entry + 42 : entry + 46] = (len(data) - 8).to_bytes(4, "little")
+    path.write_bytes(data)
+    outcome = run("verify", path)
+    assert outcome.code == 1
+    assert "is no whole zip file" in outcome.err
+    assert "Traceback" not in outcome.err

@@ -29,7 +29,7 @@ class Descriptor:
         """
         try:
             image = ElementTree.fromstring(xml)
-        except ElementTree.ParseError as exc:
+        except (ElementTree.ParseError, LookupError, ValueError) as exc:  # of its encoding, too
             raise DescriptorError(f"the descriptor is not XML ({exc})") from exc
         size = image.find(f"{{{NAMESPACE}}}Size")
         if image.tag != f"{{{NAMESPACE}}}Image" or size is None:

@@ -131,5 +131,7 @@ def _place(file: BinaryIO, member: zipfile.ZipInfo) -> range:
     """Where the member's bytes are, behind a header whose length it says itself."""
     file.seek(member.header_offset)
     head = file.read(_LOCAL_HEADER)
+    if len(head) < _LOCAL_HEADER:
+        raise zipfile.BadZipFile(f"{member.filename} is behind its end")
     start = member.header_offset + len(head) + sum(struct.unpack("<2H", head[-4:]))
     return range(start, start + member.file_size)

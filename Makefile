@@ -20,6 +20,7 @@ AWS_LINT := .cache/aws-lint
 AWS_LINTERS := cfn-lint==1.58.0 cfripper==1.22.1 checkov==3.3.30
 LOWEST := .cache/lowest
 SECONDS ?= 60
+SHARE ?= 1
 WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # What is not run every day; the oldest libraries have no browser.
@@ -33,7 +34,7 @@ PACKAGE ?= dist/aws
 # Without it each of the many processes that tests start would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lowest test-all set-up lint bench docs wheel package image sanitize fuzz clean
+.PHONY: demo test lowest test-all set-up lint bench docs wheel package image sanitize fuzz attack clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
@@ -158,6 +159,10 @@ fuzz: $(VENV)/.fuzz
 	    -artifact_prefix=$(FUZZ)/findings/$$target/ \
 	    $(FUZZ)/corpus/$$target $(FUZZ)/findings/$$target || exit; \
 	done
+
+# Against this machine only. The seed is printed: SEED=N plays the same again, SHARE=0.1 a tenth of it.
+attack: $(VENV)/.test
+	$(BIN)/python -m tests.attack $(if $(SEED),--seed $(SEED)) --share $(SHARE)
 
 clean:
 	rm -rf $(VENV) .cache build dist docs/api images node_modules vsv_pyramid/pages/viewer/vendor *.egg-info

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import os
 import random
@@ -165,10 +166,11 @@ def requests(folder: Path) -> Iterator[Act]:
     told = _Told()
     logging.getLogger("uvicorn.error").addHandler(told)
     with serving(app) as site:
+        token = json.loads(site.ask("/desk/api/session").body)["token"]
 
         def act(draw: random.Random, _: Path) -> list[str]:
             told.records.clear()
-            sent = _request(draw, site.port)
+            sent = _request(draw, site.port, token)
             answer = _answer(site.port, sent)
             is_one = not answer or answer.startswith(b"HTTP/1.1 ")
             if not is_one or answer[9:12] == b"500" or b"Traceback" in answer or told.records:
@@ -198,21 +200,20 @@ _HEADERS = (
 )
 
 
-def _request(draw: random.Random, port: int) -> bytes:
-    method = draw.choice(("GET", "HEAD", "POST", "POST", "OPTIONS", "PUT", "G\0T", "é"))
+def _request(draw: random.Random, port: int, token: str) -> bytes:
+    method = draw.choice((*("GET", "POST") * 5, "HEAD", "OPTIONS", "PUT", "G\0T", "é"))
     path = draw.choice(_PATHS)
-    for _ in range(draw.randrange(3)):
+    for _ in range(draw.choice((0, 0, 0, 1, 2))):
         at = draw.randrange(len(path) + 1)
         path = (
             path[:at] + draw.choice((*odd_names.KEYS, "%2e%2e/", "%00", "?", "#", "\\")) + path[at:]
         )
-    body = draw.choice(
-        (b"", b"{}", b"[" * 100_000, b'{"slides": {"a": 1e999}}', b"\xff\xfe", b"null")
-    )
+    body = _body(draw)
     headers = {"Host": f"{HOST}:{port}", "Connection": "close", "Content-Length": str(len(body))}
     if draw.random() < 0.7:
         headers |= {"Content-Type": "application/json", "Origin": f"http://{HOST}:{port}"}
-    for name in draw.sample(_HEADERS, draw.randrange(4)):
+        headers |= {"X-CSRF-Token": token, "Sec-Fetch-Site": "same-origin"}
+    for name in draw.sample(_HEADERS, draw.choice((0, 0, 1, 3))):
         value = draw.choice(
             (*_NUMBERS, "bytes=0-1,2-3", "bytes=-1", "bytes=5-", "a" * 9000, "*", '"')
         )
@@ -223,6 +224,37 @@ def _request(draw: random.Random, port: int) -> bytes:
     return sent[: draw.randrange(len(sent))] if draw.random() < 0.1 else sent
 
 
+def _body(draw: random.Random) -> bytes:
+    """What the desk takes, with something else in the place of a value."""
+    if draw.random() < 0.3:
+        return draw.choice((b"", b"[" * 100_000, b"\xff\xfe", b"null", b'{"a": 1e999}'))
+    odd: tuple[object, ...] = (
+        None,
+        [],
+        {},
+        1e300,
+        -1,
+        "\ud800",
+        "a\x1b\u202e",
+        "a" * 9000,
+        True,
+        [[]],
+        {"a": {"a": 1}},
+    )
+    slide: dict[str, object] = {"id": "a", "revision": 1}
+    changes: dict[str, object] = {"status": "GOOD", "slide_id": "S1", "case_id": "C1"}
+    call: dict[str, object] = {
+        "slides": [slide],
+        "changes": changes,
+        "note": "n",
+        "source": False,
+    }
+    place = draw.choice((call, changes, slide))
+    for name in draw.sample(sorted(place), draw.randint(0, 1)):
+        place[name] = draw.choice(odd)
+    return json.dumps(call).encode()
+
+
 def _answer(port: int, sent: bytes) -> bytes:
     answer = b""
     with (
@@ -230,7 +262,8 @@ def _answer(port: int, sent: bytes) -> bytes:
         socket.create_connection((HOST, port), timeout=_ANSWER_SECONDS) as connection,
     ):
         connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
+        if b"\r\n\r\n" not in sent:
+            connection.shutdown(socket.SHUT_WR)  # it waits for more
         while (more := connection.recv(1 << 16)) and len(answer) < _MOST_BYTES:
             answer += more
     return answer

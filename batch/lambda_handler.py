@@ -29,10 +29,12 @@ from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     HOPELESS,
     JobFailed,
+    OptionError,
     SlideAccessError,
     VsvPyramidError,
     exit_code,
 )
+from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
 from vsv_pyramid.review import failures
 from vsv_pyramid.runtime import clock
@@ -42,7 +44,9 @@ from vsv_pyramid.slide.files import extent
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.remote import SPARE_BYTES
 from vsv_pyramid.unattended import backlog
+from vsv_pyramid.unattended.manifests import is_below
 from vsv_pyramid.unattended.watch import Handed, Watch, WatchEnded
+from vsv_pyramid.words import one_line
 
 _MEGABYTES_A_VCPU = 1769  # of a function's memory
 _MOST_VCPUS = 6
@@ -124,6 +128,7 @@ class _Function:
             if not url.startswith(f"{self._slides}/"):  # the bucket may hold other things, too
                 continue
             try:
+                self._check_key(url)
                 self._hand_on(url, size)
             except SlideAccessError as exc:  # it was removed, or moved, since
                 self.say.failed(url, exc, exc.exit_code)
@@ -134,6 +139,13 @@ class _Function:
                     again = again or exc
         if again:
             raise again
+
+    def _check_key(self, url: str) -> None:
+        if not (keys.is_printable_key(url) and is_below(url, self._slides)):
+            raise OptionError(
+                f"{one_line(url)}: a key with control characters, or with '.' or '..' for a "
+                "folder; rename the object"
+            )
 
     def scan(self) -> None:
         def hand_on(path: Path) -> Handed:

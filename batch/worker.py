@@ -6,7 +6,10 @@ one of the exit codes that docs/commands.md lists.
 PLACE is a slide: an s3:// URL, or a path on a file system that the job mounts. Or it is an event of
 S3 about a new slide, as JSON, where a rule of EventBridge makes the job; or it is "pack" and the
 URL of a pyramid, whose tiles are put into one object. In a child of an array job it is the s3://
-URL of a manifest, and the place is in the line of the child's index.
+URL of a manifest, a JSON list of places, of which the child takes the one of its index.
+
+Only slides below VSV_PYRAMID_SLIDES are converted, which names one place or several, as words of a
+command line; and only pyramids at VSV_PYRAMID_DESTINATION are packed.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from s3_events import Arrived, told_of
 from vsv_pyramid.cli.main import main, options_of
 from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.errors import OptionError, VsvPyramidError
-from vsv_pyramid.unattended.backlog import manifest_line
+from vsv_pyramid.layout import keys
+from vsv_pyramid.unattended.manifests import is_below, place_in
 from vsv_pyramid.unattended.packing import PACK
 
 
@@ -36,10 +40,10 @@ def arguments(words: list[str]) -> list[str] | None:
     if len(words) != 1:
         raise OptionError("worker.py takes one place: a slide, S3's event, or a job's manifest")
     (slide,) = words
-    try:
-        options = shlex.split(os.environ.get("VSV_PYRAMID_OPTIONS", ""))
-    except ValueError as exc:
-        raise OptionError(f"VSV_PYRAMID_OPTIONS: {exc}; write it as on a command line") from exc
+    options, roots = _words("VSV_PYRAMID_OPTIONS"), _words("VSV_PYRAMID_SLIDES")
+    destination = os.environ.get("VSV_PYRAMID_DESTINATION")
+    if not destination:
+        raise OptionError("VSV_PYRAMID_DESTINATION is not set; give s3://bucket/prefix")
     if slide.startswith("{"):
         found = _told_of(slide)
         if not found.size:
@@ -49,17 +53,35 @@ def arguments(words: list[str]) -> list[str] | None:
     if index is not None:
         if not index.isdecimal():
             raise OptionError(f"AWS_BATCH_JOB_ARRAY_INDEX={index} is no number; Batch sets it")
-        slide = manifest_line(slide, int(index), options_of(options).s3)
+        slide = place_in(slide, int(index), options_of(options).s3)
     if slide.startswith(PACK):
-        return ["pack", slide.removeprefix(PACK), "--yes"]
-    destination = os.environ.get("VSV_PYRAMID_DESTINATION")
-    if not destination:
-        raise OptionError("VSV_PYRAMID_DESTINATION is not set; give s3://bucket/prefix")
+        pyramid = slide.removeprefix(PACK)
+        _check_below(pyramid, [f"{destination.rstrip('/')}/{keys.IMAGES}"])
+        return ["pack", pyramid, "--yes"]
+    if not roots:
+        raise OptionError("VSV_PYRAMID_SLIDES is not set; say where slides are: s3://bucket")
+    _check_below(slide, roots)
     return [
         *("convert", slide, "--to", destination),
         *("--update", "--if-busy", "wait", "--log-format", "json"),
         *options,
     ]
+
+
+def _words(variable: str) -> list[str]:
+    try:
+        return shlex.split(os.environ.get(variable, ""))
+    except ValueError as exc:
+        raise OptionError(f"{variable}: {exc}; write it as on a command line") from exc
+
+
+def _check_below(place: str, roots: list[str]) -> None:
+    """The sentence goes to a log, and so does not name the place."""
+    if not any(is_below(place, root) for root in roots):
+        raise OptionError(
+            f"the job's place is not below {' or '.join(roots)}; submit what is there, or change "
+            "the job definition"
+        )
 
 
 def _told_of(event: str) -> Arrived:

@@ -269,6 +269,17 @@ class TestIngest:
         lambda_handler.ingest(object_created(f"{place.prefix}/scans/a b.svs"), Context())
         assert [body["exit_code"] for body in failures.bodies] == [2]
 
+    @pytest.mark.parametrize("key", ["b\n/etc/a.svs", "../a.svs", "%2e%2e/a.svs"])
+    def test_a_key_that_no_job_may_have_goes_to_the_failures(
+        self, key: str, place: Place, failures: Failures, jobs: Jobs
+    ) -> None:
+        lambda_handler.ingest(object_created(f"{place.prefix}/scans/{key}", 10**12), Context())
+        (body,) = failures.bodies
+        assert body["exit_code"] == 2
+        assert "rename the object" in body["reason"]
+        assert body["reason"].isprintable()
+        assert not jobs.places
+
     def test_one_that_is_gone_is_no_failure(
         self, place: Place, failures: Failures, jobs: Jobs
     ) -> None:

@@ -26,7 +26,7 @@ from vsv_pyramid.aws import session
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review.records import Kept
-from vsv_pyramid.unattended.backlog import manifest_line
+from vsv_pyramid.unattended.manifests import place_in
 
 SLIDES_BUCKET = "slides"
 GIVEN = {
@@ -142,8 +142,8 @@ def test_jobs(work: Work, run: Run, real_slide: Path, small_slide: Path, slides:
     assert (outcome.code, outcome.err) == (0, "")
     assert DOCUMENT in work.private.objects()
     assert LABEL not in work.private.objects()
-    work.private.put("manifests/1.txt", f"{slides}/a.svs\n".encode())
-    assert manifest_line(f"{work.private}/manifests/1.txt", 0) == f"{slides}/a.svs"
+    work.private.put("manifests/1.json", json.dumps([f"{slides}/a.svs"]).encode())
+    assert place_in(f"{work.private}/manifests/1.json", 0) == f"{slides}/a.svs"
     work.private.put("watch/1.json", b"{}")
     work.private.put(IDS_KEY, b"{}")
     work.private.put("private/images/index-1/slide.private.json", b"{}")  # of a slide named so
@@ -155,8 +155,8 @@ def test_jobs(work: Work, run: Run, real_slide: Path, small_slide: Path, slides:
         ("delete_object", work.private, IDS_KEY),
         ("delete_object", work.private, "private/images/index-1/slide.private.json"),
         ("delete_object", work.private, "root.json"),
-        ("delete_object", work.private, "manifests/1.txt"),
-        ("put_object", work.private, "manifests/1.txt"),
+        ("delete_object", work.private, "manifests/1.json"),
+        ("put_object", work.private, "manifests/1.json"),
         ("get_object", work.private, "watch/1.json"),
         ("put_object", work.private, "x"),
         ("get_object", work.images, ".private/images/a/label.jpeg"),
@@ -249,13 +249,13 @@ def test_the_desk(work: Work, run: Run, real_slide: Path, slides: Place) -> None
     for action in ("retry", "dismiss"):
         outcome = run("slides", action, "b", "--in", work.images)
         assert (outcome.code, outcome.err) == (0, "")
-    work.private.put("manifests/1.txt", b"")
+    work.private.put("manifests/1.json", b"")
     work.private.put("watch/1.json", b"{}")
     assert_denied(
         work,
         ("put_object", work.private, "root.json"),
         ("delete_object", work.private, "root.json"),
-        ("get_object", work.private, "manifests/1.txt"),
+        ("get_object", work.private, "manifests/1.json"),
         ("get_object", work.private, "watch/1.json"),
         ("put_object", work.images, "viewer/index.html"),
         ("get_object", slides, "a.svs"),

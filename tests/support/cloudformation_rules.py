@@ -63,6 +63,7 @@ CONVERTING = (
     "IDS",
     "SLIDE_ID_PATTERN",
     "TIME_ZONE",
+    "SLIDES",
 )
 _CDN = {"Service": "cloudfront.amazonaws.com"}
 

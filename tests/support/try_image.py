@@ -134,7 +134,7 @@ def main(folder: Path, slide: Path) -> None:
         assert "pillow-simd" in version, version
         nothing = system.run(*system.entry)
         assert nothing.returncode == 2, nothing
-        place = {"VSV_PYRAMID_DESTINATION": "/tmp/published"}
+        place = {"VSV_PYRAMID_DESTINATION": "/tmp/published", "VSV_PYRAMID_SLIDES": "/tmp"}
         job = system.run(*system.entry, "/tmp/170782.svs", **place)
         assert job.returncode == 0, job
         checked = system.run("vsv-pyramid", "verify", "/tmp/published/images/170782", "--deep")

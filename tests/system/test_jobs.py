@@ -85,7 +85,7 @@ def test_a_job(service: StandIn, queue: Queue) -> None:
 
 
 def test_an_array(service: StandIn, queue: Queue) -> None:
-    job = queue.submit("s3://private/manifests/1.txt", 3)
+    job = queue.submit("s3://private/manifests/1.json", 3)
     (made,) = service.client("batch").describe_jobs(jobs=[job])["jobs"]
     assert made["arrayProperties"]["size"] == 3
 

@@ -101,6 +101,7 @@ def test_batch_by_default(moto: StandIn) -> None:
         {"name": "VSV_PYRAMID_IDS", "value": "strict"},
         {"name": "VSV_PYRAMID_SLIDE_ID_PATTERN", "value": []},
         {"name": "VSV_PYRAMID_TIME_ZONE", "value": []},
+        {"name": "VSV_PYRAMID_SLIDES", "value": "s3://slides-bucket"},
     ]
     assert container["resourceRequirements"] == [
         {"type": "VCPU", "value": "2"},
@@ -174,6 +175,7 @@ def test_batch_with_a_file_system_and_prefixes(moto: StandIn) -> None:
         {"name": "VSV_PYRAMID_IDS", "value": "opaque"},
         {"name": "VSV_PYRAMID_SLIDE_ID_PATTERN", "value": given["SlideIdPattern"]},
         {"name": "VSV_PYRAMID_TIME_ZONE", "value": "Europe/Berlin"},
+        {"name": "VSV_PYRAMID_SLIDES", "value": "s3://slides-bucket/scans /mnt/slides"},
     ]
 
     policy = iam.get_policy_version(PolicyArn=made["ConvertPolicy"], VersionId="v1")

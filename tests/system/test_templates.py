@@ -653,7 +653,7 @@ DEFECTS: list[tuple[Rule, str, Defect, str]] = [
         drop(f"{JOB}/ContainerProperties/Environment/3"),
         "JobDefinition has the environment ['VSV_PYRAMID_DESTINATION', 'VSV_PYRAMID_IDS', "
         "'VSV_PYRAMID_LAYOUT', 'VSV_PYRAMID_OPTIONS', 'VSV_PYRAMID_PRIVATE', "
-        "'VSV_PYRAMID_SLIDE_ID_PATTERN', 'VSV_PYRAMID_TIME_ZONE']",
+        "'VSV_PYRAMID_SLIDES', 'VSV_PYRAMID_SLIDE_ID_PATTERN', 'VSV_PYRAMID_TIME_ZONE']",
     ),
     (
         rules.jobs_get_what_the_worker_reads,
@@ -750,6 +750,7 @@ def test_the_job_is_started_as_the_worker_expects(
     container = made["JobDefinition"]["Properties"]["ContainerProperties"]
     assert container["Command"] == ["Ref::place"]
     assert {one["Name"]: one["Value"] for one in container["Environment"]} == {
+        "VSV_PYRAMID_SLIDES": "s3://slides-bucket/scans /mnt/slides",
         "VSV_PYRAMID_DESTINATION": destination,
         "VSV_PYRAMID_PRIVATE": private,
         "VSV_PYRAMID_OPTIONS": "--quality 85",

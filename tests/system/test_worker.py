@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from tests.support.aws_events import notification, object_created
 from tests.support.clock import until
 from tests.support.s3_proxy import Proxy, slow
 from tests.support.s3_server import Place
+from vsv_pyramid.errors import OptionError
 from vsv_pyramid.verification import verify
 
 WORKER = Path(worker.__file__)
 DESTINATION = "VSV_PYRAMID_DESTINATION"
+SHARE = "/mnt/slides"
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +35,7 @@ def environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What compute.yaml's job definition sets."""
     monkeypatch.setenv(DESTINATION, f"{place}/to")
     monkeypatch.setenv("VSV_PYRAMID_PRIVATE", f"{place.private}/to")
+    monkeypatch.setenv("VSV_PYRAMID_SLIDES", f"{place} {SHARE}")
     monkeypatch.setenv("VSV_PYRAMID_OPTIONS", "--tile-size 480")
 
 
@@ -84,21 +88,72 @@ def test_empty_parameters(uploaded: str, place: Place) -> None:
 
 
 def test_a_child_of_an_array(uploaded: str, place: Place) -> None:
-    lines = f"{place}/gone.svs\ns3://images/{uploaded}\n"
-    place.private.put("to/manifests/1.txt", lines.encode())
+    places = [f"{place}/gone.svs", f"s3://images/{uploaded}"]
+    place.private.put("to/manifests/1.json", json.dumps(places).encode())
     for index, code in ("0", 1), ("1", 0), ("2", 2):
-        outcome = run(f"{place.private}/to/manifests/1.txt", AWS_BATCH_JOB_ARRAY_INDEX=index)
+        outcome = run(f"{place.private}/to/manifests/1.json", AWS_BATCH_JOB_ARRAY_INDEX=index)
         assert outcome.code == code, outcome.err
     assert "to/images/170782/DeepZoom.dzi" in place.objects()
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe", b"\n\n", b""])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"\xff\xfe", b"\n\n", b"", b"s3://images/a.svs\ns3://images/b.svs\n"),
+        *(b"[" * 100_000, b"[]", b"{}", b'{"0": "a", "1": "b"}', b"[1, 2]", b"null"),
+    ],
+)
 def test_what_is_no_manifest(place: Place, body: bytes) -> None:
-    place.put("m.txt", body)
-    outcome = run(f"{place}/m.txt", AWS_BATCH_JOB_ARRAY_INDEX="1")
+    place.put("m.json", body)
+    outcome = run(f"{place}/m.json", AWS_BATCH_JOB_ARRAY_INDEX="1")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
-    assert outcome.err.startswith(f"Error: {place}/m.txt: ")
+    assert outcome.err.startswith(f"Error: {place}/m.json: ")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("/etc/passwd.svs", "../a.svs", "a.svs", "-h", "--private-to", "s3://other/a.svs"),
+        *(
+            "{place}-of-others/a.svs",
+            "{place}",
+            "{place}/",
+            "{place}/../a.svs",
+            "{place}/b/./a.svs",
+        ),
+        *("{place}/%2e%2e/a.svs", "{place}/..%2fa.svs", "{place}/%252E%252E/a.svs"),
+        *("{place}/..\\a.svs", "/mnt/slides/../a.svs", "/mnt/slides", "/mnt/slides2/a.svs"),
+        *("pack s3://other/images/a", "pack {place}/to/private/a", "pack {place}/to/images/../a"),
+        *("pack /etc", "pack {place}/to/images"),
+    ],
+)
+def test_a_place_elsewhere_is_refused(
+    place: Place, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it comes by itself or in a manifest."""
+    word = given.format(place=place)
+    with pytest.raises(OptionError, match="is not below") as refused:
+        worker.arguments([word])
+    assert "svs" not in str(refused.value)  # it goes to a log
+    place.private.put("m.json", json.dumps([word]).encode())
+    monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "0")
+    with pytest.raises(OptionError, match="is not below"):
+        worker.arguments([f"{place.private}/m.json"])
+
+
+def test_an_event_of_elsewhere_is_refused() -> None:
+    with pytest.raises(OptionError, match="is not below"):
+        worker.arguments([json.dumps(object_created("another/a.svs", 5))])
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["{place}/a b/100%.svs", "{place}/a..b/...svs", "/mnt/slides/a/b.svs", "{place}/a//b.svs"],
+)
+def test_a_place_below_is_taken(place: Place, given: str) -> None:
+    word = given.format(place=place)
+    assert (worker.arguments([word]) or [])[:2] == ["convert", word]
 
 
 @pytest.mark.parametrize("tell", [object_created, notification])
@@ -119,7 +174,8 @@ def test_an_empty_object_waits_for_what_follows_it(
 
 
 def test_a_path_on_a_share(real_slide: Path, place: Place) -> None:
-    assert run(str(real_slide)).code == 0
+    folder = shlex.quote(str(real_slide.parent))
+    assert run(str(real_slide), VSV_PYRAMID_SLIDES=folder).code == 0
     assert "to/images/CMU-1-Small-Region/DeepZoom.dzi" in place.objects()
 
 
@@ -153,7 +209,7 @@ def test_no_path_is_in_the_log(place: Place) -> None:
         (("{",), {}),
         (('{"source": "aws.s3", "detail-type": "Object Created"}',), {}),
         ((json.dumps(object_created("notes.txt")),), {}),
-        (("s3://images/m.txt",), {"AWS_BATCH_JOB_ARRAY_INDEX": "one"}),
+        (("s3://images/m.json",), {"AWS_BATCH_JOB_ARRAY_INDEX": "one"}),
     ],
 )
 def test_wrong_use(words: tuple[str, ...], environment: dict[str, str]) -> None:
@@ -164,11 +220,12 @@ def test_wrong_use(words: tuple[str, ...], environment: dict[str, str]) -> None:
     assert outcome.err.splitlines()[-1].startswith("Error: ")
 
 
-def test_without_a_destination(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(DESTINATION)
+@pytest.mark.parametrize("variable", [DESTINATION, "VSV_PYRAMID_SLIDES"])
+def test_without_a_place(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(variable)
     outcome = run("a.svs")
     assert outcome.code == 2
-    assert DESTINATION in outcome.err
+    assert f"{variable} is not set" in outcome.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGTERM")

@@ -25,7 +25,7 @@ from vsv_pyramid.errors import OptionError, QueueError, StoreError
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
-from vsv_pyramid.unattended import backlog, packing
+from vsv_pyramid.unattended import backlog, manifests, packing
 from vsv_pyramid.unattended.backlog import Waiting, find
 
 OPTIONS = ConvertOptions(tile_size=480, workers=2, update=True)
@@ -69,14 +69,25 @@ def test_what_waits(scans: str, place: Place) -> None:
     ]
 
 
-def test_a_name_of_two_lines_would_shift_the_others_in_a_manifest(scans: str, place: Place) -> None:
-    key = "scans/b/b\u2028b/e.svs"
-    place.put(key, b"")
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("b/b\u2028b/e.svs", "control characters"),
+        ("b\n/etc/e.svs", "control characters"),
+        ("\x1b[2J/e.svs", "control characters"),
+        ("\u202esvs.e/e.svs", "control characters"),
+        ("b/%2e%2e/e.svs", "'.' or '..'"),
+    ],
+)
+def test_a_key_that_no_job_may_have(run: Run, scans: str, place: Place, key: str, why: str) -> None:
+    place.put(f"scans/{key}", b"slide")
     found = find(scans, f"{place}/to")
-    place.delete(key)
+    outcome = run("submit", scans, "--to", f"{place}/to", "--dry-run")
+    place.delete(f"scans/{key}")
     assert keys(found) == ["a.svs", "b/c.SVS", "b/d.tif"]
-    (sentence,) = [said for said in found.refused if "several lines" in said]
-    assert len(sentence.splitlines()) == 1
+    assert len([said for said in found.refused if why in said]) == 1
+    (warning,) = [line for line in outcome.err.splitlines() if why in line]
+    assert warning.isprintable()
 
 
 def test_what_is_published_does_not_wait_until_it_is_replaced(
@@ -167,12 +178,12 @@ def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -
         if count == 1:
             listed.append(url)
         else:
-            lines = [backlog.manifest_line(url, number) for number in (0, count - 1)]
+            ends = [manifests.place_in(url, number) for number in (0, count - 1)]
             key = url.removeprefix(f"{place.private}/")
-            listed += (text := place.private.get(key)["Body"].read().decode().splitlines())
-            assert [text[0], text[-1]] == lines
-            with pytest.raises(OptionError, match="no slide in line"):
-                backlog.manifest_line(url, count)
+            listed += (places := json.loads(place.private.get(key)["Body"].read()))
+            assert [places[0], places[-1]] == ends
+            with pytest.raises(OptionError, match="no slide of number"):
+                manifests.place_in(url, count)
     assert listed == [str(slide.url) for slide in waiting(slides)]
 
 
@@ -256,7 +267,7 @@ class TestCommand:
                 return super().submit(place, children)
 
         monkeypatch.setattr(batch, "Queue", lambda *_: Full())
-        monkeypatch.setattr(backlog, "MOST_CHILDREN", 2)
+        monkeypatch.setattr(manifests, "MOST_CHILDREN", 2)
         words = ("--queue", "q", "--job-definition", "d", *["--json"] * as_json)
         outcome = run("submit", scans, "--to", f"{place}/to", *words)
         assert outcome.code == 1
@@ -298,11 +309,12 @@ class TestPack:
         packing.pack(pyramids, root, queue, options=options)
         ((manifest, children),) = queue.jobs
         assert (children, manifest.startswith(f"{private_of(root)}/manifests/")) == (3, True)
-        lines = [backlog.manifest_line(manifest, number) for number in range(3)]
+        places = [manifests.place_in(manifest, number) for number in range(3)]
         monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "1")
+        monkeypatch.setenv("VSV_PYRAMID_DESTINATION", root)
         command = worker.arguments([manifest])
         assert command == ["pack", f"{root}/images/c", "--yes"]
-        assert lines[1] == f"pack {root}/images/c"
+        assert places[1] == f"pack {root}/images/c"
         repacking.pack(open_store(root), "images/c")
         assert packing.tiles_in(root, options) == [f"{root}/images/{name}" for name in "ad"]
         made = convert(
@@ -310,7 +322,8 @@ class TestPack:
         )
         assert made.target.endswith(".szi")
 
-    def test_one_is_a_job_of_its_own(self, root: str) -> None:
+    def test_one_is_a_job_of_its_own(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("VSV_PYRAMID_DESTINATION", root)
         queue = Submitted()
         packing.pack([f"{root}/images/a"], root, queue, options=keeping(OPTIONS, root))
         assert queue.jobs == [(f"pack {root}/images/a", 1)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from vsv_pyramid.aws import session
-from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
+from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.aws.costs import SLIDE_BYTES, Estimate, estimate
 from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.catalog import Catalog
@@ -30,7 +29,8 @@ from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.slide.remote import fingerprint_of_all
 from vsv_pyramid.slide.search import is_slide_key
 from vsv_pyramid.slide.series import stem_of
-from vsv_pyramid.store import S3Options, Store, open_store
+from vsv_pyramid.store import S3Options, open_store
+from vsv_pyramid.unattended.manifests import handed_to, is_below
 from vsv_pyramid.words import digest
 
 DEFAULTS = ConvertOptions()
@@ -89,10 +89,12 @@ def find(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> B
             slide_id = options.id_of(found.stem)
         except OptionError:
             slide_id = ""
-        if not is_in_s3(found.url.key):
+        if not keys.is_printable_key(found.url.key):
+            refused.append(f"{found.url}: a key with control characters; rename the object")
+        elif not is_below(str(found.url), f"s3://{found.url.bucket}"):
+            refused.append(f"{found.url}: a key with '.' or '..' for a folder; rename the object")
+        elif not is_in_s3(found.url.key):
             refused.append(f"{found.url}: a slide of several files; it cannot be taken from S3")
-        elif len(str(found.url).splitlines()) > 1:  # a manifest has a slide a line
-            refused.append(f"{str(found.url)!r}: a name of several lines; rename the object")
         elif not slide_id:
             refused.append(
                 f"{found.url}: {found.stem!r} cannot be an id; rename the object, or have ids made "
@@ -134,25 +136,6 @@ def submit(
     return handed_to([str(slide.url) for slide in slides], store, queue, told)
 
 
-def handed_to(
-    places: Sequence[str], store: Store | None, queue: Queue, told: Callable[[str], object]
-) -> list[str]:
-    """The ids of jobs for these, with a manifest in the store for each array of them."""
-    jobs = []
-    for start in range(0, len(places), MOST_CHILDREN):
-        some = places[start : start + MOST_CHILDREN]
-        if len(some) == 1:
-            jobs.append(queue.submit(some[0]))
-        else:
-            assert store
-            manifest = "".join(f"{place}\n" for place in some).encode()
-            key = f"{keys.MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.txt"
-            store.put(key, manifest)
-            jobs.append(queue.submit(f"{store}/{key}", len(some)))
-        told(jobs[-1])
-    return jobs
-
-
 def estimated(slides: Sequence[Waiting], s3: S3Options | None = None) -> Estimate:
     """What converting them takes, going by their bytes, and by the size in px that some state."""
     sampled = slides[:: max(1, len(slides) // _SAMPLED)]
@@ -164,18 +147,6 @@ def estimated(slides: Sequence[Waiting], s3: S3Options | None = None) -> Estimat
     if stated:
         density = sum(pixels for pixels, _ in stated) / sum(slide.size for _, slide in stated)
     return estimate(len(slides), sum(slide.size for slide in slides) * density / 1e9)
-
-
-def manifest_line(url: str, number: int, s3: S3Options | None = None) -> str:
-    """The slide in that line of the manifest, from 0. Raises StoreError and OptionError."""
-    folder, _, name = url.rpartition("/")
-    try:
-        lines = open_store(folder or ".", s3).get(name).decode().split("\n")
-    except UnicodeDecodeError as exc:
-        raise OptionError(f"{url}: is no manifest; give one that `submit` has made") from exc
-    if not number < len(lines) or not lines[number]:
-        raise OptionError(f"{url}: has no slide in line {number}; submit the slides again")
-    return lines[number]
 
 
 def _account(url: session.S3Url, s3: S3Options | None) -> session.Account:

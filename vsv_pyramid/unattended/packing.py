@@ -10,7 +10,8 @@ from vsv_pyramid.destination import layouts, open_destination, tie
 from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.unattended.backlog import DEFAULTS, handed_to
+from vsv_pyramid.unattended.backlog import DEFAULTS
+from vsv_pyramid.unattended.manifests import handed_to
 
 PACK = "pack "  # before a pyramid's URL, where a job has a slide's otherwise
 

@@ -1,0 +1,62 @@
+"""The places of many slides as jobs of AWS Batch: array jobs, whose children find theirs in a
+manifest, a JSON list of places that lies in S3."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import PurePath
+from urllib.parse import unquote
+
+from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
+from vsv_pyramid.errors import OptionError
+from vsv_pyramid.layout import keys
+from vsv_pyramid.store import S3Options, Store, open_store
+
+
+def handed_to(
+    places: Iterable[str], store: Store | None, queue: Queue, told: Callable[[str], object]
+) -> list[str]:
+    """The ids of jobs for these, with a manifest in the store for each array of them."""
+    jobs = []
+    left = iter(places)
+    while some := list(islice(left, MOST_CHILDREN)):
+        if len(some) == 1:
+            jobs.append(queue.submit(some[0]))
+        else:
+            assert store
+            manifest = json.dumps(some).encode()
+            key = f"{keys.MANIFESTS}/{hashlib.sha256(manifest).hexdigest()[:32]}.json"
+            store.put(key, manifest)
+            jobs.append(queue.submit(f"{store}/{key}", len(some)))
+        told(jobs[-1])
+    return jobs
+
+
+def place_in(url: str, number: int, s3: S3Options | None = None) -> str:
+    """The place of that number, from 0, in the manifest. Raises StoreError and OptionError."""
+    folder, _, name = url.rpartition("/")
+    try:
+        places = json.loads(open_store(folder or ".", s3).get(name))
+        if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+            raise ValueError("no list of places")
+    except (ValueError, RecursionError) as exc:
+        raise OptionError(f"{url}: is no manifest; submit the slides again") from exc
+    if not number < len(places):
+        raise OptionError(f"{url}: has no slide of number {number}; submit the slides again")
+    return str(places[number])
+
+
+def is_below(place: str, root: str) -> bool:
+    """Whether the path or URL is below the root, and no reader of it can be led out of there."""
+    plain = place
+    while (decoded := unquote(plain)) != plain:
+        plain = decoded
+    is_tidy = {".", ".."}.isdisjoint(re.split(r"[/\\]", plain))
+    if root.startswith("s3://"):
+        above = f"{root.rstrip('/')}/"
+        return is_tidy and place.startswith(above) and place != above
+    return is_tidy and PurePath(root) in PurePath(place).parents

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -134,6 +134,13 @@ class Catalog:
         root = self._read(keys.CATALOG)
         documents = self._each(self._read, root.shards) if root.shards else [root]
         return {key: slide for document in documents for key, slide in document.slides.items()}
+
+    def parts(self) -> Iterator[dict[str, Entry]]:
+        """The same, a document's at a time."""
+        root = self._read(keys.CATALOG)
+        yield from (
+            (self._read(name).slides for name in root.shards) if root.shards else [root.slides]
+        )
 
     def published(self, ids: Collection[str]) -> list[Entry | None]:
         """Each slide's entry as it is to be, None of what is not published."""

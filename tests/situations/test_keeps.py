@@ -561,7 +561,7 @@ class TestNames:
     def test_an_empty_object_is_told_of(self, bucket: World, place: Place) -> None:
         place.put("scans/x.svs", b"")
         found = find(f"{place}/scans", bucket.to)
-        assert found.slides == ()
+        assert list(found.slides) == []
         (sentence,) = found.refused
         assert "x.svs: is empty; it waits for what is put in its place" in sentence
 

@@ -260,7 +260,7 @@ class TestSeries:
         assert (str(waiting.url), waiting.stem) == (f"{folder}/", "170782.1")
         convert(str(waiting.url), to(place), ConvertOptions())
         found = find(f"{place}/scans", to(place))
-        assert (found.slides, found.published, found.refused) == ((), 1, ())
+        assert (list(found.slides), found.published, list(found.refused)) == ([], 1, [])
 
     def test_it_is_not_removed(self, folder: str, clock: FakeClock) -> None:
         with pytest.raises(SlideAccessError, match="several files"):

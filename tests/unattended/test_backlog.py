@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import worker
 
+from tests.benchmarks import million
 from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.destinations import keeping, opened, private_of
@@ -25,9 +27,10 @@ from vsv_pyramid.errors import OptionError, QueueError, StoreError
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store
-from vsv_pyramid.unattended import backlog, manifests, packing
+from vsv_pyramid.unattended import backlog, manifests, packing, sampled
 from vsv_pyramid.unattended.backlog import Waiting, find
 
+CROWD = 6000
 OPTIONS = ConvertOptions(tile_size=480, workers=2, update=True)
 
 
@@ -123,7 +126,7 @@ def test_another_slide_of_a_published_ones_name_is_refused(
     convert(f"{scans}/a.svs", to, options)
     place.put("scans/a.svs/a.svs", small_slide.read_bytes() + b" ")
     found = find(f"{scans}/a.svs/a.svs", to, options)
-    assert (found.slides, found.published) == ((), 0)
+    assert (list(found.slides), found.published) == ([], 0)
     (sentence,) = found.refused
     assert "a.svs/a.svs: a slide of this name in another place is published" in sentence
 
@@ -140,16 +143,31 @@ def test_an_entry_that_does_not_say_of_what_it_is_counts(scans: str, place: Plac
 
 def test_one_slide(scans: str, place: Place) -> None:
     found = find(f"{scans}/b/c.SVS", f"{place}/to")
-    assert (keys(found), found.refused) == (["b/c.SVS"], ())
+    assert (keys(found), list(found.refused)) == (["b/c.SVS"], [])
 
 
 def test_a_folder_without_slides(place: Place) -> None:
-    assert find(f"{place}/none", f"{place}/to").slides == ()
+    assert tuple(find(f"{place}/none", f"{place}/to").slides) == ()
 
 
 def test_a_bucket_that_is_not_there(place: Place) -> None:
     with pytest.raises(StoreError, match="no such bucket"):
         find("s3://no-such-bucket", f"{place}/to")
+
+
+def test_many_slides_take_no_memory(tmp_path: Path) -> None:
+    """The lists by themselves would be 19 MB, and 3 GB of a million slides."""
+    million.lay_out(tmp_path / "to", CROWD)
+    tracemalloc.start()
+    try:
+        told = list(million.submitted(tmp_path / "to", CROWD))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    half = f"{CROWD // 2:,}"
+    assert told[0] == f"{half} waiting, {half} published"
+    assert told[2:] == [f"{half} children", "20 told of"]
+    assert peak < 8e6
 
 
 def waiting(number: int) -> list[Waiting]:
@@ -189,7 +207,7 @@ def test_as_few_jobs_as_can_be(place: Place, slides: int, children: list[int]) -
 
 def test_the_pixels_are_those_of_the_slides(scans: str, place: Place) -> None:
     found = find(scans, f"{place}/to")
-    estimate = backlog.estimated(found.slides)
+    estimate = sampled.estimated(found.slides)
     assert estimate.slides == 3
     assert estimate.gigapixels == pytest.approx(3 * 1501 * 1103 / 1e9)
     assert estimate.objects == round(estimate.gigapixels * costs.OBJECTS)
@@ -198,9 +216,9 @@ def test_the_pixels_are_those_of_the_slides(scans: str, place: Place) -> None:
 def test_what_states_no_pixels_counts_by_its_bytes(place: Place) -> None:
     place.put("scans/a.tif", bytes(1000))
     (slide,) = find(f"{place}/scans", f"{place}/to").slides
-    estimate = backlog.estimated([slide])
+    estimate = sampled.estimated([slide])
     assert estimate.gigapixels == pytest.approx(1000 / costs.SLIDE_BYTES)
-    assert backlog.estimated([]).dollars == 0
+    assert sampled.estimated([]).dollars == 0
 
 
 def test_the_estimate() -> None:

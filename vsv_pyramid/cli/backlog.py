@@ -10,6 +10,7 @@ from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.messages import Lines
 from vsv_pyramid.cli.options import (
     PlaceType,
+    Texts,
     as_json,
     job_definition_option,
     print_json,
@@ -83,7 +84,7 @@ def submit_command(
     if not destination.startswith("s3://"):
         raise OptionError(f"{destination!r} is no place for jobs to publish in; give s3://bucket")
     from vsv_pyramid.aws.batch import Queue
-    from vsv_pyramid.unattended import backlog
+    from vsv_pyramid.unattended import backlog, sampled
 
     options = ids.keyed_at(destination, ConvertOptions(**values), create=not dry_run)
     found = backlog.find(slides, destination, options)
@@ -91,6 +92,8 @@ def submit_command(
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
         click.echo(one_line(f"Warning: {sentence}"), err=True)
+    if found.refused:
+        click.echo(f"{slides}: {counted(len(found.refused), 'slide')} left out, as told", err=True)
     if found.archived:
         click.echo(
             f"Warning: {slides}: {counted(found.archived, 'archived slide')} left out; restore "
@@ -100,7 +103,7 @@ def submit_command(
     say = Lines(quiet=False, as_json=as_json)
     for slide in found.slides:
         say.named(str(slide.url), options)
-    cost = backlog.estimated(found.slides, options.s3)
+    cost = sampled.estimated(found.slides, options.s3)
     if not as_json:
         click.echo(
             f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
@@ -122,10 +125,10 @@ def submit_command(
     finally:  # where one job is refused, others are under way
         if as_json:
             facts = {
-                "slides": [str(slide.url) for slide in found.slides],
+                "slides": Texts(found.slides, lambda slide: str(slide.url)),
                 "published": found.published,
                 "archived": found.archived,
-                "refused": found.refused,
+                "refused": Texts(found.refused, str),
                 "estimate": {**cost._asdict(), "dollars": cost.dollars},
                 "jobs": jobs,
             }

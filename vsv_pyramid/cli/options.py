@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import click
 
@@ -20,6 +21,7 @@ from vsv_pyramid.planning.options import DETAILS, LANES, MAX_GIGAPIXELS
 from vsv_pyramid.words import one_line
 
 Command = Callable[..., None]
+Item = TypeVar("Item")
 
 
 class PlaceType(click.ParamType[str]):
@@ -299,8 +301,25 @@ job_definition_option = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
+class Texts(list[str], Generic[Item]):
+    """What `print_json` takes for a list of texts, of which each is made when it is printed."""
+
+    def __init__(self, items: Collection[Item], text: Callable[[Item], str]) -> None:
+        self._items = items
+        self._text = text
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._text, self._items)
+
+
 def print_json(document: object) -> None:
-    click.echo(json.dumps(document, indent=2))
+    said = json.JSONEncoder(indent=2).iterencode(document)
+    while some := "".join(islice(said, 1000)):
+        click.echo(some, nl=False)
+    click.echo()
 
 
 def confirm(question: str, done: str = "removed", does: str = "removes") -> None:

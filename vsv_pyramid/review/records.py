@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from vsv_pyramid import slide_json
@@ -181,11 +181,24 @@ class Kept(Catalog):
             return {entry["id"]: entry for entry in self.published(self._all()) if entry}
         return {key: entry for part in parts for key, entry in part.slides.items()}
 
+    def parts(self) -> Iterator[dict[str, Entry]]:
+        """The same, a document's at a time."""
+        for name in self._read(keys.CATALOG).shards or [keys.CATALOG]:
+            part = self._read(name)
+            if part.sound and all(map(_is_whole, part.slides.values())):
+                yield part.slides
+            else:
+                found = self.published(self._members(name))
+                yield {entry["id"]: entry for entry in found if entry}
+
+    def _members(self, name: str) -> set[str]:
+        """The ids of all slides that belong into that document."""
+        shards = self._read(keys.CATALOG).shards
+        return {one for one in self._all() if not shards or shard_of(one, shards) == name}
+
     def _updated(self, name: str, record: Part, ids: Collection[str]) -> bool:
         if not record.sound:
-            shards = self._read(keys.CATALOG).shards
-            mine = {one for one in self._all() if not shards or shard_of(one, shards) == name}
-            ids = mine.union(ids)
+            ids = self._members(name).union(ids)
         return super()._updated(name, record, ids)
 
     def _all(self) -> set[str]:

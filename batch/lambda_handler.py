@@ -1,26 +1,30 @@
 """The Lambda functions: `ingest` for slides that arrive in S3, `scan` for those on an EFS share.
 
 Each converts what is small enough for the function's memory, time and /tmp, and hands the rest to
-AWS Batch, where worker.py does the same. Events come at least once, in any order: what is published
-of a slide's present state is not made again, and a lease keeps two from the same slide.
+AWS Batch, where worker.py does the same; all of them, while many slides wait. Events come at least
+once, in any order: what is published of a slide's present state is not made again, and a lease
+keeps two from the same slide.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import json
 import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from s3_events import Event, arrived
 
-from vsv_pyramid.aws import costs, session
+from vsv_pyramid.aws import costs, session, sqs
 from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
 from vsv_pyramid.cli.messages import Events, anonymous, called, say, sentence
@@ -53,6 +57,7 @@ _MOST_VCPUS = 6
 _LAST_SECONDS = 60.0  # of the function's time, in which nothing is begun
 _LOOK_SECONDS = 10.0  # between the two looks of a scan
 _TOLD = 20  # slides that an audit names
+_NO_LIMIT = 10**12
 
 
 def ingest(event: Event, context: Any) -> dict[str, Any] | None:
@@ -113,12 +118,20 @@ class _Function:
         # Another invocation may be at a slide's former state, and would not see the present one.
         options = options_of([*words, "--update", "--if-busy", "wait"])
         self._options = ids.keyed_at(self._destination, options)
+        self._most_waiting = int(environment.get("VSV_PYRAMID_MOST_WAITING") or _NO_LIMIT)
+        self._most_megabytes = float(environment.get("VSV_PYRAMID_MOST_MEGABYTES") or _NO_LIMIT)
         self.say = Events(self._options)
         met.meet_folder(self._slides)
 
     @cached_property
     def _queue(self) -> Queue:
         return Queue(*self._job_names)
+
+    @cached_property
+    def _is_backlog(self) -> bool:
+        """Whether more slides wait than functions should take: jobs are many more at a time."""
+        arrivals = os.environ.get("VSV_PYRAMID_ARRIVALS")
+        return bool(arrivals) and sqs.waiting(str(arrivals)) > self._most_waiting
 
     def take(self, event: Event) -> None:
         """Converts the slides that the event tells of, or hands them on. Raises what another
@@ -169,7 +182,8 @@ class _Function:
             options=self._options,
         )
         watch.run(once=True)
-        self._measure({str(path): _hours(path) for path in watch.waiting()})
+        waiting = list(watch.waiting())
+        self._measure((str(path), _hours(path)) for path in waiting)
 
     def _ended(self, jobs: list[str]) -> dict[str, str | None]:
         return self._queue.ended(jobs)
@@ -183,27 +197,29 @@ class _Function:
             failures.taken_up(store, failed)
         known = {failed.slide for failed in failures.listed(store, dismissed=True)}
         waiting = backlog.find(self._slides, self._destination, self._options).slides
-        hours = {str(slide.url): slide.hours for slide in waiting}
-        self._measure({url: hours[url] for url in hours.keys() - known})
+        pairs = ((str(slide.url), slide.hours) for slide in waiting)
+        self._measure(pair for pair in pairs if pair[0] not in known)
 
-    def _measure(self, waiting: Mapping[str, float]) -> None:
+    def _measure(self, waiting: Iterable[tuple[str, float]]) -> None:
         """Tells CloudWatch for how many hours the oldest slide has been without a pyramid."""
         name = "FunctionName"
         metric = {"Name": "OldestWaitingHours", "Unit": "None"}
         metrics = {"Namespace": "vsv-pyramid", "Dimensions": [[name]], "Metrics": [metric]}
-        oldest = sorted(waiting, key=lambda slide: -waiting[slide])[:_TOLD]
+        numbers = itertools.count()
+        pairs = (pair for pair, _ in zip(waiting, numbers, strict=False))
+        oldest = heapq.nlargest(_TOLD, pairs, key=itemgetter(1))
         document = {
             "_aws": {"Timestamp": round(clock.time() * 1000), "CloudWatchMetrics": [metrics]},
             name: os.environ["AWS_LAMBDA_FUNCTION_NAME"],
-            "OldestWaitingHours": round(max(waiting.values(), default=0.0), 2),
-            "waiting": len(waiting),
-            "oldest": [called(slide) for slide in oldest],
+            "OldestWaitingHours": round(oldest[0][1] if oldest else 0.0, 2),
+            "waiting": next(numbers),
+            "oldest": [called(slide) for slide, _ in oldest],
         }
         print(json.dumps(document), flush=True)
 
     def _hand_on(self, place: str, size: int) -> Handed:
         self._check_time()
-        if size <= self._largest():
+        if size <= self._largest() and not self._is_backlog:
             try:
                 return self._converted(place)
             except WatchEnded:
@@ -232,7 +248,8 @@ class _Function:
         megabytes = float(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _MEGABYTES_A_VCPU))
         vcpus = min(megabytes / _MEGABYTES_A_VCPU, _MOST_VCPUS)
         by_time = self._left() / 2 * vcpus * costs.SLOWEST_BYTES
-        return min(by_time, shutil.disk_usage(tempfile.gettempdir()).free - SPARE_BYTES)
+        by_disk = shutil.disk_usage(tempfile.gettempdir()).free - SPARE_BYTES
+        return min(by_time, by_disk, self._most_megabytes * 1e6)
 
     def _failed(self, slide: str, exc: VsvPyramidError | OSError, code: int) -> None:
         """Puts a slide that it is of no use to try again beside the failures, with the reason."""

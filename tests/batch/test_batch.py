@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
+import botocore.exceptions
 import lambda_handler
 import pytest
 import s3_events
@@ -63,10 +64,11 @@ class Jobs:
 
 
 class Failures:
-    """In place of SQS: the slides in the queue of failures."""
+    """In place of SQS: the slides in the queue of failures, and how many wait in the other one."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.waiting: int | Exception = 0
 
     def __call__(self, service: str, _: object) -> Failures:
         assert service == "sqs"
@@ -75,6 +77,13 @@ class Failures:
     def send_message(self, *, QueueUrl: str, MessageBody: str) -> None:
         assert QueueUrl == "https://failures"
         self.bodies.append(json.loads(MessageBody))
+
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
+        assert QueueUrl == "https://arrivals"
+        if isinstance(self.waiting, Exception):
+            raise self.waiting
+        (name,) = AttributeNames
+        return {"Attributes": {name: str(self.waiting)}}
 
 
 @pytest.fixture
@@ -101,6 +110,8 @@ def function(place: Place, monkeypatch: pytest.MonkeyPatch, jobs: Jobs, failures
         "VSV_PYRAMID_QUEUE": "the-queue",
         "VSV_PYRAMID_JOB_DEFINITION": "the-definition",
         "VSV_PYRAMID_FAILURES": "https://failures",
+        "VSV_PYRAMID_ARRIVALS": "https://arrivals",
+        "VSV_PYRAMID_MOST_WAITING": "3",
         "VSV_PYRAMID_SLIDES": f"{place}/scans",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3538",
         "AWS_LAMBDA_FUNCTION_NAME": "tried",
@@ -238,6 +249,53 @@ class TestIngest:
         event = messages(object_created(uploaded, size=10**12))
         assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": []}
         assert jobs.places == [f"s3://images/{uploaded}"]
+
+    @pytest.mark.parametrize(("waiting", "handed_on"), [(0, 0), (3, 0), (4, 1)])
+    def test_a_backlog_is_handed_to_batch(
+        self,
+        uploaded: str,
+        place: Place,
+        jobs: Jobs,
+        failures: Failures,
+        waiting: int,
+        handed_on: int,
+    ) -> None:
+        failures.waiting = waiting
+        lambda_handler.ingest(messages(object_created(uploaded)), Context())
+        assert jobs.places == [f"s3://images/{uploaded}"] * handed_on
+        assert ("to/images/170782/DeepZoom.dzi" in place.objects()) is not bool(handed_on)
+
+    @pytest.mark.parametrize(("megabytes", "handed_on"), [("1", 1), ("2", 0), ("", 0)])
+    def test_one_over_the_parameter_is_handed_to_batch(
+        self,
+        uploaded: str,
+        jobs: Jobs,
+        monkeypatch: pytest.MonkeyPatch,
+        megabytes: str,
+        handed_on: int,
+    ) -> None:
+        monkeypatch.setenv("VSV_PYRAMID_MOST_MEGABYTES", megabytes)
+        lambda_handler.ingest(object_created(uploaded), Context())
+        assert jobs.places == [f"s3://images/{uploaded}"] * handed_on
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            botocore.exceptions.EndpointConnectionError(endpoint_url="https://sqs"),
+            botocore.exceptions.ClientError(
+                {"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetQueueAttributes"
+            ),
+        ],
+    )
+    def test_a_queue_that_cannot_be_asked_gets_the_message_back(
+        self, uploaded: str, jobs: Jobs, failures: Failures, error: Exception
+    ) -> None:
+        failures.waiting = error
+        event = messages(object_created(uploaded))
+        failed = [{"itemIdentifier": "0"}]
+        assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": failed}
+        assert not jobs.places
+        assert not failures.bodies
 
     def test_one_for_which_the_time_is_short_is_handed_to_batch(
         self, uploaded: str, place: Place, jobs: Jobs

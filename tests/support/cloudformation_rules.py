@@ -402,12 +402,15 @@ def jobs_get_what_the_worker_reads(resources: Resources) -> Iterator[str]:
             yield f"{name} has the command {container['Command']}"
 
 
+_JOBS = ("SLIDES", "QUEUE", "JOB_DEFINITION")
+_MOST = ("FAILURES", "MOST_MEGABYTES")
+
+
 def functions_get_what_the_handlers_read(resources: Resources) -> Iterator[str]:
-    jobs = {"SLIDES", "QUEUE", "JOB_DEFINITION"}
     wanted = {
-        "lambda_handler.ingest": {*CONVERTING, *jobs, "FAILURES"},
-        "lambda_handler.scan": {*CONVERTING, *jobs, "FAILURES"},
-        "reporter.report": {"DESTINATION", "PRIVATE", "IDS", *jobs, "JOB_LOG", "TOPIC"},
+        "lambda_handler.ingest": {*CONVERTING, *_JOBS, *_MOST, "MOST_WAITING", "ARRIVALS"},
+        "lambda_handler.scan": {*CONVERTING, *_JOBS, *_MOST},
+        "reporter.report": {"DESTINATION", "PRIVATE", "IDS", *_JOBS, "JOB_LOG", "TOPIC"},
     }
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         (handler,) = function["ImageConfig"]["Command"]

@@ -420,6 +420,29 @@ class TestBatch:
         target = f"s3://{cloud.buckets['ImagesBucket']}/images/spot"
         assert verify(target, deep=True, against=real_slide).errors == []
 
+    def test_a_backlog(self, cloud: Cloud, real_slide: Path) -> None:
+        """While more than one waits, slides are for jobs; the last two are the function's own."""
+        names = ("backlog-1", "backlog-2", "backlog-3")
+        for name in names:
+            cloud.scan(f"{name}.svs", real_slide.read_bytes())
+        with cloud.function(VSV_PYRAMID_MOST_WAITING="1") as ingest:
+            cloud.deliver(ingest, 3)
+        assert cloud.waiting() == 0
+        handed_on = [name for name in names if cloud.jobs(name)]
+        assert len(handed_on) == 1
+        (job,) = cloud.jobs(handed_on[0])
+        assert line(cloud.attempt(job))["status"] == "converted"
+        assert {f"images/{name}/DeepZoom.dzi" for name in names} <= set(cloud.objects())
+        assert line(cloud.attempt(job))["status"] == "skipped"  # as of an event that came twice
+
+    def test_one_over_the_parameter(self, cloud: Cloud, real_slide: Path) -> None:
+        cloud.scan("over.svs", real_slide.read_bytes())
+        with cloud.function(VSV_PYRAMID_MOST_MEGABYTES="1") as ingest:
+            cloud.deliver(ingest)
+        assert [job["parameters"]["place"].rpartition("/")[2] for job in cloud.jobs("over")] == [
+            "over.svs"
+        ]
+
     def test_a_bad_slide_is_not_tried_again(self, cloud: Cloud) -> None:
         job = self.submitted(cloud, "rotten", b"hello")
         process = cloud.attempt(job)

@@ -657,6 +657,9 @@ def test_main_nests_the_others(ministack: StandIn) -> None:
         "VSV_PYRAMID_QUEUE": given["QueueArn"],
         "VSV_PYRAMID_JOB_DEFINITION": given["JobDefinitionArn"],
         "VSV_PYRAMID_FAILURES": outputs["FailuresQueueUrl"],
+        "VSV_PYRAMID_MOST_MEGABYTES": "1000",
+        "VSV_PYRAMID_MOST_WAITING": "200",
+        "VSV_PYRAMID_ARRIVALS": ids["Slides"],
     }
     rule = ids["ScanRule"].rpartition("/")[2]
     schedule = ministack.client("events").describe_rule(Name=rule)["ScheduleExpression"]

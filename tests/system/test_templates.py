@@ -760,6 +760,9 @@ def test_the_job_is_started_as_the_worker_expects(
     assert mount == {"SourceVolume": "slides", "ContainerPath": "/mnt/slides", "ReadOnly": True}
 
 
+OF_ARRIVALS = {"Ingest": {"VSV_PYRAMID_MOST_WAITING": 200, "VSV_PYRAMID_ARRIVALS": "<Slides>"}}
+
+
 @pytest.mark.parametrize(("name", "handler"), [("Ingest", "ingest"), ("Scanner", "scan")])
 def test_functions_are_started_as_the_handlers_expect(name: str, handler: str) -> None:
     made = cloudformation.resources(cloudformation.load("ingest"), EVERYTHING["ingest"])
@@ -778,6 +781,8 @@ def test_functions_are_started_as_the_handlers_expect(name: str, handler: str) -
         "VSV_PYRAMID_QUEUE": EVERYTHING["ingest"]["QueueArn"],
         "VSV_PYRAMID_JOB_DEFINITION": EVERYTHING["ingest"]["JobDefinitionArn"],
         "VSV_PYRAMID_FAILURES": "<Failures>",
+        "VSV_PYRAMID_MOST_MEGABYTES": 1000,
+        **OF_ARRIVALS.get(name, {}),
     }
     if name == "Scanner":
         (mount,) = function["FileSystemConfigs"]

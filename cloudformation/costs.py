@@ -43,6 +43,17 @@ def one_slide() -> str:
             f"${taken.compute_dollars:.4f}",
         ],
         [
+            "or on demand",
+            f"{taken.vcpu_hours * 3600:.0f} vCPU s",
+            f"${costs.estimate(1, GIGAPIXELS, on_demand=1).compute_dollars:.4f}",
+        ],
+        ["the job's address, disk and log", "", f"${taken.job_dollars:.4f}"],
+        [
+            "fetched from S3, in the same region",
+            f"{GIGAPIXELS * costs.SLIDE_BYTES / 1e9:.1f} GB",
+            f"${taken.get_dollars:.4f}",
+        ],
+        [
             "or by Lambda",
             f"{seconds * LAMBDA_GB:.0f} GB s",
             f"${seconds * LAMBDA_GB * prices.LAMBDA_GB_SECOND:.4f}",
@@ -65,13 +76,31 @@ def years() -> str:
                 f"{slides / DAYS:,.0f}",
                 f"{taken.objects / working:,.0f}",
                 f"{taken.vcpu_hours * 3600 / working:,.1f}",
-                f"${taken.compute_dollars:,.0f}",
-                f"${taken.put_dollars:,.0f}",
-                f"${stored * prices.STANDARD.gb_month:,.0f}",
+                f"${taken.compute_dollars + taken.job_dollars:,.0f}",
+                f"${taken.get_dollars + taken.put_dollars:,.0f}",
+                f"${prices.tiered(stored, prices.STANDARD_TIERS):,.0f}",
             ]
         )
     head = ["slides a year", "a day", "puts a second", "vCPUs"]
-    return table([*head, "Batch", "puts", "a month to store them"], rows)
+    return table([*head, "Batch", "gets and puts", "a month to store them"], rows)
+
+
+def looked_at() -> str:
+    """What CloudFront asks for, by the looks at slides in a month."""
+    rows = []
+    for looks in 1_000, 100_000, 1_000_000, 10_000_000:
+        gigabytes = looks * costs.LOOK_BYTES / 1e9
+        requests = looks * costs.LOOK_TILES
+        rows.append(
+            [
+                f"{looks:,}",
+                f"{gigabytes:,.0f}",
+                f"${prices.tiered(gigabytes, prices.CLOUDFRONT_TIERS):,.2f}",
+                f"${requests * prices.CLOUDFRONT_REQUEST:,.2f}",
+                f"${requests * prices.STANDARD.get:,.2f}",
+            ]
+        )
+    return table(["looks a month", "GB", "CloudFront, by the GB", "its requests", "gets"], rows)
 
 
 def kept() -> str:
@@ -111,4 +140,4 @@ def idle() -> str:
 
 
 if __name__ == "__main__":
-    print(idle(), one_slide(), kept(), years(), sep="\n", end="")
+    print(idle(), one_slide(), kept(), years(), looked_at(), sep="\n", end="")

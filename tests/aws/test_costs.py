@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vsv_pyramid.aws import costs
+from vsv_pyramid.aws import costs, prices
 from vsv_pyramid.aws.costs import FORMS, LOOK_BYTES, TILES, YEARS, keeping, slide_dollars
 from vsv_pyramid.aws.prices import DEEP_ARCHIVE, STANDARD
 
@@ -34,6 +34,25 @@ def test_a_look_is_of_what_there_is() -> None:
     small = keeping(FORMS[-1], 10, 1_000_000).look
     assert small == pytest.approx(0.001 * (0.085 + 0.03) + 10 * (0.01 / 10_000 + 0.01 / 1000))
     assert BYTES > LOOK_BYTES > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "dollars"),
+    [
+        (0, 0),
+        (1, 0.023),
+        (51_200, 51_200 * 0.023),
+        (51_300, 51_200 * 0.023 + 100 * 0.022),
+        (600_000, 51_200 * 0.023 + 460_800 * 0.022 + 88_000 * 0.021),
+    ],
+)
+def test_the_more_the_cheaper(gigabytes: float, dollars: float) -> None:
+    assert prices.tiered(gigabytes, prices.STANDARD_TIERS) == pytest.approx(dollars)
+
+
+def test_the_first_tier_is_what_one_gigabyte_costs() -> None:
+    assert prices.tiered(1, prices.STANDARD_TIERS) == STANDARD.gb_month
+    assert prices.tiered(1, prices.CLOUDFRONT_TIERS) == prices.CLOUDFRONT_GB
 
 
 def test_it_adds_up() -> None:

@@ -1,13 +1,15 @@
-"""The simulation of many jobs: targets, and the table that a page shows."""
+"""The simulations of many jobs, and of many slides: targets, and the tables that a page shows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import throttling
+from tests.benchmarks import backlogs, throttling
 from tests.benchmarks.throttling import Load
+from vsv_pyramid.aws import costs
 
 PAGE = Path(__file__).parents[2] / "cloudformation/README.md"
 
@@ -18,9 +20,30 @@ def test_many_jobs_use_what_there_is(jobs: int) -> None:
     assert found.goodput > 0.9
     assert found.longest < 60
     assert found.gave_up == 0
-    cells = [cell.strip() for cell in throttling.row(Load(jobs))]
-    rows = [line.strip("| ").split("|") for line in PAGE.read_text().splitlines() if "|" in line]
-    assert cells in [[cell.strip() for cell in row] for row in rows]
+    assert_on_the_page(throttling.row(Load(jobs)))
+
+
+def assert_on_the_page(cells: Sequence[str]) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    rows = [line.strip("| ").split("|") for line in text.splitlines() if "|" in line]
+    assert list(cells) in [[cell.strip() for cell in row] for row in rows]
+
+
+def test_100_000_slides_at_once() -> None:
+    assert_on_the_page(backlogs.row(backlogs.Load(64)))
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("vcpus", [16, 64, 256])
+def test_what_is_told_beforehand_comes_true(vcpus: int, is_packed: bool) -> None:
+    load = backlogs.Load(vcpus, is_packed, slides=10_000)
+    told = costs.schedule(load.taken(), vcpus)
+    assert told.hours == pytest.approx(backlogs.simulated(load).hours, rel=0.06)
+
+
+def test_functions_hand_on_no_faster_than_they_can() -> None:
+    load = backlogs.Load(4000, is_packed=True, by_events=True, slides=10_000)
+    assert backlogs.simulated(load).hours > 10_000 / backlogs.HANDED_ON / 3600
 
 
 def test_who_does_not_give_way_is_refused_most() -> None:

@@ -226,9 +226,43 @@ def test_the_estimate() -> None:
     gigapixels = 2 * 40 * costs.JOB_VCPUS / costs.CPU_SECONDS
     estimate = costs.estimate(2, gigapixels)
     assert estimate.vcpu_hours == pytest.approx(2 * 100 * 2 / 3600)
-    hourly = (2 * 0.04048 + 4 * 0.004445) * 0.3
-    assert estimate.compute_dollars == pytest.approx(200 / 3600 * hourly)
-    assert math.isclose(estimate.dollars, estimate.compute_dollars + estimate.put_dollars)
+    hourly = 2 * 0.04048 + 4 * 0.004445
+    assert estimate.compute_dollars == pytest.approx(200 / 3600 * hourly * 0.3)
+    dearer = costs.estimate(2, gigapixels, on_demand=0.25)
+    assert dearer.compute_dollars == pytest.approx(200 / 3600 * hourly * (0.75 * 0.3 + 0.25))
+    beside = 200 / 3600 * (0.005 + 30 * 0.000111) + 2 * 5e-6 * 0.5
+    assert estimate.job_dollars == pytest.approx(beside)
+    assert estimate.get_dollars == pytest.approx(gigapixels * 245 / 8 * 0.0004 / 1000)
+    parts = (estimate.compute_dollars, beside, estimate.get_dollars, estimate.put_dollars)
+    assert math.isclose(estimate.dollars, sum(parts))
+
+
+@pytest.mark.parametrize(
+    ("slides", "max_vcpus", "is_packed", "jobs", "on_demand", "limit"),
+    [
+        (1, 64, False, 1, 0, "slides"),
+        (32, 64, True, 32, 0, "slides"),
+        (48, 64, True, 48, 1 / 3, "slides"),
+        (1000, 8, False, 8, 0.5, "vCPUs"),
+        (100_000, 64, False, 64, 0.5, "puts"),
+        (100_000, 64, True, 64, 0.5, "vCPUs"),
+        (0, 64, False, 1, 0, "slides"),
+    ],
+)
+def test_what_limits(
+    slides: int, max_vcpus: int, is_packed: bool, jobs: int, on_demand: float, limit: str
+) -> None:
+    part = costs.on_demand_part(slides, max_vcpus)
+    assert part == pytest.approx(on_demand)
+    taken = costs.estimate(slides, slides * 4.0, is_packed=is_packed, on_demand=part)
+    plan = costs.schedule(taken, max_vcpus)
+    assert (plan.jobs, plan.limit) == (jobs, limit)
+    seconds = {
+        "slides": min(slides, 1) * (60 + 4 * 7.4 / 2),
+        "vCPUs": slides * (60 + 4 * 7.4 / 2) / jobs,
+        "puts": slides * 4 * 2620 / 3500,
+    }
+    assert plan.hours == pytest.approx(seconds[limit] / 3600)
 
 
 class TestCommand:
@@ -237,6 +271,8 @@ class TestCommand:
         assert outcome.code == 0
         assert outcome.out.startswith(f"{scans}: 3 waiting, 0 published; about 0.00 gigapixels")
         assert outcome.err.count("Warning: ") == 3
+        assert f"{scans}: 3 slides left out, as told\n" in outcome.err
+        assert "\n3 jobs at the same time, about 0.0 hours: a job for each slide\n" in outcome.out
         assert not [key for key in place.objects() if key.startswith("to/")]
 
     def test_without_slides(self, run: Run, place: Place) -> None:
@@ -249,6 +285,8 @@ class TestCommand:
         facts = json.loads(outcome.out)
         assert [url.rpartition("/")[2] for url in facts["slides"]] == ["a.svs", "c.SVS", "d.tif"]
         assert facts["estimate"]["slides"] == 3
+        assert (facts["estimate"]["jobs"], facts["estimate"]["limit"]) == (3, "slides")
+        assert len(facts["refused"]) == 3
         assert facts["jobs"] == []
 
     def test_it_submits(

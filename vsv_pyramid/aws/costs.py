@@ -26,41 +26,89 @@ YEARS, LOOKS = 10, (0, 40, 1000)  # for which a slide is kept, and how often it 
 PART_BYTES = 8e6  # of one object that is put, or read as a whole
 MONTHS_IN_STANDARD = 1  # before one object is moved into another class
 
-# A job's: from Fargate's own start of the container, before any work, and its vCPUs and GB.
+# A job's: from Fargate's own start of the container, before any work, its vCPUs, GB, GB of disk,
+# and bytes of log.
 START_SECONDS = 60.0
 JOB_VCPUS = 2
 JOB_GB = 4
+SCRATCH_GB = 50
+LOG_BYTES = 5e3
+
+MAX_VCPUS = 64  # of the templates, on Spot, and as many again on demand
+PUTS = 3500.0  # a second that S3 takes in a prefix, until it has made room for more
 
 
 class Estimate(NamedTuple):
-    """Of slides in Batch: vCPU hours, and dollars for computing (on Spot) and for puts."""
+    """Of slides in Batch: vCPU hours, how much of them is on demand, and dollars: for computing,
+    for jobs' addresses, disks and logs, for fetching slides, for puts."""
 
     slides: int
     gigapixels: float
     objects: int
     vcpu_hours: float
+    on_demand: float
     compute_dollars: float
+    job_dollars: float
+    get_dollars: float
     put_dollars: float
 
     @property
     def dollars(self) -> float:
-        return self.compute_dollars + self.put_dollars
+        return self.compute_dollars + self.job_dollars + self.get_dollars + self.put_dollars
 
 
-def estimate(slides: int, gigapixels: float) -> Estimate:
-    """What so many slides with so many gigapixels in all take, a job each."""
-    seconds = slides * START_SECONDS + gigapixels * CPU_SECONDS / JOB_VCPUS
-    hours = seconds / 3600
+def estimate(
+    slides: int, gigapixels: float, *, is_packed: bool = False, on_demand: float = 0.0
+) -> Estimate:
+    """What so many slides with so many gigapixels in all take, a job each, if that part of them
+    runs on demand."""
+    hours = (slides * START_SECONDS + gigapixels * CPU_SECONDS / JOB_VCPUS) / 3600
     hourly = JOB_VCPUS * prices.FARGATE_VCPU + JOB_GB * prices.FARGATE_GB
-    objects = round(gigapixels * OBJECTS)
+    beside = prices.PUBLIC_ADDRESS + prices.SCRATCH_GB_HOUR * (SCRATCH_GB - prices.SCRATCH_FREE_GB)
+    parts = slides * 2 + gigapixels * PYRAMID_BYTES / PART_BYTES
+    objects = round(parts if is_packed else gigapixels * OBJECTS)
     return Estimate(
         slides,
         gigapixels,
         objects,
         hours * JOB_VCPUS,
-        hours * hourly * prices.SPOT_PART,
+        on_demand,
+        hours * hourly * (prices.SPOT_PART * (1 - on_demand) + on_demand),
+        hours * beside + slides * LOG_BYTES / 1e9 * prices.LOG_GB,
+        gigapixels * SLIDE_BYTES / PART_BYTES * STANDARD.get,
         objects * STANDARD.put,
     )
+
+
+class Schedule(NamedTuple):
+    """Of a backlog: how many jobs run at the same time, for how many hours, and what limits them:
+    "slides", as there are no more, "vCPUs", or "puts"."""
+
+    jobs: int
+    hours: float
+    limit: str
+
+
+def jobs_at_once(slides: int, max_vcpus: int) -> tuple[int, int]:
+    """How many jobs run on Spot, and how many on demand, which gets what Spot has no place for."""
+    most = max_vcpus // JOB_VCPUS
+    return min(slides, most), min(max(slides - most, 0), most)
+
+
+def on_demand_part(slides: int, max_vcpus: int) -> float:
+    spot, on_demand = jobs_at_once(slides, max_vcpus)
+    return on_demand / max(1, spot + on_demand)
+
+
+def schedule(taken: Estimate, max_vcpus: int) -> Schedule:
+    """When so many slides at once are done. S3 makes room for more puts after a while, which is not
+    counted on."""
+    jobs = max(1, sum(jobs_at_once(taken.slides, max_vcpus)))
+    by_vcpus = taken.vcpu_hours / JOB_VCPUS / jobs
+    by_puts = taken.objects / PUTS / 3600
+    if by_puts > by_vcpus:
+        return Schedule(jobs, by_puts, "puts")
+    return Schedule(jobs, by_vcpus, "vCPUs" if taken.slides > jobs else "slides")
 
 
 class Form(NamedTuple):

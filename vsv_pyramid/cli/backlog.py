@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from vsv_pyramid.aws import costs
 from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.messages import Lines
 from vsv_pyramid.cli.options import (
@@ -22,6 +23,13 @@ from vsv_pyramid.errors import OptionError, SlideAccessError
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.words import counted, one_line
+
+_LIMITS = {
+    "slides": "a job for each slide",
+    "vCPUs": "more vCPUs (--max-vcpus) would be faster, if the account's quota allows them",
+    "puts": f"S3 takes {costs.PUTS:,.0f} puts a second until it has made room for more; more vCPUs "
+    "would not help, but packed slides need few puts",
+}
 
 
 @command(
@@ -47,6 +55,13 @@ Examples:
 )
 @click.option("--queue", metavar="QUEUE", help="The Batch job queue, by name or ARN.")
 @job_definition_option
+@click.option(
+    "--max-vcpus",
+    type=click.IntRange(min=costs.JOB_VCPUS),
+    default=costs.MAX_VCPUS,
+    show_default=True,
+    help="For what is told beforehand: vCPUs that Spot may use, and on demand as many again.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what it would take, and submit nothing.")
 @search_options
 @private_to
@@ -58,6 +73,7 @@ def submit_command(
     pack: bool,
     queue: str | None,
     job_definition: str | None,
+    max_vcpus: int,
     dry_run: bool,
     as_json: bool,
     **values: Any,
@@ -103,14 +119,21 @@ def submit_command(
     say = Lines(quiet=False, as_json=as_json)
     for slide in found.slides:
         say.named(str(slide.url), options)
-    cost = sampled.estimated(found.slides, options.s3)
+    cost = sampled.estimated(found.slides, options.s3, layout=found.layout, max_vcpus=max_vcpus)
+    plan = costs.schedule(cost, max_vcpus)
     if not as_json:
         click.echo(
             f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
             f"{cost.gigapixels:,.2f} gigapixels, {cost.vcpu_hours:,.2f} vCPU hours, "
-            f"${cost.dollars:,.4f} (${cost.compute_dollars:,.4f} on Fargate Spot, "
-            f"${cost.put_dollars:,.4f} for {cost.objects:,} puts)"
+            f"${cost.dollars:,.4f} (${cost.compute_dollars:,.4f} on Fargate, "
+            f"{cost.on_demand:.0%} of it on demand, ${cost.put_dollars:,.4f} for "
+            f"{cost.objects:,} puts)"
         )
+        if found.slides:
+            click.echo(
+                f"{counted(plan.jobs, 'job')} at the same time, about {plan.hours:,.1f} hours: "
+                f"{_LIMITS[plan.limit]}"
+            )
     jobs: list[str] = []
 
     def told(job: str) -> None:
@@ -129,7 +152,7 @@ def submit_command(
                 "published": found.published,
                 "archived": found.archived,
                 "refused": Texts(found.refused, str),
-                "estimate": {**cost._asdict(), "dollars": cost.dollars},
+                "estimate": {**cost._asdict(), "dollars": cost.dollars, **plan._asdict()},
                 "jobs": jobs,
             }
             print_json(facts)

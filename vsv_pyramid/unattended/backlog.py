@@ -93,9 +93,11 @@ class Rows(Collection[Row], Generic[Row]):
 
 class Backlog:
     """The slides that wait, in order of their keys; how many are published, and how many archived:
-    these would wait, but must be restored first; and of those that cannot be, a sentence each."""
+    these would wait, but must be restored first; and of those that cannot be, a sentence each. The
+    layout is what they get."""
 
-    def __init__(self, bucket: str) -> None:
+    def __init__(self, bucket: str, layout: str) -> None:
+        self.layout = layout
         self._bucket = bucket
         self._database = sqlite3.connect("", factory=_Database, check_same_thread=False)
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -195,7 +197,7 @@ def find(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> B
     url = session.object_url(slides)
     store = open_destination(destination, options.private_to, options.s3)
     options = ids.keyed(options, store)
-    found = Backlog(url.bucket)
+    found = Backlog(url.bucket, store.layout(None))
     found.note_published(store)
     found.note_objects(objects_at(url, options))
     found.sort_out(options)

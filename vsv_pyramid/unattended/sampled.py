@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any
 
 from vsv_pyramid.aws import session
-from vsv_pyramid.aws.costs import SLIDE_BYTES, Estimate, estimate
+from vsv_pyramid.aws.costs import MAX_VCPUS, SLIDE_BYTES, Estimate, estimate, on_demand_part
 from vsv_pyramid.containers.tiff import base_pixels
+from vsv_pyramid.layout import keys
 from vsv_pyramid.store import S3Options
 from vsv_pyramid.unattended.backlog import Waiting
 from vsv_pyramid.unattended.listed import account
@@ -18,15 +19,27 @@ _SAMPLED = 20
 _BLOCK = 1 << 16
 
 
-def estimated(slides: Collection[Waiting], s3: S3Options | None = None) -> Estimate:
-    """What converting them takes, going by their bytes, and by the size in px that some state."""
+def estimated(
+    slides: Collection[Waiting],
+    s3: S3Options | None = None,
+    *,
+    layout: str = keys.TILES,
+    max_vcpus: int = MAX_VCPUS,
+) -> Estimate:
+    """What converting them takes, all at once and into that layout, going by their bytes, and by
+    the size in px that some state."""
     sampled = list(islice(slides, None, None, max(1, len(slides) // _SAMPLED)))
     reader = account(sampled[0].url, s3) if sampled else None
     stated = [(pixels, slide) for slide in sampled if reader and (pixels := _pixels(reader, slide))]
     density = 1e9 / SLIDE_BYTES
     if stated:
         density = sum(pixels for pixels, _ in stated) / sum(slide.size for _, slide in stated)
-    return estimate(len(slides), sum(slide.size for slide in slides) * density / 1e9)
+    return estimate(
+        len(slides),
+        sum(slide.size for slide in slides) * density / 1e9,
+        is_packed=layout == keys.PACKED,
+        on_demand=on_demand_part(len(slides), max_vcpus),
+    )
 
 
 def _pixels(account: session.Account, slide: Waiting) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 import worker
@@ -168,6 +170,83 @@ def test_many_slides_take_no_memory(tmp_path: Path) -> None:
     assert told[0] == f"{half} waiting, {half} published"
     assert told[2:] == [f"{half} children", "20 told of"]
     assert peak < 8e6
+
+
+class TestInventory:
+    SCHEMA = "Bucket, Key, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
+
+    def put(self, place: Place, rows: list[str], **changed: object) -> str:
+        """The URL of the manifest of a list with these rows."""
+        place.put("inventory/1.csv.gz", gzip.compress("".join(rows).encode()))
+        manifest = {
+            "sourceBucket": "images",
+            "destinationBucket": "arn:aws:s3:::images",
+            "fileFormat": "CSV",
+            "fileSchema": self.SCHEMA,
+            "files": [{"key": f"{place.prefix}/inventory/1.csv.gz", "size": 1}],
+            **changed,
+        }
+        place.put("inventory/manifest.json", json.dumps(manifest).encode())
+        return f"{place}/inventory/manifest.json"
+
+    def row(
+        self, key: str, etag: str, size: int = 5, latest: bool = True, kind: str = "STANDARD"
+    ) -> str:
+        said = str(latest).lower()
+        cells = ("images", quote_plus(key), said, "false", size, "2026-11-01T10:00:00.000Z", etag)
+        return ",".join(f'"{cell}"' for cell in (*cells, kind)) + "\n"
+
+    def test_it_is_taken_for_the_list(self, run: Run, scans: str, place: Place) -> None:
+        to = f"{place}/to"
+        convert(f"{scans}/a.svs", to, OPTIONS)
+        (entry,) = catalog.Catalog(open_store(to)).slides().values()
+        folder = f"{place.prefix}/scans"
+        rows = [
+            self.row(f"{folder}/new one+1/n.svs", "1"),
+            self.row(f"{folder}/a.svs", entry["source"]["etag"], entry["source"]["size"]),
+            self.row(f"{folder}/former.svs", "2", latest=False),
+            self.row(f"{folder}/old.svs", "3", kind="DEEP_ARCHIVE"),
+            self.row(f"{folder}/a\nb/c.svs", "4"),
+            self.row(f"{folder}-of-others/z.svs", "5"),
+        ]
+        manifest = self.put(place, rows)
+        found = find(scans, to, inventory=manifest)
+        assert keys(found) == ["new one+1/n.svs"]
+        assert (found.published, found.archived, len(found.refused)) == (1, 1, 1)
+        assert [slide.modified.month for slide in found.slides] == [11]
+        words = ("submit", scans, "--to", to, "--dry-run", "--inventory", manifest)
+        assert run(*words).out.startswith(f"{scans}: 1 waiting, 1 published")
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"sourceBucket": "another"},
+            {"fileFormat": "Parquet"},
+            {"fileSchema": "Bucket, Key"},
+            {"fileSchema": None},
+            {"files": [1]},
+        ],
+    )
+    def test_what_is_none(
+        self, run: Run, scans: str, place: Place, changed: dict[str, object]
+    ) -> None:
+        manifest = self.put(place, [], **changed)
+        words = ("submit", scans, "--to", f"{place}/to", "--dry-run", "--inventory", manifest)
+        outcome = run(*words)
+        assert outcome.code == 2
+        assert_one_sentence(outcome.err, manifest, "S3 Inventory")
+
+    @pytest.mark.parametrize("row", ["a,b\n", '"images","k","true","false","x","y","z","w"\n'])
+    def test_a_damaged_list(self, scans: str, place: Place, row: str) -> None:
+        manifest = self.put(place, [row])
+        with pytest.raises(OptionError, match=r"1\.csv\.gz: is damaged"):
+            find(scans, f"{place}/to", inventory=manifest)
+        place.put("inventory/1.csv.gz", b"no gzip")
+        with pytest.raises(OptionError, match=r"1\.csv\.gz: is damaged"):
+            find(scans, f"{place}/to", inventory=manifest)
+        place.delete("inventory/1.csv.gz")
+        with pytest.raises(StoreError, match=r"1\.csv\.gz"):
+            find(scans, f"{place}/to", inventory=manifest)
 
 
 def waiting(number: int) -> list[Waiting]:

@@ -56,6 +56,11 @@ Examples:
 @click.option("--queue", metavar="QUEUE", help="The Batch job queue, by name or ARN.")
 @job_definition_option
 @click.option(
+    "--inventory",
+    metavar="S3-URL",
+    help="Instead of listing the bucket, read its S3 Inventory (CSV): s3://bucket/.../manifest.json.",
+)
+@click.option(
     "--max-vcpus",
     type=click.IntRange(min=costs.JOB_VCPUS),
     default=costs.MAX_VCPUS,
@@ -73,6 +78,7 @@ def submit_command(
     pack: bool,
     queue: str | None,
     job_definition: str | None,
+    inventory: str | None,
     max_vcpus: int,
     dry_run: bool,
     as_json: bool,
@@ -103,7 +109,7 @@ def submit_command(
     from vsv_pyramid.unattended import backlog, sampled
 
     options = ids.keyed_at(destination, ConvertOptions(**values), create=not dry_run)
-    found = backlog.find(slides, destination, options)
+    found = backlog.find(slides, destination, options, inventory)
     if not (found.slides or found.published or found.archived or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:

@@ -30,7 +30,8 @@ from vsv_pyramid.slide.files import is_in_s3
 from vsv_pyramid.slide.remote import fingerprint_of_all
 from vsv_pyramid.slide.series import stem_of
 from vsv_pyramid.store import open_store
-from vsv_pyramid.unattended.listed import Listed, objects_at
+from vsv_pyramid.unattended.inventory import objects_in
+from vsv_pyramid.unattended.listed import Listed, objects_at, slides_among
 from vsv_pyramid.unattended.manifests import handed_to, is_below
 from vsv_pyramid.words import digest
 
@@ -187,9 +188,15 @@ class Backlog:
         )
 
 
-def find(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> Backlog:
+def find(
+    slides: str,
+    destination: str,
+    options: ConvertOptions = DEFAULTS,
+    inventory: str | None = None,
+) -> Backlog:
     """The slides at the s3:// URL and below that are not published at the destination; of the
-    options, how ids are made, what is excluded, and how S3 is spoken to.
+    options, how ids are made, what is excluded, and how S3 is spoken to. They are listed, or those
+    that the inventory has, by the URL of its manifest.json.
 
     Published is what the catalog has, and has of this very object; what was deleted, and is to be
     scanned anew, counts as such. Raises StoreError and OptionError.
@@ -199,7 +206,11 @@ def find(slides: str, destination: str, options: ConvertOptions = DEFAULTS) -> B
     options = ids.keyed(options, store)
     found = Backlog(url.bucket, store.layout(None))
     found.note_published(store)
-    found.note_objects(objects_at(url, options))
+    if inventory:
+        items = objects_in(inventory, url.bucket, options.s3)
+    else:
+        items = objects_at(url, options.s3)
+    found.note_objects(slides_among(items, url, options))
     found.sort_out(options)
     return found
 

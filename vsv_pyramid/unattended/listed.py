@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,15 +35,16 @@ def account(url: session.S3Url, s3: S3Options | None) -> session.Account:
     return session.Account(url, RequestPayer=s3.request_payer if s3 else None)
 
 
-def objects_at(url: session.S3Url, options: ConvertOptions) -> Iterator[Listed]:
-    """The objects of slides at the URL and below. Raises StoreError."""
+def slides_among(
+    items: Iterable[Item], url: session.S3Url, options: ConvertOptions
+) -> Iterator[Listed]:
+    """Those of the objects that are of slides, and are at the URL or below."""
     excluded = Excluded(options.exclude)
-    itself = not url.key or url.key.endswith("/") or is_slide(url.key.rpartition("/")[2])
-    prefix = url.key if itself else f"{url.key}/"
+    prefix = _prefix(url)
     above = len(prefix.rpartition("/")[0])
-    for item in _items(url, prefix, options.s3):
+    for item in items:
         key: str = item["Key"]
-        if is_slide_key(key[above:].removeprefix("/"), excluded):
+        if key.startswith(prefix) and is_slide_key(key[above:].removeprefix("/"), excluded):
             folder, _, name = key.rpartition("/")
             yield Listed(
                 f"{folder}/" if is_dicom_name(name) else key,
@@ -55,9 +56,14 @@ def objects_at(url: session.S3Url, options: ConvertOptions) -> Iterator[Listed]:
             )
 
 
-def _items(url: session.S3Url, prefix: str, s3: S3Options | None) -> Iterator[Item]:
+def objects_at(url: session.S3Url, s3: S3Options | None) -> Iterator[Item]:
+    """The objects at the URL and below, a thousand a request. Raises StoreError."""
     client = account(url, s3).client
-    where = {"Bucket": url.bucket, "Prefix": prefix, "OptionalObjectAttributes": ["RestoreStatus"]}
+    where = {
+        "Bucket": url.bucket,
+        "Prefix": _prefix(url),
+        "OptionalObjectAttributes": ["RestoreStatus"],
+    }
     while True:
         try:
             page = with_retries(url, partial(client.list_objects_v2, **where), logging.WARNING)
@@ -67,6 +73,11 @@ def _items(url: session.S3Url, prefix: str, s3: S3Options | None) -> Iterator[It
         if not page["IsTruncated"]:
             return
         where["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _prefix(url: session.S3Url) -> str:
+    itself = not url.key or url.key.endswith("/") or is_slide(url.key.rpartition("/")[2])
+    return url.key if itself else f"{url.key}/"
 
 
 def _is_archived(item: Item) -> bool:

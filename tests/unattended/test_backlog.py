@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import sqlite3
 import subprocess
 import sys
 import tracemalloc
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import quote_plus
 
 import pytest
@@ -33,6 +35,7 @@ from vsv_pyramid.unattended import backlog, manifests, packing, sampled
 from vsv_pyramid.unattended.backlog import Waiting, find
 
 CROWD = 6000
+FULL = sqlite3.OperationalError("database or disk is full")
 OPTIONS = ConvertOptions(tile_size=480, workers=2, update=True)
 
 
@@ -247,6 +250,15 @@ class TestInventory:
         place.delete("inventory/1.csv.gz")
         with pytest.raises(StoreError, match=r"1\.csv\.gz"):
             find(scans, f"{place}/to", inventory=manifest)
+
+
+def test_no_room_for_the_lists(
+    run: Run, scans: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog.Backlog, "sort_out", Mock(side_effect=FULL))
+    outcome = run("submit", scans, "--to", f"{place}/to", "--dry-run")
+    assert outcome.code == 1
+    assert_one_sentence(outcome.err, "disk is full", "set TMPDIR")
 
 
 def waiting(number: int) -> list[Waiting]:

@@ -8,6 +8,7 @@ ids are made of names, and have another order than keys.
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import partial
@@ -20,7 +21,7 @@ from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.catalog_json import Entry
 from vsv_pyramid.destination import Destination, open_destination
-from vsv_pyramid.errors import OptionError
+from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions
@@ -204,14 +205,21 @@ def find(
     url = session.object_url(slides)
     store = open_destination(destination, options.private_to, options.s3)
     options = ids.keyed(options, store)
-    found = Backlog(url.bucket, store.layout(None))
-    found.note_published(store)
     if inventory:
         items = objects_in(inventory, url.bucket, options.s3)
     else:
         items = objects_at(url, options.s3)
-    found.note_objects(slides_among(items, url, options))
-    found.sort_out(options)
+    try:
+        found = Backlog(url.bucket, store.layout(None))
+        found.note_published(store)
+        found.note_objects(slides_among(items, url, options))
+        found.sort_out(options)
+    except sqlite3.OperationalError as exc:
+        raise StoreError(
+            tempfile.gettempdir(),
+            f"the lists of slides cannot be kept there ({exc}); make room, or set TMPDIR to a "
+            "folder that has it",
+        ) from exc
     return found
 
 

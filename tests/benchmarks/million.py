@@ -1,7 +1,7 @@
 """What `submit` and the audit take where a bucket has a million slides, and a million pyramids are
 published, half of them of these slides: lists that are made up, no S3.
 
-python -m tests.benchmarks.million prints the table of docs/performance.md.
+python -m tests.benchmarks.million prints what docs/unattended.md says.
 """
 
 from __future__ import annotations

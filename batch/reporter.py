@@ -28,7 +28,7 @@ from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.series import stem_of
-from vsv_pyramid.unattended.backlog import manifest_line
+from vsv_pyramid.unattended.manifests import place_in
 from vsv_pyramid.words import counted, one_line
 
 _GIVEN_UP = "the function failed each time it was tried; its log says why"
@@ -137,7 +137,7 @@ class _Reporter:
         place, said = told.place, self._said(told.log) or told.reason
         if told.child is not None:
             try:
-                place = manifest_line(place, told.child, self._options.s3)
+                place = place_in(place, told.child, self._options.s3)
             except (StoreError, OptionError):
                 said += f" (child {told.child} of an array job, whose list of slides is gone)"
                 place = ""

@@ -26,15 +26,16 @@ from urllib.parse import quote
 from tests.containers.mutable import CONTAINERS
 from tests.support import clock, http_server, odd_names
 from tests.support.mutations import mutated
-from tests.support.site import HOST, serving
+from tests.support.site import HOST, Site, serving
 from vsv_pyramid import repacking
 from vsv_pyramid.cli.main import main
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
+from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance
+from vsv_pyramid.web.people import Owner
 
 Act = Callable[[random.Random, Path], list[str]]
 _ANSWER_SECONDS = 20.0
@@ -160,17 +161,19 @@ def requests(folder: Path) -> Iterator[Act]:
     to, private = folder / "to", folder / "private"
     convert(slide, to, ConvertOptions(slide_id="a", workers=1, private_to=str(private)))
     repacking.pack(open_destination(to, str(private)).published, keys.folder("a"))
+    owner = Owner("a")
     app = create_app(
-        open_destination(to, str(private)), entrance=Entrance("a"), hosts=LOOPBACK_NAMES
+        open_destination(to, str(private)), entrance=Entrance(owner), hosts=[HOST, "localhost"]
     )
     told = _Told()
     logging.getLogger("uvicorn.error").addHandler(told)
-    with serving(app) as site:
+    with serving(app) as outside:
+        site = outside.entered(owner.key)
         token = json.loads(site.ask("/desk/api/session").body)["token"]
 
         def act(draw: random.Random, _: Path) -> list[str]:
             told.records.clear()
-            sent = _request(draw, site.port, token)
+            sent = _request(draw, site, token)
             answer = _answer(site.port, sent)
             is_one = not answer or answer.startswith(b"HTTP/1.1 ")
             if not is_one or answer[9:12] == b"500" or b"Traceback" in answer or told.records:
@@ -200,7 +203,7 @@ _HEADERS = (
 )
 
 
-def _request(draw: random.Random, port: int, token: str) -> bytes:
+def _request(draw: random.Random, site: Site, token: str) -> bytes:
     method = draw.choice((*("GET", "POST") * 5, "HEAD", "OPTIONS", "PUT", "G\0T", "é"))
     path = draw.choice(_PATHS)
     for _ in range(draw.choice((0, 0, 0, 1, 2))):
@@ -209,9 +212,12 @@ def _request(draw: random.Random, port: int, token: str) -> bytes:
             path[:at] + draw.choice((*odd_names.KEYS, "%2e%2e/", "%00", "?", "#", "\\")) + path[at:]
         )
     body = _body(draw)
-    headers = {"Host": f"{HOST}:{port}", "Connection": "close", "Content-Length": str(len(body))}
+    host = f"{HOST}:{site.port}"
+    headers = {"Host": host, "Connection": "close", "Content-Length": str(len(body))}
+    if draw.random() < 0.9:
+        headers["Cookie"] = site.cookie
     if draw.random() < 0.7:
-        headers |= {"Content-Type": "application/json", "Origin": f"http://{HOST}:{port}"}
+        headers |= {"Content-Type": "application/json", "Origin": f"http://{host}"}
         headers |= {"X-CSRF-Token": token, "Sec-Fetch-Site": "same-origin"}
     for name in draw.sample(_HEADERS, draw.choice((0, 0, 1, 3))):
         value = draw.choice(

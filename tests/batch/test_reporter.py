@@ -17,7 +17,7 @@ from vsv_pyramid.errors import StoreError
 from vsv_pyramid.review import failures
 from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.store import open_store
-from vsv_pyramid.unattended.backlog import handed_to
+from vsv_pyramid.unattended.manifests import handed_to
 
 JOB = {
     "jobId": "job-7",

@@ -285,12 +285,14 @@ def test_the_reporter(work: Work, slides: Place, monkeypatch: pytest.MonkeyPatch
         "JOB_DEFINITION": "definition",
     }.items():
         monkeypatch.setenv(f"VSV_PYRAMID_{name}", value)
-    work.private.put("manifests/1.txt", f"{slides}/a.svs\n{slides}/b.svs\n".encode())
+    work.private.put(
+        "manifests/1.json", json.dumps([f"{slides}/a.svs", f"{slides}/b.svs"]).encode()
+    )
     job = {
         "jobId": "job-7:1",
         "status": "FAILED",
         "arrayProperties": {"index": 1},
-        "parameters": {"place": f"{work.private}/manifests/1.txt"},
+        "parameters": {"place": f"{work.private}/manifests/1.json"},
     }
     for body in (
         {"slide": f"{slides}/bad.svs", "reason": "is bad", "exit_code": 65},

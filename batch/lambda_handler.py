@@ -38,7 +38,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
     exit_code,
 )
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys
 from vsv_pyramid.planning import ids
 from vsv_pyramid.review import failures
 from vsv_pyramid.runtime import clock
@@ -75,7 +75,7 @@ def ingest(event: Event, context: Any) -> dict[str, Any] | None:
     again = []
     for record in event["Records"]:
         try:
-            function.take(json.loads(record["body"]))
+            function.take(documents.read(record["body"].encode(), dict))
         except Exception as exc:  # of one message; SQS gives it once more, or to the failures
             error, message = _told(exc), record["messageId"]
             say("failed", "", id=message, error=sentence(error), exit_code=exit_code(exc))

@@ -14,7 +14,6 @@ command line; and only pyramids at VSV_PYRAMID_DESTINATION are packed.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -26,7 +25,7 @@ from s3_events import Arrived, told_of
 from vsv_pyramid.cli.main import main, options_of
 from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.errors import OptionError, VsvPyramidError
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys
 from vsv_pyramid.unattended.manifests import is_below, place_in
 from vsv_pyramid.unattended.packing import PACK
 
@@ -87,7 +86,7 @@ def _check_below(place: str, roots: list[str]) -> None:
 def _told_of(event: str) -> Arrived:
     """The slide that the event tells of."""
     try:
-        (slide,) = told_of(json.loads(event))
+        (slide,) = told_of(documents.read(event.encode(), dict))
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise OptionError(
             "what was given is no event about one new slide in S3; check the rule that sends it"

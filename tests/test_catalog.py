@@ -347,8 +347,8 @@ class TestCatalog:
         outcome = run("index", target)
         assert (outcome.code, outcome.err) == (0, "")
         assert outcome.out == (
-            "warning: damaged is left out: slide.json has no source; convert the slide again with "
-            "--overwrite\n"
+            "warning: damaged is left out: slide.json is damaged (it has no source); convert the "
+            "slide again with --overwrite\n"
             "warning: missing is left out: slide.json is missing; convert the slide again with "
             "--overwrite\n"
             f"{target}: 3 slides in 1 document, 2 left out\n"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import filterfalse
 from typing import Any
 
 from vsv_pyramid import slide_json
 from vsv_pyramid.errors import DescriptorError
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys, shapes
 
 VERSION, ENTRY_VERSION = 1, 2
 _IDENTITY = ("size", "etag", "file")  # of the file that a pyramid is of
@@ -74,22 +75,21 @@ def write_root(shards: Sequence[str]) -> bytes:
 
 def parse(data: bytes) -> tuple[dict[str, Entry], tuple[str, ...]]:
     """The slides by id, or the names of shards. Raises ValueError."""
-    document = json.loads(data, parse_constant=_refused)
+    document = documents.read(data, shapes.Catalog)
     try:
         if document["version"] != VERSION:
             raise ValueError(f"version {document['version']} is unknown")
         if "shards" not in document:
-            return {str(slide["id"]): slide for slide in document["slides"]}, ()
+            slides: dict[str, Entry] = {slide["id"]: dict(slide) for slide in document["slides"]}
+            if wrong := next(filterfalse(keys.is_id, slides), None):
+                raise ValueError(f"{wrong!r} cannot be an id")
+            return slides, ()
         shards = tuple(document["shards"])
         if not shards or not all(keys.is_shard(name) for name in shards):
             raise ValueError("it names no shards")
         return {}, shards
-    except (KeyError, TypeError) as exc:
+    except KeyError as exc:
         raise ValueError(f"no such thing as {exc}") from exc
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
 
 
 def _to_json(**content: Any) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from vsv_pyramid.errors import DescriptorError
 from vsv_pyramid.facts import magnification, model, rounded, year, zoned
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys, shapes
 from vsv_pyramid.layout.geometry import Pyramid
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.words import digest
@@ -34,7 +34,6 @@ _LASTING = (
     *("icc_profile_reason", "icc_profile_way", "pyramid", "options", "software", "details"),
     *("scanned", "created"),
 )
-_SECTIONS = ("source", "origin", "pyramid", "options", "software")
 _FORMER = ("image_id", "properties", "review")  # which version 1 has published, whatever details
 
 
@@ -255,13 +254,9 @@ def _details(details: str, scanned: str | None, created: str | None) -> dict[str
 def parse(document: bytes) -> dict[str, Any]:
     """The document, with all its sections. Raises DescriptorError where it is damaged."""
     try:
-        parsed = json.loads(document)
+        return dict(documents.read(document, shapes.Slide))
     except ValueError as exc:
         raise DescriptorError(f"slide.json is damaged ({exc})") from exc
-    for section in _SECTIONS:
-        if not isinstance(parsed, dict) or not isinstance(parsed.get(section), dict):
-            raise DescriptorError(f"slide.json has no {section}")
-    return dict(parsed)
 
 
 def is_finished(document: Mapping[str, Any]) -> bool:

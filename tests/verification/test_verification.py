@@ -151,7 +151,7 @@ DEFECTS = [
     (damage_json, "slide.json is damaged"),
     (remove_json, "slide.json is missing"),
     (fewer_levels, "do not agree on the levels"),
-    (no_pyramid, "slide.json has no pyramid"),
+    (no_pyramid, "slide.json is damaged (it has no pyramid)"),
     (remove_thumbnail, "the thumbnail image is missing"),
     (damage_thumbnail, "the thumbnail image is damaged"),
     (add_profile, "the ICC profile is there, and was not to be published"),

@@ -172,7 +172,9 @@ def published_lines(facts: dict[str, Any]) -> list[str]:
     if facts["slide"]:
         rows |= {
             "Slide": facts["slide"],
-            "Size": f"{facts['width']:,} x {facts['height']:,} px",
+            "Size": f"{facts['width']:,} x {facts['height']:,} px"
+            if facts["width"] and facts["height"]
+            else None,
             "Tiles": f"{facts['tile_size']} px"
             + (f", {facts['lane']} lane" if facts["lane"] else ", made by another program"),
             "Version": facts["version"],

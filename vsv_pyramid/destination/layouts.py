@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from vsv_pyramid.destination.tie import VERSION
 from vsv_pyramid.errors import OptionError, StoreError
-from vsv_pyramid.layout import keys
-from vsv_pyramid.layout.documents import to_json
+from vsv_pyramid.layout import keys, shapes
+from vsv_pyramid.layout.documents import read, to_json
 from vsv_pyramid.layout.keys import LAYOUTS, PACKED, TILES
 from vsv_pyramid.store import Store, is_archive
 from vsv_pyramid.store.base import Tagged
@@ -58,7 +57,6 @@ def remember(store: Store, layout: str, *, instead: bool = False) -> None:
 def _parsed(data: bytes | None) -> dict[str, Any]:
     """What a root.json says; nothing where it is damaged, which tie.py tells."""
     try:
-        said = json.loads(data or b"{}")
+        return dict(read(data or b"{}", shapes.Root))
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}

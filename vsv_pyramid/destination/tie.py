@@ -6,14 +6,13 @@ With another private place, or with none, a deleted scan would come back, and a 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import uuid
 from typing import Any, NamedTuple
 
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused
-from vsv_pyramid.layout import keys
-from vsv_pyramid.layout.documents import to_json
+from vsv_pyramid.layout import keys, shapes
+from vsv_pyramid.layout.documents import read, to_json
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.base import Tagged
@@ -68,7 +67,7 @@ def tie(published: Store, private: Store) -> None:
     check_publishes(published)
     private.put_if(keys.ROOT, to_json({**_said(uuid.uuid4().hex), "new": True}), None)
     if own := _read(private, keys.ROOT, private.tagged(keys.ROOT)):
-        said = json.loads(root.data) if root else {}  # of something else
+        said = read(root.data, shapes.Root) if root else {}  # of something else
         if "private" not in said:
             data = to_json({**said, **_said(own.id)})
             published.put_if(keys.root_key(), data, root and root.tag)
@@ -113,13 +112,12 @@ def _id(found: Tagged | None) -> _Id | None:
     """None where it says only something else. Raises ValueError where it is none of ours."""
     if found is None:
         return None
-    try:
-        said = json.loads(found.data)
-        if "private" not in said and "layout" in said:
-            return None
-        return _Id(str(said["private"]), bool(said.get("new")), found.tag)
-    except (TypeError, KeyError) as exc:
-        raise ValueError(f"no id: {exc}") from exc
+    said = read(found.data, shapes.Root)
+    if "private" not in said:
+        if "layout" not in said:
+            raise ValueError("it has no id")
+        return None
+    return _Id(said["private"], said.get("new", False), found.tag)
 
 
 def _said(private: str) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys, shapes
 from vsv_pyramid.store.base import Store
 
 
@@ -20,10 +19,10 @@ def packed_key(store: Store, folder: str) -> str | None:
     where there is none. Raises StoreError."""
     found = store.tagged(keys.slide_json_key(folder))
     try:
-        document = json.loads(found.data) if found else None
+        document = documents.read(found.data, shapes.Packed) if found else {}
     except ValueError:
         return None
-    key = key_in(document, folder) if isinstance(document, dict) else None
+    key = key_in(document, folder)
     return key if key and store.head(key) is not None else None
 
 

@@ -4,13 +4,12 @@ place and is made on first use."""
 from __future__ import annotations
 
 import dataclasses
-import json
 import secrets
 
 from vsv_pyramid.destination import Destination, open_destination, tie
 from vsv_pyramid.errors import OptionError, StoreError
-from vsv_pyramid.layout import keys
-from vsv_pyramid.layout.documents import to_json
+from vsv_pyramid.layout import keys, shapes
+from vsv_pyramid.layout.documents import read, to_json
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.slide.source import Source
 
@@ -83,12 +82,12 @@ def _key(store: Destination) -> bytes | None:
     if found is None:
         return None
     try:
-        said = json.loads(found.data)
+        said = read(found.data, shapes.IdsKey)
         key = bytes.fromhex(said["key"])
         if said["version"] != VERSION or len(key) != _KEY_BYTES:
             raise ValueError("no key of ours")
         return key
-    except (ValueError, TypeError, KeyError) as exc:
+    except ValueError as exc:
         raise StoreError(
             store.place(keys.IDS_KEY),
             "is damaged; bring a former version back, or all slides get other ids",

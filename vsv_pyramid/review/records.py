@@ -9,7 +9,6 @@ says, whoever else is at it.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
@@ -24,7 +23,7 @@ from vsv_pyramid.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys, shapes
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.review import history
 from vsv_pyramid.review.history import Record
@@ -243,9 +242,12 @@ def _deleted(store: Destination, data: bytes | None) -> Deleted:
     if data is None:
         return {}
     try:
-        return {slide["id"]: slide for slide in json.loads(data)["slides"]}
-    except (ValueError, TypeError, KeyError) as exc:
+        return {
+            slide["id"]: dict(slide) for slide in documents.read(data, shapes.Deleted)["slides"]
+        }
+    except ValueError as exc:
         raise StoreError(
             store.place(keys.DELETED),
-            "is damaged; remove it, then delete again the slides that still wait for a rescan",
+            "is damaged; remove it, then delete again the slides that still wait for a rescan "
+            f"({exc})",
         ) from exc

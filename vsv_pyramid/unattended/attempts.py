@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import xxhash
 
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import StoreError, StoreUnavailable
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys, shapes
 from vsv_pyramid.review import failures
 from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.runtime import clock
@@ -46,6 +46,9 @@ class Attempt:
     def is_set_aside(self) -> bool:
         """Whether a person has to do something."""
         return not self.due and not self.job
+
+
+_FIELDS = frozenset(field.name for field in fields(Attempt))
 
 
 class Attempts:
@@ -101,12 +104,14 @@ class Attempts:
 
         def parsed(name: str) -> Attempt | None:
             try:
-                said: dict[str, Any] = json.loads(self._store.get(f"{_FOLDER}/{name}"))
-                return Attempt(**{**said, "look": Look(**said["look"])})
+                said = documents.read(self._store.get(f"{_FOLDER}/{name}"), shapes.Note)
             except StoreUnavailable:
                 raise
-            except (ValueError, TypeError, KeyError, StoreError):
+            except (ValueError, StoreError):
                 return None  # damaged, or removed by another watch
+            look = Look(said["look"]["size"], said["look"]["mtime_ns"])
+            known: dict[str, Any] = {key: value for key, value in said.items() if key in _FIELDS}
+            return Attempt(**{**known, "look": look})
 
         with Pool(WAITERS) as pool:
             names = [name for name in self._store.names(_FOLDER) if name.endswith(".json")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys
 
 _BITS = 2048
 QUERY_NAMES = ("Policy", "Signature", "Key-Pair-Id")
@@ -137,7 +136,7 @@ def verified(
     try:
         policy = _decoded(values["Policy"])
         verifier.public_key.verify(_decoded(values["Signature"]), policy, PKCS1v15(), hashed())
-        return _permits(json.loads(policy), url, now.timestamp())
+        return _permits(documents.read(policy, dict), url, now.timestamp())
     except (InvalidSignature, ValueError):
         return False
 

@@ -22,7 +22,7 @@ import xxhash
 from vsv_pyramid import slide_json
 from vsv_pyramid.catalog_json import ENTRY_VERSION, Entry, entry, parse, write, write_root
 from vsv_pyramid.destination import tie
-from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable
+from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable, TooLarge
 from vsv_pyramid.layout import keys
 from vsv_pyramid.packed.published import is_published
 from vsv_pyramid.runtime.threads import WAITERS, Pool
@@ -229,7 +229,7 @@ class Catalog:
             if found is None:
                 raise DescriptorError("slide.json is missing")
             return {**entry(slide_json.parse(found.data)), "id": slide_id}
-        except DescriptorError as exc:
+        except (DescriptorError, TooLarge) as exc:
             self.warnings[slide_id] = f"{slide_id} is left out: {exc}"
         except StoreError as exc:
             if not self._mend or self._store.remote or isinstance(exc, StoreUnavailable):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
@@ -17,8 +16,9 @@ from vsv_pyramid.errors import (
     ReviewError,
     SlideAccessError,
     StoreError,
+    TooLarge,
 )
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys, shapes
 from vsv_pyramid.review import failures, rescans
 from vsv_pyramid.review.records import Kept, deleted, record
 from vsv_pyramid.runtime import clock
@@ -253,8 +253,8 @@ def _notes(store: Store, slide_id: str) -> Iterator[str]:
         if not found.key.endswith(".json"):
             continue
         try:
-            name = PurePath(json.loads(store.get(found.key))["slide"]).stem
-        except (NoSuchObject, ValueError, TypeError, KeyError):
+            name = PurePath(documents.read(store.get(found.key), shapes.OfSlide)["slide"]).stem
+        except (NoSuchObject, TooLarge, ValueError):
             continue
         if slide_id in (name, keys.safe_id(name)):
             yield found.key

@@ -11,6 +11,7 @@ VsvPyramidError
 │   └── JobFailed        a slide whose job in AWS Batch failed
 ├── StoreError           an object of a store that cannot be read, written or replaced
 │   ├── NoSuchObject     an object that is not there
+│   ├── TooLarge         an object that is larger than any of its kind
 │   ├── StoreRefused     a store that is gone, full, or closed to this program
 │   ├── StoreUnavailable a store that did not answer for a while
 │   └── StoreBusy        another process writes there
@@ -114,6 +115,10 @@ class NoSuchObject(StoreError):
         self, place: object, what: str = "there is no such object; check the path"
     ) -> None:
         super().__init__(place, what)
+
+
+class TooLarge(StoreError):
+    """An object that is larger than any of its kind; it is not read."""
 
 
 class StoreRefused(StoreError):

@@ -23,12 +23,12 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import OptionError, SlideError, StoreError
 from vsv_pyramid.inspection import published
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import bounds, keys
 from vsv_pyramid.packed.published import is_published, packed_key
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.pyramid import copied
 from vsv_pyramid.runtime.progress import Progress
-from vsv_pyramid.store import open_store, parts, zipped
+from vsv_pyramid.store import open_store, parts
 from vsv_pyramid.verification import verify
 
 OPTIONS = ConvertOptions(tile_size=240, workers=2, layout="packed")
@@ -341,8 +341,8 @@ def test_a_member_as_large_as_no_tile_is_not_read(
     small_slide: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convert(small_slide, target, OPTIONS)
-    monkeypatch.setattr(zipped, "_MOST_BYTES", 10_000)
-    with pytest.raises(StoreError, match=r"is larger than any tile; make it anew"):
+    monkeypatch.setattr(bounds, "bound", lambda key: bounds.Bound("a tile or a picture", 10_000))
+    with pytest.raises(StoreError, match=r"bytes, and a tile or a picture has 10,000 at the most"):
         verify(f"{target}/{FOLDER}", deep=True)
 
 

@@ -10,6 +10,15 @@ from vsv_pyramid.layout.geometry import Pyramid, Size
 
 FORMAT = "jpeg"
 NAMESPACE = "http://schemas.microsoft.com/deepzoom/2008"
+_MOST_SIDE = (1 << 31) - 1  # px, as DeepZoom has them
+
+
+class _Plain(ElementTree.TreeBuilder):
+    """XML without a document type, which could have entities: each of them is any text, many times
+    over."""
+
+    def doctype(self, *_: object) -> None:
+        raise DescriptorError("the descriptor has a document type, which is not read")
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Descriptor:
         Raises DescriptorError for anything but one Image with one Size, both with positive numbers.
         """
         try:
-            image = ElementTree.fromstring(xml)
+            image = ElementTree.fromstring(xml, ElementTree.XMLParser(target=_Plain()))
         except (ElementTree.ParseError, LookupError, ValueError) as exc:  # of its encoding, too
             raise DescriptorError(f"the descriptor is not XML ({exc})") from exc
         size = image.find(f"{{{NAMESPACE}}}Size")
@@ -45,6 +54,8 @@ class Descriptor:
             raise DescriptorError(f"the descriptor lacks a number: {exc}") from exc
         if min(*parsed.size, parsed.tile_size) < 1 or parsed.overlap < 0:
             raise DescriptorError("the descriptor states a size below 1 px")
+        if max(*parsed.size, parsed.tile_size, parsed.overlap) > _MOST_SIDE:
+            raise DescriptorError(f"the descriptor states a size above {_MOST_SIDE:,} px")
         return parsed
 
     @property

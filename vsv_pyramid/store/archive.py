@@ -21,7 +21,7 @@ from vsv_pyramid.store.base import FrontLast, Store, StoredObject
 from vsv_pyramid.store.disk import check_own, locked, naming, real, save, written_front_last
 from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, damage, members
 
-_MOST_OF_OTHERS = 1 << 26  # bytes
+_MOST_OF_OTHERS = 1 << 26  # bytes in all
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 
 
@@ -130,10 +130,12 @@ class ArchiveStore(Zipped):
             own = {member.filename for key, member in opened.by_key.items() if keys.is_key(key)}
             root = opened.root or folder
             own.update(f"{opened.root}/{name}" for name in (szi.INDEX, szi.PROPERTIES))
+            total = 0
             for member in opened.archive.infolist():
                 name = member.filename
                 if name.startswith(f"{root}/") and name not in own:
-                    if member.file_size > _MOST_OF_OTHERS:
+                    total += member.file_size
+                    if total > _MOST_OF_OTHERS:
                         raise StoreError(
                             self._path, f"holds {name}, which is large and not the slide's; move it"
                         )

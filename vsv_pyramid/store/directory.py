@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from stat import S_ISDIR
 
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
+from vsv_pyramid.layout import bounds
 from vsv_pyramid.layout import keys as layout
 from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
 from vsv_pyramid.store.disk import (
@@ -107,8 +108,11 @@ class DirectoryStore:
             try:
                 with path.open("rb") as file:
                     stat = os.fstat(file.fileno())
+                    if end is None:
+                        bounds.check(path, key, stat.st_size)
+                        end = stat.st_size
                     file.seek(start)
-                    data = file.read(-1 if end is None else end - start)
+                    data = file.read(max(0, end - start))
             except _NOT_THERE as exc:
                 raise NoSuchObject(path) from exc
         tag = f"{stat.st_ino:x}-{stat.st_mtime_ns:x}-{stat.st_size:x}"
@@ -123,12 +127,11 @@ class DirectoryStore:
         return None if S_ISDIR(stat.st_mode) else stat.st_size
 
     def tagged(self, key: str) -> Tagged | None:
-        check_plain(self.path(key))
-        with naming(self.path(key)):
-            try:
-                data = self.path(key).read_bytes()
-            except _NOT_THERE:
-                return None
+        self.path(key)  # raises for one that leads out
+        try:
+            data = self.read(key, 0).data
+        except NoSuchObject:
+            return None
         return Tagged(data, hashlib.sha256(data).hexdigest())
 
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:

@@ -27,7 +27,7 @@ from vsv_pyramid.aws import login, session
 from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.aws.s3_codes import CODES
 from vsv_pyramid.errors import NoSuchObject, StoreError, StoreUnavailable
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import bounds, keys
 from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
 from vsv_pyramid.store.listing import plain
@@ -158,6 +158,8 @@ class S3Store:
         def got() -> Part:
             try:
                 found = self._got(key, wanted if start or end else {})
+                if end is None:
+                    bounds.check(f"{self}/{key}", key, found.meta["size"])
                 data = bytes(found.bytes())
             except BaseError as exc:
                 if session.status(exc) != _NO_SUCH_RANGE:
@@ -173,6 +175,7 @@ class S3Store:
     def tagged(self, key: str) -> Tagged | None:
         def get() -> Tagged:
             found = self._got(key)
+            bounds.check(f"{self}/{key}", key, found.meta["size"])
             return Tagged(bytes(found.bytes()), str(found.meta["e_tag"]))
 
         return self._sought(key, get)

@@ -13,14 +13,13 @@ from operator import itemgetter
 from typing import BinaryIO, NamedTuple
 
 from vsv_pyramid.errors import NoSuchObject, StoreError
-from vsv_pyramid.layout import szi
+from vsv_pyramid.layout import bounds, szi
 from vsv_pyramid.store.base import Part, StoredObject, Tagged
 from vsv_pyramid.store.listing import plain
 
 # RuntimeError is zipfile's for an encrypted member or an unknown compression.
 DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
 
-_MOST_BYTES = 1 << 28  # of an object: a lying directory is not to fill the memory
 _LOCAL_HEADER = 30  # bytes, before a member's name
 
 
@@ -53,6 +52,8 @@ def members(archive: zipfile.ZipFile) -> Members:
     """Raises zipfile's errors, and StoreError for more than one pyramid."""
     if any(member.header_offset < 0 for member in archive.infolist()):
         raise zipfile.BadZipFile("its begin is missing")
+    if sum(member.compress_size for member in archive.infolist()) > archive.start_dir:
+        raise zipfile.BadZipFile("its members are more than there are bytes")
     roots = szi.roots(archive.namelist())
     if len(roots) > 1:
         names = " and ".join(roots[:2])
@@ -87,8 +88,8 @@ class Zipped(ABC):
                 raise NoSuchObject(f"{self}/{key}")
             if found.compress_type != zipfile.ZIP_STORED:  # of which some bytes can be any number
                 raise StoreError(self, f"{key} is compressed; make it anew without that")
-            if end is None and found.file_size > _MOST_BYTES:
-                raise StoreError(self, f"{key} is larger than any tile; make it anew")
+            if end is None:
+                bounds.check(f"{self}/{key}", key, found.file_size)
             with opened.archive.open(found) as member:
                 member.seek(start)
                 data = member.read(-1 if end is None else end - start)
@@ -120,6 +121,8 @@ class Zipped(ABC):
             if opened.root is None:
                 return None
             index = opened.archive.NameToInfo.get(f"{opened.root}/{szi.INDEX}")
+            if index:
+                bounds.check(f"{self}/{index.filename}", szi.INDEX, index.file_size)
             return Szi(
                 opened.root,
                 opened.archive.read(index) if index else None,

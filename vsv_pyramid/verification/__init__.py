@@ -95,11 +95,11 @@ def verify(
     check_links(check, published)
     _check_document(check)
     _check_images(check)
-    if packed:
-        check_places(check, packed)
     present = _check_keys(check)
     if present is None:
         return report
+    if packed:
+        check_places(check, packed)
     if not store.remote:
         _check_headers(check, sorted(present))
     report.tiles = len(present)

@@ -17,6 +17,7 @@ import uvicorn.server
 from starlette.applications import Starlette
 
 from vsv_pyramid.web import server
+from vsv_pyramid.web.limits import Limits
 
 HOST = "127.0.0.1"
 # How often the server looks whether it shall end; uvicorn would look ten times a second.
@@ -73,10 +74,10 @@ class Site:
 
 
 @contextlib.contextmanager
-def serving(app: Starlette) -> Iterator[Site]:
+def serving(app: Starlette, limits: Limits = server.LIMITS) -> Iterator[Site]:
     """The site, at a free port, in a thread that ends with the block."""
     listening = server.listener(HOST, 0)
-    running = server.Server(app, threading.Event())
+    running = server.Server(app, threading.Event(), limits)
     thread = threading.Thread(target=running.run, args=([listening],))
     with mock.patch.object(uvicorn.server, "asyncio", SimpleNamespace(**vars(asyncio) | SOON)):
         thread.start()

@@ -13,11 +13,11 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -28,7 +28,7 @@ from vsv_pyramid.errors import (
     StoreError,
     VsvPyramidError,
 )
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys
 from vsv_pyramid.review import failures, rescans
 from vsv_pyramid.review.desk import Desk, Slides
 from vsv_pyramid.review.history import Changes
@@ -62,7 +62,24 @@ class Entrance:
     time_zone: str | None = None
 
 
-_SENSELESS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+class _Looked(TypedDict):
+    """A slide, and the revision that was looked at."""
+
+    id: str
+    revision: int
+
+
+class _Optional(TypedDict, total=False):
+    changes: dict[str, str | None]
+    note: str
+    source: bool
+    confirmed: bool
+
+
+class _Said(_Optional):
+    """A call's body."""
+
+    slides: list[_Looked]
 
 
 class _Wanted(NamedTuple):
@@ -76,18 +93,15 @@ class _Wanted(NamedTuple):
 
     @classmethod
     def of(cls, body: bytes) -> _Wanted:
-        """Raises one of _SENSELESS where it is anything else."""
-        said = json.loads(body)
-        wanted = cls(
-            {str(slide["id"]): int(slide["revision"]) for slide in said["slides"]},
-            dict(said.get("changes", {})),
+        """Raises ValueError where it is anything else."""
+        said = documents.read(body, _Said)
+        return cls(
+            {slide["id"]: slide["revision"] for slide in said["slides"]},
+            said.get("changes", {}),
             said.get("note", ""),
-            said.get("source", False) is True,
-            said.get("confirmed", True) is True,
+            said.get("source", False),
+            said.get("confirmed", True),
         )
-        if not all(isinstance(text or "", str) for text in (wanted.note, *wanted.changes.values())):
-            raise TypeError("no text")
-        return wanted
 
 
 _Call = Callable[[Desk, _Wanted], list[Outcome]]
@@ -159,7 +173,7 @@ class Site:
                 return _sentence(413, f"A call takes {_MOST_BYTES} bytes at most.")
             try:
                 wanted = _Wanted.of(await request.body())
-            except _SENSELESS:
+            except (ValueError, ClientDisconnect):
                 return _sentence(400, "The desk does not understand this request; reload the page.")
             outcomes = await run_in_threadpool(locked, self._desk(request), wanted)
             return _json({"results": [outcome.facts() for outcome in outcomes]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -10,14 +11,18 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
 
 from vsv_pyramid.errors import ListenError
 from vsv_pyramid.runtime import signals
+from vsv_pyramid.web.limits import Limited, Limits
+
+LIMITS = Limits()
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -81,10 +86,11 @@ def run(site: Starlette, listening: socket.socket, stopped: threading.Event | No
 class Server(uvicorn.Server):
     """A quiet uvicorn, for which a signal is the ordinary way to end."""
 
-    def __init__(self, site: Starlette, stopped: threading.Event) -> None:
+    def __init__(self, site: Starlette, stopped: threading.Event, limits: Limits = LIMITS) -> None:
         config = uvicorn.Config(
             site,
-            http="httptools",
+            http=cast("type[asyncio.Protocol]", partial(Limited, limits)),
+            limit_concurrency=limits.connections,
             ws="none",
             loop="asyncio",
             lifespan="off",

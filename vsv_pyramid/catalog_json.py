@@ -81,7 +81,7 @@ def parse(data: bytes) -> tuple[dict[str, Entry], tuple[str, ...]]:
             raise ValueError(f"version {document['version']} is unknown")
         if "shards" not in document:
             slides: dict[str, Entry] = {slide["id"]: dict(slide) for slide in document["slides"]}
-            if wrong := next(filterfalse(keys.is_id, slides), None):
+            for wrong in filterfalse(keys.is_id, slides):
                 raise ValueError(f"{wrong!r} cannot be an id")
             return slides, ()
         shards = tuple(document["shards"])

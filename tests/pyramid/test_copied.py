@@ -37,6 +37,7 @@ from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.lanes import Lane
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.planning.plan import make_plan
+from vsv_pyramid.pyramid import copied
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verification import verify
 
@@ -218,6 +219,17 @@ def test_tiles_that_are_left_out_are_white(tmp_path: Path) -> None:
     assert (tiles[0, 0][:128, :128] == 255).all()
     assert (tiles[1, 0] == 255).all()
     assert np.array_equal(tiles[0, 0][128:, :128], decode(rows[1][0]))
+
+
+def test_a_white_tile_is_made_once(tmp_path: Path) -> None:
+    """Of a size: a few megabytes of a file may state a hundred thousand of them."""
+    first, *others = VARIANTS[3].tile(tissue(128, 128)), *[b""] * 99
+    rows = [[first, *others[:9]], *([b""] * 10 for _ in range(9))]
+    slide = write_tiff(tmp_path / "a.tif", rows, (1270, 1270), 128, rgb=False)
+    copied._white.cache_clear()
+    convert(slide, str(tmp_path), ConvertOptions(tile_size=128, workers=1))
+    made = copied._white.cache_info()
+    assert (made.misses, made.hits + made.misses) == (4, 99)
 
 
 @pytest.mark.parametrize("name", ["rgb444", "ycc444", "ycc420"])

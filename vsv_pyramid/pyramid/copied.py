@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 import openslide
 
 from vsv_pyramid.containers.raw import MOST_READS, RawTiles
 from vsv_pyramid.errors import StreamError, TileError, Unspliceable
 from vsv_pyramid.jpeg.join import join
-from vsv_pyramid.jpeg.planes import Planes
-from vsv_pyramid.layout.geometry import TileAddress
+from vsv_pyramid.jpeg.planes import Planes, Subsampling
+from vsv_pyramid.layout.geometry import Size, TileAddress
 from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.decoded import DecodedLeaves
 from vsv_pyramid.pyramid.images import blank
@@ -19,6 +20,13 @@ from vsv_pyramid.pyramid.leaves import BaseLevel, Leaf
 from vsv_pyramid.slide.pixels import Slide
 
 _WHITE = (255, 255, 255)
+
+
+@lru_cache(maxsize=8)  # within a slide there are four: inside, at two edges, and in the corner
+def _white(size: Size, subsampling: Subsampling, quality: int) -> tuple[bytes, Planes]:
+    """A tile without anything, and its half."""
+    whole = planes.from_rgb(blank(size, _WHITE), subsampling)
+    return planes.encoded(whole, quality), planes.halved(whole)
 
 
 @dataclass(frozen=True)
@@ -100,10 +108,10 @@ class CopiedLeaves:
         return True
 
     def _white(self, address: TileAddress, half: Planes) -> bytes:
-        pixels = blank(self.base.pyramid.dimensions(address), _WHITE)
-        whole = planes.from_rgb(pixels, self.base.subsampling)
-        planes.halve(whole, half)
-        return planes.encoded(whole, self.base.quality)
+        size = self.base.pyramid.dimensions(address)
+        jpeg, white = _white(size, self.base.subsampling, self.base.quality)
+        planes.fill(half, white)
+        return jpeg
 
     def _error(self, address: TileAddress, place: tuple[int, int], reason: str) -> TileError:
         return TileError(

@@ -8,6 +8,7 @@ of big-endian order.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import lru_cache
@@ -35,6 +36,7 @@ IMAGECODECS = "imagecodecs"
 
 _CACHE_BYTES = 1 << 25
 _CACHED = range(4, 1024)  # tiles
+_LARGE_BYTES = 1 << 26  # a tile of 4,730 px
 
 
 class Facts(NamedTuple):
@@ -89,7 +91,10 @@ class NativeTiles:
         self._is_negative = facts.is_negative
         bytes_each = base.tile_size.pixels * 3
         count = min(max(_CACHE_BYTES // bytes_each, _CACHED.start), _CACHED.stop)
-        self._tile = lru_cache(maxsize=count)(self._decoded)
+        # Of one that is as large as no scanner's, a single one is in memory, whoever waits for it.
+        self._is_large = bytes_each > _LARGE_BYTES
+        self._turns = threading.Lock() if self._is_large else contextlib.nullcontext()
+        self._tile = lru_cache(maxsize=1 if self._is_large else count)(self._decoded)
         self.name = "simplejpeg" if base.compression == JPEG else IMAGECODECS
         self.size = facts.canvas or self._turned(base.size)
         self.level_sizes = (self.size, *sorted(map(self._turned, facts.levels), reverse=True))
@@ -116,6 +121,10 @@ class NativeTiles:
         Raises openslide.OpenSlideError where a tile cannot be decoded, and SlideError where it
         cannot be read.
         """
+        with self._turns:
+            return self._read(x, y, size)
+
+    def _read(self, x: int, y: int, size: Size) -> Pixels:
         turn = self._turn
         if turn is None:
             return self._stored(x - self.base.at[0], y - self.base.at[1], size)
@@ -136,15 +145,19 @@ class NativeTiles:
     def _stored(self, x: int, y: int, size: Size) -> Pixels:
         width, height = self.base.tile_size
         columns, rows = self.base.around(x, y, size)
-        tiles = {(column, row): self._tile(column, row) for row in rows for column in columns}
+        places = [(column, row) for row in rows for column in columns]
+        # One after the other where they are large: four of them would fill the memory.
+        held = {} if self._is_large else {place: self._tile(*place) for place in places}
         end = min(columns.stop * width, self.base.size.width)
         bottom = min(rows.stop * height, self.base.size.height)
         is_covered = min(x, y) >= 0 and end >= x + size.width and bottom >= y + size.height
-        if is_covered and all(tile is not None for tile in tiles.values()):
+        is_whole = is_covered and bool(held) and all(tile is not None for tile in held.values())
+        if is_whole:
             region = np.empty((size.height, size.width, 3), np.uint8)
         else:
             region = np.zeros((size.height, size.width, 4), np.uint8)
-        for (column, row), tile in tiles.items():
+        for column, row in places:
+            tile = self._tile(column, row) if self._is_large else held[column, row]
             if tile is not None:
                 _paste(tile, region, column * width - x, row * height - y)
         return region

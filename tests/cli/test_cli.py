@@ -661,15 +661,32 @@ def test_lines_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], clock: FakeClock
 ) -> None:
     with display.ProgressDisplay("170782.svs") as show:
+        until(clock.waiting)
         for second in range(30):
             show(Progress(second, 30, second * 10**8))
             clock.advance(1)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
+        "170782.svs: 0 of 30 tiles",
         "170782.svs: 8 of 30 tiles, 0.100 gigapixels/s",
         "170782.svs: 16 of 30 tiles, 0.100 gigapixels/s",
         "170782.svs: 24 of 30 tiles, 0.100 gigapixels/s",
     ]
+
+
+def test_a_line_while_a_slide_is_opened(
+    capsys: pytest.CaptureFixture[str], clock: FakeClock
+) -> None:
+    """Of one that states a million tiles, a library takes its time."""
+    with display.ProgressDisplay("170782.svs"):
+        until(clock.waiting)
+        clock.advance(1)
+        assert capsys.readouterr().err == "170782.svs: is opened and looked at\n"
+        clock.advance(60)
+    with display.ProgressDisplay("170782.svs"):
+        until(clock.waiting)
+    until(lambda: not clock.waiting())
+    assert capsys.readouterr().err == ""
 
 
 def test_a_bar_on_a_terminal(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vsv_pyramid.layout import keys
@@ -25,22 +27,30 @@ if TYPE_CHECKING:
     from vsv_pyramid.runtime.progress import Progress
     from vsv_pyramid.verification.findings import Report
 
+FIRST_SECONDS = 1.0
 _LINE_SECONDS = 8.0
 
 
 class ProgressDisplay:
-    """Shows the Progress it is called with: a bar on a terminal, else a line every few seconds."""
+    """Shows the Progress it is called with: a bar on a terminal, else a line every few seconds, the
+    first one soon, be it that the slide is still being opened."""
 
     def __init__(self, slide_id: str, unit: str = "tile") -> None:
         self._id = one_line(slide_id)
         self._unit = unit
         self._start = self._last_line = clock.monotonic()
         self._bar = _bar(self._id, unit) if sys.stderr and sys.stderr.isatty() else None
+        self._said = "is opened and looked at"
+        self._ended = threading.Event()
 
     def __enter__(self) -> ProgressDisplay:
+        if self._bar is None and sys.stderr:
+            with contextlib.suppress(RuntimeError):  # there is a limit to threads
+                threading.Thread(target=self._begin, name="progress", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         if self._bar is not None:
             self._bar.close()
 
@@ -51,14 +61,22 @@ class ProgressDisplay:
             self._bar.total = progress.total
             self._bar.set_postfix_str(speed if progress.base_pixels else "", refresh=False)
             self._bar.update(progress.tiles - self._bar.n)
-        elif sys.stderr and now - self._last_line >= _LINE_SECONDS:
+            return
+        self._said = f"{progress.tiles:,} of {counted(progress.total, self._unit)}"
+        if progress.base_pixels:
+            self._said += f", {speed}"
+        if now - self._last_line >= _LINE_SECONDS:
             self._last_line = now
-            print(
-                f"{self._id}: {progress.tiles:,} of {counted(progress.total, self._unit)}"
-                f"{f', {speed}' if progress.base_pixels else ''}",
-                file=sys.stderr,
-                flush=True,
-            )
+            self._say()
+
+    def _begin(self) -> None:
+        if not clock.wait(self._ended, FIRST_SECONDS):
+            self._say()
+
+    def _say(self) -> None:
+        if sys.stderr:
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                print(f"{self._id}: {self._said}", file=sys.stderr, flush=True)
 
 
 def _bar(slide_id: str, unit: str) -> tqdm[NoReturn]:

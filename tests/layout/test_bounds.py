@@ -141,5 +141,16 @@ def test_the_largest_pyramid_there_can_be_is_told_of(
         assert outcome.out + outcome.err
 
 
+def test_a_key_is_not_looked_for_in_a_slide(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.svs"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    outcome = run("serve", tmp_path, "--edit", "--token-file", path)
+    assert (outcome.code, "it has more than 1,048,576 bytes" in outcome.err) == (2, True)
+    words = ["--base-url", "https://slides.example.org", "--key-id", "K", "--private-key", path]
+    outcome = run("share", "170782", *words)
+    assert (outcome.code, "it has more than 1,048,576 bytes" in outcome.err) == (2, True)
+
+
 def test_too_large_is_one_of_the_program_s_errors() -> None:
     assert issubclass(TooLarge, VsvPyramidError)

@@ -21,6 +21,7 @@ from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance
 from vsv_pyramid.web.limits import Limits
+from vsv_pyramid.web.people import Owner
 
 LIMITS = Limits(head_bytes=1 << 12, headers=20, connections=12, of_address=8)
 SOON = 0.05  # seconds, in a test of what comes after a time
@@ -79,8 +80,10 @@ def test_what_is_never_whole_ends(app: Starlette, sent: bytes) -> None:
 
 
 def test_a_body_that_does_not_come_ends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    desk = create_app(opened(tmp_path / "to"), entrance=Entrance("anna"))
-    with serving(desk, replace(LIMITS, request_seconds=SOON)) as site:
+    owner = Owner("anna")
+    desk = create_app(opened(tmp_path / "to"), entrance=Entrance(owner))
+    with serving(desk, replace(LIMITS, request_seconds=SOON)) as outside:
+        site = outside.entered(owner.key)
         token = json.loads(site.ask("/desk/api/session").body)["token"]
         with connected(site) as connection:
             head = f"POST /desk/api/set HTTP/1.1\r\nHost: {HOST}:{site.port}\r\nOrigin: {site.url}"
@@ -179,10 +182,12 @@ BODY = {
 def test_any_call_of_the_desk_gets_a_sentence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    desk = create_app(opened(tmp_path / "to"), entrance=Entrance("anna"))
-    with serving(desk) as site:
+    owner = Owner("anna")
+    desk = create_app(opened(tmp_path / "to"), entrance=Entrance(owner))
+    with serving(desk) as outside:
+        site = outside.entered(owner.key)
         token = json.loads(site.ask("/desk/api/session").body)["token"]
-        headers = {"Origin": site.url, "X-CSRF-Token": token}
+        headers = {"Origin": site.url, "X-CSRF-Token": token, "Cookie": site.cookie}
         connection = http.client.HTTPConnection(HOST, site.port, timeout=60)
         for name, body in json_documents(json.dumps(BODY).encode(), most=120):
             connection.request("POST", "/desk/api/set", body, headers)

@@ -57,6 +57,6 @@ def remember(store: Store, layout: str, *, instead: bool = False) -> None:
 def _parsed(data: bytes | None) -> dict[str, Any]:
     """What a root.json says; nothing where it is damaged, which tie.py tells."""
     try:
-        return dict(read(data or b"{}", shapes.Root))
+        return dict(read(data, shapes.Root)) if data else {}
     except ValueError:
         return {}

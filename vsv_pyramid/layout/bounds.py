@@ -6,7 +6,9 @@ can state any size.
 
 from __future__ import annotations
 
+import errno
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from vsv_pyramid.errors import TooLarge
@@ -39,7 +41,17 @@ _BOUNDS = tuple(
         (r".*", "a tile or a picture", 256 * _MIB),
     )
 )
-SMALL_FILE = 1 * _MIB  # with a key or a password
+_SMALL_FILE = 1 * _MIB  # with a key or a password
+
+
+def small_file(path: Path) -> bytes:
+    """The file with a key or a password. Raises OSError where it cannot be read, or is no such
+    file: it may be the wrong one, and a slide."""
+    with path.open("rb") as file:
+        data = file.read(_SMALL_FILE + 1)
+    if len(data) > _SMALL_FILE:
+        raise OSError(errno.EFBIG, f"it has more than {_SMALL_FILE:,} bytes", str(path))
+    return data
 
 
 def bound(key: str) -> Bound:

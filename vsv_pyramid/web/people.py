@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vsv_pyramid.errors import OptionError, StoreError
+from vsv_pyramid.layout import bounds
 from vsv_pyramid.review import typed
 from vsv_pyramid.store import edits
 from vsv_pyramid.store.directory import PrivateStore
@@ -123,7 +124,7 @@ class TokenFile:
             stat = self._path.stat()
             version = stat.st_ino, stat.st_mtime_ns, stat.st_size
             if version != self._read[0]:
-                self._read = version, _parsed(self._path, self._path.read_bytes())
+                self._read = version, _parsed(self._path, bounds.small_file(self._path))
         except OSError as exc:
             raise OptionError(
                 f"{self._path} cannot be read ({os.strerror(exc.errno or 0)}); check the path"

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.layout import documents, keys
+from vsv_pyramid.layout import bounds, documents, keys
 
 _BITS = 2048
 QUERY_NAMES = ("Policy", "Signature", "Key-Pair-Id")
@@ -213,7 +213,7 @@ def read_public_key(path: Path) -> RSAPublicKey:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return bounds.small_file(path)
     except OSError as exc:
         raise OptionError(f"{path} cannot be read ({exc.strerror}); check the path") from exc
 

@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import Run
 from tests.support.destinations import opened, private_of
 from tests.support.hostile import descriptors, json_documents
-from tests.support.site import serving
+from tests.support.site import HOST, serving
 from vsv_pyramid import catalog_json, places, slide_json
 from vsv_pyramid.cli import display
 from vsv_pyramid.errors import VsvPyramidError
@@ -26,14 +26,15 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.review import cdr, history, records, rescans
+from vsv_pyramid.review import cdr, failures, history, records, rescans
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.review.history import Record
 from vsv_pyramid.review.search import found
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended.attempts import Attempts
-from vsv_pyramid.web.app import LOOPBACK_NAMES, create_app
+from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance
+from vsv_pyramid.web.people import Owner
 
 RELEASE = Path(__file__).parent / "fixtures/release-0.1.0"
 KEPT = RELEASE / "kept"
@@ -48,6 +49,13 @@ WRITTEN = {  # which that release has not left
         "attempts": 1,
         "reason": "damaged",
         "due": 1.5,
+        "job": "",
+    },
+    f"private/{keys.failed_key(SLIDE)}": {
+        "slide": f"/srv/scans/{SLIDE}.svs",
+        "reason": "damaged",
+        "failed_at": "2026-11-27T10:00:00+00:00",
+        "exit_code": 65,
         "job": "",
     },
 }
@@ -143,6 +151,8 @@ def of_store(world: Path) -> None:
         lambda: display.awaited_lines(desk.awaited()),
         lambda: desk.record(SLIDE),
         lambda: records.deleted(store),
+        lambda: display.failed_lines(failures.listed(store, dismissed=True)),
+        lambda: list(failures.retry(store, [SLIDE], "anna")),
         lambda: rescans.remembered(store, SLIDE),
         lambda: rescans.link(store, Record("170783", source={"size": 1})),
         lambda: records.renew(store, SLIDE, "lab", "Europe/Berlin", dry_run=True),
@@ -153,7 +163,7 @@ def of_store(world: Path) -> None:
         with contextlib.suppress(VsvPyramidError):
             read()
     assert store.private
-    attempts = Attempts(store.private, Path("/srv"))
+    attempts = Attempts(store, Path("/srv"), lambda path: path.stem)
     attempts.read()
     json.dumps([str(attempt) for _, attempt in attempts])
 
@@ -172,6 +182,7 @@ def commands(world: Path) -> Iterator[list[object]]:
     yield ["slides", "list", root, *private]
     yield ["slides", "list", root, "--status", "awaiting", *private]
     yield ["slides", "show", SLIDE, "--in", root, *private]
+    yield ["slides", root, "--failed", *private]
     yield ["refresh", root, "--dry-run", "--details", "lab", *private]
     yield ["delete", SLIDE, "--in", root, "--purge", "--dry-run", *private]
     yield ["convert", RELEASE / f"scans/{SLIDE}.svs", "--to", root, "--dry-run", *private]
@@ -202,8 +213,10 @@ def test_the_commands_say_a_sentence(world: Path, run: Run, name: str, thorough:
 def test_the_server_and_the_desk_say_a_sentence(
     world: Path, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    app = create_app(opened(world / "www"), entrance=Entrance("anna"), hosts=LOOPBACK_NAMES)
-    with serving(app) as site:
+    owner = Owner("anna")
+    app = create_app(opened(world / "www"), entrance=Entrance(owner), hosts=[HOST])
+    with serving(app) as outside:
+        site = outside.entered(owner.key)
         for what, data in list(json_documents(honest(name), 2, 90))[::5]:
             put(world, name, data)
             for path in (

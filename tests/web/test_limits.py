@@ -87,8 +87,8 @@ def test_a_body_that_does_not_come_ends(tmp_path: Path, capfd: pytest.CaptureFix
         token = json.loads(site.ask("/desk/api/session").body)["token"]
         with connected(site) as connection:
             head = f"POST /desk/api/set HTTP/1.1\r\nHost: {HOST}:{site.port}\r\nOrigin: {site.url}"
-            head += f"\r\nX-CSRF-Token: {token}\r\nContent-Length: 100\r\n\r\n"
-            connection.sendall(head.encode() + b"{")
+            head += f"\r\nCookie: {site.cookie}\r\nX-CSRF-Token: {token}\r\nContent-Length: 100"
+            connection.sendall(f"{head}\r\n\r\n{{".encode())
             assert answered(connection)[0] == 408
     assert "Traceback" not in capfd.readouterr().err
 

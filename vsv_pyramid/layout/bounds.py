@@ -31,6 +31,7 @@ _BOUNDS = tuple(
         (r"(?:root|ids)\.json", "a destination's id", 64 * _KIB),  # 100 bytes
         (r"watch/places/[^/]+", "the place of a slide", 64 * _KIB),
         (r"[0-9a-f]{16}\.json", "a note about a slide", _MIB),  # 1 KB
+        (r"failed/[^/]+\.json", "a note about a slide", _MIB),
         (r"slide\.json", "what is published of a slide", 4 * _MIB),  # 4 KB
         (r"slide\.private\.json", "a slide's record", 16 * _MIB),  # 400 bytes a change
         (r"(?:index|deleted)[^/]*\.json", "a list of slides", 32 * _MIB),  # 400 bytes a slide

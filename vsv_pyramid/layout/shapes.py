@@ -195,6 +195,20 @@ class OptionalOfNote(OfSlide, total=False):
     reason: str
     due: float | None
     job: str
+    exit_code: int | None
+
+
+class Failed(TypedDict, total=False):
+    """Why a slide could not be converted."""
+
+    slide: str
+    reason: str
+    failed_at: str
+    exit_code: int | None
+    job: str
+    again: str
+    dismissed: str
+    who: str
 
 
 class Note(OptionalOfNote):

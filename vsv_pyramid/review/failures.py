@@ -8,10 +8,10 @@ Whoever converts without anybody beside it writes them. A person asks for anothe
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from vsv_pyramid.destination import Destination
 from vsv_pyramid.errors import (
@@ -19,9 +19,10 @@ from vsv_pyramid.errors import (
     OptionError,
     ReviewError,
     StoreError,
+    TooLarge,
     VsvPyramidError,
 )
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys, shapes
 from vsv_pyramid.layout.documents import to_json
 from vsv_pyramid.review import typed
 from vsv_pyramid.review.outcome import Outcome
@@ -134,18 +135,16 @@ def _each(store: Destination, ids: Iterable[str], mark: Marks) -> Iterator[Outco
 def _read(store: Destination, slide_id: str) -> Failed | None:
     """None where it is gone by now; of a damaged one only that."""
     try:
-        said = json.loads(store.get(keys.failed_key(slide_id)))
-        known = {name: said[name] for name in _KINDS if isinstance(said.get(name), _KINDS[name])}
-        return Failed(**{"slide": "", "reason": "", **known, "id": slide_id})
+        said: Any = documents.read(store.get(keys.failed_key(slide_id)), shapes.Failed)
     except NoSuchObject:
         return None
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, TooLarge):
         return Failed(slide_id, "", "the note of why it failed is damaged; dismiss it")
+    known = {name: said[name] for name in said.keys() & _FIELDS}
+    return Failed(**{"slide": "", "reason": "", **known, "id": slide_id})
 
 
-_KINDS = {
-    field.name: int if field.name == "exit_code" else str for field in dataclasses.fields(Failed)
-}
+_FIELDS = frozenset(field.name for field in dataclasses.fields(Failed))
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
 from vsv_pyramid.errors import OptionError
-from vsv_pyramid.layout import keys
+from vsv_pyramid.layout import documents, keys
 from vsv_pyramid.store import S3Options, Store, open_store
 
 
@@ -40,14 +40,12 @@ def place_in(url: str, number: int, s3: S3Options | None = None) -> str:
     """The place of that number, from 0, in the manifest. Raises StoreError and OptionError."""
     folder, _, name = url.rpartition("/")
     try:
-        places = json.loads(open_store(folder or ".", s3).get(name))
-        if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
-            raise ValueError("no list of places")
-    except (ValueError, RecursionError) as exc:
+        places = documents.read(open_store(folder or ".", s3).get(name), list[str])
+    except ValueError as exc:
         raise OptionError(f"{url}: is no manifest; submit the slides again") from exc
     if not number < len(places):
         raise OptionError(f"{url}: has no slide of number {number}; submit the slides again")
-    return str(places[number])
+    return places[number]
 
 
 def is_below(place: str, root: str) -> bool:

@@ -7,17 +7,14 @@ SLIDE := .cache/CMU-1-Small-Region.svs
 KERNEL := $(wildcard $(addprefix vsv_pyramid/jpeg/_*.,pyx pxi h))
 # In memory where there is such a place: on a disk, creating files costs more than making them.
 SCRATCH := $(if $(wildcard /dev/shm),/dev/shm/vsv-pyramid-bench,.cache/bench)
-PILLOW_SIMD := pillow-simd==12.1.1.post0
 SANITIZE := .cache/sanitize
 FUZZ := .cache/fuzz
 FUZZ_TARGETS := splice encode containers
 KERNEL_TARGETS := splice encode
-# In venvs of their own: ministack wants one boto3, checkov another, and the project the newest. The
-# list of what linters may say (tests/system/test_templates.py) is for these versions.
+# In venvs of their own: ministack wants one boto3, checkov another, and the project the newest.
 AWS := .cache/aws
-AWS_STAND_INS := 'moto[apigateway,batch]==5.2.5' flask flask-cors ministack==1.5.33 awscli==1.46.3
 AWS_LINT := .cache/aws-lint
-AWS_LINTERS := cfn-lint==1.58.0 cfripper==1.22.1 checkov==3.3.30
+TOOLS := .cache/tools
 LOWEST := .cache/lowest
 SECONDS ?= 60
 SHARE ?= 1
@@ -31,10 +28,11 @@ OURS := tests/situations/test_faults.py tests/situations/test_keeps.py
 CHAOS := tests/system/test_chaos.py
 CLANG ?= clang
 PACKAGE ?= dist/aws
+BASE := debian:bookworm-slim
 # Without it each of the many processes that tests start would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lowest test-all set-up lint bench docs wheel package image sanitize fuzz attack clean
+.PHONY: demo test lowest test-all set-up lint bench docs wheel package image base lock sanitize fuzz attack clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
@@ -95,7 +93,7 @@ wheel: $(VENV)/.dev
 ifeq ($(shell uname -s),Linux)
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	rm -rf .cache/wheel
-	$(BIN)/python -m build --outdir .cache/wheel
+	$(BIN)/python -m build --no-isolation --outdir .cache/wheel
 	PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --wheel-dir .cache/wheel/repaired .cache/wheel/*.whl
 	$(BIN)/python tests/support/try_wheel.py .cache/wheel/repaired/*.whl $(SLIDE)
 	mkdir -p dist
@@ -104,12 +102,20 @@ else
 	@echo "make wheel makes wheels for Linux only: pip wheel . makes one for this machine."
 endif
 
+# The base image by its digest, so that who builds it again gets the same one. Commit what it changes.
+base:
+	digest="$$(docker buildx imagetools inspect $(BASE) --format '{{.Manifest.Digest}}')" && \
+	  sed 's/^ARG BASE=.*/ARG BASE=$(BASE)@'"$$digest"'/' batch/Dockerfile >batch/Dockerfile.new && \
+	  mv batch/Dockerfile.new batch/Dockerfile
+
 # What goes to AWS: the templates, and all that the image is built of. Files only: a folder may change
 # while it is packed, when Python makes its __pycache__ there.
 package:
 	rm -rf $(PACKAGE) && mkdir -p $(PACKAGE)
 	cp cloudformation/*.yaml $(PACKAGE)
-	find batch vsv_pyramid -type f ! -name '*.so' ! -name '*.c' ! -path '*/__pycache__/*' ! -path '*/vendor/*' \
+	@grep -q '^ARG BASE=.*@sha256:' batch/Dockerfile || \
+	  echo "The base image is known by its tag only: make base takes its digest."
+	find batch locks vsv_pyramid -type f ! -name '*.so' ! -name '*.c' ! -path '*/__pycache__/*' ! -path '*/vendor/*' \
 	  | tar -czf $(PACKAGE)/image.tar.gz -T - LICENSE MANIFEST.in README.md package.json \
 	    package-lock.json pyproject.toml setup.cfg setup.py
 
@@ -164,43 +170,48 @@ fuzz: $(VENV)/.fuzz
 attack: $(VENV)/.test
 	$(BIN)/python -m tests.attack $(if $(SEED),--seed $(SEED)) --share $(SHARE)
 
+# All that is installed, by versions and hashes: what is there stays as it is, unless UPGRADE=1.
+lock: $(TOOLS)/.installed
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/python -m tests.support.locks $(if $(UPGRADE),--upgrade)
+
 clean:
 	rm -rf $(VENV) .cache build dist docs/api images node_modules vsv_pyramid/pages/viewer/vendor *.egg-info
 
-$(VENV)/.installed: setup.cfg setup.py pyproject.toml package-lock.json $(KERNEL) | $(BIN)/python
-	$(PIP) install --quiet --editable .
-	$(install-pillow-simd)
+$(VENV)/.installed: setup.cfg setup.py pyproject.toml package-lock.json $(KERNEL) locks/build.txt \
+    locks/run.txt locks/pillow-simd.txt | $(BIN)/python
+	$(call install-locked,build run)
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.installed
-	$(call install-extra,test)
+$(VENV)/.test: $(VENV)/.installed locks/test.txt
+	$(call install-locked,test)
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
 	@touch $@
 
 # The tests of what a browser shows need one. Debian's package of nginx comes with a service, which is
 # neither to run nor to come back.
-$(VENV)/.dev: $(VENV)/.test
+$(VENV)/.dev: $(VENV)/.test locks/image.txt locks/dev.txt
 	@{ PATH="$$PATH:/usr/sbin" command -v nginx || ! command -v apt-get; } >/dev/null || \
 	  { $(call apt-install,nginx) && { $$as_root service nginx stop; \
 	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
 	  echo "Tests and a benchmark need nginx, whose service may be running now."
 	@{ command -v chromium || command -v google-chrome || ! command -v apt-get; } >/dev/null || \
 	  { $(call apt-install,chromium); } || echo "No Chromium: going on without its tests."
-	$(call install-extra,dev)
+	$(call install-locked,dev)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.dev
-	$(call install-extra,bench)
+$(VENV)/.bench: $(VENV)/.dev locks/bench.txt
+	$(call install-locked,bench)
 	@touch $@
 
-$(VENV)/.fuzz: $(VENV)/.dev
-	$(call install-extra,fuzz)
+$(VENV)/.fuzz: $(VENV)/.dev locks/fuzz.txt
+	$(call install-locked,fuzz)
 	@touch $@
 
 $(LOWEST)/.installed: setup.cfg | $(VENV)/.test
 	rm -rf $(LOWEST) && $(PYTHON) -m venv $(LOWEST)
-	sed -n '/^install_requires/,/^$$/s/ *\(.*\)>=/\1==/p' setup.cfg >$(LOWEST)/requirements.txt
+	sed -n '/^install_requires/,/^$$/s/ *\(.*\)>=\([^,;]*\).*/\1==\2/p' setup.cfg >$(LOWEST)/requirements.txt
 	sed -n '/^test =/,/^$$/s/^    //p' setup.cfg >$(LOWEST)/tests.txt
 	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet \
 	  -r $(LOWEST)/requirements.txt -r $(LOWEST)/tests.txt
@@ -209,12 +220,9 @@ $(LOWEST)/.installed: setup.cfg | $(VENV)/.test
 	chmod +x $(LOWEST)/bin/vsv-pyramid
 	@touch $@
 
-$(AWS)/.installed: Makefile | $(BIN)/python
-	$(call install-apart,$(AWS),$(AWS_STAND_INS))
-	@touch $@
-
-$(AWS_LINT)/.installed: Makefile | $(BIN)/python
-	$(call install-apart,$(AWS_LINT),$(AWS_LINTERS))
+$(AWS)/.installed $(AWS_LINT)/.installed $(TOOLS)/.installed: .cache/%/.installed: locks/%.txt | $(BIN)/python
+	test -d .cache/$* || $(PYTHON) -m venv .cache/$*
+	.cache/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --require-hashes -r $<
 	@touch $@
 
 # What a venv and the build of Pillow-SIMD take, from apt where that is at hand and anything lacks.
@@ -233,24 +241,18 @@ as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; $$as_root apt-get update -qq && \
   $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $(1) >/dev/null
 endef
 
-# To compile all of it takes longer than to compile what is used.
-define install-apart
-test -d $(1) || $(PYTHON) -m venv $(1)
-$(1)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile $(2)
-endef
-
 # Other kernels are built and run in a copy: the one in the sources stays as it is.
 define copy-sources
 rm -rf $(1) && mkdir -p $(1)
-cp -R .ci .dockerignore batch cloudformation vsv_pyramid tests docs *.py *.cfg *.toml *.json *.md *.in Makefile LICENSE $(1)
+cp -R .ci .dockerignore batch cloudformation locks vsv_pyramid tests docs *.py *.cfg *.toml *.json *.md *.in Makefile LICENSE $(1)
 rm -f $(1)/vsv_pyramid/jpeg/*.so
 endef
 fuzzing = -timeout=20 -rss_limit_mb=4096 -max_total_time=$$(($(SECONDS) / $(words $(FUZZ_TARGETS))))
 build-kernel = "$(CURDIR)/$(BIN)/python" setup.py --quiet build_ext --inplace
 
-# By its name, since the package is there: so the kernel is not compiled again. Pillow may come along.
-define install-extra
-$(PIP) install --quiet 'vsv-pyramid[$(1)]'
+# Of setup.cfg, what locks/ says. Pillow may come along.
+define install-locked
+$(PIP) install --quiet --require-hashes $(1:%=-r locks/%.txt)
 $(install-pillow-simd)
 endef
 # Pillow and Pillow-SIMD are two distributions of one folder, PIL: whichever comes last wins. Where
@@ -260,10 +262,10 @@ define install-pillow-simd
 @if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
   $(PIP) uninstall --quiet --yes pillow; \
   export CC="cc $$(grep -qw avx2 /proc/cpuinfo && echo -mavx2)"; \
-  simd="install --quiet --no-deps --force-reinstall $(PILLOW_SIMD)"; \
+  simd="install --quiet --no-deps --force-reinstall --no-build-isolation --require-hashes -r locks/pillow-simd.txt"; \
   { $(PIP) $$simd && { $(has-lcms) || { $(PIP) cache remove pillow_simd && $(PIP) $$simd; }; } && $(has-lcms); } || { \
     echo "Pillow-SIMD cannot be built here: going on with Pillow."; \
-    $(PIP) uninstall --quiet --yes pillow-simd; $(PIP) install --quiet pillow; }; \
+    $(PIP) uninstall --quiet --yes pillow-simd; $(PIP) install --quiet --require-hashes -r locks/run.txt; }; \
 fi
 endef
 has-lcms = $(BIN)/python -c 'from PIL import features; exit(not features.check("littlecms2"))'

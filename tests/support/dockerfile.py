@@ -7,10 +7,11 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "batch/Dockerfile"
-INSTRUCTIONS = {"FROM", "RUN", "COPY", "ENV", "WORKDIR", "USER", "ENTRYPOINT"}
+INSTRUCTIONS = {"ARG", "FROM", "RUN", "COPY", "ENV", "WORKDIR", "USER", "ENTRYPOINT"}
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,21 @@ class Stage:
 
 
 def stages(text: str) -> list[Stage]:
-    """Raises ValueError for an instruction that is not known here."""
+    """Images are named with what an ARG before the first FROM has. Raises ValueError for an
+    instruction that is not known here."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
     found: list[Stage] = []
+    arguments: dict[str, str] = {}
     for line in filter(None, joined.splitlines()):
         name, _, rest = line.partition(" ")
         if name not in INSTRUCTIONS:
             raise ValueError(f"{name} is not known here")
-        if name == "FROM":
-            image, *alias = re.split(r"\s+AS\s+", rest.strip())
+        if name == "ARG":
+            argument, _, value = rest.strip().partition("=")
+            arguments[argument] = value
+        elif name == "FROM":
+            image, *alias = re.split(r"\s+AS\s+", Template(rest.strip()).substitute(arguments))
             found.append(Stage(image, alias[0] if alias else str(len(found))))
         else:
             found[-1].steps.append(Instruction(name, rest.strip()))

@@ -121,7 +121,7 @@ def main(folder: Path, slide: Path) -> None:
     folder.mkdir(parents=True)
     with contextlib.ExitStack() as mounted:
         found = stages(DOCKERFILE.read_text(encoding="utf-8"))
-        (suite,) = {re.sub(r"^debian:|-slim$", "", stage.image) for stage in found}
+        (suite,) = {re.sub(r"^debian:|-slim(@.*)?$", "", stage.image) for stage in found}
         debian(suite, folder / "debian")
         for stage in found:
             system = System(folder / stage.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import shutil
 import subprocess
@@ -86,11 +87,66 @@ def test_it_is_tried_while_it_is_built() -> None:
     assert last.text == "vsv-pyramid --version"
 
 
-def test_pillow_simd_comes_last_and_is_the_makefiles() -> None:
-    (wanted,) = re.findall(r"^PILLOW_SIMD := (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    installing = [step.text for step in BUILD.of("RUN") if "/pip " in step.text]
-    assert installing[-1].endswith(f" {wanted}")
-    assert "uninstall --yes pillow " in installing[-1]
+def test_all_that_it_installs_is_locked() -> None:
+    """Or comes from this tree, and needs nothing else."""
+    installing = [
+        command
+        for step in BUILD.of("RUN")
+        for command in step.text.split(" && ")
+        if re.search(r"pip (install|wheel) ", command)
+    ]
+    assert len(installing) == 5
+    for command in installing:
+        assert "--require-hashes" in command or "--no-deps" in command
+        assert "pip wheel " not in command or "--no-build-isolation" in command
+    assert re.findall(r"locks/([\w-]+)\.txt", " ".join(installing)) == [
+        "image",
+        "build",
+        "pillow-simd",
+    ]
+
+
+def test_pillow_simd_comes_last() -> None:
+    steps = [step.text for step in BUILD.of("RUN")]
+    (at,) = [at for at, text in enumerate(steps) if "pip uninstall --yes pillow " in text]
+    assert "locks/pillow-simd.txt" in steps[at] and "--wheel-dir /build/wheels" in steps[at]
+    assert steps[-1].endswith("--no-deps /build/wheels/*.whl")
+
+
+def test_its_base_is_what_make_base_pins() -> None:
+    (base,) = re.findall(r"^BASE := (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.fullmatch(rf"{base}(@sha256:[0-9a-f]{{64}})?", BUILD.image)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make base needs make")
+def test_make_base_writes_the_digest(tmp_path: Path) -> None:
+    """As a stand-in for Docker says it; it can be done again."""
+    digest = "sha256:" + 64 * "a"
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho {digest}\n")
+    docker.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "batch").mkdir()
+    shutil.copy(DOCKERFILE, tmp_path / "batch")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    for _ in range(2):
+        subprocess.run(["make", "-s", "base"], cwd=tmp_path, check=True, env={"PATH": path})
+    found = stages((tmp_path / "batch/Dockerfile").read_text(encoding="utf-8"))
+    assert {stage.image for stage in found} == {f"{BUILD.image.partition('@')[0]}@{digest}"}
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make base needs make")
+def test_make_base_changes_nothing_where_no_registry_answers(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    docker.chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "batch").mkdir()
+    shutil.copy(DOCKERFILE, tmp_path / "batch")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(["make", "-s", "base"], cwd=tmp_path, env={"PATH": path})
+    assert done.returncode
+    assert (tmp_path / "batch/Dockerfile").read_bytes() == DOCKERFILE.read_bytes()
 
 
 def test_it_knows_time_zones() -> None:
@@ -109,6 +165,6 @@ def test_an_instruction_that_is_not_known_is_refused() -> None:
 
 
 def test_lines_that_go_on() -> None:
-    (stage,) = stages("# x\nFROM a AS b\nRUN c \\\n && d\n# e\nUSER f\n")
+    (stage,) = stages("# x\nARG X=a\nFROM $X AS b\nRUN c \\\n && d\n# e\nUSER f\n")
     assert (stage.image, stage.name) == ("a", "b")
     assert [(step.name, step.text) for step in stage.steps] == [("RUN", "c && d"), ("USER", "f")]

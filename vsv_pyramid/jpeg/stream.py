@@ -96,6 +96,19 @@ def parse(tile: bytes, tables: bytes = b"") -> Stream:
     return reader.read(tile, whole=True)
 
 
+def luma_steps(jpeg: bytes) -> list[int]:
+    """The quantisation table of the lowest number, row by row, of whatever kind of JPEG. Raises
+    StreamError where it has none."""
+    reader = _Reader()
+    for code, body, _ in segments(jpeg):
+        if code == DQT:
+            reader._dqt(body)
+    if not reader.quantisation:
+        raise StreamError("a JPEG stream without a quantisation table")
+    steps = reader.quantisation[min(reader.quantisation)]
+    return [step for _, step in sorted(zip(ZIGZAG, steps, strict=True))]
+
+
 class _Reader:
     """Collects the tables of both streams, and the frame."""
 

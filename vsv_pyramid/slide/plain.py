@@ -24,6 +24,7 @@ from vsv_pyramid.containers.tiff import BIG_ENDIAN_BIGTIFF, TiffBase
 from vsv_pyramid.errors import SlideError, passing
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
+from vsv_pyramid.slide import decoding
 from vsv_pyramid.slide.samples import BARE_YCBCR, WHITE_IS_ZERO, YCBCR
 from vsv_pyramid.slide.signatures import HEAD, bits, is_jpeg_2000, why_unread
 from vsv_pyramid.words import counted
@@ -104,12 +105,18 @@ class PlainImage:
                 raise SlideError(path, _deep(depth))
             file.seek(0)
             try:
-                with Image.open(file) as opened:
+                with decoding.opened(file, is_tiff=tiff is not None) as opened:
                     frames = 1 if tiff else getattr(opened, "n_frames", 1)
                     if page:
                         opened.seek(page)
                     is_unsaid = opened.format == "JPEG" and "adobe" not in opened.info
-                    image = _upright(opened, is_tiff=tiff is not None)
+                    stored, is_keyed = opened.mode, "transparency" in opened.info
+                    if tiff:
+                        image = _upright(opened, is_tiff=True)
+                    elif stored in _MODES:
+                        image = _upright(decoding.decoded(opened, file), is_tiff=False)
+                    else:
+                        raise SlideError(path, _odd(stored, depth))
             except Image.DecompressionBombError as exc:
                 raise SlideError(
                     path,
@@ -127,10 +134,8 @@ class PlainImage:
                 path, "CMYK, and no Adobe marker says what zero is; save it as RGB first"
             )
         if image.mode not in _MODES:
-            is_deep = image.mode.startswith(("I", "F"))
-            odd = f"its pixels are of the kind {image.mode}; save it as RGB first"
-            raise SlideError(path, _deep(depth) if is_deep else odd)
-        if image.mode in ("L", "RGB") and depth != 8 and "transparency" in image.info:
+            raise SlideError(path, _odd(image.mode, depth))
+        if stored in ("L", "RGB") and depth != 8 and is_keyed:
             # Pillow compares it with what it has made 8 bits of.
             raise SlideError(
                 path,
@@ -176,6 +181,12 @@ def _upright(image: Image.Image, *, is_tiff: bool) -> Image.Image:
 def _forget_xmp(image: Image.Image) -> None:
     for key in "xmp", "XML:com.adobe.xmp":
         image.info.pop(key, None)
+
+
+def _odd(mode: str, depth: int) -> str:
+    if mode.startswith(("I", "F")):
+        return _deep(depth)
+    return f"its pixels are of the kind {mode}; save it as RGB first"
 
 
 def _deep(depth: int) -> str:

@@ -32,7 +32,8 @@ BASE := debian:bookworm-slim
 # Without it each of the many processes that tests start would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lowest test-all set-up lint bench docs wheel package image base lock sanitize fuzz attack clean
+.PHONY: demo test lowest test-all set-up lint bench docs wheel package image base lock audit sbom sanitize fuzz \
+  attack clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)
@@ -116,7 +117,7 @@ package:
 	@grep -q '^ARG BASE=.*@sha256:' batch/Dockerfile || \
 	  echo "The base image is known by its tag only: make base takes its digest."
 	find batch locks vsv_pyramid -type f ! -name '*.so' ! -name '*.c' ! -path '*/__pycache__/*' ! -path '*/vendor/*' \
-	  | tar -czf $(PACKAGE)/image.tar.gz -T - LICENSE MANIFEST.in README.md package.json \
+	  | tar -czf $(PACKAGE)/image.tar.gz -T - LICENSE THIRD-PARTY.md MANIFEST.in README.md package.json \
 	    package-lock.json pyproject.toml setup.cfg setup.py
 
 # The image itself takes Docker; its steps take root, and Debian.
@@ -173,6 +174,14 @@ attack: $(VENV)/.test
 # All that is installed, by versions and hashes: what is there stays as it is, unless UPGRADE=1.
 lock: $(TOOLS)/.installed
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/python -m tests.support.locks $(if $(UPGRADE),--upgrade)
+
+# What faults are known of it: exit code 1 if there is one, 3 where nobody could be asked.
+audit: $(TOOLS)/.installed
+	@PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/python -m tests.support.audit
+
+# What is in the image, but for Debian's packages.
+sbom: $(TOOLS)/.installed
+	@$(TOOLS)/bin/python -m tests.support.sbom dist/sbom.cdx.json
 
 clean:
 	rm -rf $(VENV) .cache build dist docs/api images node_modules vsv_pyramid/pages/viewer/vendor *.egg-info

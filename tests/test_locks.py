@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pytest
 from packaging.markers import default_environment
@@ -12,7 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support import locks
-from tests.support.locks import OF_SETUP_CFG, OF_THEIR_OWN, ROOT, locked, own, with_those_below
+from tests.support.locks import OF_SETUP_CFG, OF_THEIR_OWN, ROOT, Locked, own, with_those_below
+from tests.support.sbom import bom, licences
 
 ALL = (*OF_SETUP_CFG, *OF_THEIR_OWN)
 SYSTEMS = {"linux": "posix", "darwin": "posix", "win32": "nt"}
@@ -24,6 +26,8 @@ LINE = re.compile(
     r"|[\w.-]+==[\w.]+( ; [\w.<>=!' *()-]+)? \\"
     r"|    --hash=sha256:\w{64}( \\)?"
 )
+
+locked = lru_cache(locks.locked)
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -65,15 +69,19 @@ def holds(requirement: Requirement, environment: dict[str, str]) -> bool:
 @pytest.mark.parametrize("name", OF_SETUP_CFG)
 def test_a_lock_has_what_setup_cfg_asks_for(name: str) -> None:
     """Everywhere one version, of the range."""
-    pinned = locked(name).values()
     extras, _ = OF_SETUP_CFG[name]
+    wanted = tuple(asked(extras))
+    pinned: dict[str, list[Locked]] = {}
+    for entry in locked(name).values():
+        pinned.setdefault(canonicalize_name(entry.requirement.name), []).append(entry)
     for environment in environments():
-        for requirement in filter(lambda one: holds(one, environment), asked(extras)):
+        for requirement in wanted:
+            if not holds(requirement, environment):
+                continue
             (version,) = {
                 entry.version
-                for entry in pinned
-                if canonicalize_name(entry.requirement.name) == canonicalize_name(requirement.name)
-                and holds(entry.requirement, environment)
+                for entry in pinned[canonicalize_name(requirement.name)]
+                if holds(entry.requirement, environment)
             }
             assert requirement.specifier.contains(version), requirement
 
@@ -115,3 +123,20 @@ def test_a_requirement_has_both_bounds() -> None:
         operators = {specifier.operator for specifier in requirement.specifier}
         bounds = {">="} if requirement.name in WITHOUT_UPPER_BOUND else {">=", "<"}
         assert operators == bounds or requirement.name == "tzdata", requirement
+
+
+def test_each_part_of_the_image_has_its_licence() -> None:
+    """And nothing is named that is not installed anywhere."""
+    named = {entry.requirement.name for entry in locked("image").values()}
+    assert licences().keys() == named | {"pillow-simd"}
+
+
+def test_the_parts_of_the_image_are_listed() -> None:
+    parts = {part["name"]: part for part in bom()["components"]}
+    assert {"openslide-bin", "pillow-simd", "awslambdaric", "openseadragon"} <= parts.keys()
+    assert not {"pillow", "tzdata", "exceptiongroup"} & parts.keys()  # of other systems
+    assert parts["simplejpeg"]["licenses"] == [{"license": {"id": "MIT"}}]
+    assert "LGPL-2.1-only" in parts["openslide-bin"]["licenses"][0]["expression"]
+    assert all(
+        re.fullmatch(r"pkg:(pypi|npm)/[\w.-]+@[\w.]+", one["purl"]) for one in parts.values()
+    )

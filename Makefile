@@ -32,8 +32,7 @@ BASE := debian:bookworm-slim
 # Without it each of the many processes that tests start would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lowest test-all set-up lint bench docs wheel package image base lock audit sbom sanitize fuzz \
-  attack clean
+.PHONY: demo test lowest test-all set-up lint bench docs wheel package image base lock audit sbom sanitize fuzz attack clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python tests/support/real_slide.py $(SLIDE)

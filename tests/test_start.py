@@ -20,14 +20,14 @@ containers.dicom containers.frames containers.instances containers.pages contain
 containers.reading containers.tiff conversion conversion.listing conversion.making
 conversion.summary destination destination.former destination.layouts destination.tie facts jpeg
 jpeg._splice jpeg.colour jpeg.encode jpeg.join jpeg.kernel jpeg.markers jpeg.planes jpeg.stream
-layout.bounds packed packed.published places planning planning.decision planning.ids
-planning.lanes planning.options planning.plan publication publication.uploads pyramid pyramid.copied
+layout.bounds packed packed.published places planning planning.decision planning.ids planning.lanes
+planning.options planning.plan publication publication.uploads pyramid pyramid.copied
 pyramid.decoded pyramid.images pyramid.leaves pyramid.planes pyramid.quadtree pyramid.srgb
 review.barcode review.failures review.outcome review.records review.rescans runtime.locks
-runtime.progress runtime.threads slide.files slide.handles slide.icc slide.metadata slide.names
-slide.pixels slide.plain slide.remote slide.samples slide.scale slide.scratch slide.search
-slide.series slide.signatures slide.source slide.tiles slide_json store store.base store.directory
-store.disk store.edits store.listing store.moves store.options
+runtime.progress runtime.threads slide.decoding slide.files slide.handles slide.icc slide.metadata
+slide.names slide.pixels slide.plain slide.remote slide.samples slide.scale slide.scratch
+slide.search slide.series slide.signatures slide.source slide.tiles slide_json store store.base
+store.directory store.disk store.edits store.listing store.moves store.options
 """
 # Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
-import os
 import re
 import secrets
 import threading
@@ -127,7 +126,7 @@ class TokenFile:
                 self._read = version, _parsed(self._path, bounds.small_file(self._path))
         except OSError as exc:
             raise OptionError(
-                f"{self._path} cannot be read ({os.strerror(exc.errno or 0)}); check the path"
+                f"{self._path} cannot be read ({exc.strerror}); check the path"
             ) from exc
         return self._read[1]
 

@@ -29,7 +29,7 @@ from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
 from vsv_pyramid.cli.messages import Events, anonymous, called, say, sentence
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.destination import open_destination
+from vsv_pyramid.destination import Destination, open_destination
 from vsv_pyramid.errors import (
     HOPELESS,
     JobFailed,
@@ -182,36 +182,43 @@ class _Function:
             options=self._options,
         )
         watch.run(once=True)
-        waiting = list(watch.waiting())
-        self._measure((str(path), _hours(path)) for path in waiting)
+        waiting = ((str(path), _hours(path)) for path in watch.waiting())
+        newest = max(map(_came, watch.seen()), default=0.0)
+        self._measure(store, waiting, newest)
 
     def _ended(self, jobs: list[str]) -> dict[str, str | None]:
         return self._queue.ended(jobs)
 
     def audit(self) -> None:
         """Has those tried again of which somebody wants it, and looks for slides in S3 that were
-        forgotten: of those that are known to have failed, somebody was told."""
+        forgotten."""
         store = open_destination(self._destination, self._options.private_to, self._options.s3)
         for failed in failures.asked_again(store):
             self.say.submitted(failed.slide, self._queue.submit(failed.slide))
             failures.taken_up(store, failed)
-        known = {failed.slide for failed in failures.listed(store, dismissed=True)}
-        waiting = backlog.find(self._slides, self._destination, self._options).slides
-        pairs = ((str(slide.url), slide.hours) for slide in waiting)
-        self._measure(pair for pair in pairs if pair[0] not in known)
+        found = backlog.find(self._slides, self._destination, self._options)
+        waiting = ((str(slide.url), slide.hours) for slide in found.slides)
+        self._measure(store, waiting, found.newest)
 
-    def _measure(self, waiting: Iterable[tuple[str, float]]) -> None:
-        """Tells CloudWatch for how many hours the oldest slide has been without a pyramid."""
+    def _measure(
+        self, store: Destination, waiting: Iterable[tuple[str, float]], newest: float
+    ) -> None:
+        """Tells CloudWatch for how many hours the oldest slide has been without a pyramid, but for
+        those that are known to have failed: somebody was told. And for how many hours of working
+        days no slide has come, since the newest did (Unix time)."""
         name = "FunctionName"
-        metric = {"Name": "OldestWaitingHours", "Unit": "None"}
-        metrics = {"Namespace": "vsv-pyramid", "Dimensions": [[name]], "Metrics": [metric]}
+        metrics = [{"Name": each, "Unit": "None"} for each in ("OldestWaitingHours", "QuietHours")]
+        told = {"Namespace": "vsv-pyramid", "Dimensions": [[name]], "Metrics": metrics}
+        known = {failed.slide for failed in failures.listed(store, dismissed=True)}
         numbers = itertools.count()
-        pairs = (pair for pair, _ in zip(waiting, numbers, strict=False))
+        unknown = (pair for pair in waiting if pair[0] not in known)
+        pairs = (pair for pair, _ in zip(unknown, numbers, strict=False))
         oldest = heapq.nlargest(_TOLD, pairs, key=itemgetter(1))
         document = {
-            "_aws": {"Timestamp": round(clock.time() * 1000), "CloudWatchMetrics": [metrics]},
+            "_aws": {"Timestamp": round(clock.time() * 1000), "CloudWatchMetrics": [told]},
             name: os.environ["AWS_LAMBDA_FUNCTION_NAME"],
             "OldestWaitingHours": round(oldest[0][1] if oldest else 0.0, 2),
+            "QuietHours": round(clock.working_hours(newest, clock.time()), 2),
             "waiting": next(numbers),
             "oldest": [called(slide) for slide, _ in oldest],
         }
@@ -261,8 +268,13 @@ class _Function:
 
 def _hours(path: Path) -> float:
     """Since the slide's file came here; 0 where it is gone."""
+    return (clock.time() - came) / 3600 if (came := _came(path)) else 0.0
+
+
+def _came(path: Path) -> float:
+    """When the slide's file came here (Unix time); 0 where it is gone."""
     try:
-        return (clock.time() - path.stat().st_ctime) / 3600  # copies preserve the mtime
+        return path.stat().st_ctime  # copies preserve the mtime
     except OSError:
         return 0.0
 

@@ -408,7 +408,9 @@ class TestIngest:
         (metrics,) = said["_aws"]["CloudWatchMetrics"]
         assert metrics["Namespace"] == "vsv-pyramid"
         assert (metrics["Dimensions"], said["FunctionName"]) == ([["FunctionName"]], "tried")
-        assert [metric["Name"] for metric in metrics["Metrics"]] == ["OldestWaitingHours"]
+        names = [metric["Name"] for metric in metrics["Metrics"]]
+        assert names == ["OldestWaitingHours", "QuietHours"]
+        assert 0 <= said["QuietHours"] <= 2.1
         lambda_handler.ingest(object_created(uploaded), Context())
         capsys.readouterr()
         lambda_handler.ingest({"audit": True}, Context())
@@ -594,16 +596,28 @@ class TestScan:
         assert [body["exit_code"] for body in failures.bodies] == [2, 2]
 
     def test_how_long_a_slide_waits(
-        self, share: Path, failures: Failures, capsys: pytest.CaptureFixture[str]
+        self,
+        share: Path,
+        jobs: Jobs,
+        failures: Failures,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        """But for those that have failed: somebody is told of them."""
+        monkeypatch.setattr(costs, "SLOWEST_BYTES", 1.0)
         (share / "b.svs").write_text("hello")
-        lambda_handler.scan({}, Context())
-        said = json.loads(capsys.readouterr().out)
-        assert said["oldest"] == ["b"]
-        assert 0 < said["OldestWaitingHours"] + 0.01 < 0.1
+        for _ in range(2):
+            lambda_handler.scan({}, Context())
+            said = json.loads(capsys.readouterr().out)
+            assert set(said["oldest"]) == {"a"} | ({"b"} if not failures.bodies else set())
+            assert 0 < said["OldestWaitingHours"] + 0.01 < 0.1
+            assert 0 <= said["QuietHours"] < 0.1
+        (share / "a.svs").unlink()
         (share / "b.svs").unlink()
         lambda_handler.scan({}, Context())
-        assert json.loads(capsys.readouterr().out)["oldest"] == []
+        said = json.loads(capsys.readouterr().out)
+        assert said["oldest"] == []
+        assert said["QuietHours"] > 10_000, "no slide has come, as where nothing is mounted"
         assert lambda_handler._hours(share / "b.svs") == 0
 
     def test_what_there_is_no_time_for_is_left(self, place: Place, jobs: Jobs) -> None:

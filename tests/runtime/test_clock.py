@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from datetime import timezone
+from datetime import datetime, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,3 +63,21 @@ def test_no_pause_is_shorter_than_it_should_be(pauses: list[float]) -> None:
             before = own.monotonic()
             own.sleep(pause)
             assert own.monotonic() - before >= pause
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "hours"),
+    [
+        ("2026-11-23 00:00", "2026-11-24 00:00", 24),  # a Monday
+        ("2026-11-27 12:00", "2026-11-30 12:00", 24),  # from Friday to Monday
+        ("2026-11-28 06:00", "2026-11-29 18:00", 0),  # over a weekend
+        ("2026-11-02 00:00", "2026-11-30 00:00", 4 * 120),
+        ("2026-11-26 09:30", "2026-11-26 09:30", 0),
+    ],
+)
+def test_hours_of_working_days(since: str, until: str, hours: float) -> None:
+    moments = [
+        datetime.fromisoformat(each).replace(tzinfo=timezone.utc).timestamp()
+        for each in (since, until)
+    ]
+    assert own.working_hours(*moments) == hours

@@ -109,6 +109,12 @@ class Backlog:
         self.refused: Rows[str] = Rows(self._database, "refused", str)
         self.published = self.archived = 0
 
+    @property
+    def newest(self) -> float:
+        """When the last slide came (Unix time); 0 where there is none."""
+        (moment,) = self._database.execute("SELECT MAX(modified) FROM objects").fetchone()
+        return float(moment or 0.0)
+
     def note_published(self, store: Destination) -> None:
         """Takes what the store has, and what was deleted there and is to be scanned anew."""
         self._note_entries(deleted(store))

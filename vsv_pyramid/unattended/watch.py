@@ -149,6 +149,10 @@ class Watch:
         """The slides that were there at the last look, and are not published."""
         return [path for path, seen in self._seen.items() if self._done.get(path) != seen.look]
 
+    def seen(self) -> list[Path]:
+        """The slides that were there at the last look."""
+        return list(self._seen)
+
     def _begin(self, looks: Mapping[Path, Look], *, retry: bool, waits: bool) -> None:
         """Goes on from what the destination remembers."""
         while not self._stop.is_set():

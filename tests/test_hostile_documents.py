@@ -170,8 +170,8 @@ def of_store(world: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [DELETED, *ROOTS, *WRITTEN, CATALOG, OWN])
-def test_what_a_destination_has(world: Path, name: str) -> None:
-    for _, data in json_documents(honest(name), most=80):
+def test_what_a_destination_has(world: Path, name: str, thorough: bool) -> None:
+    for _, data in json_documents(honest(name), most=80 if thorough else 20):
         put(world, name, data)
         of_store(world)
 

@@ -160,6 +160,7 @@ def test_a_bucket_that_is_not_there(place: Place) -> None:
         find("s3://no-such-bucket", f"{place}/to")
 
 
+@pytest.mark.crowd
 def test_many_slides_take_no_memory(tmp_path: Path) -> None:
     """The lists by themselves would be 19 MB, and 3 GB of a million slides."""
     million.lay_out(tmp_path / "to", CROWD)

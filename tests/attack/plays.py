@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import socket
 import sys
 import traceback
@@ -25,6 +26,7 @@ from urllib.parse import quote
 
 from tests.containers.mutable import CONTAINERS
 from tests.support import clock, http_server, odd_names
+from tests.support.hostile import json_documents
 from tests.support.mutations import mutated
 from tests.support.site import HOST, Site, serving
 from vsv_pyramid import repacking
@@ -33,6 +35,9 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.review import failures
+from vsv_pyramid.review.desk import Desk
+from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance
 from vsv_pyramid.web.people import Owner
@@ -181,6 +186,39 @@ def requests(folder: Path) -> Iterator[Act]:
             return []
 
         yield act
+
+
+@contextlib.contextmanager
+def documents(folder: Path) -> Iterator[Act]:
+    """A catalog, a slide.json, a record and all else that a destination knows, of any content."""
+    slide = CONTAINERS["jpeg"][0](folder)
+    root, private = folder / "to", folder / "private"
+    convert(slide, root, ConvertOptions(slide_id="a", workers=1, private_to=str(private)))
+    store = open_destination(str(root), str(private))
+    failures.remember(store, Failed("a", str(slide), "is cut off"))
+    Desk(store, "anna").set({"a": None}, {"status": "GOOD", "slide_id": "S1"}, "seen")
+    honest = [path for path in folder.rglob("*.json") if path.is_file()]
+    commands = (
+        *(("verify", "to"), ("verify", "to/images/a"), ("info", "to/images/a"), ("index", "to")),
+        *(("slides", "to"), ("slides", "show", "a", "--in", "to"), ("slides", "to", "--failed")),
+        *(("slides", "set", "a", "--in", "to", "--status", "bad"), ("refresh", "to")),
+        *(("slides", "retry", "a", "--in", "to"), ("pack", "to", "--yes")),
+        *(("delete", "a", "--in", "to", "--yes"), ("verify", "to", "--purged", "a")),
+    )
+
+    def act(draw: random.Random, here: Path) -> list[str]:
+        for place in (root, private):
+            shutil.copytree(place, here / place.name)
+        one = draw.choice(honest)
+        variants = list(json_documents(one.read_bytes(), draw.randrange(1 << 30), 90))
+        (here / one.relative_to(folder)).write_bytes(draw.choice(variants)[1])
+        words = list(draw.choice(commands))
+        is_private = words[0] not in ("info", "index", "pack") and words != ["verify", "to"]
+        if is_private and words != ["verify", "to/images/a"]:
+            words += ["--private-to", str(here / "private")]
+        return command(*(here / word if word.startswith("to") else word for word in words))
+
+    yield act
 
 
 class _Told(logging.Handler):
@@ -361,4 +399,5 @@ PLAYS = {
     "archives and SZI": Play(500, archives),
     "requests to serve and desk": Play(2000, requests),
     "lists of a bucket": Play(500, listings),
+    "catalogs, slide.json, records, notes": Play(500, documents),
 }

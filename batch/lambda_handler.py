@@ -38,7 +38,7 @@ from vsv_pyramid.errors import (
     VsvPyramidError,
     exit_code,
 )
-from vsv_pyramid.layout import documents, keys
+from vsv_pyramid.layout import documents
 from vsv_pyramid.planning import ids
 from vsv_pyramid.review import failures
 from vsv_pyramid.runtime import clock
@@ -50,7 +50,7 @@ from vsv_pyramid.slide.remote import SPARE_BYTES
 from vsv_pyramid.unattended import backlog
 from vsv_pyramid.unattended.manifests import is_below
 from vsv_pyramid.unattended.watch import Handed, Watch, WatchEnded
-from vsv_pyramid.words import one_line
+from vsv_pyramid.words import IS_ODD, is_plain, one_line
 
 _MEGABYTES_A_VCPU = 1769  # of a function's memory
 _MOST_VCPUS = 6
@@ -154,11 +154,8 @@ class _Function:
             raise again
 
     def _check_key(self, url: str) -> None:
-        if not (keys.is_printable_key(url) and is_below(url, self._slides)):
-            raise OptionError(
-                f"{one_line(url)}: a key with control characters, or with '.' or '..' for a "
-                "folder; rename the object"
-            )
+        if not (is_plain(session.object_url(url).key) and is_below(url, self._slides)):
+            raise OptionError(f"{one_line(url)}: {IS_ODD}")
 
     def scan(self) -> None:
         def hand_on(path: Path) -> Handed:

@@ -334,7 +334,7 @@ class TestIngest:
         lambda_handler.ingest(object_created(f"{place.prefix}/scans/{key}", 10**12), Context())
         (body,) = failures.bodies
         assert body["exit_code"] == 2
-        assert "rename the object" in body["reason"]
+        assert "rename it" in body["reason"]
         assert body["reason"].isprintable()
         assert not jobs.places
 

@@ -47,21 +47,6 @@ def test_keys() -> None:
     assert not keys.is_shard("index.json")
 
 
-@pytest.mark.parametrize(
-    ("key", "printable"),
-    [
-        ("scans/170782.svs", True),
-        ("scans/M\xfcller, \u65e5\u672c\u3000\xa0\u200d.svs", True),
-        *(
-            (f"a{letter}b.svs", False)
-            for letter in "\0\n\r\t\x1b\x7f\x85\u2028\u2029\u202e\u2066\ud800"
-        ),
-    ],
-)
-def test_keys_that_print(key: str, printable: bool) -> None:
-    assert keys.is_printable_key(key) is printable
-
-
 @given(st.from_regex(keys._ID, fullmatch=True), st.integers(0, 40), st.integers(0, 1 << 20))
 def test_every_key_that_is_written_is_one(slide_id: str, level: int, at: int) -> None:
     folder = keys.folder(slide_id)

@@ -80,10 +80,10 @@ def test_what_waits(scans: str, place: Place) -> None:
 @pytest.mark.parametrize(
     ("key", "why"),
     [
-        ("b/b\u2028b/e.svs", "control characters"),
-        ("b\n/etc/e.svs", "control characters"),
-        ("\x1b[2J/e.svs", "control characters"),
-        ("\u202esvs.e/e.svs", "control characters"),
+        ("b/b\u2028b/e.svs", "has a control character"),
+        ("b\n/etc/e.svs", "has a control character"),
+        ("\x1b[2J/e.svs", "has a control character"),
+        ("\u202esvs.e/e.svs", "has a control character"),
         ("b/%2e%2e/e.svs", "'.' or '..'"),
     ],
 )

@@ -19,10 +19,11 @@ from vsv_pyramid.cli.options import (
     search_options,
 )
 from vsv_pyramid.cli.store_options import store_options
+from vsv_pyramid.cli.streams import echo
 from vsv_pyramid.errors import OptionError, SlideAccessError
 from vsv_pyramid.planning import ids
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.words import counted, one_line
+from vsv_pyramid.words import counted
 
 _LIMITS = {
     "slides": "a job for each slide",
@@ -113,11 +114,11 @@ def submit_command(
     if not (found.slides or found.published or found.archived or found.refused):
         raise SlideAccessError(slides, "there are no slides; check the bucket and the prefix")
     for sentence in found.refused:
-        click.echo(one_line(f"Warning: {sentence}"), err=True)
+        echo(f"Warning: {sentence}", err=True)
     if found.refused:
-        click.echo(f"{slides}: {counted(len(found.refused), 'slide')} left out, as told", err=True)
+        echo(f"{slides}: {counted(len(found.refused), 'slide')} left out, as told", err=True)
     if found.archived:
-        click.echo(
+        echo(
             f"Warning: {slides}: {counted(found.archived, 'archived slide')} left out; restore "
             "what is needed (aws s3api restore-object), then submit again",
             err=True,
@@ -128,7 +129,7 @@ def submit_command(
     cost = sampled.estimated(found.slides, options.s3, layout=found.layout, max_vcpus=max_vcpus)
     plan = costs.schedule(cost, max_vcpus)
     if not as_json:
-        click.echo(
+        echo(
             f"{slides}: {len(found.slides):,} waiting, {found.published:,} published; about "
             f"{cost.gigapixels:,.2f} gigapixels, {cost.vcpu_hours:,.2f} vCPU hours, "
             f"${cost.dollars:,.4f} (${cost.compute_dollars:,.4f} on Fargate, "
@@ -136,7 +137,7 @@ def submit_command(
             f"{cost.objects:,} puts)"
         )
         if found.slides:
-            click.echo(
+            echo(
                 f"{counted(plan.jobs, 'job')} at the same time, about {plan.hours:,.1f} hours: "
                 f"{_LIMITS[plan.limit]}"
             )
@@ -145,7 +146,7 @@ def submit_command(
     def told(job: str) -> None:
         jobs.append(job)
         if not as_json:
-            click.echo(f"submitted: {job}")
+            echo(f"submitted: {job}")
 
     try:
         if queue and job_definition and not dry_run:
@@ -179,13 +180,13 @@ def _pack(
         raise OptionError(f"{root!r} is no place that jobs can reach; give s3://bucket/prefix")
     pyramids = packing.tiles_in(root, options)
     if not as_json:
-        click.echo(f"{root}: {counted(len(pyramids), 'pyramid')} to be packed")
+        echo(f"{root}: {counted(len(pyramids), 'pyramid')} to be packed")
     jobs: list[str] = []
 
     def told(job: str) -> None:
         jobs.append(job)
         if not as_json:
-            click.echo(f"submitted: {job}")
+            echo(f"submitted: {job}")
 
     if queue and job_definition and not dry_run:
         packing.pack(pyramids, root, Queue(queue, job_definition), told, options)

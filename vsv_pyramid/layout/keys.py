@@ -53,11 +53,6 @@ _KEY = re.compile(
     rf"{IMAGES}/(?:{re.escape(CATALOG)}|{_SHARD.pattern}|{_ID.pattern}/(?:{_FILE.pattern}))"
 )
 
-# Control characters, ends of lines, what turns the direction of writing, and halves of characters.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
 _FOR_EVER = "public, max-age=31536000, immutable"
 _CHECKED = "no-cache"
 _NEVER = "no-store"
@@ -238,11 +233,6 @@ def tile_key(folder: str, address: TileAddress) -> str:
 def is_key(key: str) -> bool:
     """Whether the layout can have an object under the key, whatever the slide is."""
     return _KEY.fullmatch(key) is not None
-
-
-def is_printable_key(key: str) -> bool:
-    """Whether the key of any object, such as a slide, shows as one line and as what it is."""
-    return _UNPRINTABLE.search(key) is None
 
 
 def http_headers(key: str) -> dict[str, str]:

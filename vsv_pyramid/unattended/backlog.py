@@ -34,7 +34,7 @@ from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended.inventory import objects_in
 from vsv_pyramid.unattended.listed import Listed, objects_at, slides_among
 from vsv_pyramid.unattended.manifests import handed_to, is_below
-from vsv_pyramid.words import digest
+from vsv_pyramid.words import IS_ODD, digest, is_plain
 
 DEFAULTS = ConvertOptions()
 _CACHE_KIB = 32 << 10  # of the database, in memory
@@ -262,8 +262,8 @@ def _stated(entry: Entry) -> list[str | None]:
 
 def _unfit(url: session.S3Url, size: int, options: ConvertOptions) -> str:
     """Why a slide cannot be converted from there, empty where it can be."""
-    if not keys.is_printable_key(url.key):
-        return "a key with control characters; rename the object"
+    if not is_plain(url.key):
+        return IS_ODD
     if not is_below(str(url), f"s3://{url.bucket}"):
         return "a key with '.' or '..' for a folder; rename the object"
     if not is_in_s3(url.key):

@@ -79,7 +79,7 @@ def simulated(load: Load) -> Outcome:
 
 
 HEADS = (
-    "`MaxVcpus`",
+    "vCPUs",
     "layout",
     "slides come by",
     "jobs",

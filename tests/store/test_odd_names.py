@@ -148,16 +148,17 @@ def test_slides_on_a_share(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyP
         (tmp_path / f"{name}.svs").touch()
     (tmp_path / "plain.svs").touch()
     found = slides_in(tmp_path)
-    assert [path.name for path in found.slides] == ["plain.svs"]
-    assert found.skipped == {
-        tmp_path / name: IS_ODD for one in FILES for name in (one, f"{one}.svs")
-    }
+    # Of bytes in another encoding an id can be made.
+    other = [name for name in FILES if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in name)]
+    taken = [*(f"{name}.svs" for name in other), "plain.svs", *(f"{name}/b.svs" for name in other)]
+    assert {str(path.relative_to(tmp_path)) for path in found.slides} == set(taken)
+    odd = set(FILES) - set(other)
+    assert found.skipped == {tmp_path / name: IS_ODD for one in odd for name in (one, f"{one}.svs")}
     outcome = run("convert", tmp_path, "--to", "to")
-    assert outcome.err.count(IS_ODD) == 2 * len(FILES)
+    assert outcome.err.count(IS_ODD) == 2 * len(odd)
     assert all(line.isprintable() for line in outcome.err.splitlines())
     outcome = run("convert", tmp_path, "--to", "to", "--log-format", "json")
-    assert "b.svs" not in outcome.err
-    assert len([json.loads(line) for line in outcome.err.splitlines()]) > 2 * len(FILES)
+    assert len([json.loads(line) for line in outcome.err.splitlines()]) > 2 * len(odd)
 
 
 @pytest.mark.parametrize("name", ["a\nb.svs", "a\u202eb.svs", "..\\..\\b.svs", "n" * 300 + ".svs"])

@@ -570,7 +570,7 @@ def test_what_could_not_be_converted(chromium: Browser, few: Lab) -> None:
     for slide_id in ("bad-1", "bad-2", "bad-3"):
         slide, reason = f"/scans/{slide_id}.svs", f"{slide_id}.svs: is cut off; copy it again"
         failures.remember(store, Failed(slide_id, slide, reason))
-    with window(chromium, f"{few.url}/desk/") as seen:
+    with window(chromium, f"{few.url}/desk/", few.door) as seen:
         page = seen.page
         expect(counted(page, "failed")).to_have_text("3")
         expect(button(page, "Try again what could not be converted")).to_be_hidden()

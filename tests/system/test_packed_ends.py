@@ -173,7 +173,7 @@ def test_two_at_once(small_slide: Path, target: str, way: str) -> None:
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in "12"]
     said = [process.communicate() for process in both]
     codes = sorted(process.returncode for process in both)
-    assert codes in ([0, 0], [0, EXIT_TRY_AGAIN])
+    assert codes in ([0, 0], [0, EXIT_TRY_AGAIN]), said
     errors = b"".join(err for _, err in said)
     assert codes == [0, 0] or b"another process is writing it" in errors
     assert shown(target) == before

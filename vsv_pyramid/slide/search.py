@@ -16,7 +16,7 @@ from vsv_pyramid.slide.files import normal
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.series import all_series, series_at, stem_of
-from vsv_pyramid.words import IS_ODD, is_plain
+from vsv_pyramid.words import IS_ODD, is_plain, raw
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = T
             if _is_link(place):
                 met.meet_folder(place)
                 found.skipped[place] = "it is a link to a folder; give that folder itself"
-            elif not is_plain(place.name):
+            elif not _is_plain(place.name):
                 met.meet_folder(place)
                 found.skipped[place] = IS_ODD
                 folders.remove(place.name)
@@ -106,7 +106,7 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = T
 
 def _obstacle(place: Path) -> str | None:
     """Why it is no file that could be read, and published under its name; None where it is one."""
-    if not is_plain(place.name):
+    if not _is_plain(place.name):
         return IS_ODD
     try:
         mode = place.stat().st_mode
@@ -116,6 +116,11 @@ def _obstacle(place: Path) -> str | None:
             return f"it is a link to what cannot be read ({exc.strerror})"
         return f"it cannot be read ({exc.strerror})"
     return None if is_file else "it is neither a file nor a folder"
+
+
+def _is_plain(name: str) -> bool:
+    """Whether the name is plain, but for bytes that are no text: of these, an id can be made."""
+    return is_plain(raw(name).decode(errors="replace"))
 
 
 def _is_link(place: Path) -> bool:

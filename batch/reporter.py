@@ -29,6 +29,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.series import stem_of
 from vsv_pyramid.unattended.manifests import place_in
+from vsv_pyramid.unattended.packing import PACK
 from vsv_pyramid.words import counted, one_line
 
 _GIVEN_UP = "the function failed each time it was tried; its log says why"
@@ -141,12 +142,15 @@ class _Reporter:
             except (StoreError, OptionError):
                 said += f" (child {told.child} of an array job, whose list of slides is gone)"
                 place = ""
+        said = one_line(said)
+        if place.startswith(PACK):  # the slide is published, and stays so
+            return Failed("", "", f"{place.removeprefix(PACK)} could not be packed: {said}")
         if place:
             met.meet([place])
             slide_id = self._id_of(place)
         else:
             slide_id = keys.safe_id(f"job-{told.job}") if told.job else ""
-        return Failed(slide_id, place, one_line(said), exit_code=told.exit_code, job=told.job)
+        return Failed(slide_id, place, said, exit_code=told.exit_code, job=told.job)
 
     def _id_of(self, place: str) -> str:
         """The slide's id, or the nearest to a name that cannot be one."""
@@ -195,7 +199,7 @@ class _Reporter:
                 yield f"    vsv-pyramid slides retry {failed.id} --in {self._destination} {private}"
         if len(found) > _NAMED:
             yield f"And {len(found) - _NAMED:,} more."
-        if not all(failed.slide for failed in found):
+        if any(failed.id and not failed.slide for failed in found):
             yield "Slides that are not named here, and have no pyramid, are found and submitted by"
             yield (
                 f"    vsv-pyramid submit {self._slides} --to {self._destination} {private} --queue "

@@ -180,6 +180,19 @@ def test_an_event_that_was_tried_often_enough(place: Place, services: Services, 
     assert "its log says why" in failed.reason
 
 
+def test_a_pyramid_that_could_not_be_packed(place: Place, services: Services) -> None:
+    """It is there as it was, and no slide has failed."""
+    pyramid = f"{place}/to/images/170782"
+    services.lines["convert/7"] = [json.dumps({"event": "error", "error": "it is being converted"})]
+    assert not reported(message(failed_job(f"pack {pyramid}")))
+    assert not remembered(place)
+    ((subject, text),) = services.mails
+    assert subject == "vsv-pyramid: something failed"
+    assert text.startswith(f"{pyramid} could not be packed: it is being converted\n")
+    assert "slides retry" not in text
+    assert "vsv-pyramid submit" not in text
+
+
 def test_no_slide_failed_but_the_audit(place: Place, services: Services) -> None:
     assert not reported(message({"audit": True}, ErrorMessage="no such bucket"))
     assert not remembered(place)

@@ -17,6 +17,17 @@ _LONGEST_NUMBER = 20  # characters: 64 bits, with a sign
 _NO_TEXT = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 
+_KINDS = re.compile("Expected (.*), got (.*)")
+_WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "nothing",
+}
+
 
 def to_json(document: dict[str, Any]) -> bytes:
     """The document as the ASCII bytes of an indented JSON file."""
@@ -49,10 +60,17 @@ def read(data: bytes, shape: type[Shape]) -> Shape:
     except msgspec.ValidationError as exc:
         what, _, place = str(exc).replace("`", "").partition(" - at $")
         what = what.replace("Object missing required field", "it has no")
+        if kinds := _KINDS.fullmatch(what):
+            what = f"{_called(kinds[2])} stands where {_called(kinds[1])} is meant"
         raise ValueError(f"{what}, in {place.lstrip('.')}" if place else what) from exc
     except UnicodeEncodeError:  # by bytes of a name, which are to be something else
         raise ValueError("a text stands where none is meant") from None
     return said  # type: ignore[no-any-return]  # not what is made of it, which lacks other fields
+
+
+def _called(kinds: str) -> str:
+    """What msgspec names, in words."""
+    return " or ".join(_WORDS.get(kind, kind) for kind in kinds.split(" | "))
 
 
 def _check_depth(said: object) -> None:

@@ -598,6 +598,7 @@ def test_fifty_writers_in_ten_processes(tmp_path: Path) -> None:
         process.stdin.write("\n")
         process.stdin.flush()
     assert [process.communicate()[1] for process in processes] == [""] * 10
+    assert {process.returncode for process in processes} == {0}
     assert listed(store) == dict.fromkeys(ids, "1")
     names = read(store)["shards"]
     assert len(names) == catalog.SHARDS

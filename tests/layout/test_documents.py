@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any, TypedDict
 
 import pytest
@@ -76,3 +78,30 @@ def test_hostile_ones_are_always_the_same_and_many() -> None:
     assert made != list(json_documents(honest, 8, 300))
     assert len({name for name, _ in made}) == len(made) > 200
     assert {f"only {name}" for name in VALUES} < {name for name, _ in made}
+
+
+THREADS = """
+import sys, threading
+from vsv_pyramid.layout import documents, shapes
+
+sys.setswitchinterval(1e-6)
+begin = threading.Barrier(8)
+
+def read():
+    begin.wait()
+    for shape in (shapes.Catalog, shapes.Slide, shapes.Record):
+        try:
+            documents.read(b'{"slides": [{"id": "a", "source": {"size": 1}}]}', shape)
+        except ValueError:
+            pass
+
+threads = [threading.Thread(target=read) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_the_first_document_is_read_by_many_threads() -> None:
+    """msgspec alone ends the process, since it makes what it knows of a shape without a lock."""
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", THREADS], check=True)

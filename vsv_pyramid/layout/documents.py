@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 from typing import Any, NoReturn, TypeVar
 
 Shape = TypeVar("Shape")
 
 MOST_NESTED = 32  # ours go to 5
+_turn = threading.Lock()  # two threads that show msgspec a new shape at once end the process
 _LONGEST_NUMBER = 20  # characters: 64 bits, with a sign
 # What a system has for bytes of a file's name that are no text; no other half of a character is in
 # what this program writes.
@@ -56,7 +58,8 @@ def read(data: bytes, shape: type[Shape]) -> Shape:
     if _HALVES.search(data) and _NO_TEXT.search(json.dumps(said, ensure_ascii=False)):
         raise ValueError("it holds half a character")
     try:
-        msgspec.convert(said, shape)
+        with _turn:
+            msgspec.convert(said, shape)
     except msgspec.ValidationError as exc:
         what, _, place = str(exc).replace("`", "").partition(" - at $")
         what = what.replace("Object missing required field", "it has no")

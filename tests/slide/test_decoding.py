@@ -115,6 +115,12 @@ def test_pillow_decodes_neither(data: Callable[[], bytes], tmp_path: Path) -> No
         assert slide.size in (SIZE, (WIDTH, HEIGHT))
 
 
+@pytest.mark.parametrize("behind", [b"3Roe of a scanner, which is no chunk", b"x", bytes(1000)])
+def test_what_follows_the_end_of_a_png_is_nothing(behind: bytes) -> None:
+    data = png(2, 8, interlaced=False, transparent=False)
+    assert np.array_equal(rgba(ours(data + behind)), rgba(ours(data)))
+
+
 def test_what_a_png_says_behind_its_pixels_counts() -> None:
     data = saved("PNG")
     at = data.index(b"IEND") - 4

@@ -79,9 +79,11 @@ def _info(png: bytes) -> dict[str | tuple[int, int], object]:
         length, name = struct.unpack_from(">I4s", png, at)
         chunk = png[at : at + 12 + length]
         at += len(chunk)
+        if name == b"IEND":  # what follows is no chunk
+            break
         if name == b"IDAT":
             pixels = pixels or chunk
-        elif name not in (b"IEND", b"fdAT") and not (pixels and name == b"fcTL"):
+        elif name != b"fdAT" and not (pixels and name == b"fcTL"):
             before.append(chunk)
     with Image.open(io.BytesIO(b"".join([*before, pixels])), formats=("PNG",)) as image:
         return dict(image.info)

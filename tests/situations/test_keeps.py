@@ -699,7 +699,7 @@ class TestIds:
     def test_they_are_told_on_one_line(self, folder: World) -> None:
         folder.scan("a\nb\x1b[31m.svs")
         outcome = folder.convert(folder.scans, "--ids", "safe")
-        assert r"/a\nb\x1b[31m.svs: gets the id " in outcome.err
+        assert r"/a\nb\x1b[31m.svs: skipped, its name has a control character" in outcome.err
         assert "\x1b" not in outcome.err
 
     def test_in_a_bucket(self, bucket: World, place: Place) -> None:
@@ -833,7 +833,8 @@ def test_what_is_deleted_makes_room_on_a_full_disk(
     small_disk: World, what: Action, document: str
 ) -> None:
     small_disk.publish()
-    others = [{"id": f"other{number}", "slide_id": None} for number in range(500)]
+    said = {"slide_id": None, "case_id": None, "who": "anna", "when": "2026-11-27T10:00:00+00:00"}
+    others = [{"id": f"other{number}", **said} for number in range(500)]
     found = small_disk.store.tagged(document)
     present = json.loads(found.data)["slides"] if found else []
     text = json.dumps({"version": 1, "slides": present + others})

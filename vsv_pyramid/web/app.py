@@ -87,8 +87,8 @@ def create_app(
         ],
         exception_handlers={HTTPException: _refused},
         middleware=[
-            *([Middleware(Hosts, hosts)] if hosts else []),
-            *([Middleware(Door, entrance.people)] if entrance else []),
+            *([Middleware(Hosts, names=hosts)] if hosts else []),
+            *([Middleware(Door, people=entrance.people)] if entrance else []),
             *([_sharing(origins)] if origins else []),
         ],
     )

@@ -29,7 +29,7 @@ from vsv_pyramid.aws.batch import Queue
 from vsv_pyramid.cli.main import options_of
 from vsv_pyramid.cli.messages import Events, anonymous, called, say, sentence
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import (
     HOPELESS,
     JobFailed,
@@ -41,6 +41,7 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.layout import documents
 from vsv_pyramid.planning import ids
 from vsv_pyramid.review import failures
+from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.progress import unless
 from vsv_pyramid.slide.excluded import Excluded
@@ -181,7 +182,7 @@ class _Function:
         watch.run(once=True)
         waiting = ((str(path), _hours(path)) for path in watch.waiting())
         newest = max(map(_came, watch.seen()), default=0.0)
-        self._measure(store, waiting, newest)
+        self._measure(failures.listed(store, dismissed=True), waiting, newest)
 
     def _ended(self, jobs: list[str]) -> dict[str, str | None]:
         return self._queue.ended(jobs)
@@ -190,15 +191,17 @@ class _Function:
         """Has those tried again of which somebody wants it, and looks for slides in S3 that were
         forgotten."""
         store = open_destination(self._destination, self._options.private_to, self._options.s3)
-        for failed in failures.asked_again(store):
-            self.say.submitted(failed.slide, self._queue.submit(failed.slide))
-            failures.taken_up(store, failed)
+        noted = failures.listed(store, dismissed=True)
+        for failed in noted:
+            if failed.again:
+                self.say.submitted(failed.slide, self._queue.submit(failed.slide))
+                failures.taken_up(store, failed)
         found = backlog.find(self._slides, self._destination, self._options)
         waiting = ((str(slide.url), slide.hours) for slide in found.slides)
-        self._measure(store, waiting, found.newest)
+        self._measure(noted, waiting, found.newest)
 
     def _measure(
-        self, store: Destination, waiting: Iterable[tuple[str, float]], newest: float
+        self, noted: Iterable[Failed], waiting: Iterable[tuple[str, float]], newest: float
     ) -> None:
         """Tells CloudWatch for how many hours the oldest slide has been without a pyramid, but for
         those that are known to have failed: somebody was told. And for how many hours of working
@@ -206,7 +209,7 @@ class _Function:
         name = "FunctionName"
         metrics = [{"Name": each, "Unit": "None"} for each in ("OldestWaitingHours", "QuietHours")]
         told = {"Namespace": "vsv-pyramid", "Dimensions": [[name]], "Metrics": metrics}
-        known = {failed.slide for failed in failures.listed(store, dismissed=True)}
+        known = {failed.slide for failed in noted}
         numbers = itertools.count()
         unknown = (pair for pair in waiting if pair[0] not in known)
         pairs = (pair for pair, _ in zip(unknown, numbers, strict=False))

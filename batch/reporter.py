@@ -35,6 +35,7 @@ from vsv_pyramid.words import counted, one_line
 _GIVEN_UP = "the function failed each time it was tried; its log says why"
 _NAMED = 20  # slides that a mail names
 _SUBJECT = 100  # characters, by SNS
+_LONGEST = 1000  # characters of a reason: SNS takes 256 KB in all
 _LINES = 20  # of a job's log, of which one says why
 
 
@@ -193,7 +194,7 @@ class _Reporter:
         environment = os.environ
         private = f"--private-to {self._options.private_to}"
         for failed in found[:_NAMED]:
-            said = met.sentence(failed.reason)
+            said = met.sentence(failed.reason)[:_LONGEST]
             yield said if said.startswith(failed.id) else f"{failed.id}: {said}"
             if failed.slide:
                 yield f"    vsv-pyramid slides retry {failed.id} --in {self._destination} {private}"

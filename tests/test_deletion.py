@@ -20,9 +20,10 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.review import failures
+from vsv_pyramid.review import failures, records
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.review.failures import Failed
+from vsv_pyramid.review.history import Record
 
 OPTIONS = ConvertOptions(tile_size=256, workers=1, overwrite=True)
 NAMES = ("a", "indexed")  # the second begins as the catalog's files do
@@ -224,6 +225,45 @@ def test_the_scanned_file_goes_too(real_slide: Path, tmp_path: Path, run: Run) -
     unknown = run(*words, "--yes")
     assert "where its scanned file is, is not known" in unknown.err
     assert "there is nothing of it" in unknown.err
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_share_that_is_away_is_not_a_file_that_is_gone(
+    real_slide: Path, tmp_path: Path, run: Run, is_there: bool
+) -> None:
+    """Or nobody would know any more where the file is."""
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    share = tmp_path / "share"
+    share.mkdir()
+    worked(real_slide, share, target, private)
+    share.rename(tmp_path / "elsewhere")
+    if is_there:  # the folder that it was mounted at
+        share.mkdir()
+    words = ("delete", "a", "--in", target, "--private-to", private, "--purge", "--yes")
+    refused = run(*words, "--source")
+    assert refused.code == 1
+    assert_one_sentence(refused.err, f"{share} is empty or not there")
+    assert (tmp_path / "to/images/a/DeepZoom.dzi").exists()
+    assert run(*words).code == 0
+
+
+def test_a_slide_of_several_objects_is_for_its_owner(versioned: Place, run: Run) -> None:
+    """Also where only former versions of them are left."""
+    target, private = str(versioned), str(kept_by(versioned))
+    store = open_destination(target, private)
+    source = {"location": f"{target}/scans/a", "size": 1, "etag": "x"}
+
+    def scanned(present: Record) -> Record:
+        return replace(present, source=source).logged("converted", "x", {"status": "NEW"})
+
+    records.changed(store, "a", scanned)
+    versioned.put("scans/a/1.dcm", b"1")
+    versioned.delete("scans/a/1.dcm")
+    words = ("delete", "a", "--in", target, "--private-to", private, "--purge", "--yes")
+    refused = run(*words, "--source")
+    assert refused.code != 0
+    assert_one_sentence(refused.err, "is a slide of several files; delete them yourself")
+    assert run(*words).code == 0
 
 
 def test_all_versions_of_the_scanned_file_go(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -131,7 +132,8 @@ def _objects(destination: Destination, slide_id: str) -> list[Left]:
 def scanned(destination: Destination, slide_id: str, s3: S3Options) -> list[Left]:
     """The file that the slide was made of, with all versions that a bucket keeps of it; nothing
     where the slide's record does not say where that is. Raises ReviewError where another scan is
-    there by now, and SlideAccessError for a slide of several files."""
+    there by now, or the whole share may be away, and SlideAccessError for a slide of several files.
+    """
     its = record(destination, slide_id).source
     location = str(its.get("location") or "")
     if not location:
@@ -140,7 +142,8 @@ def scanned(destination: Destination, slide_id: str, s3: S3Options) -> list[Left
             slide_id,
         )
         return []
-    folder, _, name = location.rpartition("/")
+    is_remote = location.startswith("s3://")
+    folder, name = location.rsplit("/", 1) if is_remote else os.path.split(location)
     store = open_store(folder, s3)
     size = store.head(name)
     try:
@@ -148,11 +151,19 @@ def scanned(destination: Destination, slide_id: str, s3: S3Options) -> list[Left
     except SlideAccessError:
         if size is not None:
             raise
+        if not is_remote and not any(store.names("")):
+            raise ReviewError(
+                slide_id,
+                f"{folder} is empty or not there, where its scanned file was; mount it, or purge "
+                "without --source if the file is gone",
+            ) from None
     else:
         if not is_of(its, source):
             raise ReviewError(slide_id, f"{location} is another scan by now; look at it first")
         source.check_removable()
     versions = store.versions(name) if isinstance(store, Versioned) else []
+    if any(one.key.startswith(f"{name}/") for one in versions):  # which find_source did not see
+        raise SlideAccessError(location, "is a slide of several files; delete them yourself")
     its_keys = (name, f"{name}{keys.NEVER_THERE}")  # the mark that asking for the right leaves
     found = [Left(store, one.key, one.size, one) for one in versions if one.key in its_keys]
     present = [Left(store, name, size)] if size is not None and not found else []

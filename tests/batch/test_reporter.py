@@ -214,6 +214,18 @@ def test_many_are_one_mail(place: Place, services: Services) -> None:
     assert "And 5 more." in text
 
 
+def test_a_reason_without_end_is_told(place: Place, services: Services) -> None:
+    """SNS takes 256 KB, and what it refuses would come again and again."""
+    told = [
+        message({"slide": f"{place}/scans/{number}-a.svs", "reason": "x" * 100_000})
+        for number in range(20)
+    ]
+    assert not reported(*told)
+    ((_, text),) = services.mails
+    assert len(text) < 100_000
+    assert len(remembered(place)[0].reason) == 100_000
+
+
 def test_a_name_that_cannot_be_an_id(place: Place, services: Services) -> None:
     url = f"{place}/scans/a b\x1b[31m.svs"
     assert not reported(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from tests.conftest import Run
 from vsv_pyramid.cli.help import GROUPS
 from vsv_pyramid.cli.main import commands
 
@@ -54,3 +55,17 @@ def test_what_most_people_need_comes_first() -> None:
     first = text[text.index("Options:") : text.index(f"{next(iter(GROUPS))}:")]
     assert {"--to", "--overwrite", "--dry-run"} <= set(re.findall(r"--[\w-]+", first))
     assert len(first.splitlines()) < 30
+
+
+@pytest.mark.parametrize(
+    "name", ["", *(name for name, each in COMMANDS.items() if isinstance(each, click.Group))]
+)
+def test_a_group_without_a_command_is_explained(run: Run, name: str) -> None:
+    outcome = run(*name.split())
+    if name == "slides":  # which lists
+        assert "Usage" not in outcome.err
+        return
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"Usage: {' '.join(('vsv-pyramid', *name.split()))} [OPTIONS]")
+    assert "\n  -h, --help" in outcome.err
+    assert "\\n" not in outcome.err

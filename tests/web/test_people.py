@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -278,3 +279,8 @@ def test_what_is_added_lets_in(tmp_path: Path) -> None:
     token, _ = people.add(tmp_path / "people", "anna", "view")
     assert token not in (tmp_path / "people").read_text()
     assert TokenFile(tmp_path / "people").entering("anna", token, ADDRESS)
+
+
+def test_a_folder_in_the_file_s_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"^{re.escape(str(tmp_path))}: is a folder"):
+        people.add(tmp_path, "anna", "edit")

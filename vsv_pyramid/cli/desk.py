@@ -295,60 +295,55 @@ def send_command(
     _tell(context, outcomes, as_json, _review_line)
 
 
-@slides_command.command("retry", short_help="Have slides that failed tried again.")
-@_ids
-@_in
-@_by
-@private_to
-@store_options
-@as_json
-@click.pass_context
-def retry_command(
-    context: click.Context,
-    /,
-    ids: tuple[str, ...],
-    target: str,
-    who: str,
-    as_json: bool,
-    private_to: str | None,
-    s3: S3Options,
+def _about_failed(
+    name: str,
+    act: Callable[[Destination, Iterable[str], str], Iterable[Outcome]],
+    what: str,
+    *,
+    short_help: str,
+    help: str,
 ) -> None:
-    """Have each slide ID, which could not be converted, tried again: by `watch` within a minute, in
-    AWS within an hour. A slide whose file is damaged will fail again: scan or copy it anew instead.
-    """
-    outcomes = failures.retry(open_destination(target, private_to, s3), ids, who)
-    _tell_of_failed(context, outcomes, as_json, "will be tried again")
+    """A command about slides that could not be converted."""
+
+    @slides_command.command(name, short_help=short_help, help=help)
+    @_ids
+    @_in
+    @_by
+    @private_to
+    @store_options
+    @as_json
+    @click.pass_context
+    def command(
+        context: click.Context,
+        /,
+        ids: tuple[str, ...],
+        target: str,
+        who: str,
+        as_json: bool,
+        private_to: str | None,
+        s3: S3Options,
+    ) -> None:
+        outcomes = list(act(open_destination(target, private_to, s3), ids, who))
+        _tell(context, outcomes, as_json, lambda outcome: f"{outcome.id}: {what}")
 
 
-@slides_command.command("dismiss", short_help="Take slides off the list of those that failed.")
-@_ids
-@_in
-@_by
-@private_to
-@store_options
-@as_json
-@click.pass_context
-def dismiss_command(
-    context: click.Context,
-    /,
-    ids: tuple[str, ...],
-    target: str,
-    who: str,
-    as_json: bool,
-    private_to: str | None,
-    s3: S3Options,
-) -> None:
-    """Take each slide ID off the list of those that could not be converted. Nothing is done to the
-    slide. If it fails once more, it is on the list again.
-    """
-    outcomes = failures.dismiss(open_destination(target, private_to, s3), ids, who)
-    _tell_of_failed(context, outcomes, as_json, "dismissed")
-
-
-def _tell_of_failed(
-    context: click.Context, outcomes: Iterable[Outcome], as_json: bool, what: str
-) -> None:
-    _tell(context, list(outcomes), as_json, lambda outcome: f"{outcome.id}: {what}")
+_about_failed(
+    "retry",
+    failures.retry,
+    "will be tried again",
+    short_help="Have slides that failed tried again.",
+    help="Have each slide ID, which could not be converted, tried again: by `watch` within a "
+    "minute, in AWS within an hour. A slide whose file is damaged will fail again: scan or copy it "
+    "anew instead.",
+)
+_about_failed(
+    "dismiss",
+    failures.dismiss,
+    "dismissed",
+    short_help="Take slides off the list of those that failed.",
+    help="Take each slide ID off the list of those that could not be converted. Nothing is done to "
+    "the slide. If it fails once more, it is on the list again.",
+)
 
 
 def _tell(

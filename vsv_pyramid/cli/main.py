@@ -84,7 +84,9 @@ def _show(exc: click.ClickException) -> None:
     """As click does, on several lines; but what was given is on one of them."""
     shown = io.StringIO()
     exc.show(shown)
-    text = shown.getvalue().replace(exc.message, one_line(exc.message))
+    text = shown.getvalue()
+    if not isinstance(exc, click.exceptions.NoArgsIsHelpError):  # which are our own lines
+        text = text.replace(exc.message, one_line(exc.message))
     click.echo(text, nl=False, err=True)
 
 

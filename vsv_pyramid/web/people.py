@@ -154,6 +154,8 @@ def add(path: Path, name: str, role: str, token: str | None = None) -> tuple[str
         kept = [each for each in lines if _name(each) != name]
         return "".join(f"{each}\n" for each in [*kept, line]).encode()
 
+    if path.is_dir():
+        raise StoreError(path, "is a folder; give the name of a file")
     store = PrivateStore(path.absolute().parent)
     if not store.root.is_dir():
         raise StoreError(path, "its folder is not there; check the path")

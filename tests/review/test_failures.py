@@ -105,6 +105,20 @@ def test_a_damaged_note_is_listed_and_dismissed(tmp_path: Path, damaged: bytes) 
     json.loads(note.read_bytes())
 
 
+def test_what_others_have_put_there_is_no_note(tmp_path: Path) -> None:
+    """Nobody could dismiss it."""
+    place = tmp_path / "to"
+    store = opened(place)
+    failures.remember(store, ONE)
+    folder = Path(private_of(place), "private/failed")
+    for name in (".json", "a b.json", "notes.txt", ".170784.json"):
+        (folder / name).write_text("{}")
+    (folder / "deeper").mkdir()
+    (folder / "deeper/170784.json").write_text("{}")
+    (folder / "170785.json").mkdir()
+    assert ids(store) == [ONE.id]
+
+
 def test_without_a_private_place(tmp_path: Path) -> None:
     store = open_destination(tmp_path / "to")
     failures.remember(store, ONE)

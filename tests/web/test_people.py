@@ -284,3 +284,13 @@ def test_what_is_added_lets_in(tmp_path: Path) -> None:
 def test_a_folder_in_the_file_s_place_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=f"^{re.escape(str(tmp_path))}: is a folder"):
         people.add(tmp_path, "anna", "edit")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize("is_pipe", [True, False])
+def test_what_is_no_file_is_not_opened(tmp_path: Path, is_pipe: bool) -> None:
+    """To open a pipe takes until somebody writes into it."""
+    path = tmp_path / "people"
+    os.mkfifo(path) if is_pipe else path.mkdir()
+    with pytest.raises(OptionError, match=f"^{re.escape(str(path))} is no file; "):
+        TokenFile(path)

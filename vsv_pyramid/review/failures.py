@@ -80,8 +80,9 @@ def listed(store: Destination, *, dismissed: bool = False) -> list[Failed]:
     if store.private is None:
         return []
     with Pool(WAITERS) as pool:
-        names = sorted(name for name in store.names(keys.FAILED) if name.endswith(_SUFFIX))
-        found = pool.map(lambda name: _read(store, name.removesuffix(_SUFFIX)), names)
+        names = [name for name in store.names(keys.FAILED) if name.endswith(_SUFFIX)]
+        ids = sorted(filter(keys.is_id, (name.removesuffix(_SUFFIX) for name in names)))
+        found = pool.map(lambda slide_id: _read(store, slide_id), ids)
         return [failed for failed in found if failed and (dismissed or not failed.dismissed)]
 
 

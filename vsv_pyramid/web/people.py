@@ -10,6 +10,7 @@ import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol
 
 from vsv_pyramid.errors import OptionError, StoreError
@@ -121,6 +122,8 @@ class TokenFile:
     def _people(self) -> dict[str, Person]:
         try:
             stat = self._path.stat()
+            if not S_ISREG(stat.st_mode):  # to open a pipe may take for ever
+                raise OptionError(f"{self._path} is no file; {_how('FILE')}")
             version = stat.st_ino, stat.st_mtime_ns, stat.st_size
             if version != self._read[0]:
                 self._read = version, _parsed(self._path, bounds.small_file(self._path))

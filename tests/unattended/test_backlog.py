@@ -19,9 +19,9 @@ from urllib.parse import quote_plus
 import pytest
 import worker
 
-from tests.benchmarks import million
 from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
+from tests.support import many_slides
 from tests.support.destinations import keeping, opened, private_of
 from tests.support.s3_server import Place
 from vsv_pyramid import catalog, catalog_json, repacking
@@ -163,10 +163,10 @@ def test_a_bucket_that_is_not_there(place: Place) -> None:
 @pytest.mark.crowd
 def test_many_slides_take_no_memory(tmp_path: Path) -> None:
     """The lists by themselves would be 19 MB, and 3 GB of a million slides."""
-    million.lay_out(tmp_path / "to", CROWD)
+    many_slides.lay_out(tmp_path / "to", CROWD)
     tracemalloc.start()
     try:
-        told = list(million.submitted(tmp_path / "to", CROWD))
+        told = list(many_slides.submitted(tmp_path / "to", CROWD))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

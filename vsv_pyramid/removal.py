@@ -5,15 +5,20 @@ First goes what shows it: the descriptor, and the object that the tiles are pack
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.errors import StoreError, StoreRefused
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.documents import to_json
-from vsv_pyramid.packed.published import packed_key
+from vsv_pyramid.packed.published import is_published, key_in, packed_key
+from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide_json import parse
 from vsv_pyramid.store import Store
+from vsv_pyramid.store.base import StoredObject
+
+DAY = 24 * 60 * 60.0  # seconds
 
 
 def delete(store: Store, folder: str) -> None:
@@ -50,6 +55,29 @@ def withdraw(store: Store, folder: str) -> Callable[[], None]:
     return lambda: store.put(shows, found.data) if found else None
 
 
+def tidy(store: Store, folder: str, *, dry_run: bool = False) -> list[StoredObject]:
+    """Removes the objects of a published pyramid that tiles were packed in, and that slide.json has
+    not named for a day: no viewer has one open any more. In a dry run it only finds them.
+
+    Raises StoreBusy while the pyramid is written, StoreError, and DescriptorError.
+    """
+    with contextlib.nullcontext() if dry_run else store.exclusive(folder):
+        found = _pyramid(store, folder)
+        shows = keys.slide_json_key(folder)
+        since = next((each.written for each in found if each.key == shows), None)
+        if since is None or clock.time() - since < DAY or not is_published(store, folder):
+            return []
+        shown = key_in(parse(store.get(shows)), folder)
+        former = [
+            each
+            for each in found
+            if keys.is_packed(each.key.rpartition("/")[2]) and each.key != shown
+        ]
+        if not dry_run:
+            store.delete(*(each.key for each in former))
+        return former
+
+
 def unlist(store: Store, folder: str) -> None:
     """Removes the entry of a pyramid that is not there from the catalog beside its folder, where
     there is one."""
@@ -76,13 +104,20 @@ def is_shown(key: str) -> bool:
 
 def own_keys(store: Store, folder: str) -> list[str]:
     """The keys of the pyramid in the folder, whole or not, and of nothing else that lies there."""
-    return [found.key for found in store.keys(folder + "/") if keys.is_own(folder, found.key)]
+    return [found.key for found in _own(store, folder)]
 
 
 def pyramid_keys(store: Store, folder: str) -> list[str]:
     """The same; raises StoreError where there is no pyramid."""
-    own = own_keys(store, folder)
-    if not own:
+    return [found.key for found in _pyramid(store, folder)]
+
+
+def _own(store: Store, folder: str) -> list[StoredObject]:
+    return [found for found in store.keys(f"{folder}/") if keys.is_own(folder, found.key)]
+
+
+def _pyramid(store: Store, folder: str) -> list[StoredObject]:
+    if not (own := _own(store, folder)):
         raise StoreError(
             f"{store}/{folder}", "there is no pyramid; give the folder that is named by the id"
         )

@@ -29,7 +29,7 @@ _MODULES = {
     "desk": ("slides",),
     "people": ("desk",),
     "private": ("private",),
-    "repacking": ("pack", "unpack"),
+    "repacking": ("pack", "tidy", "unpack"),
     "backlog": ("submit",),
     "unattended": ("watch",),
     "viewing": ("serve", "share", "viewer"),
@@ -37,7 +37,8 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 # What a signal has left, of commands that publish no pyramid.
 _AFTER_SIGNAL = dict.fromkeys(
-    ("delete", "index", "pack", "refresh", "unpack", "viewer"), "the same command does the rest"
+    ("delete", "index", "pack", "refresh", "tidy", "unpack", "viewer"),
+    "the same command does the rest",
 )
 
 

@@ -1,4 +1,4 @@
-"""The commands that give pyramids their other layout."""
+"""The commands that give pyramids their other layout, and clear up after it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from vsv_pyramid import repacking
+from vsv_pyramid import removal, repacking
 from vsv_pyramid.aws import costs
 from vsv_pyramid.catalog import ids_among
 from vsv_pyramid.cli.display import ProgressDisplay
@@ -108,6 +108,52 @@ def unpack_command(
     _run(context, _UNPACK, targets, yes, s3)
 
 
+@command(
+    "tidy",
+    short_help="Remove packed pyramids that newer ones have replaced.",
+    epilog="""\b
+Examples:
+  vsv-pyramid tidy images/170782
+  vsv-pyramid tidy /srv/www
+  vsv-pyramid tidy s3://bucket/prefix --dry-run""",
+)
+@click.argument("targets", nargs=-1, required=True, type=PlaceType(), metavar="TARGET...")
+@click.option("--dry-run", is_flag=True, help="List them, and remove nothing.")
+@store_options
+@click.pass_context
+def tidy_command(
+    context: click.Context, targets: Sequence[str], dry_run: bool, s3: S3Options
+) -> None:
+    """Remove, of the packed pyramid TARGET (its folder, by path or s3:// URL), the objects that
+    another one has replaced a day ago or before: nobody looks at them any more.
+
+    If TARGET is the folder, or s3://bucket/prefix, that images/ is in: do it with all pyramids
+    there.
+    """
+    count, size, codes = 0, 0, []
+    for store, folder in [each for target in targets for each in _pyramids(target, s3)]:
+        try:
+            former = removal.tidy(store, folder, dry_run=dry_run)
+        except VsvPyramidError as exc:
+            if is_environment(exc):
+                raise
+            say_error(exc)
+            codes.append(exit_code(exc))
+            continue
+        for each in former:
+            echo(f"{each.key}: {each.size / 1e6:,.1f} MB")
+        count += len(former)
+        size += sum(each.size for each in former)
+    done = "to be removed" if dry_run else "removed"
+    echo(f"{counted(count, 'object')} {done}, {size / 1e6:,.1f} MB; {len(codes)} failed")
+    _exit(context, codes)
+
+
+def _exit(context: click.Context, codes: Sequence[int]) -> None:
+    if codes:
+        context.exit(codes[0] if len(set(codes)) == 1 else EXIT_FAILED)
+
+
 def _run(
     context: click.Context, way: _Way, targets: Sequence[str], yes: bool, s3: S3Options
 ) -> None:
@@ -136,8 +182,7 @@ def _run(
             layouts.remember(root, way.layout, instead=True)
     failed = len(codes)
     echo(f"{changed} {way.done}, {len(found) - changed - failed} already, {failed} failed")
-    if codes:
-        context.exit(codes[0] if len(set(codes)) == 1 else EXIT_FAILED)
+    _exit(context, codes)
 
 
 def _is_done(way: _Way, store: Store, folder: str) -> bool:

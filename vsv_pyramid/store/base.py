@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 
 class StoredObject(NamedTuple):
-    """One object of a listing: its key, its size in bytes, and its MD5 (hex) where it is known."""
+    """One object of a listing: its key, its size in bytes, and where they are known its MD5 (hex)
+    and when it was written (seconds since 1970)."""
 
     key: str
     size: int
     md5: str | None = None
+    written: float | None = None
 
     def holds(self, data: bytes) -> bool:
         """Whether these are its bytes, as far as the listing tells."""

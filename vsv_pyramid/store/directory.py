@@ -163,9 +163,9 @@ class DirectoryStore:
     def every(self, prefix: str) -> Iterator[StoredObject]:
         folder = prefix.rpartition("/")[0]
         with naming(self.path(folder)):
-            for key, size in _files(self.path(folder), folder + "/" if folder else ""):
+            for key, stat in _files(self.path(folder), folder + "/" if folder else ""):
                 if key.startswith(prefix):
-                    yield StoredObject(key, size)
+                    yield StoredObject(key, stat.st_size, written=stat.st_mtime)
 
     def delete(self, *keys: str) -> None:
         """Removes folders, too, which are left empty by it. What is refused keeps nothing else."""
@@ -309,7 +309,7 @@ class _StagedStore(DirectoryStore):
                 raise
 
 
-def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     left = [(str(folder), prefix)] if folder.is_dir() else []  # at any depth
     while left:
         path, prefix = left.pop()
@@ -319,7 +319,7 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
                     left.append((entry.path, f"{prefix}{entry.name}/"))
                 else:
                     is_broken = entry.is_symlink() and not Path(entry.path).exists()
-                    yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken).st_size
+                    yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

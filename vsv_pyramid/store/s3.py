@@ -233,7 +233,9 @@ class S3Store:
                     key = item["path"]
                     if key in found or _NO_TEXT in key:
                         return None
-                    found[key] = StoredObject(key, item["size"], _md5(item["e_tag"]))
+                    found[key] = StoredObject(
+                        key, item["size"], _md5(item["e_tag"]), item["last_modified"].timestamp()
+                    )
         except BaseError as exc:
             if isinstance(exc, InvalidPathError) or _UNREADABLE in str(exc):
                 return None
@@ -249,7 +251,9 @@ class S3Store:
                 key = item["Key"].removeprefix(above)
                 if key in found:
                     raise session.NotS3("a list that begins anew")
-                found[key] = StoredObject(key, item["Size"], _md5(item.get("ETag")))
+                found[key] = StoredObject(
+                    key, item["Size"], _md5(item.get("ETag")), item["LastModified"].timestamp()
+                )
         return list(found.values())
 
     def delete(self, *keys: str) -> None:

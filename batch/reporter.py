@@ -139,7 +139,7 @@ class _Reporter:
         place, said = told.place, self._said(told.log) or told.reason
         if told.child is not None:
             try:
-                place = place_in(place, told.child, self._options.s3)
+                place = place_in(place, told.child, self._options.s3) or ""
             except (StoreError, OptionError):
                 said += f" (child {told.child} of an array job, whose list of slides is gone)"
                 place = ""

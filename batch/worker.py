@@ -32,7 +32,8 @@ from vsv_pyramid.unattended.packing import PACK
 
 def arguments(words: list[str]) -> list[str] | None:
     """The command line that converts the slide at the one place given; None where that is an event
-    of an empty object, whose content is told of by the next one. Raises OptionError.
+    of an empty object, whose content is told of by the next one, or a slide that was purged since.
+    Raises OptionError.
 
     It waits for another worker: that may be dead, and this the attempt which is to go on.
     """
@@ -52,7 +53,10 @@ def arguments(words: list[str]) -> list[str] | None:
     if index is not None:
         if not index.isdecimal():
             raise OptionError(f"AWS_BATCH_JOB_ARRAY_INDEX={index} is no number; Batch sets it")
-        slide = place_in(slide, int(index), options_of(options).s3)
+        place = place_in(slide, int(index), options_of(options).s3)
+        if place is None:
+            return None
+        slide = place
     if slide.startswith(PACK):
         pyramid = slide.removeprefix(PACK)
         _check_below(pyramid, [f"{destination.rstrip('/')}/{keys.IMAGES}"])

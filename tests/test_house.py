@@ -17,7 +17,7 @@ HOUSE = Path(vsv_pyramid.__file__).parent
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"web"},
+    {"web", "purging"},
     {"unattended"},
     {"conversion", "inspection", "verification", "renewal", "deletion", "repacking"},
     {"places"},

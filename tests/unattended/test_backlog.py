@@ -457,12 +457,17 @@ class TestPack:
         packing.pack(pyramids, root, queue, options=options)
         ((manifest, children),) = queue.jobs
         assert (children, manifest.startswith(f"{private_of(root)}/manifests/")) == (3, True)
-        places = [manifests.place_in(manifest, number) for number in range(3)]
+        places = [manifests.place_in(manifest, number) or "" for number in range(3)]
         monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "1")
         monkeypatch.setenv("VSV_PYRAMID_DESTINATION", root)
         command = worker.arguments([manifest])
         assert command == ["pack", f"{root}/images/c", "--yes"]
         assert places[1] == f"pack {root}/images/c"
+        store = opened(root).private
+        assert store
+        manifests.leave_out(store, manifest.removeprefix(f"{store}/"), places[1].__eq__)
+        assert worker.arguments([manifest]) is None
+        assert manifests.place_in(manifest, 2) == places[2]
         repacking.pack(open_store(root), "images/c")
         assert packing.tiles_in(root, options) == [f"{root}/images/{name}" for name in "ad"]
         made = convert(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vsv_pyramid.catalog import Rebuilt
     from vsv_pyramid.conversion.summary import Summary
-    from vsv_pyramid.deletion import Left
+    from vsv_pyramid.purging import Left
     from vsv_pyramid.renewal import Refreshed
     from vsv_pyramid.review.failures import Failed
     from vsv_pyramid.runtime.progress import Progress

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from vsv_pyramid import deletion
+from vsv_pyramid import deletion, purging
 from vsv_pyramid.cli import display
 from vsv_pyramid.cli.help import command
 from vsv_pyramid.cli.options import (
@@ -144,7 +144,7 @@ def verify_command(
         store = open_destination(target, private_to, s3)
         report = Report(str(store), tiles=None)
         report.errors += [
-            f"{line} left" for line in display.left_lines(deletion.left(store, purged))
+            f"{line} left" for line in display.left_lines(purging.left(store, purged))
         ]
         _tell(context, report, as_json)
         return
@@ -241,7 +241,7 @@ def delete_command(
         if not isinstance(store, Destination):
             raise OptionError(f"{target} is not in images/; give the slide's id, and --in ROOT")
         slide_id = folder.rpartition("/")[2]
-        scanned = deletion.scanned(store, slide_id, s3) if source else []
+        scanned = purging.scanned(store, slide_id, s3) if source else []
         _purge(store, folder, scanned, dry_run=dry_run, receipt=receipt, yes=yes)
         return
     found = deletion.find(store, folder)
@@ -255,14 +255,14 @@ def delete_command(
 def _purge(
     store: Destination,
     folder: str,
-    scanned: list[deletion.Left],
+    scanned: list[purging.Left],
     *,
     dry_run: bool,
     receipt: Path | None,
     yes: bool,
 ) -> None:
     slide_id = folder.rpartition("/")[2]
-    found = [*scanned, *deletion.left(store, slide_id)]
+    found = [*scanned, *purging.left(store, slide_id)]
     if not found:
         raise StoreError(f"{store}/{folder}", "there is nothing of it; check the id")
     for line in display.left_lines(found):
@@ -276,14 +276,14 @@ def _purge(
             raise OptionError(f"{receipt} is there already; give another name")
         receipt.touch()
     try:
-        gone = deletion.purge(store, slide_id, scanned)
+        gone = purging.purge(store, slide_id, scanned)
     except BaseException:
         if receipt:
             receipt.unlink()
         raise
     echo(f"{slide_id}: nothing is left")
     if receipt:
-        made = deletion.receipt(slide_id, gone, user_name())
+        made = purging.receipt(slide_id, gone, user_name())
         receipt.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     if store.remote:
         paths = (f"/{folder}/*", f"/{folder}.dzi*", f"/{folder}_files/*", f"/{keys.IMAGES}/index*")

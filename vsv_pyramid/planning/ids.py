@@ -36,7 +36,7 @@ def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -
             f"--ids opaque needs the private place of {store}, in which the key of the ids lies; "
             f"give it as {tie.HOW}"
         )
-    key = _key(store)
+    key = key_at(store)
     if key is None and create:
         if any(keys.is_opaque(name.rstrip("/")) for name in store.names(keys.KEPT)):
             raise StoreError(
@@ -45,7 +45,7 @@ def keyed(options: ConvertOptions, store: Destination, *, create: bool = True) -
             )
         made = {"version": VERSION, "key": secrets.token_hex(_KEY_BYTES)}
         store.put_if(keys.IDS_KEY, to_json(made), None)  # unless another process was faster
-        key = _key(store)
+        key = key_at(store)
     if key is None:
         raise OptionError(
             "the ids are not known before the first conversion, which makes their key; plan "
@@ -77,7 +77,8 @@ def id_of(source: Source, options: ConvertOptions) -> str:
         raise OptionError(f"{source}: {exc}") from exc
 
 
-def _key(store: Destination) -> bytes | None:
+def key_at(store: Destination) -> bytes | None:
+    """The key of the destination's opaque ids, None where it has none. Raises StoreError."""
     found = store.tagged(keys.IDS_KEY)
     if found is None:
         return None

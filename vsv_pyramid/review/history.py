@@ -33,6 +33,7 @@ _LONGEST_NOTE = 2000  # characters
 _IN_NOTES = "\n\t"  # of what else is refused
 # Of the facts.
 _TOLD = {"to": "to {}", "rescan_of": "a rescan of {}", "rescanned_as": "by the rescan {}"}
+TIES = ("rescan_of", "rescanned_as")
 _CONFIRMED = "confirmed"
 _MAKING = ("converted", "rescanned", "deleted")
 
@@ -143,6 +144,17 @@ class Record:
             "barcode": self.barcode,
             "label": "label" in self.images,
         }
+
+    def untied(self, other: str) -> Record:
+        """The record that does not say any more that the slide is tied to the other one."""
+        history = [
+            dataclasses.replace(
+                event,
+                facts={k: v for k, v in event.facts.items() if k not in TIES or v != other},
+            )
+            for event in self.history
+        ]
+        return dataclasses.replace(self, history=tuple(history))
 
     def logged(
         self,

@@ -185,6 +185,32 @@ def forget(store: Destination, slide_id: str) -> None:
         Kept(store, create=False).update([slide_id])
 
 
+def unname(store: Destination, slide_id: str) -> None:
+    """Has nothing that is known of another slide say that it is tied to this one, as its rescan or
+    as what it was scanned anew as. Raises StoreError."""
+    others = {
+        fact
+        for event in record(store, slide_id).history
+        for name, fact in event.facts.items()
+        if name in history.TIES
+    }
+    gone = deleted(store)
+    others |= {one for one, slide in gone.items() if slide.get("rescanned_as") == slide_id}
+    for other in others - {slide_id}:
+        if store.head(keys.private_json_key(other)) is not None:
+            changed(store, other, lambda present: present.untied(slide_id))
+        if gone.get(other, {}).get("rescanned_as") == slide_id:
+            change_deleted(store, lambda slides: _untied(slides, slide_id))
+
+
+def _untied(slides: Deleted, slide_id: str) -> Deleted:
+    """They still do not wait for a rescan."""
+    return {
+        one: {**slide, "rescanned_as": ""} if slide.get("rescanned_as") == slide_id else slide
+        for one, slide in slides.items()
+    }
+
+
 def remembered(store: Destination, slide_id: str) -> list[str]:
     """The keys of what is known of a slide."""
     return [found.key for found in store.keys(f"{keys.private_folder(slide_id)}/")]

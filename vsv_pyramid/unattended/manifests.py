@@ -3,16 +3,17 @@ manifest, a JSON list of places that lies in S3."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import PurePath
 from urllib.parse import unquote
 
 from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
-from vsv_pyramid.errors import OptionError
+from vsv_pyramid.errors import NoSuchObject, OptionError, TooLarge
 from vsv_pyramid.layout import documents, keys
 from vsv_pyramid.store import S3Options, Store, open_store
 
@@ -36,16 +37,35 @@ def handed_to(
     return jobs
 
 
-def place_in(url: str, number: int, s3: S3Options | None = None) -> str:
-    """The place of that number, from 0, in the manifest. Raises StoreError and OptionError."""
+def place_in(url: str, number: int, s3: S3Options | None = None) -> str | None:
+    """The place of that number, from 0, in the manifest; None where that slide was purged since.
+    Raises StoreError and OptionError."""
     folder, _, name = url.rpartition("/")
     try:
-        places = documents.read(open_store(folder or ".", s3).get(name), list[str])
+        places = _read(open_store(folder or ".", s3), name)
     except ValueError as exc:
         raise OptionError(f"{url}: is no manifest; submit the slides again") from exc
     if not number < len(places):
         raise OptionError(f"{url}: has no slide of number {number}; submit the slides again")
     return places[number]
+
+
+def naming(store: Store, is_its: Callable[[str], bool]) -> Iterator[str]:
+    """The keys of the manifests in the store with such a place. Raises StoreError."""
+    for found in store.keys(f"{keys.MANIFESTS}/"):
+        with contextlib.suppress(NoSuchObject, TooLarge, ValueError):
+            if any(place and is_its(place) for place in _read(store, found.key)):
+                yield found.key
+
+
+def leave_out(store: Store, key: str, is_its: Callable[[str], bool]) -> None:
+    """Takes such places out of the manifest; the others keep their numbers. Raises StoreError."""
+    places = [None if place and is_its(place) else place for place in _read(store, key)]
+    store.put(key, json.dumps(places).encode())
+
+
+def _read(store: Store, key: str) -> list[str | None]:
+    return documents.read(store.get(key), list[str | None])
 
 
 def is_below(place: str, root: str) -> bool:

@@ -15,12 +15,12 @@ from tests.support.destinations import private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
 from tests.support.versioned import kept_by, versions
-from vsv_pyramid import deletion, repacking
+from vsv_pyramid import purging, repacking
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.review import failures, records
+from vsv_pyramid.review import failures, records, rescans
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.review.history import Record
@@ -100,6 +100,8 @@ def test_no_version_is_left(real_slide: Path, tmp_path: Path, versioned: Place, 
     kept_by(versioned).put("private/failed/a.json", note)
     kept_by(versioned).delete("private/failed/a.json")
     kept_by(versioned).put("watch/0123.json", note)
+    lists = json.dumps([f"{target}/a.svs", "pack s3://images/images/a", "s3://scans/b.svs"])
+    kept_by(versioned).put("manifests/89ab.json", lists.encode())
     kept_by(versioned).put("watch/4567.json", note)
     kept_by(versioned).delete("watch/4567.json")  # since it was converted after all
     before = {place: versions(place) for place in places}
@@ -126,6 +128,8 @@ def test_no_version_is_left(real_slide: Path, tmp_path: Path, versioned: Place, 
                 text = found["Body"].read().decode()
                 assert '"a"' not in text, key
                 assert "a.svs" not in text, key
+    kept = json.loads(kept_by(versioned).get("manifests/89ab.json")["Body"].read())
+    assert kept == [None, None, "s3://scans/b.svs"]
     assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
 
 
@@ -179,6 +183,55 @@ def test_what_was_deleted_before(
     assert run("delete", "a", *where, "--purge", "--yes").code == 0
     assert not [key for key, _ in versions(versioned) if is_its(key)]
     assert run("verify", target, "--purged", "a", "--private-to", private).code == 0
+
+
+@pytest.mark.parametrize("ids", ["safe", "opaque", "given"])
+def test_lists_of_jobs_do_not_name_it_any_more(
+    real_slide: Path, tmp_path: Path, run: Run, ids: str
+) -> None:
+    slide = tmp_path / "Anna B\u00e4r.svs"
+    slide.write_bytes(real_slide.read_bytes())
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    words = ("--id", "given") if ids == "given" else ("--ids", ids)
+    where = ("--private-to", private)
+    assert run("convert", slide, "--to", target, *where, *words).code == 0
+    (slide_id,) = (path.name for path in Path(target, "images").iterdir() if path.is_dir())
+    lists = Path(private, "manifests")
+    lists.mkdir()
+    (lists / "1.json").write_text(json.dumps([str(slide), "in/other.svs"]))
+    (lists / "2.json").write_text(json.dumps(["in/other.svs"]))
+    (lists / "3.json").write_text("[1]")
+    shown = run("delete", slide_id, "--in", target, *where, "--purge", "--dry-run")
+    assert "manifests/1.json" in shown.out
+    assert run("delete", slide_id, "--in", target, *where, "--purge", "--yes").code == 0
+    left = [json.loads(path.read_text()) for path in sorted(lists.iterdir())]
+    assert left == [[None, "in/other.svs"], ["in/other.svs"], [1]]
+    assert run("verify", target, "--purged", slide_id, *where).code == 0
+
+
+@pytest.mark.parametrize("pair", [("former", "later"), ("later", "former")])
+def test_the_other_scan_does_not_name_it_any_more(
+    real_slide: Path, tmp_path: Path, run: Run, pair: tuple[str, str]
+) -> None:
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    store = open_destination(target, private)
+    desk = Desk(store, "anna")
+    for name, width in (("former", 500), ("later", 520)):
+        slide = tmp_path / f"{name}.svs"
+        forge_svs(slide, tissue=real_slide, size=(width, 300), levels=(1,))
+        convert(slide, target, replace(OPTIONS, private_to=private))
+        desk.set({name: None}, {"slide_id": "S1"})
+        if name == "former":
+            desk.delete({name: None})
+    rescans.link(store, records.record(store, "later"))
+    gone, stays = pair
+    assert gone in str(records.record(store, stays).history[-1])
+    assert desk.awaited() == []
+    where = ("--in", target, "--private-to", private)
+    assert run("delete", gone, *where, "--purge", "--yes").code == 0
+    assert not [path for path in Path(private).rglob("*.json") if f'"{gone}"' in path.read_text()]
+    assert records.record(store, stays).lab_id == "S1"
+    assert desk.awaited() == []
 
 
 def test_a_legal_hold_is_respected_and_told(
@@ -295,11 +348,11 @@ def test_what_needs_a_purge(run: Run, words: tuple[str, ...]) -> None:
 def test_who_does_not_answer_keeps_all(real_slide: Path, tmp_path: Path, run: Run) -> None:
     target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
     worked(real_slide, tmp_path, target, private)
-    before = deletion.left(open_destination(target, private), "a")
+    before = purging.left(open_destination(target, private), "a")
     outcome = run("delete", "a", "--in", target, "--private-to", private, "--purge")
     assert outcome.code == 1
     assert "nothing was removed" in outcome.err
-    after = deletion.left(open_destination(target, private), "a")
+    after = purging.left(open_destination(target, private), "a")
     assert [one.key for one in after] == [one.key for one in before]
 
 
@@ -330,4 +383,4 @@ def test_what_is_private_is_not_left_out(real_slide: Path, tmp_path: Path, run: 
         outcome = run(*words)
         assert outcome.code != 0
         assert_one_sentence(outcome.err, "--private-to")
-    assert deletion.left(open_destination(target, private), "a")
+    assert purging.left(open_destination(target, private), "a")

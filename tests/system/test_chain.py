@@ -27,6 +27,7 @@ import openslide
 import pytest
 from playwright.sync_api import Browser, BrowserType
 
+from tests.conftest import Run
 from tests.support import aws_stand_ins, browser, lambda_runtime, s3_proxy, stacks
 from tests.support.aws_stand_ins import REGION, StandIn
 from tests.support.browser import window
@@ -46,6 +47,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "2026/slide 1+2/170782.SVS"
 # Small tiles: there is something to interrupt.
 OPTIONS = "--tile-size 480 --workers 2 --upload-workers 2"
+BUCKETS = ("SlidesBucket", "ImagesBucket", "PrivateBucket")
 # What a file system takes, which nothing here has.
 FILES = ("FileSystemArn", "AccessPointArn", "Subnets", "SecurityGroupId")
 
@@ -79,6 +81,15 @@ class Cloud:
         self.ministack.client("s3").put_object(
             Bucket=self.buckets["SlidesBucket"], Key=key, Body=slide
         )
+
+    def versions(self, bucket: str) -> list[str]:
+        """The keys of all versions that the bucket keeps, and of marks that something is gone."""
+        pages = self.ministack.client("s3").get_paginator("list_object_versions")
+        return [
+            one["Key"]
+            for page in pages.paginate(Bucket=self.buckets[bucket])
+            for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        ]
 
     def objects(self, bucket: str = "ImagesBucket") -> list[str]:
         """The keys in the bucket."""
@@ -194,7 +205,7 @@ def account() -> Iterator[Cloud]:
         settings = json.dumps({"batch": {"use_docker": False}}).encode()
         urllib.request.urlopen(f"{moto.url}/moto-api/config", settings).close()
         buckets = stacks.stored(ministack, "storage")
-        places = {name: buckets[name] for name in ("SlidesBucket", "ImagesBucket", "PrivateBucket")}
+        places = {name: buckets[name] for name in BUCKETS}
         common = places | {"ConvertOptions": OPTIONS}
         site = stacks.distributed(ministack, buckets, "cdn")
         compute = stacks.computing(moto, "compute", common | {"ImageTag": "1.0"})
@@ -353,6 +364,27 @@ def test_somebody_is_told_and_has_it_tried_again(cloud: Cloud, real_slide: Path)
         cloud.deliver(ingest)  # of the copy: there is nothing to do
     assert cloud.waiting() == 0
     assert verify(f"s3://{cloud.buckets['ImagesBucket']}/images/told", deep=True).errors == []
+
+
+def test_a_patient_asks_that_nothing_be_left(cloud: Cloud, real_slide: Path, run: Run) -> None:
+    """Of a slide that was scanned twice, and looked at: in no version of the stacks' buckets."""
+    slides, images, kept = (f"s3://{cloud.buckets[name]}" for name in BUCKETS)
+    others = {name: set(cloud.versions(name)) for name in BUCKETS}
+    with cloud.function() as ingest:
+        for end in (b"", b"scanned anew"):
+            cloud.scan("asked.svs", real_slide.read_bytes() + end)
+            cloud.deliver(ingest)
+    assert cloud.versions("SlidesBucket").count("asked.svs") == 2
+    private = ("--private-to", kept)
+    assert run("slides", "set", "asked", "--status", "GOOD", "--in", images, *private).code == 0
+    assert run("verify", images, "--purged", "asked", *private).code == 1
+    asked = ("delete", "asked", "--in", images, *private, "--purge", "--source", "--yes")
+    assert run(*asked).code == 0
+    assert run("verify", images, "--purged", "asked", *private).code == 0
+    for name in BUCKETS:
+        left = set(cloud.versions(name)) - others[name]
+        assert not [key for key in left if "asked" in key], name
+    assert open_store(slides).head("asked.svs") is None
 
 
 def test_a_crash_half_way(cloud: Cloud, real_slide: Path) -> None:

@@ -45,6 +45,28 @@ def test_what_failed_is_listed(store: Destination) -> None:
     assert (other.id, other.slide, other.job) == ("170783", "", "job-1")
 
 
+def test_what_is_listed_as_before_is_not_read_again(
+    store: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The desk lists them all the time, and there may be thousands."""
+    read: list[str] = []
+    get = Destination.get
+
+    def told(self: Destination, key: str) -> bytes:
+        read.append(key)
+        return get(self, key)
+
+    monkeypatch.setattr(Destination, "get", told)
+    first = failures.listed(store)
+    assert len(read) == 2
+    assert failures.listed(store) == first
+    assert len(read) == 2
+    list(failures.retry(store, ["170782"], "anna"))
+    read.clear()
+    assert [failed.who for failed in failures.listed(store)] == ["anna", ""]
+    assert read == ["private/failed/170782.json"]
+
+
 def test_a_later_failure_takes_the_place_of_the_former(store: Destination) -> None:
     list(failures.dismiss(store, ["170782"], "anna"))
     failures.remember(store, dataclasses.replace(ONE, reason="another"))

@@ -11,6 +11,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from vsv_pyramid.destination import Destination
@@ -28,9 +29,11 @@ from vsv_pyramid.review import typed
 from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.threads import WAITERS, Pool
+from vsv_pyramid.store.base import StoredObject
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".json"
+_KEPT = 10_000  # notes
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,22 @@ def forget(store: Destination, slide_id: str) -> None:
 
 def listed(store: Destination, *, dismissed: bool = False) -> list[Failed]:
     """The slides that could not be converted, in the order of their ids; those that a person has
-    dismissed only if they are asked for. Raises StoreError."""
+    dismissed only if they are asked for. What is listed as it was before is not read again. Raises
+    StoreError."""
     if store.private is None:
         return []
+    notes = {}
+    for note in store.keys(f"{keys.FAILED}/"):
+        slide_id = note.key.removeprefix(f"{keys.FAILED}/").removesuffix(_SUFFIX)
+        if keys.is_id(slide_id) and note.key == keys.failed_key(slide_id):
+            notes[slide_id] = note
+
+    def read(slide_id: str) -> Failed | None:
+        is_known = not store.remote or notes[slide_id].md5 is not None
+        return _read_once(store, slide_id, notes[slide_id]) if is_known else _read(store, slide_id)
+
     with Pool(WAITERS) as pool:
-        names = [name for name in store.names(keys.FAILED) if name.endswith(_SUFFIX)]
-        ids = sorted(filter(keys.is_id, (name.removesuffix(_SUFFIX) for name in names)))
-        found = pool.map(lambda slide_id: _read(store, slide_id), ids)
+        found = pool.map(read, sorted(notes))
         return [failed for failed in found if failed and (dismissed or not failed.dismissed)]
 
 
@@ -143,6 +155,12 @@ def _read(store: Destination, slide_id: str) -> Failed | None:
         return Failed(slide_id, "", "the note of why it failed is damaged; dismiss it")
     known = {name: said[name] for name in said.keys() & _FIELDS}
     return Failed(**{"slide": "", "reason": "", **known, "id": slide_id})
+
+
+@lru_cache(maxsize=_KEPT)
+def _read_once(store: Destination, slide_id: str, note: StoredObject) -> Failed | None:
+    """The same of a note that its listing tells from any other."""
+    return _read(store, slide_id)
 
 
 _FIELDS = frozenset(field.name for field in dataclasses.fields(Failed))

@@ -30,6 +30,7 @@ from vsv_pyramid.cli.messages import Voice
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.words import digest
 
 # What a run finds, the next one finds, too; --hypothesis-profile=random looks elsewhere.
 settings.register_profile("random", deadline=None)
@@ -50,8 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, lambda *_: None)
     if not hasattr(config, "workerinput"):  # so that what it started is ended then, too
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if where := memory():
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(where))
+    where = memory()
+    # Of this checkout: each run of pytest takes away what others may do in the folder above all.
+    own = Path(where or tempfile.gettempdir(), f"vsv-pyramid-{digest(str(CACHE))}")
+    own.mkdir(exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(own))
     given = getattr(config, "workerinput", {}).get("run_folder")
     made = given or tempfile.mkdtemp(prefix="vsv-pyramid-tests-", dir=where)
     config.stash[RUN_FOLDER] = Path(made)

@@ -130,8 +130,12 @@ def steps(chance: random.Random) -> list[Step]:
 
 def session(context: BrowserContext, url: str, way: str, visit: str, plan: list[Step]) -> Session:
     page = context.new_page()
+    refused: list[str] = []
+    page.on("response", lambda it: refused.append(it.url) if it.status >= 400 else None)
     with contextlib.closing(page):
-        page.goto(f"{url}/{WAYS.index(way)}.html", wait_until="commit")
+        page.goto(f"{url}/{WAYS.index(way)}.html", wait_until="load")
+        if refused:
+            raise RuntimeError(f"the server refuses {', '.join(refused)}")
         page.wait_for_function("window.viewer")
         view_seconds = page.evaluate(_LOADED)
         view = page.evaluate(_ASKED)

@@ -52,6 +52,7 @@ COMMANDS = (
     ("private", "move"),
     ("pack",),
     ("unpack",),
+    ("tidy",),
     ("submit", "--to"),
     ("watch", "--once", "--to", "to"),
     ("serve", "--port"),

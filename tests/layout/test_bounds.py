@@ -11,12 +11,12 @@ import pytest
 from tests.conftest import Run
 from tests.support.hostile import descriptors
 from vsv_pyramid import catalog
-from vsv_pyramid.aws.batch import MOST_CHILDREN
 from vsv_pyramid.errors import DescriptorError, StoreError, TooLarge, VsvPyramidError
 from vsv_pyramid.layout import bounds, keys
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.layout.geometry import Size, TileAddress
 from vsv_pyramid.store import open_store
+from vsv_pyramid.unattended.manifests import MOST_CHILDREN
 
 FOLDER = "images/170782"
 KEYS = {

@@ -70,6 +70,7 @@ def test_it_is_enough(run: Run, small_slide: Path, clerk: Place) -> None:
         ("pack", clerk, "--yes"),
         ("convert", small_slide, *to, "--id", "packed"),
         ("verify", f"{clerk}/images/packed", "--deep"),
+        ("tidy", clerk),
         ("unpack", clerk, "--yes"),
         ("delete", f"{clerk}/images/small", "--yes"),
         ("convert", small_slide, *to, "--ids", "opaque", "--details", "lab", "-q"),

@@ -199,6 +199,7 @@ def test_all_commands(
         ("info", f"{to}/{FOLDER}"),
         ("refresh", to, "--private-to", options.private_to),
         ("pack", to, "--yes"),
+        ("tidy", to),
         ("unpack", to, "--yes"),
         ("convert", small_slide, "--to", to, "--overwrite", "--private-to", options.private_to),
         ("delete", "small", "--in", to, "--private-to", options.private_to, "--yes"),

@@ -11,7 +11,6 @@ from typing import Any
 from vsv_pyramid.aws import login, session
 from vsv_pyramid.errors import QueueError, QueueUnavailable
 
-MOST_CHILDREN = 10_000  # of an array job, by AWS's quota
 _DESCRIBED = 100  # jobs a call
 
 

@@ -10,12 +10,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from vsv_pyramid.aws.batch import MOST_CHILDREN, Queue
 from vsv_pyramid.errors import NoSuchObject, OptionError, TooLarge
 from vsv_pyramid.layout import documents, keys
 from vsv_pyramid.store import S3Options, Store, open_store
+
+if TYPE_CHECKING:
+    from vsv_pyramid.aws.batch import Queue
+
+MOST_CHILDREN = 10_000  # of an array job, by AWS's quota
 
 
 def handed_to(

@@ -52,6 +52,22 @@ def worked(real_slide: Path, folder: Path, target: str, private: str) -> None:
     repacking.unpack(store.published, keys.folder("a"))
 
 
+def tied(real_slide: Path, folder: Path) -> tuple[str, str]:
+    """A destination and its private place, with a slide that was scanned anew as another."""
+    target, private = str(folder / "to"), private_of(folder / "to")
+    store = open_destination(target, private)
+    desk = Desk(store, "anna")
+    for name, width in (("former", 500), ("later", 520)):
+        slide = folder / f"{name}.svs"
+        forge_svs(slide, tissue=real_slide, size=(width, 300), levels=(1,))
+        convert(slide, target, replace(OPTIONS, private_to=private))
+        desk.set({name: None}, {"slide_id": "S1"})
+        if name == "former":
+            desk.delete({name: None})
+    rescans.link(store, records.record(store, "later"))
+    return target, private
+
+
 def test_in_a_folder(real_slide: Path, tmp_path: Path, run: Run) -> None:
     target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
     worked(real_slide, tmp_path, target, private)
@@ -213,17 +229,9 @@ def test_lists_of_jobs_do_not_name_it_any_more(
 def test_the_other_scan_does_not_name_it_any_more(
     real_slide: Path, tmp_path: Path, run: Run, pair: tuple[str, str]
 ) -> None:
-    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    target, private = tied(real_slide, tmp_path)
     store = open_destination(target, private)
     desk = Desk(store, "anna")
-    for name, width in (("former", 500), ("later", 520)):
-        slide = tmp_path / f"{name}.svs"
-        forge_svs(slide, tissue=real_slide, size=(width, 300), levels=(1,))
-        convert(slide, target, replace(OPTIONS, private_to=private))
-        desk.set({name: None}, {"slide_id": "S1"})
-        if name == "former":
-            desk.delete({name: None})
-    rescans.link(store, records.record(store, "later"))
     gone, stays = pair
     assert gone in str(records.record(store, stays).history[-1])
     assert desk.awaited() == []
@@ -232,6 +240,20 @@ def test_the_other_scan_does_not_name_it_any_more(
     assert not [path for path in Path(private).rglob("*.json") if f'"{gone}"' in path.read_text()]
     assert records.record(store, stays).lab_id == "S1"
     assert desk.awaited() == []
+
+
+@pytest.mark.parametrize("damaged", ["former", "later"])
+def test_a_damaged_record_keeps_nothing(
+    real_slide: Path, tmp_path: Path, run: Run, damaged: str
+) -> None:
+    target, private = tied(real_slide, tmp_path)
+    record = Path(private, keys.private_json_key(damaged))
+    record.write_text("{")
+    where = ("--in", target, "--private-to", private)
+    assert run("delete", "former", *where, "--purge", "--yes").code == 0
+    assert run("verify", target, "--purged", "former", "--private-to", private).code == 0
+    assert not Path(private, keys.private_folder("former")).exists()
+    assert record.exists() == (damaged == "later")
 
 
 def test_a_legal_hold_is_respected_and_told(

@@ -23,7 +23,7 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.layout import documents, keys, shapes
 from vsv_pyramid.planning import ids
 from vsv_pyramid.review import rescans
-from vsv_pyramid.review.records import Kept, deleted, record
+from vsv_pyramid.review.records import Kept, deleted, record, sound_record
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.series import stem_of
 from vsv_pyramid.slide.source import find_source, is_of
@@ -215,8 +215,10 @@ def _is_own(folder: str, key: str) -> bool:
 def _naming(destination: Destination, slide_id: str) -> IsIts:
     """Whether a path or URL is that of the slide's file, or of its pyramid: by its name, of which
     the id is made, or as the slide's record says."""
-    location = record(destination, slide_id).source.get("location") if destination.private else None
-    key = ids.key_at(destination) if destination.private else None
+    location = key = None
+    if destination.private:
+        location = sound_record(destination, slide_id).source.get("location")
+        key = ids.key_at(destination)
 
     def is_its(place: str) -> bool:
         names = {place.rpartition("/")[2], PurePath(place).name, stem_of(place)}

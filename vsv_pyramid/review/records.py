@@ -42,6 +42,16 @@ def record(store: Destination, slide_id: str) -> Record:
     return _parsed(store, slide_id, found and found.data)
 
 
+def sound_record(store: Destination, slide_id: str) -> Record:
+    """The same; an empty one where it is damaged."""
+    try:
+        return record(store, slide_id)
+    except StoreError as exc:
+        if exc.environment:
+            raise
+        return Record(slide_id)
+
+
 def changed(store: Destination, slide_id: str, change: Callable[[Record], Record]) -> Record:
     """The private record after the change, which is made anew where others come between, and may
     raise. Its last event counts as made once it is found in the log."""
@@ -148,12 +158,7 @@ def _known(store: Destination, slide_id: str, details: str | None) -> Record:
     """The private record; an empty one where nothing of it is needed, and it is damaged."""
     if store.private is None:
         return Record(slide_id)
-    try:
-        return record(store, slide_id)
-    except StoreError as exc:
-        if details != "none" or exc.environment:
-            raise
-        return Record(slide_id)
+    return sound_record(store, slide_id) if details == "none" else record(store, slide_id)
 
 
 class Kept(Catalog):

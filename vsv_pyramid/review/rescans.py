@@ -21,7 +21,15 @@ from vsv_pyramid.pyramid.images import encoded, opaque
 from vsv_pyramid.review import history
 from vsv_pyramid.review.barcode import Barcode, read_barcode
 from vsv_pyramid.review.history import LAB_ID, Event, Record
-from vsv_pyramid.review.records import Deleted, Kept, change_deleted, changed, deleted, record
+from vsv_pyramid.review.records import (
+    Deleted,
+    Kept,
+    change_deleted,
+    changed,
+    deleted,
+    record,
+    sound_record,
+)
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.source import Source, is_of
 
@@ -190,14 +198,14 @@ def unname(store: Destination, slide_id: str) -> None:
     as what it was scanned anew as. Raises StoreError."""
     others = {
         fact
-        for event in record(store, slide_id).history
+        for event in sound_record(store, slide_id).history
         for name, fact in event.facts.items()
         if name in history.TIES
     }
     gone = deleted(store)
     others |= {one for one, slide in gone.items() if slide.get("rescanned_as") == slide_id}
     for other in others - {slide_id}:
-        if store.head(keys.private_json_key(other)) is not None:
+        if sound_record(store, other).history:
             changed(store, other, lambda present: present.untied(slide_id))
         if gone.get(other, {}).get("rescanned_as") == slide_id:
             change_deleted(store, lambda slides: _untied(slides, slide_id))

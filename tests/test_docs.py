@@ -107,7 +107,7 @@ def test_it_is_said_what_must_not_be_served(name: str) -> None:
 
 
 def targets(text: str) -> set[str]:
-    return set(re.findall(r"(?:^|^ {4}|`|\$ |^timed )make ([\w-]+)", text, re.MULTILINE))
+    return set(re.findall(r"(?:^|^ {4}|`|\$ )make ([\w-]+)", text, re.MULTILINE))
 
 
 def test_make_has_the_targets_that_are_spoken_of() -> None:
@@ -117,7 +117,8 @@ def test_make_has_the_targets_that_are_spoken_of() -> None:
     assert targets(docs.text(README)) == {"demo", "test"}
     assert {"demo", "test", "bench"} <= targets(docs.TEXT) <= made
     assert targets((ROOT / "CONTRIBUTING.md").read_text()) == set(phony.split()) == made
-    assert targets((ROOT / ".ci/run").read_text()) == {
+    checked = re.findall(r"^timed make (.*)", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert set(" ".join(checked).split()) & made == {
         *("set-up", "test-all", "lowest", "lint", "wheel", "sanitize", "fuzz")
     }
 

@@ -693,6 +693,7 @@ def test_a_bar_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")  # or how fast it was decides how much of it is shown
     with display.ProgressDisplay("170782.svs") as show:
         show(Progress(30, 30, 10**9))
     bar = capsys.readouterr().err

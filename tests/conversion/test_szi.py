@@ -138,6 +138,20 @@ def test_what_is_large_and_anothers_is_not_loaded(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_what_is_compressed_oddly_and_anothers_is_told(
+    file: Path, real_slide: Path, tmp_path: Path, kind: int
+) -> None:
+    path = tmp_path / "a.szi"
+    path.write_bytes(file.read_bytes())
+    with zipfile.ZipFile(path, "a", kind) as archive:
+        archive.writestr("170782/notes.txt", b"mine")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="170782/notes.txt, which is compressed oddly; move it"):
+        convert(real_slide, path, ConvertOptions(slide_id="170782", overwrite=True))
+    assert path.read_bytes() == before
+
+
 def test_the_form_of_earlier_releases_is_read(
     tiles: dict[str, bytes], file: Path, real_slide: Path, tmp_path: Path
 ) -> None:
@@ -232,6 +246,19 @@ def encrypt(data: bytearray) -> None:
     struct.pack_into("<H", data, at + 8, 1)
 
 
+def no_text(data: bytearray) -> None:
+    """Has the directory say that a name is UTF-8, which it is not."""
+    at = data.rindex(b"PK\1\2", 0, data.rindex(b"/9/0_0.jpeg"))
+    struct.pack_into("<H", data, at + 8, 0x800)
+    data[data.rindex(b"/9/0_0.jpeg") + 1] = 0x80
+
+
+def compress_index(data: bytearray) -> None:
+    """By LZMA, whose errors are of a kind of their own."""
+    at = data.rindex(b"PK\1\2", 0, data.rindex(b"170782/tiles.index"))
+    struct.pack_into("<H", data, at + 10, zipfile.ZIP_LZMA)
+
+
 def enlarge(data: bytearray) -> None:
     at = data.rindex(b"PK\1\2", 0, data.rindex(b"/9/0_0.jpeg"))
     struct.pack_into("<2I", data, at + 20, 0x7FFFFFFF, 0x7FFFFFFF)
@@ -254,6 +281,8 @@ def overlap(data: bytearray) -> None:
         (with_index(lambda index: struct.pack_into("<I", index, 28, 1)), "index is damaged"),
         (with_index(lambda index: struct.pack_into("<H", index, 4, 9)), "of version 9"),
         (compress, "is compressed"),
+        (compress_index, "tiles.index is compressed"),
+        (no_text, "no whole zip file"),
         (encrypt, "encrypted"),
         (enlarge, "DeepZoom_files/9/0_0.jpeg|no whole zip file|slide.json says"),
         (lambda data: data.__delitem__(slice(len(data) // 2, None)), "no whole zip file"),

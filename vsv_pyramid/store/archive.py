@@ -21,6 +21,7 @@ from vsv_pyramid.store.base import FrontLast, Store, StoredObject
 from vsv_pyramid.store.disk import check_own, locked, naming, real, save, written_front_last
 from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, damage, members
 
+_USUAL = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others have errors of their own
 _MOST_OF_OTHERS = 1 << 26  # bytes in all
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same pyramid is to be the same file, whenever it is made
 
@@ -134,6 +135,10 @@ class ArchiveStore(Zipped):
             for member in opened.archive.infolist():
                 name = member.filename
                 if name.startswith(f"{root}/") and name not in own:
+                    if member.compress_type not in _USUAL:
+                        raise StoreError(
+                            self._path, f"holds {name}, which is compressed oddly; move it"
+                        )
                     total += member.file_size
                     if total > _MOST_OF_OTHERS:
                         raise StoreError(

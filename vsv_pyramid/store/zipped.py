@@ -17,8 +17,16 @@ from vsv_pyramid.layout import bounds, szi
 from vsv_pyramid.store.base import Part, StoredObject, Tagged
 from vsv_pyramid.store.listing import plain
 
-# RuntimeError is zipfile's for an encrypted member or an unknown compression.
-DAMAGED = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)
+# RuntimeError is zipfile's for an encrypted member or an unknown compression; what the directory says
+# may be no text, or no numbers.
+DAMAGED = (
+    zipfile.BadZipFile,
+    EOFError,
+    RuntimeError,
+    zlib.error,
+    UnicodeDecodeError,
+    struct.error,
+)
 
 _LOCAL_HEADER = 30  # bytes, before a member's name
 
@@ -86,14 +94,18 @@ class Zipped(ABC):
             found = opened.by_key.get(key)
             if found is None:
                 raise NoSuchObject(f"{self}/{key}")
-            if found.compress_type != zipfile.ZIP_STORED:  # of which some bytes can be any number
-                raise StoreError(self, f"{key} is compressed; make it anew without that")
+            self._check_stored(found, key)
             if end is None:
                 bounds.check(f"{self}/{key}", key, found.file_size)
             with opened.archive.open(found) as member:
                 member.seek(start)
                 data = member.read(-1 if end is None else end - start)
         return Part(data, found.file_size, f"{found.CRC:x}-{found.file_size:x}")
+
+    def _check_stored(self, member: zipfile.ZipInfo, name: str) -> None:
+        """Some compressed bytes can be any number of others."""
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise StoreError(self, f"{name} is compressed; make it anew without that")
 
     def head(self, key: str) -> int | None:
         with self._opened() as opened:
@@ -122,6 +134,7 @@ class Zipped(ABC):
                 return None
             index = opened.archive.NameToInfo.get(f"{opened.root}/{szi.INDEX}")
             if index:
+                self._check_stored(index, index.filename)
                 bounds.check(f"{self}/{index.filename}", szi.INDEX, index.file_size)
             return Szi(
                 opened.root,

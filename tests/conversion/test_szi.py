@@ -147,7 +147,7 @@ def test_what_is_compressed_oddly_and_anothers_is_told(
     with zipfile.ZipFile(path, "a", kind) as archive:
         archive.writestr("170782/notes.txt", b"mine")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="170782/notes.txt, which is compressed oddly; move it"):
+    with pytest.raises(StoreError, match=r"170782/notes\.txt, which is compressed oddly; move it"):
         convert(real_slide, path, ConvertOptions(slide_id="170782", overwrite=True))
     assert path.read_bytes() == before
 

@@ -17,8 +17,8 @@ from vsv_pyramid.layout import bounds, szi
 from vsv_pyramid.store.base import Part, StoredObject, Tagged
 from vsv_pyramid.store.listing import plain
 
-# RuntimeError is zipfile's for an encrypted member or an unknown compression; what the directory says
-# may be no text, or no numbers.
+# RuntimeError is zipfile's for an encrypted member or an unknown compression; what the directory
+# says may be no text, or no numbers.
 DAMAGED = (
     zipfile.BadZipFile,
     EOFError,

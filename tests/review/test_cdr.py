@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -77,6 +78,32 @@ def test_the_answer_is_returned(stub: Cdr) -> None:
     assert answer == {"to": stub.url, "status": 201, "answer": '{"taken": true}'}
     assert stub.records == {"170782": RECORD}
     assert stub.tokens == {None}
+
+
+@pytest.mark.parametrize("statuses", [(), (503, 503)])
+def test_an_answer_without_an_end(stub: Cdr, statuses: tuple[int, ...]) -> None:
+    stub.fail(*statuses)
+    stub.body = lambda: itertools.repeat(bytes(1 << 16).replace(b"\0", b"a"))
+    assert cdr.send(RECORD, stub.url)["answer"] == "a" * 1000
+    assert stub.records == {"170782": RECORD}
+    assert stub.requests == len(statuses) + 1
+
+
+def test_an_answer_that_comes_byte_by_byte(stub: Cdr, clock: FakeClock) -> None:
+    def body() -> Iterator[bytes]:
+        while True:
+            clock.sleep(10)
+            yield b"a"
+
+    stub.body = body
+    assert set(cdr.send(RECORD, stub.url)["answer"]) == {"a"}
+
+
+def test_an_answer_that_breaks_off(stub: Cdr) -> None:
+    stub.headers = {"Content-Length": "100"}
+    stub.body = lambda: iter([b"taken"])
+    assert cdr.send(RECORD, stub.url)["answer"] == "taken"
+    assert stub.requests == 1
 
 
 def test_a_token_is_given(stub: Cdr, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ class Cdr:
     keys: list[str] = field(default_factory=list)
     tokens: set[str | None] = field(default_factory=set)
     requests: int = 0
+    body: Callable[[], Iterator[bytes]] | None = None  # in place of a short one
 
     def fail(self, *statuses: int) -> None:
         """Answers so next, and takes all after that."""
@@ -62,6 +63,13 @@ class _Handler(http_server.Handler):
         self.send_response(status)
         for name, value in cdr.headers.items():
             self.send_header(name, value)
+        if cdr.body:
+            self.end_headers()
+            self.close_connection = True
+            with contextlib.suppress(ConnectionError):
+                for part in cdr.body():
+                    self.wfile.write(part)
+            return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -21,6 +21,10 @@ class Handler(BaseHTTPRequestHandler):
     # Or each body waits, 40 ms and longer, until the client has acknowledged the head.
     disable_nagle_algorithm = True
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # a client that has heard enough
+            super().handle()
+
     def log_message(self, *_: object) -> None:
         pass
 

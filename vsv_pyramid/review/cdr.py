@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -29,7 +30,12 @@ _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
 class _Retry(Retry):
-    """Pauses by the program's clock."""
+    """Pauses by the program's clock, and reads nothing of an answer that is not the last."""
+
+    def increment(self, *args: Any, **more: Any) -> _Retry:
+        if response := more.get("response"):
+            response.close()  # or all of it would be read, which may have no end
+        return super().increment(*args, **more)
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         asked_for = response and self.get_retry_after(response)
@@ -47,7 +53,8 @@ _RETRIES = _Retry(
     raise_on_status=False,
 )
 _TIMEOUT = Timeout(connect=5, read=15)
-_LONGEST_ANSWER = 1000  # characters that are kept of it
+_LONGEST_ANSWER = 1000  # bytes that are read of it
+_ANSWER_SECONDS = 15.0
 
 
 def metadata_record(
@@ -119,14 +126,30 @@ def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict
         headers["Authorization"] = f"Bearer {os.environ[TOKEN]}"
     try:
         with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as pool:
-            response = pool.request("POST", url, body=body, headers=headers, redirect=False)
+            response = pool.request(
+                "POST", url, body=body, headers=headers, redirect=False, preload_content=False
+            )
+            answer = _begin(response)
     except HTTPError as exc:
         reason = getattr(exc, "reason", None) or exc
         raise CdrUnavailable(place, f"does not answer ({reason}); try again later") from exc
-    answer = response.data.decode(errors="replace")[:_LONGEST_ANSWER]
     if response.status in _PASSING:
         raise CdrUnavailable(place, f"answers {response.status} again and again; try again later")
     if not 200 <= response.status < 300:
         told = f" ({answer.strip()[:200]})" if answer.strip() else ""
         raise CdrError(place, f"refuses the record, {response.status}{told}; check it and --cdr")
     return {"to": place, "status": response.status, "answer": answer}
+
+
+def _begin(response: BaseHTTPResponse) -> str:
+    """How the answer begins, which may be of any length, and take any time. What came before it
+    says whether the record was taken: where it breaks off, that is all the same."""
+    data, end = b"", clock.monotonic() + _ANSWER_SECONDS
+    with contextlib.suppress(HTTPError):
+        while (room := _LONGEST_ANSWER - len(data)) and clock.monotonic() < end:
+            more = response.read1(room, decode_content=False)
+            if not more:
+                break
+            data += more
+    response.close()
+    return data.decode(errors="replace")

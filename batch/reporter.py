@@ -28,8 +28,7 @@ from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.slide.series import stem_of
-from vsv_pyramid.unattended.manifests import place_in
-from vsv_pyramid.unattended.packing import PACK
+from vsv_pyramid.unattended.manifests import PACK, place_in
 from vsv_pyramid.words import counted, one_line
 
 _GIVEN_UP = "the function failed each time it was tried; its log says why"

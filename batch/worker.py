@@ -26,8 +26,7 @@ from vsv_pyramid.cli.main import main, options_of
 from vsv_pyramid.cli.messages import say_error
 from vsv_pyramid.errors import OptionError, VsvPyramidError
 from vsv_pyramid.layout import documents, keys
-from vsv_pyramid.unattended.manifests import is_below, place_in
-from vsv_pyramid.unattended.packing import PACK
+from vsv_pyramid.unattended.manifests import PACK, is_below, place_in
 
 
 def arguments(words: list[str]) -> list[str] | None:

@@ -225,6 +225,27 @@ def test_lists_of_jobs_do_not_name_it_any_more(
     assert run("verify", target, "--purged", slide_id, *where).code == 0
 
 
+def test_a_slide_whose_file_has_its_id_as_its_name_is_another(
+    real_slide: Path, tmp_path: Path, run: Run
+) -> None:
+    """The id of in/a.svs is a, and that of in/a.svs.svs is a.svs."""
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    slide = tmp_path / "a.svs.svs"
+    slide.write_bytes(real_slide.read_bytes())
+    convert(slide, target, replace(OPTIONS, private_to=private))
+    note = {"slide": "in/a.svs", "look": {"size": 1, "mtime_ns": 1}, "attempts": 1}
+    for name, content in (("manifests/1.json", ["in/a.svs"]), ("watch/0123.json", note)):
+        path = Path(private, name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    assert (
+        run("delete", "a.svs", "--in", target, "--private-to", private, "--purge", "--yes").code
+        == 0
+    )
+    assert json.loads(Path(private, "manifests/1.json").read_text()) == ["in/a.svs"]
+    assert Path(private, "watch/0123.json").exists()
+
+
 @pytest.mark.parametrize("pair", [("former", "later"), ("later", "former")])
 def test_the_other_scan_does_not_name_it_any_more(
     real_slide: Path, tmp_path: Path, run: Run, pair: tuple[str, str]

@@ -1,4 +1,4 @@
-"""A slide taken away for good: its pyramid, its entry in the catalog, what is remembered of it."""
+"""A slide taken away: its pyramid, its entry in the catalog, what is remembered of it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vsv_pyramid import deletion, removal
@@ -25,7 +24,6 @@ from vsv_pyramid.planning import ids
 from vsv_pyramid.review import rescans
 from vsv_pyramid.review.records import Kept, deleted, record, sound_record
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.slide.series import stem_of
 from vsv_pyramid.slide.source import find_source, is_of
 from vsv_pyramid.store import S3Options, Store, open_store
 from vsv_pyramid.store.base import Versioned
@@ -221,9 +219,9 @@ def _naming(destination: Destination, slide_id: str) -> IsIts:
         key = ids.key_at(destination)
 
     def is_its(place: str) -> bool:
-        names = {place.rpartition("/")[2], PurePath(place).name, stem_of(place)}
-        made = {keys.opaque_id(name, key) for name in names} if key else set()
-        return place == location or slide_id in names | set(map(keys.safe_id, names)) | made
+        name = manifests.name_of(place)
+        made = {name, keys.safe_id(name)} | ({keys.opaque_id(name, key)} if key else set())
+        return place == location or slide_id in made
 
     return is_its
 

@@ -1,6 +1,7 @@
 """A pyramid taken away: which objects are its own, and in which order they go.
 
-First goes what shows it: the descriptor, and the object that the tiles are packed in.
+First goes what shows it: the descriptor, and the object that the tiles are packed in. Objects that
+others have replaced go a day later.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ class Queue:
     """A job queue (name or ARN), and the job definition that its jobs are made by.
 
     A job's parameter `place` is a slide, by URL or by its path in the container, or for an array
-    job the URL of a manifest, with a slide a line.
+    job the URL of a manifest, a JSON list of places.
     """
 
     def __init__(self, queue: str, definition: str) -> None:

@@ -53,12 +53,13 @@ _UNPACK = _Way(
 )
 
 
+_targets = click.argument("targets", nargs=-1, required=True, type=PlaceType(), metavar="TARGET...")
+
+
 def _options(made: Command) -> Command:
     made = store_options(made)
     made = click.option("--yes", is_flag=True, help="Do not ask.")(made)
-    return click.argument(
-        "targets", nargs=-1, required=True, type=PlaceType(), metavar="TARGET..."
-    )(made)
+    return _targets(made)
 
 
 @command(
@@ -117,7 +118,7 @@ Examples:
   vsv-pyramid tidy /srv/www
   vsv-pyramid tidy s3://bucket/prefix --dry-run""",
 )
-@click.argument("targets", nargs=-1, required=True, type=PlaceType(), metavar="TARGET...")
+@_targets
 @click.option("--dry-run", is_flag=True, help="List them, and remove nothing.")
 @store_options
 @click.pass_context

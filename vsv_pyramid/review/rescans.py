@@ -202,13 +202,12 @@ def unname(store: Destination, slide_id: str) -> None:
         for name, fact in event.facts.items()
         if name in history.TIES
     }
-    gone = deleted(store)
-    others |= {one for one, slide in gone.items() if slide.get("rescanned_as") == slide_id}
-    for other in others - {slide_id}:
+    gone = {one for one, slide in deleted(store).items() if slide.get("rescanned_as") == slide_id}
+    for other in (others | gone) - {slide_id}:
         if sound_record(store, other).history:
             changed(store, other, lambda present: present.untied(slide_id))
-        if gone.get(other, {}).get("rescanned_as") == slide_id:
-            change_deleted(store, lambda slides: _untied(slides, slide_id))
+    if gone:
+        change_deleted(store, lambda slides: _untied(slides, slide_id))
 
 
 def _untied(slides: Deleted, slide_id: str) -> Deleted:

@@ -15,12 +15,14 @@ from urllib.parse import unquote
 
 from vsv_pyramid.errors import NoSuchObject, OptionError, TooLarge
 from vsv_pyramid.layout import documents, keys
+from vsv_pyramid.slide.series import stem_of
 from vsv_pyramid.store import S3Options, Store, open_store
 
 if TYPE_CHECKING:
     from vsv_pyramid.aws.batch import Queue
 
 MOST_CHILDREN = 10_000  # of an array job, by AWS's quota
+PACK = "pack "  # before a pyramid's URL, where a job has a slide's otherwise
 
 
 def handed_to(
@@ -53,6 +55,11 @@ def place_in(url: str, number: int, s3: S3Options | None = None) -> str | None:
     if not number < len(places):
         raise OptionError(f"{url}: has no slide of number {number}; submit the slides again")
     return places[number]
+
+
+def name_of(place: str) -> str:
+    """What the id of the slide at the place is made of; of a pyramid to pack the id itself."""
+    return place.rpartition("/")[2] if place.startswith(PACK) else stem_of(place)
 
 
 def naming(store: Store, is_its: Callable[[str], bool]) -> Iterator[str]:

@@ -11,9 +11,7 @@ from vsv_pyramid.errors import OptionError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.unattended.backlog import DEFAULTS
-from vsv_pyramid.unattended.manifests import handed_to
-
-PACK = "pack "  # before a pyramid's URL, where a job has a slide's otherwise
+from vsv_pyramid.unattended.manifests import PACK, handed_to
 
 
 def tiles_in(root: str, options: ConvertOptions = DEFAULTS) -> list[str]:

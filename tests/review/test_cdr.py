@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -97,6 +98,37 @@ def test_an_answer_that_comes_byte_by_byte(stub: Cdr, clock: FakeClock) -> None:
 
     stub.body = body
     assert set(cdr.send(RECORD, stub.url)["answer"]) == {"a"}
+
+
+def endless(begun: bytes, more: bytes) -> Callable[[], Iterator[bytes]]:
+    def parts() -> Iterator[bytes]:
+        yield begun
+        while True:
+            time.sleep(0.001)
+            yield more
+
+    return parts
+
+
+def test_what_comes_before_an_answer_without_an_end(
+    stub: Cdr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cdr, "_ANSWER_SECONDS", 0.1)
+    go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+    stub.first = endless(b"", go_on)
+    with pytest.raises(CdrUnavailable, match="does not answer"):
+        cdr.send(RECORD, stub.url)
+    assert stub.requests == 6
+    stub.first = lambda: iter([go_on])
+    assert cdr.send(RECORD, stub.url)["status"] == 201
+
+
+def test_a_head_without_an_end(stub: Cdr, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has said by then whether the record was taken."""
+    monkeypatch.setattr(cdr, "_ANSWER_SECONDS", 0.1)
+    stub.first = endless(b"HTTP/1.1 201 Created\r\n", b"a")
+    assert cdr.send(RECORD, stub.url) == {"to": stub.url, "status": 201, "answer": ""}
+    assert stub.requests == 1
 
 
 def test_an_answer_that_breaks_off(stub: Cdr) -> None:

@@ -31,6 +31,7 @@ class Cdr:
     tokens: set[str | None] = field(default_factory=set)
     requests: int = 0
     body: Callable[[], Iterator[bytes]] | None = None  # in place of a short one
+    first: Callable[[], Iterator[bytes]] = lambda: iter(())  # what comes before the answer
 
     def fail(self, *statuses: int) -> None:
         """Answers so next, and takes all after that."""
@@ -59,6 +60,9 @@ class _Handler(http_server.Handler):
         if status in (HANG_UP, HANG_UP_AFTERWARDS):
             self.close_connection = True
             return
+        with contextlib.suppress(ConnectionError):
+            for part in cdr.first():
+                self.wfile.write(part)
         body = b'{"taken": true}' if status == 201 else b"not this one"
         self.send_response(status)
         for name, value in cdr.headers.items():

@@ -6,13 +6,16 @@ import contextlib
 import hashlib
 import json
 import os
+import socket
+import threading
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Timeout
 
@@ -54,7 +57,39 @@ _RETRIES = _Retry(
 )
 _TIMEOUT = Timeout(connect=5, read=15)
 _LONGEST_ANSWER = 1000  # bytes that are read of it
-_ANSWER_SECONDS = 15.0
+_ANSWER_SECONDS = 15.0  # for its head, and for what is read of it
+
+
+class _Connection(HTTPConnection):
+    """Hangs up where an answer begins without end: http.client waits for each byte anew, and skips
+    as many `100 Continue` as there are."""
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        timer = threading.Timer(_ANSWER_SECONDS, _hang_up, [self.sock])
+        timer.daemon = True
+        timer.start()
+        try:
+            return super().getresponse()
+        finally:
+            timer.cancel()
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+def _hang_up(sock: socket.socket) -> None:
+    """From another thread, which so leaves TLS alone."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def metadata_record(
@@ -126,6 +161,7 @@ def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict
         headers["Authorization"] = f"Bearer {os.environ[TOKEN]}"
     try:
         with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as pool:
+            pool.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
             response = pool.request(
                 "POST", url, body=body, headers=headers, redirect=False, preload_content=False
             )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.session
 
+from vsv_pyramid.aws import answers
 from vsv_pyramid.aws.s3_errors import ERRORS, LoginFailed
 from vsv_pyramid.errors import VsvPyramidError
 
@@ -66,6 +67,8 @@ def _session(_: frozenset[tuple[str, str]]) -> boto3.Session:
     """One for each environment."""
     core = botocore.session.get_session()
     core.register_component("data_loader", _descriptions())
+    parsers = core.get_component("response_parser_factory")
+    core.register_component("response_parser_factory", answers.Parsers(parsers))
     chain = core.get_component("credential_provider")
     chain.get_provider("assume-role")._prompter = _asked  # which has no other way to it
     for provider in chain.providers:

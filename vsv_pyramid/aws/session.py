@@ -9,7 +9,6 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,13 +18,11 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.config
 import botocore.exceptions
-from botocore.exceptions import IncompleteReadError
 
-from vsv_pyramid.aws import login, proxies
+from vsv_pyramid.aws import answers, login, proxies
 from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.aws.s3_errors import (
     ERRORS,
-    SERVER,
     LoginFailed,
     NotS3,
     code,
@@ -172,8 +169,7 @@ class _Bucket:
         if address.startswith("https:"):  # TLS protects the bytes already
             own = self.client.meta.config
             own.s3 = {**(own.s3 or {}), "payload_signing_enabled": False}
-        events.register("before-call.s3.HeadBucket", _not_redirected)
-        events.register("after-call.s3", partial(_judged, address))
+        answers.watch(events, address)
         return address, address == whole
 
 
@@ -183,7 +179,6 @@ def _bucket(
 ) -> _Bucket:
     """The parameters, by boto3's names, are added to each request that knows them."""
     made = _client(session, "s3")
-    made._endpoint._response_parser_factory = _Parsers(made._endpoint._response_parser_factory)
     given = {name: value for name, value in parameters if value is not None}
     made.meta.events.register("provide-client-params.s3", partial(_added, given))
     return _Bucket(made, name)
@@ -304,83 +299,14 @@ class Account:
             ) from exc
 
 
-# What each good answer of S3 has.
-_ALWAYS_THERE = {
-    "CompleteMultipartUpload": "ETag",
-    "CreateMultipartUpload": "UploadId",
-    "GetObject": "ETag",
-    "ListObjectsV2": "IsTruncated",
-    "PutObject": "ETag",
-    "UploadPart": "ETag",
-}
-
-
-# What each item of a list has.
-_ITEMS_HAVE = {
-    "Contents": {"Key", "LastModified", "Size"},
-    "CommonPrefixes": {"Prefix"},
-    "Versions": {"Key", "VersionId", "IsLatest"},
-    "DeleteMarkers": {"Key", "VersionId", "IsLatest"},
-}
-
-
-_TRIPPED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-
-
-class _Parsers:
-    """boto3's own, which trip on what is no number and no date where there should be one."""
-
-    def __init__(self, factory: Any) -> None:
-        self._factory = factory
-
-    def create_parser(self, protocol: str) -> Any:
-        parser = self._factory.create_parser(protocol)
-        parser.parse = partial(_parsed, parser.parse)
-        return parser
-
-
-def _parsed(parse: Callable[..., Any], *given: Any) -> Any:
-    """What it makes of the answer. Raises NotS3, also where a list lacks what each of its items
-    has."""
-    try:
-        found = parse(*given)
-    except _TRIPPED as exc:
-        raise NotS3(f"an answer that boto3 cannot read ({said(exc)})") from exc
-    for name, has in _ITEMS_HAVE.items():
-        if any(has - item.keys() for item in found.get(name, ())):
-            raise NotS3(f"a list without {' or '.join(sorted(has))}")
-    return found
-
-
 class _NotSent(Exception):
     """Ends a request whose address is all that was wanted."""
-
-
-def _judged(address: str, *, http_response: Any, parsed: Any, model: Any, **_: object) -> None:
-    """Refuses the good answers that are not S3's; of the others, notes who gave them."""
-    parsed.setdefault("ResponseMetadata", {})[SERVER] = address
-    if http_response.status_code >= 300 and model.http["method"] != "HEAD":
-        told = len(http_response.content)
-        if told < (length := int(http_response.headers.get("content-length", 0))):
-            raise IncompleteReadError(actual_bytes=told, expected_bytes=length)
-    wanted = _ALWAYS_THERE.get(model.name)
-    if http_response.raw.status >= 300 or not wanted or wanted in parsed:
-        return
-    # boto3 makes an error 500 of a good answer that is no XML, and of what S3 says too late.
-    if parsed.get("Error", {}).get("Code", "500") == "500":
-        raise NotS3(f"no {wanted} from {address}")
 
 
 def _variable(exc: Exception) -> str:
     """The environment's variable that names the file which the error is about, if it is one."""
     file = getattr(exc, "filename", None)
     return next((name for name, value in os.environ.items() if file and value == file), "")
-
-
-def _not_redirected(*, context: Any, **_: object) -> None:
-    """Ends what boto3 would ask for ever: in which region the bucket is, where a server sends it to
-    another one without a word about that."""
-    context["s3_redirect"]["redirected"] = True
 
 
 def _added(parameters: dict[str, object], *, params: Any, model: Any, **_: object) -> Any:

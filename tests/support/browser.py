@@ -41,6 +41,28 @@ NO_WEBGL = ("--disable-3d-apis",)
 # Nothing of ours: one is about reading pixels back, one about a tile whose slide was left since.
 HARMLESS = ("GPU stall", "Ignoring tile %s loaded before reset")
 
+# A screenshot, which would tell it, too, takes as long as ten frames.
+_STILL = """async () => {
+  const isThere = ({ viewport, world }) => viewport && world.getItemCount();
+  const isAtRest = ({ viewport, world }) =>
+    viewport.getBounds(true).equals(viewport.getBounds()) &&
+    viewport.getRotation(true) === viewport.getRotation() &&
+    !world.needsDraw() &&
+    Array.from({ length: world.getItemCount() }, (_, number) => world.getItemAt(number))
+      .every((image) => image.getFullyLoaded());
+  const isSeen = (image) => {
+    const { top, bottom, width } = image.getBoundingClientRect();
+    return width && bottom > 0 && top < innerHeight;
+  };
+  const isStill = () =>
+    Array.from(document.querySelectorAll("div"), (div) => window.OpenSeadragon?.getViewer(div))
+      .filter((viewer) => viewer && isThere(viewer)).every(isAtRest) &&
+    [...document.images].filter(isSeen).every((image) => image.complete) &&
+    document.getAnimations().every((animation) => animation.playState !== "running");
+  for (let frames = 0; frames < 6; frames = isStill() ? frames + 1 : 0) {
+    await new Promise(requestAnimationFrame);
+  }
+}"""
 _AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 _PATIENCE = 240_000  # ms, for what must happen at some time
 BENCHMARK_PATIENCE = 600_000  # what takes long is what is measured
@@ -120,11 +142,9 @@ class Window:
         return whole[top : top + height, left : left + width]
 
     def settled(self) -> None:
-        """Waits until nothing moves or is loaded: a while of the same picture."""
+        """Waits until nothing moves or is loaded, for some frames."""
         self.page.wait_for_load_state("networkidle")
-        before = b""
-        while before != (before := self.page.screenshot()):
-            self.page.wait_for_timeout(250)
+        self.page.evaluate(_STILL)
 
 
 @contextlib.contextmanager

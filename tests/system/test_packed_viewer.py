@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from tests.support.browser import Window, window
 from tests.support.forge import Encoding, forge_svs
 from tests.support.site import Site, serving
-from tests.system.test_viewer import button, differences, level, opened
+from tests.system.test_viewer import MEDIUM, button, differences, level, opened, small
 from vsv_pyramid import repacking
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root
@@ -25,7 +25,6 @@ from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
 
 OPTIONS = ConvertOptions(layout="packed")
-SMALL = {"width": 690, "height": 560}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,7 @@ def test_each_pixel_is_drawn_as_it_is(
     ratio: int,
 ) -> None:
     url = f"{site.url}/viewer/?id={slide}#{at[0]},{at[1]},{1 / shrink},0"
-    with looking(webgl, url, device_scale_factor=ratio, viewport=SMALL) as seen:
+    with looking(webgl, url, device_scale_factor=ratio, viewport=small(ratio)) as seen:
         page = opened(seen)
         levels = json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]["levels"]
         pixels = level(page, root, slide, len(levels) - shrink.bit_length())
@@ -106,7 +105,7 @@ def test_a_signature_goes_with_each_range(chromium: Browser, site: Site) -> None
 
 
 def test_side_by_side(webgl: Browser, site: Site) -> None:
-    with looking(webgl, f"{site.url}/viewer/?id=real,odd") as seen:
+    with looking(webgl, f"{site.url}/viewer/?id=real,odd", viewport=MEDIUM) as seen:
         opened(seen)
         seen.page.keyboard.press("b")
         expect(seen.page.locator(".pane")).to_have_count(2)
@@ -159,7 +158,7 @@ def test_it_is_shown_while_its_layout_changes(
     if way == "packed":
         repacking.unpack(store, "images/one")
         change = repacking.pack
-    with looking(webgl, f"{site.url}/viewer/?id=one#1000,1500,0.25,0", viewport=SMALL) as seen:
+    with looking(webgl, f"{site.url}/viewer/?id=one#1000,1500,0.25,0", viewport=small(1)) as seen:
         seen.wants("Tile %s failed")
         page = opened(seen)
         change(store, "images/one")

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ from vsv_pyramid.web.app import create_app
 SCREENSHOTS = Path(__file__).parents[2] / ".cache/screenshots"
 MPP = 0.499
 DARK = (60, 20, 80)
+MEDIUM = {"width": 900, "height": 600}  # px; WebGL is computed here
 ROOT = Path(__file__).parents[2]
 
 
@@ -108,7 +109,14 @@ def undress(page: Page) -> None:
 
 
 def level(page: Page, root: Path, slide: str, number: int) -> Pixels:
-    """A level as the browser decodes its tiles."""
+    """A level as the browser decodes its tiles, each once."""
+    by = page.context.browser
+    assert by
+    return _level(by, root, slide, number)
+
+
+@cache
+def _level(by: Browser, root: Path, slide: str, number: int) -> Pixels:
     facts = json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]
     stated = facts["levels"][number]
     prefix = f"images/{slide}/DeepZoom_files/{number}/"
@@ -117,7 +125,9 @@ def level(page: Page, root: Path, slide: str, number: int) -> Pixels:
         tuple(map(int, Path(found.key).stem.split("_"))): store.get(found.key)
         for found in store.keys(prefix)
     }
+    page = by.new_page()
     drawn = browser.decoded(page, list(tiles.values()))
+    page.close()
     whole = np.zeros((stated["height"], stated["width"], 3), np.uint8)
     for (column, row), pixels in zip(tiles, drawn, strict=True):
         x, y = column * facts["tile_size"], row * facts["tile_size"]
@@ -143,6 +153,11 @@ def differences(window: Window, pixels: Pixels, shrink: int, ratio: int) -> np.n
     return np.abs(at - shown)
 
 
+def small(ratio: int) -> dict[str, int]:
+    """Of so many pixels at any ratio: a larger window would not show so little of a slide."""
+    return {"width": 690 // ratio, "height": 560 // ratio}
+
+
 @pytest.mark.parametrize(("shrink", "ratio"), [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)])
 @pytest.mark.parametrize(
     ("slide", "at"),
@@ -164,8 +179,7 @@ def test_each_pixel_is_drawn_as_it_is(
 ) -> None:
     """Seams, odd sizes and the last tiles included."""
     url = f"{site.url}/viewer/?id={slide}#{at[0]},{at[1]},{1 / shrink},0"
-    size = {"width": 690, "height": 560}  # small, or the window would not show so little of it
-    with window(webgl, url, device_scale_factor=ratio, viewport=size) as seen:
+    with window(webgl, url, device_scale_factor=ratio, viewport=small(ratio)) as seen:
         page = opened(seen)
         top = len(
             json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]["levels"]
@@ -612,7 +626,7 @@ def test_several_slides_one_after_another(chromium: Browser, site: Site) -> None
 
 
 def test_side_by_side_slides_move_together(webgl: Browser, site: Site) -> None:
-    with window(webgl, f"{site.url}/viewer/?id=real,real") as seen:
+    with window(webgl, f"{site.url}/viewer/?id=real,real", viewport=MEDIUM) as seen:
         page = opened(seen)
         page.keyboard.press("n")
         button(page, "Side by side").click()
@@ -667,7 +681,7 @@ def test_what_the_server_refuses_is_said(
 
 
 def test_a_tile_that_fails_is_tried_again(webgl: Browser, site: Site) -> None:
-    with window(webgl, f"{site.url}/viewer/") as seen:
+    with window(webgl, f"{site.url}/viewer/", viewport=small(1)) as seen:
         failures: dict[str, int] = {}
 
         def fail_twice(route: Route) -> None:

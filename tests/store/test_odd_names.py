@@ -15,6 +15,7 @@ from tests.conftest import Run
 from tests.support import odd_names
 from tests.support.destinations import private_of
 from tests.support.odd_names import FILES, KEYS, listed
+from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place, Server
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import NoSuchObject, SlideAccessError
@@ -128,6 +129,22 @@ def test_in_a_bucket_of_amazon(monkeypatch: pytest.MonkeyPatch, s3: Server) -> N
             assert {found.key for found in store.every("")} - keys(store) == {f"{FOLDER}/{name}"}
         server.keys = ["p/images", "p/images/", "p/images/a"]  # which obstore takes for two
         assert keys(store) == {"images", "images/", "images/a"}
+
+
+@pytest.mark.parametrize(("root", "below"), [("", ""), ("/p", "p/")])
+def test_a_key_with_a_slash_in_front_is_not_the_one_without(
+    place: Place, proxy: Proxy, root: str, below: str
+) -> None:
+    asked: list[str] = []
+
+    def fault(handler: Handler, request: Request) -> bool:
+        asked.append(request.path.partition("?")[0])
+        handler.accept(request)
+        return True
+
+    proxy.fault = fault
+    open_store(f"s3://{place.bucket}{root}").delete("/y")
+    assert asked == [f"/{place.bucket}/{below}/y"]
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x00b", "..", "x//y"])

@@ -74,6 +74,10 @@ class S3Url(NamedTuple):
     def __str__(self) -> str:
         return f"s3://{self.bucket}" + (f"/{self.key}" if self.key else "")
 
+    def full(self, key: str) -> str:
+        """The bucket's key of what has that key, or that beginning of one, below the URL."""
+        return f"{self.key}/{key}" if self.key else key
+
 
 def object_url(text: str) -> S3Url:
     """The bucket and the key of an s3:// URL; a key may be any text, and is taken as it is. Raises

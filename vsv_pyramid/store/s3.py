@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from botocore.exceptions import ClientError
-from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store as ObjectStore
 
 from vsv_pyramid.aws import login, session
@@ -28,6 +27,7 @@ from vsv_pyramid.aws.retry import with_retries
 from vsv_pyramid.aws.s3_codes import CODES
 from vsv_pyramid.errors import NoSuchObject, StoreError, StoreUnavailable
 from vsv_pyramid.layout import bounds, keys
+from vsv_pyramid.store import s3_lists
 from vsv_pyramid.store.base import Part, Store, StoredObject, Tagged
 from vsv_pyramid.store.lease import Lease
 from vsv_pyramid.store.listing import plain
@@ -35,6 +35,7 @@ from vsv_pyramid.store.objects import objects, unpanicked
 from vsv_pyramid.store.options import S3Options
 from vsv_pyramid.store.pace import Pace
 from vsv_pyramid.store.parts import Parts
+from vsv_pyramid.store.s3_lists import md5_of
 from vsv_pyramid.store.versions import Version, all_versions, never_end, without
 from vsv_pyramid.words import is_plain
 
@@ -47,8 +48,6 @@ _NO_BUCKET = "NoSuchBucket"
 _NO_KEY = "NoSuchKey"
 _NO_SUCH_RANGE = 416
 _TOO_MANY = 503
-_NO_TEXT = "\ufffd"  # in the place of what cannot be in XML
-_UNREADABLE = "Got invalid list response"
 _WRONG_CHECKSUM = ("BadDigest", "InvalidDigest")
 
 _WITHOUT_BULK_DELETE: set[str] = set()  # addresses, for as long as this process runs
@@ -121,7 +120,7 @@ class S3Store:
 
             return self._tried(key, checked)
 
-        where = {"Bucket": self._url.bucket, "Key": self._full(key)}
+        where = {"Bucket": self._url.bucket, "Key": self._url.full(key)}
         with Parts(self._account.client, where, how, tried) as parts:
             yield parts
 
@@ -194,67 +193,17 @@ class S3Store:
         return self._sought(key, head)
 
     def names(self, folder: str) -> list[str]:
-        """By boto3, which notices lists without an end."""
-        prefix = "".join(f"{part}/" for part in (self._url.key, folder) if part)
-
-        def listed() -> list[str]:
-            pages = self._account.client.get_paginator("list_objects_v2")
-            found = []
-            for page in pages.paginate(Bucket=self._url.bucket, Prefix=prefix, Delimiter="/"):
-                found += [item["Prefix"] for item in page.get("CommonPrefixes", ())]
-                found += [item["Key"] for item in page.get("Contents", ())]
-            return [path.removeprefix(prefix) for path in found if path != prefix]
-
-        return list(plain(f"{self}/{folder}", self._tried(folder, listed)))
+        found = self._tried(folder, lambda: s3_lists.names(self._account.client, self._url, folder))
+        return list(plain(f"{self}/{folder}", found))
 
     def keys(self, prefix: str) -> Iterator[StoredObject]:
         return plain(f"{self}/{prefix}", self.every(prefix), attrgetter("key"))
 
     def every(self, prefix: str) -> Iterator[StoredObject]:
-        folder = prefix.rpartition("/")[0]
-
         def listed() -> list[StoredObject]:
-            where = {"Bucket": self._url.bucket, "Prefix": self._full(prefix)}
-            # By boto3, which tells a page from an empty list, and notices lists without an end.
-            first = self._account.client.list_objects_v2(**where, MaxKeys=1)
-            found = self._list(folder) if first.get("Contents") else None
-            if found is None and (first.get("Contents") or first["IsTruncated"]):
-                found = self._list_slowly(where)
-            return [item for item in found or () if item.key.startswith(prefix)]
+            return s3_lists.every(self._account.client, self._lists, self._url, prefix)
 
         yield from self._tried(prefix, listed)
-
-    def _list(self, folder: str) -> list[StoredObject] | None:
-        """None where it has keys that obstore does not know, or takes for others."""
-        found: dict[str, StoredObject] = {}
-        try:
-            for page in obstore.list(self._lists, folder or None):
-                for item in page:
-                    key = item["path"]
-                    if key in found or _NO_TEXT in key:
-                        return None
-                    found[key] = StoredObject(
-                        key, item["size"], _md5(item["e_tag"]), item["last_modified"].timestamp()
-                    )
-        except BaseError as exc:
-            if isinstance(exc, InvalidPathError) or _UNREADABLE in str(exc):
-                return None
-            raise
-        return list(found.values())
-
-    def _list_slowly(self, where: dict[str, str]) -> list[StoredObject]:
-        """By boto3, at ten times the CPU time."""
-        above = self._full("")
-        found: dict[str, StoredObject] = {}
-        for page in self._account.client.get_paginator("list_objects_v2").paginate(**where):
-            for item in page.get("Contents", ()):
-                key = item["Key"].removeprefix(above)
-                if key in found:
-                    raise session.NotS3("a list that begins anew")
-                found[key] = StoredObject(
-                    key, item["Size"], _md5(item.get("ETag")), item["LastModified"].timestamp()
-                )
-        return list(found.values())
 
     def delete(self, *keys: str) -> None:
         plain_ones = [key for key in keys if _is_obstores(key)]
@@ -284,7 +233,7 @@ class S3Store:
 
     def _delete_odd(self, key: str) -> None:
         self._check_lease()
-        self._account.client.delete_object(Bucket=self._url.bucket, Key=self._full(key))
+        self._account.client.delete_object(Bucket=self._url.bucket, Key=self._url.full(key))
 
     def versions(self, prefix: str) -> list[Version]:
         def listed() -> list[Version]:
@@ -316,7 +265,7 @@ class S3Store:
 
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
-        url = self._url._replace(key=self._full(keys.lease_key(folder)))
+        url = self._url._replace(key=self._url.full(keys.lease_key(folder)))
         lease = Lease(self._account.client, url, f"{self}/{folder}", self._stopped)
         with lease.held():
             self._lease = lease
@@ -339,7 +288,7 @@ class S3Store:
             if session.status(exc) == _TOO_MANY:
                 self._pace.refused()
             raise
-        md5 = _md5(put["e_tag"])
+        md5 = md5_of(put["e_tag"])
         if not (md5 and self._puts_arrive):
             if md5 != hashlib.md5(data, usedforsecurity=False).hexdigest():
                 self._check_arrived(key)
@@ -349,7 +298,7 @@ class S3Store:
         """That it is there, by boto3: obstore follows a redirect, which may have led the put to a
         page, and says no word of it."""
         try:
-            self._account.client.head_object(Bucket=self._url.bucket, Key=self._full(key))
+            self._account.client.head_object(Bucket=self._url.bucket, Key=self._url.full(key))
         except ClientError as exc:
             if session.status(exc) != 403:  # to put may be all that is allowed
                 raise session.NotS3("a put that did not arrive") from exc
@@ -361,7 +310,7 @@ class S3Store:
         try:
             self._account.client.put_object(
                 Bucket=self._url.bucket,
-                Key=self._full(key),
+                Key=self._url.full(key),
                 Body=data,
                 IfNoneMatch="*",
                 ContentMD5=base64.b64encode(wrong).decode(),
@@ -402,9 +351,6 @@ class S3Store:
 
         return self._tried(key, sought)
 
-    def _full(self, key: str) -> str:
-        return f"{self._url.key}/{key}".lstrip("/")
-
     def _check_lease(self) -> None:
         if self._lease:
             self._lease.check()
@@ -439,12 +385,6 @@ class S3Store:
 def _is_obstores(key: str) -> bool:
     """Whether obstore means the same object by the key: it drops a slash at the end."""
     return is_plain(key) and not key.endswith("/")
-
-
-def _md5(etag: str | None) -> str | None:
-    """The MD5 that an ETag is, unless it is of parts, or of what was encrypted otherwise."""
-    found = re.fullmatch(r'"?([0-9a-f]{32})"?', etag or "")
-    return found[1] if found else None
 
 
 def _parameters(options: S3Options) -> dict[str, object]:

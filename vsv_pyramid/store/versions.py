@@ -25,9 +25,9 @@ class Version(NamedTuple):
 def all_versions(client: Any, url: S3Url, prefix: str) -> Iterator[Version]:
     """All versions of the objects whose keys, below the URL, start so; of a bucket that never kept
     any the present ones. Raises as boto3 does."""
-    above = len(f"{url.key}/".lstrip("/"))
+    above = len(url.full(""))
     pages = client.get_paginator("list_object_versions").paginate(
-        Bucket=url.bucket, Prefix=f"{url.key}/{prefix}".lstrip("/")
+        Bucket=url.bucket, Prefix=url.full(prefix)
     )
     for page in pages:
         for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
@@ -45,9 +45,7 @@ def without(client: Any, url: S3Url, versions: Iterable[Version]) -> list[str]:
             left.append(one)
             continue
         try:  # by itself: not every name can be in a list of them
-            client.delete_object(
-                Bucket=url.bucket, Key=f"{url.key}/{one.key}".lstrip("/"), VersionId=one.version
-            )
+            client.delete_object(Bucket=url.bucket, Key=url.full(one.key), VersionId=one.version)
         except ClientError as exc:
             if is_passing(exc):
                 raise
@@ -57,10 +55,7 @@ def without(client: Any, url: S3Url, versions: Iterable[Version]) -> list[str]:
         told = client.delete_objects(
             Bucket=url.bucket,
             Delete={
-                "Objects": [
-                    {"Key": f"{url.key}/{one.key}".lstrip("/"), "VersionId": one.version}
-                    for one in these
-                ],
+                "Objects": [{"Key": url.full(one.key), "VersionId": one.version} for one in these],
                 "Quiet": True,
             },
         )
@@ -82,7 +77,7 @@ def never_end(client: Any, url: S3Url, prefix: str) -> bool:
     return not any(
         rule["Status"] == "Enabled"
         and "NoncurrentVersionExpiration" in rule
-        and f"{url.key}/{prefix}".lstrip("/").startswith(_prefix(rule))
+        and url.full(prefix).startswith(_prefix(rule))
         for rule in rules
     )
 

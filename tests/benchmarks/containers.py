@@ -24,6 +24,7 @@ from tests.benchmarks.report import OUR_NAME, USUAL_NAME, VIPS, Verdict, machine
 from tests.containers.test_dicom import instance
 from tests.slide.test_icc import PROFILES
 from tests.support.forge import Encoding, forge_svs
+from tests.support.forge_makers import RUN, hamamatsu
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.jpeg.colour import standalone
@@ -122,6 +123,12 @@ def as_trestle(svs: Path, folder: Path) -> Path:
     return folder / "a.tif"
 
 
+def as_ndpi(svs: Path, folder: Path) -> Path:
+    picture = tifffile.imread(svs, key=0)
+    width = picture.shape[1] // (16 * RUN) * 16 * RUN  # so that each level's is a multiple, too
+    return hamamatsu(folder / "a.ndpi", picture[:, :width])
+
+
 def as_it_is(svs: Path, folder: Path) -> Path:
     return svs.rename(folder / "a.svs")
 
@@ -153,6 +160,7 @@ KINDS = (
     Kind("TIFF, zstd, big-endian", as_tiff("zstd"), VIPS, 0.9),
     Kind("TIFF, JPEG 2000", as_tiff("APERIO_JP2000_RGB", "<"), RAW, 1.15),
     Kind("Trestle, by OpenSlide", as_trestle, USUAL_NAME, 0.6),
+    Kind("NDPI, by OpenSlide", as_ndpi, USUAL_NAME, 0.6),
 )
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from openslide import OpenSlide
+from PIL import Image
 
 from tests.pyramid.test_copied import assert_copied
 from tests.slide.test_every_picture import ENCODED, apart, options, published
-from tests.support.forge_makers import dicom, leica, philips
+from tests.support.forge_makers import RUN, dicom, hamamatsu, leica, philips
 from tests.support.forge_tiffs import (
     JFIF,
     LABEL,
@@ -227,3 +229,18 @@ def test_a_part_of_a_dicom_series_is_refused(kind: str, said: str, tmp_path: Pat
         convert(slide, str(tmp_path), options("auto"))
     assert said in str(refused.value)
     assert str(refused.value).endswith(SERIES)
+
+
+def test_an_ndpi_is_what_its_jpeg_is(real_slide: Path, tmp_path: Path) -> None:
+    """Read by OpenSlide, of strips that are no tiles; judged by Pillow, of the JPEG as a whole."""
+    with OpenSlide(real_slide) as slide:
+        picture = np.asarray(slide.read_region((0, 0), 0, (RUN * 4, 300)).convert("RGB"))
+    path = hamamatsu(tmp_path / "a.ndpi", picture, levels=2)
+    whole = path.read_bytes()
+    with Image.open(BytesIO(whole[whole.index(b"\xff\xd8\xff") :])) as image:
+        wanted = np.asarray(image.convert("RGB"))
+    facts = info(path)
+    assert (facts["vendor"], facts["read_by"]) == ("hamamatsu", "OpenSlide")
+    summary = convert(path, tmp_path, options("auto"))
+    assert apart(published(summary), wanted) < ENCODED
+    assert verify(summary.target.rpartition("/")[0], deep=True, against=path).errors == []

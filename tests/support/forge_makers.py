@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from tifffile import TiffWriter
+
+from tests.support.tiles import Pixels
 
 _BASELINE = "1.2.840.10008.1.2.4.50"
 _MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _ROOT = "1.2.826.0.1.3680043.8.498."  # below which anybody may make identifiers
 _UNDEFINED = 0xFFFFFFFF
+_MCU = 16  # px
+RUN = 8 * _MCU  # px from one restart marker to the next
 
 ATTRIBUTE = '<Attribute Name="{}" Group="0x{}" Element="0x{}" PMSVR="{}">{}</Attribute>'
 
@@ -126,6 +132,45 @@ def leica(
             )
         macro = np.zeros((tile, tile, 3), np.uint8)
         tiff.write(macro, photometric="rgb", tile=(tile, tile), metadata=None, software=False)
+    return path
+
+
+def hamamatsu(path: Path, picture: Pixels, levels: int = 3) -> Path:
+    """An NDPI: each level, a quarter of the one before, is one strip of one JPEG, which is read by
+    its restart markers. The width (px) has to be a multiple of `RUN` in each level."""
+    with TiffWriter(path) as tiff:
+        for number in range(levels):
+            height, width = picture.shape[:2]
+            assert width % RUN == 0
+            made = BytesIO()
+            # 4:2:2, as of 4:2:0 OpenSlide's decoder would want the next row of blocks, too.
+            Image.fromarray(picture).save(
+                made, "JPEG", quality=80, subsampling=1, restart_marker_blocks=RUN // _MCU
+            )
+            data = made.getvalue()
+            whole = np.frombuffer(data, np.uint8)
+            marks = np.flatnonzero((whole[:-1] == 0xFF) & (whole[1:] & 0xF8 == 0xD0))
+            scan = data.index(b"\xff\xda") + 2
+            starts = [scan + int.from_bytes(data[scan : scan + 2], "big"), *(marks + 2).tolist()]
+            tiff.write(
+                iter([data]),
+                shape=(height, width, 3),
+                dtype=np.uint8,
+                rowsperstrip=height,
+                photometric="ycbcr",
+                compression="jpeg",
+                compressionargs={"outcolorspace": "ycbcr"},
+                subsampling=(2, 1),
+                metadata=None,
+                extratags=[
+                    (271, "s", 0, "Hamamatsu", True),
+                    (65420, "I", 1, 1, True),  # that it is an NDPI
+                    (65421, "f", 1, 20 / 4**number, True),  # the objective
+                    (65424, "i", 1, 0, True),  # the focal plane
+                    (65426, "I", len(starts), starts, True),
+                ],
+            )
+            picture = np.asarray(Image.fromarray(picture).reduce(4))
     return path
 
 

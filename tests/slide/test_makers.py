@@ -29,6 +29,8 @@ from tests.support.forge_tiffs import (
     tiles,
     with_places,
 )
+from tests.support.tiles import Pixels
+from vsv_pyramid.containers import tiff
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.inspection import info
@@ -231,11 +233,19 @@ def test_a_part_of_a_dicom_series_is_refused(kind: str, said: str, tmp_path: Pat
     assert str(refused.value).endswith(SERIES)
 
 
-def test_an_ndpi_is_what_its_jpeg_is(real_slide: Path, tmp_path: Path) -> None:
-    """Read by OpenSlide, of strips that are no tiles; judged by Pillow, of the JPEG as a whole."""
+@pytest.fixture
+def tissue(real_slide: Path) -> Pixels:
     with OpenSlide(real_slide) as slide:
-        picture = np.asarray(slide.read_region((0, 0), 0, (RUN * 4, 300)).convert("RGB"))
-    path = hamamatsu(tmp_path / "a.ndpi", picture, levels=2)
+        return np.asarray(slide.read_region((0, 0), 0, (RUN * 4, 300)).convert("RGB"))
+
+
+def test_an_ndpi_is_what_its_jpeg_is(
+    tissue: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read by OpenSlide, of a strip that is decoded a part at a time, and so may be of any size;
+    judged by Pillow, of the JPEG as a whole."""
+    monkeypatch.setattr(tiff, "_TILE_PIXELS", RUN * 100)
+    path = hamamatsu(tmp_path / "a.ndpi", tissue, levels=2)
     whole = path.read_bytes()
     with Image.open(BytesIO(whole[whole.index(b"\xff\xd8\xff") :])) as image:
         wanted = np.asarray(image.convert("RGB"))
@@ -244,3 +254,13 @@ def test_an_ndpi_is_what_its_jpeg_is(real_slide: Path, tmp_path: Path) -> None:
     summary = convert(path, tmp_path, options("auto"))
     assert apart(published(summary), wanted) < ENCODED
     assert verify(summary.target.rpartition("/")[0], deep=True, against=path).errors == []
+
+
+def test_an_ndpi_that_can_only_be_decoded_as_a_whole(
+    tissue: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = hamamatsu(tmp_path / "a.ndpi", tissue, levels=2, run=0)
+    convert(path, tmp_path, options("auto"))
+    monkeypatch.setattr(tiff, "_TILE_PIXELS", RUN * 100)
+    with pytest.raises(SlideError, match="its tiles of 512 x 300 px are too large"):
+        convert(path, tmp_path / "again", options("auto"))

@@ -135,17 +135,18 @@ def leica(
     return path
 
 
-def hamamatsu(path: Path, picture: Pixels, levels: int = 3) -> Path:
+def hamamatsu(path: Path, picture: Pixels, *, levels: int = 3, run: int = RUN) -> Path:
     """An NDPI: each level, a quarter of the one before, is one strip of one JPEG, which is read by
-    its restart markers. The width (px) has to be a multiple of `RUN` in each level."""
+    its restart markers, `run` px apart, or as a whole where that is 0. The width (px) has to be a
+    multiple of that in each level."""
     with TiffWriter(path) as tiff:
         for number in range(levels):
             height, width = picture.shape[:2]
-            assert width % RUN == 0
+            assert not run or width % run == 0
             made = BytesIO()
             # 4:2:2, as of 4:2:0 OpenSlide's decoder would want the next row of blocks, too.
             Image.fromarray(picture).save(
-                made, "JPEG", quality=80, subsampling=1, restart_marker_blocks=RUN // _MCU
+                made, "JPEG", quality=80, subsampling=1, restart_marker_blocks=run // _MCU
             )
             data = made.getvalue()
             whole = np.frombuffer(data, np.uint8)

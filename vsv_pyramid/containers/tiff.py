@@ -175,11 +175,6 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
             "damaged or cut off: its TIFF directories cannot be read; copy it from the scanner "
             "again",
         ) from exc
-    if base.tile_size.pixels > _TILE_PIXELS:
-        width, height = base.tile_size
-        raise SlideError(
-            path, f"its tiles of {width} x {height} px are too large; save it with smaller ones"
-        )
     if max(needed) > size:
         raise SlideError(
             path,
@@ -187,6 +182,15 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
             "again",
         )
     return base
+
+
+def check_tiles(path: Path, tile_size: Size) -> None:
+    """Raises SlideError where a tile, or strip, would fill the memory."""
+    if tile_size.pixels > _TILE_PIXELS:
+        width, height = tile_size
+        raise SlideError(
+            path, f"its tiles of {width} x {height} px are too large; save it with smaller ones"
+        )
 
 
 def libtiff_takes(base: TiffBase) -> bool:

@@ -15,10 +15,11 @@ from PIL import Image
 
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.containers.reading import Result, check_readable, twice, unavailable
-from vsv_pyramid.containers.tiff import TiffBase
+from vsv_pyramid.containers.tiff import TiffBase, check_tiles
 from vsv_pyramid.errors import SlideError
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
+from vsv_pyramid.slide.metadata import native_tile
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
 ASSOCIATED_PIXELS = 1 << 26
@@ -40,7 +41,7 @@ class OpenSlideReader:
 
     def __init__(self, path: Path, vendor: str, tiff: TiffBase | None) -> None:
         """`tiff` tells where the bytes of a region are. Raises SlideError where OpenSlide cannot
-        open the slide as one of the vendor's."""
+        open the slide as one of the vendor's, and where what it decodes at once is too large."""
         self._path = path
         self._vendor = vendor
         self._tiff = tiff
@@ -50,6 +51,8 @@ class OpenSlideReader:
         handle = self._handle()
         self.size = Size(*handle.dimensions)
         self.properties: Mapping[str, str] = dict(handle.properties)
+        if tile := native_tile(self.properties):
+            check_tiles(path, tile)
 
     def close(self) -> None:
         for handle in self._handles:

@@ -19,7 +19,7 @@ from vsv_pyramid.containers.pages import JPEG, left_out, rival
 from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
 from vsv_pyramid.containers.raw import StoredLevel, probes
 from vsv_pyramid.containers.reading import check_readable, twice
-from vsv_pyramid.containers.tiff import TiffBase, libtiff_takes, spare_bytes, tiff_base
+from vsv_pyramid.containers.tiff import TiffBase, check_tiles, libtiff_takes, spare_bytes, tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
@@ -197,6 +197,7 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
         return _of_series(path, vendor)
     if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
         return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
+    check_tiles(path, tiff.tile_size)  # Hamamatsu's one strip is decoded a part at a time
     page = tiff.page
     if sentence := refusal(page, tiff.pages):
         raise SlideError(path, sentence)

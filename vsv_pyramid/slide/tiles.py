@@ -24,7 +24,7 @@ from PIL import Image
 from vsv_pyramid.containers.dicom import DicomBase
 from vsv_pyramid.containers.pages import is_level
 from vsv_pyramid.containers.raw import JPEG, MOST_READS, RawTiles, StoredLevel, probes
-from vsv_pyramid.containers.tiff import TiffBase, tiff_base
+from vsv_pyramid.containers.tiff import TiffBase, check_tiles, tiff_base
 from vsv_pyramid.errors import SlideError, StreamError, Unspliceable
 from vsv_pyramid.jpeg.colour import contradicts, has_header, standalone
 from vsv_pyramid.jpeg.planes import Pixels
@@ -287,7 +287,9 @@ def false_colours(path: Path, base: TiffBase) -> str | None:
     ]
     for number in areas:
         area = tiff_base(path, itemgetter(number))
-        if area and _has_false_colours(area):
+        assert area
+        check_tiles(path, area.tile_size)
+        if _has_false_colours(area):
             return (
                 "its JPEG data, or some of them, are not of the colours that its tags state "
                 f"({area.photometric}), and OpenSlide would show them in false ones; export it anew"

@@ -24,7 +24,7 @@ from tests.benchmarks.report import OUR_NAME, USUAL_NAME, VIPS, Verdict, machine
 from tests.containers.test_dicom import instance
 from tests.slide.test_icc import PROFILES
 from tests.support.forge import Encoding, forge_svs
-from tests.support.forge_makers import RUN, hamamatsu
+from tests.support.forge_makers import RUN, hamamatsu, ventana
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.jpeg.colour import standalone
@@ -129,6 +129,10 @@ def as_ndpi(svs: Path, folder: Path) -> Path:
     return hamamatsu(folder / "a.ndpi", picture[:, :width])
 
 
+def as_bif(svs: Path, folder: Path) -> Path:
+    return ventana(folder / "a.bif", tifffile.imread(svs, key=0), "jpeg")
+
+
 def as_it_is(svs: Path, folder: Path) -> Path:
     return svs.rename(folder / "a.svs")
 
@@ -161,6 +165,7 @@ KINDS = (
     Kind("TIFF, JPEG 2000", as_tiff("APERIO_JP2000_RGB", "<"), RAW, 1.15),
     Kind("Trestle, by OpenSlide", as_trestle, USUAL_NAME, 0.6),
     Kind("NDPI, by OpenSlide", as_ndpi, USUAL_NAME, 0.6),
+    Kind("BIF, by OpenSlide", as_bif, USUAL_NAME, 0.6),
 )
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.pyramid.test_copied import assert_copied
 from tests.slide.test_every_picture import ENCODED, apart, options, published
-from tests.support.forge_makers import RUN, dicom, hamamatsu, leica, philips
+from tests.support.forge_makers import OVERLAP, RUN, SIDE, dicom, hamamatsu, leica, philips, ventana
 from tests.support.forge_tiffs import (
     JFIF,
     LABEL,
@@ -254,6 +254,20 @@ def test_an_ndpi_is_what_its_jpeg_is(
     summary = convert(path, tmp_path, options("auto"))
     assert apart(published(summary), wanted) < ENCODED
     assert verify(summary.target.rpartition("/")[0], deep=True, against=path).errors == []
+
+
+def test_a_bif_is_what_it_is_of(real_slide: Path, tmp_path: Path) -> None:
+    """Put together of tiles that overlap, in an order of their own."""
+    with OpenSlide(real_slide) as slide:
+        size = (4 * (SIDE - OVERLAP) + OVERLAP, 3 * SIDE)
+        picture = np.asarray(slide.read_region((300, 300), 0, size).convert("RGB"))
+    path = ventana(tmp_path / "a.bif", picture)
+    facts = info(path)
+    assert (facts["vendor"], facts["mpp"]["x"], facts["read_by"]) == ("ventana", 0.5, "OpenSlide")
+    summary = convert(path, tmp_path, replace(options("auto"), tile_size=1024))
+    assert apart(published(summary), picture) < ENCODED
+    # Of the tiles, and not its label.
+    assert [found.name for found in tmp_path.glob("images/a/*.jpeg")] == ["thumbnail.jpeg"]
 
 
 def test_an_ndpi_that_can_only_be_decoded_as_a_whole(

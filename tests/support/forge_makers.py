@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -173,6 +174,68 @@ def hamamatsu(path: Path, picture: Pixels, *, levels: int = 3, run: int = RUN) -
             )
             picture = np.asarray(Image.fromarray(picture).reduce(4))
     return path
+
+
+OVERLAP, SIDE = 8, 256  # px, of Ventana's tiles
+_VENTANA = (
+    '<EncodeInfo Ver="2"><SlideStitchInfo><ImageInfo AOIScanned="1" AOIIndex="0" NumCols="{0}" '
+    'NumRows="{1}" Width="{2}" Height="{2}" Pos-X="0" Pos-Y="0">{3}</ImageInfo></SlideStitchInfo>'
+    '<AoiOrigin><AOI0 OriginX="0" OriginY="0"/></AoiOrigin></EncodeInfo>'
+)
+_JOINT = (
+    '<TileJointInfo FlagJoined="1" Confidence="100" Direction="{}" Tile1="{}" Tile2="{}" '
+    'OverlapX="{}" OverlapY="0"/>'
+)
+_ISCAN = '<iScan Magnification="20" ScanRes="0.5" ScannerModel="VENTANA DP 200"/>'
+
+
+def ventana(path: Path, picture: Pixels, compression: str | None = None) -> Path:
+    """A BIF of as many tiles of the picture as are whole; those of a row overlap."""
+    height, width = picture.shape[:2]
+    columns: int = (width - OVERLAP) // (SIDE - OVERLAP)
+    rows: int = height // SIDE
+
+    def number(column: int, row: int) -> int:
+        """From 1 on, from the bottom, a row to the right, the next one to the left."""
+        up = rows - 1 - row
+        return up * columns + (columns - 1 - column if up % 2 else column) + 1
+
+    places = [(column, row) for row in range(rows) for column in range(columns)]
+    joints = [
+        *(
+            _JOINT.format("RIGHT", number(column, row), number(column + 1, row), OVERLAP)
+            for column, row in places
+            if column + 1 < columns
+        ),
+        *(
+            _JOINT.format("UP", number(column, row), number(column, row - 1), 0)
+            for column, row in places
+            if row
+        ),
+    ]
+    said = _VENTANA.format(columns, rows, SIDE, "".join(joints))
+    label = np.full((64, 32, 3), 200, np.uint8)
+    with TiffWriter(path, bigtiff=True) as tiff:
+        tiff.write(label, photometric="rgb", **_with("Label Image", _ISCAN))
+        tiff.write(
+            (
+                picture[row * SIDE :, column * (SIDE - OVERLAP) :][:SIDE, :SIDE]
+                for column, row in places
+            ),
+            shape=(rows * SIDE, columns * SIDE, 3),
+            dtype=np.uint8,
+            photometric="ycbcr" if compression == "jpeg" else "rgb",
+            subsampling=(2, 2) if compression == "jpeg" else None,
+            tile=(SIDE, SIDE),
+            compression=compression,
+            **_with("level=0 mag=20 quality=95", said),
+        )
+    return path
+
+
+def _with(description: str, xmp: str) -> dict[str, Any]:
+    tag = (700, "B", len(xmp), xmp.encode(), True)
+    return {"description": description, "extratags": [tag], "metadata": None, "software": False}
 
 
 def dicom(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.session
 
-from vsv_pyramid.aws import answers
+from vsv_pyramid.aws import answers, exchanges
 from vsv_pyramid.aws.s3_errors import ERRORS, LoginFailed
 from vsv_pyramid.errors import VsvPyramidError
 
@@ -66,6 +66,7 @@ def _environment() -> frozenset[tuple[str, str]]:
 def _session(_: frozenset[tuple[str, str]]) -> boto3.Session:
     """One for each environment."""
     core = botocore.session.get_session()
+    exchanges.watch(core)
     core.register_component("data_loader", _descriptions())
     parsers = core.get_component("response_parser_factory")
     core.register_component("response_parser_factory", answers.Parsers(parsers))

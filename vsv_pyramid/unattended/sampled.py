@@ -7,7 +7,7 @@ from collections.abc import Collection
 from itertools import islice
 from typing import Any
 
-from vsv_pyramid.aws import session
+from vsv_pyramid.aws import exchanges, session
 from vsv_pyramid.aws.costs import MAX_VCPUS, SLIDE_BYTES, Estimate, estimate, on_demand_part
 from vsv_pyramid.containers.tiff import base_pixels
 from vsv_pyramid.layout import keys
@@ -75,8 +75,9 @@ class _Ranged(io.RawIOBase):
             return 0
         url = self._slide.url
         wanted = f"bytes={self._at}-{end - 1}"
-        answer = self._client.get_object(Bucket=url.bucket, Key=url.key, Range=wanted)
-        data: bytes = answer["Body"].read()
+        with exchanges.one():
+            answer = self._client.get_object(Bucket=url.bucket, Key=url.key, Range=wanted)
+            data: bytes = answer["Body"].read()
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

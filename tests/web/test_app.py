@@ -425,6 +425,16 @@ def test_a_request_has_one_host(tmp_path: Path) -> None:
         assert sent.recv(12) == b"HTTP/1.1 400"
 
 
+def test_a_host_is_a_name_for_everybody_s_server_too(tmp_path: Path) -> None:
+    """Of which the address is made that is signed: a link to one slide was one to all."""
+    with serving(create_app(open_root(publish(str(tmp_path))))) as site:
+        for host in ("elsewhere.example", "[::2]:80", f"a_b.example:{site.port}"):
+            assert site.ask(f"/{TILE}", Host=host).status == 200, host
+        own = f"127.0.0.1:{site.port}"
+        for host in (f"{own}/images/a", f"{own}?", f"{own}#", f"u@{own}", "a b", "é", "%2f", "\\"):
+            assert site.ask(f"/{TILE}", Host=host.encode().decode("latin-1")).status == 400, host
+
+
 def test_any_name_leads_to_a_server_for_everybody() -> None:
     with server.listener("0.0.0.0", 0) as listening:
         assert server.names(listening, "0.0.0.0") == ()

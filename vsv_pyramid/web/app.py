@@ -87,7 +87,7 @@ def create_app(
         ],
         exception_handlers={HTTPException: _refused},
         middleware=[
-            *([Middleware(Hosts, names=hosts)] if hosts else []),
+            Middleware(Hosts, names=hosts),
             *([Middleware(Door, people=entrance.people)] if entrance else []),
             *([_sharing(origins)] if origins else []),
         ],

@@ -32,14 +32,15 @@ _log = logging.getLogger(__name__)
 
 KEY = "key"  # of the address that the command prints, in its query
 
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:/@]+)(?::[0-9]{1,5})?", re.IGNORECASE)
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 _PERSON = "vsv_pyramid.person"
 _PAGE = '<!doctype html><title>Desk</title><link rel="icon" href="data:,">The desk opens.\n'
 
 
 class Hosts:
     """The site for who asks for it by one of its names, of an IPv6 address with its brackets:
-    another name may be made to lead here, for another page to read what is served."""
+    another name may be made to lead here, for another page to read what is served. Without names,
+    any will do, or none; but a name it must be, of which the address is made that is signed."""
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self._app = app
@@ -47,12 +48,17 @@ class Hosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = [value for name, value in scope["headers"] if name == b"host"]
-        found = _HOST.fullmatch(asked[0].decode("latin-1")) if len(asked) == 1 else None
         app = self._app
-        if not found or found[1].lower() not in self._names:
+        if not self._is_known(asked):
             what = "This server has no such name; open the address that the command has printed."
             app = responses.sentence(400, what)
         await app(scope, receive, send)
+
+    def _is_known(self, asked: list[bytes]) -> bool:
+        if not (self._names or asked):
+            return True
+        found = _HOST.fullmatch(asked[0].decode("latin-1")) if len(asked) == 1 else None
+        return found is not None and (not self._names or found[1].lower() in self._names)
 
 
 class Door:

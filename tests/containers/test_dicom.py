@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -174,7 +176,7 @@ def glass() -> bytes:
 def several(folder: Path) -> Path:
     """With a smaller level, a label and an overview, a file each; and another series."""
     small = [glass()]
-    instance(folder / "b.dcm", small, size=(TILE, TILE // 2))
+    instance(folder / "b.dcm", small, size=(SIZE[0] // 4, SIZE[1] // 4))
     for kind in "LABEL", "OVERVIEW":
         instance(folder / f"{kind}.dcm", small, size=(TILE, TILE), kind=kind)
     instance(folder / "0.dcm", small, size=(TILE, TILE), series="1.2.9")
@@ -237,6 +239,50 @@ def focal_planes(folder: Path) -> Path:
     return instance(folder / "a.dcm", [*YCBCR, *YCBCR[::-1]], change=said)
 
 
+def layered(
+    folder: Path,
+    planes: Sequence[tuple[int, float, str]],
+    cuts: Sequence[int] = (),
+    change: Change = lambda _: None,
+) -> Path:
+    """Frames of these places, heights and optical paths; the picture is what is at height 0 by path
+    "1". In several files, cut at these frames."""
+    blank = YCBCR[::-1]
+    edges = [0, *cuts, len(planes)]
+    uid = generate_uid()
+
+    def said(data: Dataset, start: int, end: int, number: int) -> None:
+        positions(data, [GRID[n] for n, _, _ in planes[start:end]])
+        for group, (_, z, path) in zip(
+            data.PerFrameFunctionalGroupsSequence, planes[start:end], strict=True
+        ):
+            group.PlanePositionSlideSequence[0].ZOffsetInSlideCoordinateSystem = str(z)
+            light = Dataset()
+            light.OpticalPathIdentifier = path
+            group.OpticalPathIdentificationSequence = Items([light])
+        data.TotalPixelMatrixFocalPlanes = len({z for _, z, _ in planes})
+        data.NumberOfOpticalPaths = len({path for _, _, path in planes})
+        if cuts:
+            data.ConcatenationUID, data.InConcatenationNumber = uid, number + 1
+            data.ConcatenationFrameOffsetNumber = start
+        change(data)
+
+    for number, (start, end) in enumerate(itertools.pairwise(edges)):
+        streams = [
+            (YCBCR if (z, path) == (0, "1") else blank)[n] for n, z, path in planes[start:end]
+        ]
+        instance(
+            folder / f"{number}.dcm",
+            streams,
+            change=lambda data, part=(start, end, number): said(data, *part),  # type: ignore[misc]
+        )
+    return folder / "0.dcm"
+
+
+WHOLE = [(n, 0.0, "1") for n in range(len(GRID))]
+ABOVE = [(n, 0.002, "1") for n in range(len(GRID))]
+BY_TURNS = [(n, 0.0, path) for n in range(len(GRID)) for path in ("12" if n % 2 == 0 else "21")]
+
 LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "one file": (lambda folder: instance(folder / "a.dcm", YCBCR), "lossless"),
     "RGB": (
@@ -256,6 +302,11 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "an extended table": (extended, "lossless"),
     "several instances": (several, "lossless"),
     "focal planes": (focal_planes, "lossless"),
+    "sparse planes in parts": (
+        lambda folder: layered(folder, [*WHOLE, *ABOVE], [len(GRID) + 4]),
+        "lossless",
+    ),
+    "optical paths by turns": (lambda folder: layered(folder, BY_TURNS), "lossless"),
     "bare": (lambda folder: bare(folder, ExplicitVRLittleEndian), "pixels"),
     "bare, implicit": (lambda folder: bare(folder, ImplicitVRLittleEndian), "pixels"),
     "bare planes": (lambda folder: bare(folder, ExplicitVRLittleEndian, is_planar=True), "pixels"),
@@ -278,6 +329,13 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
+LEFT_OUT = {
+    "focal planes": ["1 further focal plane"],
+    "sparse planes in parts": ["1 further focal plane"],
+    "optical paths by turns": ["1 further optical path"],
+}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_series_is_right(layout: str, tmp_path: Path) -> None:
     make, lane = LAYOUTS[layout]
@@ -286,7 +344,7 @@ def test_a_series_is_right(layout: str, tmp_path: Path) -> None:
     facts = info(slide, options("auto"))
     assert (facts["container"], facts["plan"]["lane"]) == ("DICOM", lane)
     assert facts["mpp"] == {"x": 0.25, "y": 0.5} and facts["objective_power"] == 40
-    assert facts["left_out"] == (["1 further focal plane"] if layout == "focal planes" else [])
+    assert facts["left_out"] == LEFT_OUT.get(layout, [])
     for wanted in "auto", "pixels":
         summary = convert(slide, str(tmp_path / wanted), options(wanted))
         assert apart(published(summary), PICTURE) < 4
@@ -297,12 +355,58 @@ def test_a_series_is_right(layout: str, tmp_path: Path) -> None:
         assert (made is None) == (wanted == "auto" and lane == "lossless")
 
 
+def twice_there(folder: Path) -> None:
+    layered(folder, WHOLE, [3], lambda data: setattr(data, "InConcatenationTotalNumber", 2))
+    (folder / "1.dcm").unlink()
+    shutil.copy(folder / "0.dcm", folder / "0 (1).dcm")
+
+
+def without_the_first(folder: Path) -> None:
+    layered(folder, WHOLE, [3])
+    (folder / "0.dcm").unlink()
+
+
+def fewer_places(folder: Path) -> None:
+    instance(folder / "a.dcm", YCBCR, change=lambda data: positions(data, GRID[:6]))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (twice_there, "a part of its picture"),
+        (without_the_first, "a part of its picture"),
+        (fewer_places, "6 places for 12 frames"),
+        (lambda folder: layered(folder, [*WHOLE[:6], *ABOVE]), "do not have the same tiles"),
+        (
+            lambda folder: layered(folder, [*WHOLE[:6], *((n, 0.0, "2") for n in range(6, 12))]),
+            "do not have the same tiles",
+        ),
+    ],
+)
+def test_what_lacks_tiles_is_refused(
+    make: Callable[[Path], object], told: str, tmp_path: Path
+) -> None:
+    """Which would be blank, or another plane's."""
+    (tmp_path / "series").mkdir()
+    make(tmp_path / "series")
+    with pytest.raises(SlideError, match=told):
+        convert(tmp_path / "series", tmp_path)
+
+
+def test_another_area_is_told(tmp_path: Path) -> None:
+    instance(tmp_path / "a.dcm", YCBCR)
+    instance(tmp_path / "b.dcm", YCBCR[:3], size=(TILE, 3 * TILE))
+    assert info(tmp_path / "a.dcm")["left_out"] == [
+        f"a picture of {TILE} x {3 * TILE} px of another area"
+    ]
+
+
 def test_all_files_of_a_series_are_one_slide(tmp_path: Path) -> None:
     slide = several(tmp_path)
     assert (len(series_of(slide)), len(series_of(tmp_path / "0.dcm"))) == (4, 1)
     with open_slide(slide) as opened, open_slide(tmp_path / "LABEL.dcm") as other:
         assert opened.size == other.size == SIZE
-        assert opened.level_sizes == (SIZE, (TILE, TILE // 2))
+        assert opened.level_sizes == (SIZE, (SIZE[0] // 4, SIZE[1] // 4))
         assert opened.associated_names == other.associated_names == ("label", "macro")
         assert np.asarray(opened.associated("label")).shape[:2] == (TILE, TILE)
 

@@ -19,6 +19,7 @@ from PIL import Image
 from vsv_pyramid.containers.codecs import DICOM_CODECS, JPEG_2000, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.frames import frames, places
 from vsv_pyramid.containers.instances import DAMAGED, Instance, grid, lacking, pictures, series_of
+from vsv_pyramid.containers.pages import is_reduced
 from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel
 from vsv_pyramid.errors import SlideError, SlideIncomplete, StreamError
 from vsv_pyramid.jpeg.planes import Pixels
@@ -98,10 +99,15 @@ def _base(instances: Sequence[Instance]) -> DicomBase | None:
         if name and (picture := _level([instance])):
             associated[name] = picture
     sizes = [parts[0].size for parts in volumes[1:]]
+    others = [size for size in sizes if size != base.size and not is_reduced(size, base.size)]
     return replace(
         base,
-        levels=tuple(size for size in sizes if size != base.size),
-        left_out=(*base.left_out, *_further(sizes.count(base.size), "picture of the same size")),
+        levels=tuple(size for size in sizes if size != base.size and size not in others),
+        left_out=(
+            *base.left_out,
+            *_further(sizes.count(base.size), "picture of the same size"),
+            *(f"a picture of {width} x {height} px of another area" for width, height in others),
+        ),
         associated=associated,
     )
 
@@ -138,11 +144,11 @@ def _level(parts: Sequence[Instance]) -> DicomBase | None:
     file_of = array("H", bytes(2 * whole.pixels))
     fragments: dict[int, Sequence[Piece]] = {}
     spare = 0
-    for number, part in enumerate(parts):
-        numbers = places(part, whole, tile)
-        if numbers is None:
-            return None
-        for index, pieces in zip(numbers, frames(part, number, tile), strict=False):
+    placed = places(parts, whole, tile)
+    if placed is None:
+        return None
+    for number, (part, numbers) in enumerate(zip(parts, placed, strict=True)):
+        for index, pieces in zip(numbers, frames(part, number, tile), strict=True):
             if index is None:
                 spare += 1
                 continue

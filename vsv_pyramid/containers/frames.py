@@ -2,29 +2,66 @@
 
 from __future__ import annotations
 
+import bisect
 import struct
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 from vsv_pyramid.containers.codecs import BARE
 from vsv_pyramid.containers.instances import Instance
 from vsv_pyramid.containers.raw import Piece
 from vsv_pyramid.containers.reading import Watched, naming, unavailable
+from vsv_pyramid.errors import SlideError
 from vsv_pyramid.layout.geometry import Size
 
 _EOI = b"\xff\xd9"
 
 
-def places(part: Instance, grid: Size, tile: Size) -> Sequence[int | None] | None:
-    """Of each frame the number of its tile, None for one of another focal plane or optical path;
-    None where one lies beside the grid (C.7.6.17.3)."""
-    said = part.elements
-    if said.get("DimensionOrganizationType") == "TILED_FULL":
-        numbers = range(part.first_frame, part.first_frame + part.frames)
-        return [number if number < grid.pixels else None for number in numbers]
-    found: list[int | None] = []
-    taken: set[int] = set()
-    for group in said.get("PerFrameFunctionalGroupsSequence") or ():
+class _Place(NamedTuple):
+    """Of a frame: the number of its tile, its height over the glass, and its light."""
+
+    tile: int
+    z: float
+    path: str
+
+
+def places(parts: Sequence[Instance], grid: Size, tile: Size) -> list[Sequence[int | None]] | None:
+    """Of each part, of each frame the number of its tile, None for one of another focal plane or
+    optical path; None where one lies beside the grid (C.7.6.17.3).
+
+    Raises SlideError where no plane and path has all the tiles that there are, ValueError where
+    frames are without a place.
+    """
+    if parts[0].elements.get("DimensionOrganizationType") == "TILED_FULL":
+        return [
+            [
+                number if number < grid.pixels else None
+                for number in range(part.first_frame, part.first_frame + part.frames)
+            ]
+            for part in parts
+        ]
+    if grid.pixels == len(parts) == parts[0].frames == 1 and not _groups(parts[0]):
+        return [[0]]  # a label has no positions
+    found = [_stated(part, grid, tile) for part in parts]
+    stated = [one for one in found if one is not None]
+    if len(stated) < len(found):
+        return None
+    return _of_one_layer(parts[0].path, stated)
+
+
+def _groups(part: Instance) -> Sequence[Any]:
+    return part.elements.get("PerFrameFunctionalGroupsSequence") or ()
+
+
+def _stated(part: Instance, grid: Size, tile: Size) -> list[_Place] | None:
+    groups = _groups(part)
+    if len(groups) != part.frames:
+        raise ValueError(f"{len(groups)} places for {part.frames} frames")
+    has_planes = int(part.elements.get("TotalPixelMatrixFocalPlanes") or 1) > 1
+    shared = part.elements.get("SharedFunctionalGroupsSequence") or [{}]
+    found = []
+    for group in groups:
         position = group.PlanePositionSlideSequence[0]
         x = int(position.ColumnPositionInTotalImagePixelMatrix) - 1
         y = int(position.RowPositionInTotalImagePixelMatrix) - 1
@@ -33,12 +70,44 @@ def places(part: Instance, grid: Size, tile: Size) -> Sequence[int | None] | Non
         column, row = x // tile.width, y // tile.height
         if not (0 <= column < grid.width and 0 <= row < grid.height):
             return None
-        index = row * grid.width + column
-        found.append(None if index in taken else index)
-        taken.add(index)
-    if not found and grid.pixels == part.frames == 1:  # a label has no positions
-        return [0]
-    return found or None
+        # Where there is one plane, this tells how each of its tiles was focused.
+        z = float(position.get("ZOffsetInSlideCoordinateSystem") or 0) if has_planes else 0.0
+        found.append(_Place(row * grid.width + column, z, _path(group) or _path(shared[0])))
+    return found
+
+
+def _path(group: Any) -> str:
+    said = group.get("OpticalPathIdentificationSequence")
+    return str(said[0].OpticalPathIdentifier) if said else ""
+
+
+def _of_one_layer(path: Path, found: Sequence[Sequence[_Place]]) -> list[Sequence[int | None]]:
+    """The tiles of the first frame's light and plane, which is the same one of each tile's: their
+    heights may differ from tile to tile."""
+    every = [place for part in found for place in part]
+    first = every[0]
+    heights: dict[int, list[float]] = {place.tile: [] for place in every}
+    for place in every:
+        if place.path == first.path and place.z not in heights[place.tile]:
+            bisect.insort(heights[place.tile], place.z)
+    if len({len(each) for each in heights.values()}) > 1:
+        raise SlideError(
+            path,
+            "its focal planes, or its optical paths, do not have the same tiles; export one of "
+            "them as a series of its own",
+        )
+    rank = heights[first.tile].index(first.z)
+    taken: set[int] = set()
+    chosen: list[Sequence[int | None]] = []
+    for part in found:
+        numbers: list[int | None] = []
+        for place in part:
+            is_of_it = place.path == first.path and place.z == heights[place.tile][rank]
+            numbers.append(place.tile if is_of_it and place.tile not in taken else None)
+            if is_of_it:
+                taken.add(place.tile)
+        chosen.append(numbers)
+    return chosen
 
 
 def frames(part: Instance, number: int, tile: Size) -> list[Sequence[Piece]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -167,7 +168,8 @@ def lacking(instances: Sequence[Instance]) -> str | None:
         stated = int(said.get("InConcatenationTotalNumber") or len(parts))
         frames = sum(part.frames for part in parts)
         is_full = said.get("DimensionOrganizationType") == "TILED_FULL"
-        if len(parts) < stated or (is_full and frames < grid(parts[0]).pixels):
+        is_short = is_full and frames < grid(parts[0]).pixels
+        if len(parts) < stated or is_short or _has_gap(parts):
             return (
                 f"a part of its picture of {parts[0].size.width} x {parts[0].size.height} px is "
                 "missing; copy all files of the series into one folder"
@@ -180,12 +182,22 @@ def lacking(instances: Sequence[Instance]) -> str | None:
     return None
 
 
+def _has_gap(parts: Sequence[Instance]) -> bool:
+    """Whether a part begins later than at the end of those before it."""
+    ends = accumulate((part.frames for part in parts), initial=0)
+    return any(part.first_frame > end for part, end in zip(parts, ends, strict=False))
+
+
 def pictures(instances: Iterable[Instance]) -> list[list[Instance]]:
-    """The instances of each picture: one, or the parts of a concatenation in their order."""
-    pictures: dict[object, list[Instance]] = {}
+    """The instances of each picture: one, or the parts of a concatenation in their order. Of an
+    instance that is there twice, one."""
+    pictures: dict[object, dict[str, Instance]] = {}
     for instance in instances:
-        pictures.setdefault(instance.picture, []).append(instance)
-    return [sorted(parts, key=lambda part: part.first_frame) for parts in pictures.values()]
+        name = str(instance.elements.get("SOPInstanceUID", instance.path))
+        pictures.setdefault(instance.picture, {}).setdefault(name, instance)
+    return [
+        sorted(parts.values(), key=lambda part: part.first_frame) for parts in pictures.values()
+    ]
 
 
 def grid(instance: Instance) -> Size:

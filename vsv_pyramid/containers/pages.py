@@ -185,12 +185,18 @@ def is_level(page: Page, base: Page) -> bool:
     """Whether it may be the base at a smaller size: its sides are in the same ratio, rounded, both
     are in colour or neither, and OME does not say that they are two pictures. Nobody has the slide
     in strips, and its levels in tiles."""
-    (width, height), (w, h) = base.size, page.size
     if page.image and base.image and page.image != base.image:
         return False
     if page.kind != base.kind or (page.tile and not base.tile):
         return False
-    return page.size.pixels < base.size.pixels and abs(w * height - h * width) <= width + height
+    return is_reduced(page.size, base.size)
+
+
+def is_reduced(size: Size, base: Size) -> bool:
+    """Whether it may be the size of the base made smaller: the sides are in the same ratio,
+    rounded."""
+    (width, height), (w, h) = base, size
+    return size.pixels < base.pixels and abs(w * height - h * width) <= width + height
 
 
 def base_page(pages: Sequence[Page]) -> Page:

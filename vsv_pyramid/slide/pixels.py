@@ -275,7 +275,8 @@ def _is_by_openslide(tiff: TiffBase) -> bool:
 
 def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:
     """The readers of a DICOM series. OpenSlide takes DICOM's word on the colours of JPEG frames,
-    whatever they say themselves, and knows no concatenations."""
+    whatever they say themselves, and knows no concatenations; of several planes or optical paths it
+    shows which one comes first in each place."""
     base = dicom_base(path)
     if base is None:
         raise SlideError(
@@ -286,7 +287,7 @@ def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:
     if base.compression == JPEG_NAME and (obstacle := unreadable(base)):
         raise SlideError(path, obstacle)
     pixels = dicom_tiles(base)
-    if vendor:
+    if vendor and not base.left_out:
         with contextlib.suppress(SlideError):
             facts = OpenSlideReader(path, vendor, None)
             if facts.size == base.size:

@@ -16,6 +16,7 @@ from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
 from tests.support.versioned import kept_by, versions
 from vsv_pyramid import purging, repacking
+from vsv_pyramid.cli import pyramids
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.layout import keys
@@ -321,6 +322,37 @@ def test_the_scanned_file_goes_too(real_slide: Path, tmp_path: Path, run: Run) -
     unknown = run(*words, "--yes")
     assert "where its scanned file is, is not known" in unknown.err
     assert "there is nothing of it" in unknown.err
+
+
+def test_a_scan_that_comes_while_somebody_is_asked_stays(
+    real_slide: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, private = str(tmp_path / "to"), private_of(tmp_path / "to")
+    worked(real_slide, tmp_path, target, private)
+    scan = tmp_path / "a.svs"
+
+    def asked(_: str) -> None:
+        scan.write_bytes(scan.read_bytes() + b"of another scan")
+
+    monkeypatch.setattr(pyramids, "confirm", asked)
+    words = ("delete", "a", "--in", target, "--private-to", private, "--purge", "--source")
+    refused = run(*words)
+    assert refused.code == 1
+    assert_one_sentence(refused.err, "is another scan by now; look at it first")
+    assert scan.exists()
+
+
+def test_of_a_link_nothing_is_removed(real_slide: Path, tmp_path: Path, run: Run) -> None:
+    """Or the slide would be there after nothing is left."""
+    (tmp_path / "a.svs").symlink_to(real_slide)
+    to = ("--to", "to", "--private-to", "private")
+    assert run("convert", tmp_path / "a.svs", *to).code == 0
+    words = ("delete", "a", "--in", "to", "--private-to", "private", "--purge", "--yes")
+    refused = run(*words, "--source")
+    assert refused.code == 1
+    assert_one_sentence(refused.err, "is a link to", "delete both yourself")
+    assert Path("to/images/a/DeepZoom.dzi").exists()
+    assert run(*words).code == 0
 
 
 @pytest.mark.parametrize("is_there", [False, True])

@@ -24,6 +24,7 @@ from vsv_pyramid.planning import ids
 from vsv_pyramid.review import rescans
 from vsv_pyramid.review.records import Kept, deleted, record, sound_record
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.slide.files import ANOTHER
 from vsv_pyramid.slide.source import find_source, is_of
 from vsv_pyramid.store import S3Options, Store, open_store
 from vsv_pyramid.store.base import Versioned
@@ -106,7 +107,7 @@ def scanned(destination: Destination, slide_id: str, s3: S3Options) -> list[Left
             ) from None
     else:
         if not is_of(its, source):
-            raise ReviewError(slide_id, f"{location} is another scan by now; look at it first")
+            raise ReviewError(slide_id, f"{location} {ANOTHER}")
         source.check_removable()
     versions = store.versions(name) if isinstance(store, Versioned) else []
     if any(one.key.startswith(f"{name}/") for one in versions):  # which find_source did not see

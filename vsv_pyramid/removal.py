@@ -32,15 +32,20 @@ def delete(store: Store, folder: str) -> None:
     damaged is to be made anew whatever is done, and keeps nothing.
     """
     with store.exclusive(folder):
-        own = pyramid_keys(store, folder)
-        store.delete(*(key for key in own if is_shown(key)))
-        try:
-            with_room(store, folder, lambda: unlist(store, folder))
-        except StoreError as exc:
-            if not exc.environment:
-                store.delete(*own)
-            raise
-        store.delete(*own)
+        remove(store, folder)
+
+
+def remove(store: Store, folder: str) -> None:
+    """The same by who has the folder to itself already."""
+    own = pyramid_keys(store, folder)
+    store.delete(*(key for key in own if is_shown(key)))
+    try:
+        with_room(store, folder, lambda: unlist(store, folder))
+    except StoreError as exc:
+        if not exc.environment:
+            store.delete(*own)
+        raise
+    store.delete(*own)
 
 
 def withdraw(store: Store, folder: str) -> Callable[[], None]:

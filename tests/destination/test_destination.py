@@ -25,6 +25,7 @@ from vsv_pyramid.review import records
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import Store, open_store
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
+from vsv_pyramid.store.s3 import S3Store
 
 OPTIONS = ConvertOptions(workers=1)
 DOCUMENT = keys.private_json_key("a")
@@ -328,6 +329,21 @@ class TestFormerParts:
         assert {found.key for found in opened(former).keys("private")} == known
         assert run(*words).code == 0
         assert at_top(opened(former).published) == {"images"}
+
+    def test_what_cannot_be_put_stays(
+        self, former: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As where another process holds its lock for long."""
+        before = {found.key for found in open_store(former).keys(".private/")}
+        words = ("private", "move", former, "--private-to", private_of(former))
+        with monkeypatch.context() as patch:
+            for kind in DirectoryStore, S3Store:
+                patch.setattr(kind, "put_if", lambda *_: False)
+            refused = run(*words)
+        assert refused.code != 0
+        assert "do it once more" in refused.err
+        assert {found.key for found in open_store(former).keys(".private/")} == before
+        assert run(*words).code == 0
 
     def test_where_nothing_is_published_nothing_is_moved(self, run: Run) -> None:
         outcome = run("private", "move", "nowhere", "--private-to", "kept")

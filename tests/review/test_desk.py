@@ -27,6 +27,7 @@ from vsv_pyramid.errors import (
     OptionError,
     ReviewConflict,
     ReviewError,
+    StoreBusy,
     StoreError,
     VsvPyramidError,
 )
@@ -455,6 +456,69 @@ class TestDelete:
         assert slide.exists()
         assert len(anna.slides()) == 1 and anna.awaited() == []
 
+    @pytest.mark.parametrize("is_remote", [False, True])
+    def test_a_scan_that_comes_while_it_is_deleted_stays(
+        self,
+        real_slide: Path,
+        slide: Path,
+        place: Any,
+        published: Summary,
+        target: str,
+        anna: Desk,
+        monkeypatch: pytest.MonkeyPatch,
+        is_remote: bool,
+    ) -> None:
+        if is_remote:
+            again = replace(OPTIONS, overwrite=True)
+            place.put("scans/170782.svs", slide.read_bytes())
+            convert(f"{place}/scans/170782.svs", target, keeping(again, target))
+        remove = removal.remove
+
+        def scanned_anew(*words: Any) -> None:
+            remove(*words)
+            scan(real_slide, slide, width=400)
+            if is_remote:
+                place.put("scans/170782.svs", slide.read_bytes())
+
+        monkeypatch.setattr(removal, "remove", scanned_anew)
+        told = error(anna.delete({"170782": None}, source=True))
+        assert "is another scan by now; look at it first" in str(told)
+        assert slide.exists()
+        assert not is_remote or "scans/170782.svs" in place.objects()
+        assert [one["id"] for one in anna.awaited()] == ["170782"]
+
+    def test_no_rescan_comes_between(
+        self,
+        real_slide: Path,
+        slide: Path,
+        published: Summary,
+        store: Destination,
+        target: str,
+        anna: Desk,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Or its pyramid would go with the old one's."""
+        remove = removal.remove
+
+        def busy(*words: Any) -> None:
+            with pytest.raises(StoreBusy), store.exclusive("images/170782"):
+                pass
+            remove(*words)
+
+        monkeypatch.setattr(removal, "remove", busy)
+        assert anna.delete({"170782": 1})[0].error is None
+
+    def test_of_a_link_nothing_is_deleted(
+        self, slide: Path, target: str, anna: Desk, tmp_path: Path
+    ) -> None:
+        link = tmp_path / "link.svs"
+        link.symlink_to(slide)
+        convert(link, target, keeping(OPTIONS, target))
+        told = error(anna.delete({"link": None}, source=True))
+        assert f"is a link to {slide.resolve()}; delete both yourself" in str(told)
+        assert link.exists() and slide.exists()
+        assert "link" in {one["id"] for one in anna.slides()}
+
     def test_a_scanned_file_that_is_away(self, slide: Path, published: Summary, anna: Desk) -> None:
         slide.unlink()
         told = error(anna.delete({"170782": 1}, source=True))
@@ -463,7 +527,7 @@ class TestDelete:
         assert error(anna.delete({"170782": 7})).args
         assert anna.delete({"170782": 1})[0].error is None
 
-    @pytest.mark.parametrize(("module", "name"), [(records, "change_deleted"), (removal, "delete")])
+    @pytest.mark.parametrize(("module", "name"), [(records, "change_deleted"), (removal, "remove")])
     def test_one_that_was_interrupted_goes_on(
         self,
         published: Summary,

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -241,7 +242,10 @@ def delete_command(
         if not isinstance(store, Destination):
             raise OptionError(f"{target} is not in images/; give the slide's id, and --in ROOT")
         slide_id = folder.rpartition("/")[2]
-        scanned = purging.scanned(store, slide_id, s3) if source else []
+
+        def scanned() -> list[purging.Left]:
+            return purging.scanned(store, slide_id, s3) if source else []
+
         _purge(store, folder, scanned, dry_run=dry_run, receipt=receipt, yes=yes)
         return
     found = deletion.find(store, folder)
@@ -255,14 +259,14 @@ def delete_command(
 def _purge(
     store: Destination,
     folder: str,
-    scanned: list[purging.Left],
+    scanned: Callable[[], list[purging.Left]],
     *,
     dry_run: bool,
     receipt: Path | None,
     yes: bool,
 ) -> None:
     slide_id = folder.rpartition("/")[2]
-    found = [*scanned, *purging.left(store, slide_id)]
+    found = [*scanned(), *purging.left(store, slide_id)]
     if not found:
         raise StoreError(f"{store}/{folder}", "there is nothing of it; check the id")
     for line in display.left_lines(found):
@@ -276,7 +280,7 @@ def _purge(
             raise OptionError(f"{receipt} is there already; give another name")
         receipt.touch()
     try:
-        gone = purging.purge(store, slide_id, scanned)
+        gone = purging.purge(store, slide_id, scanned())  # another one may be there since
     except BaseException:
         if receipt:
             receipt.unlink()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from vsv_pyramid.errors import StoreRefused
+from vsv_pyramid.errors import StoreBusy, StoreRefused
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store import Store
 
@@ -59,6 +59,9 @@ def move(published: Store, private: Store, moved: Callable[[str], object]) -> No
     for part in parts(beside(published)):
         for found in list(published.keys(f"{part}/")):
             to = found.key.removeprefix(".")
-            private.put_if(to, published.get(found.key), None)
+            if private.head(to) is None:  # not all servers put on condition
+                private.put_if(to, published.get(found.key), None)
+                if private.head(to) is None:
+                    raise StoreBusy(f"{private}/{to}", "is being written; do it once more")
             published.delete(found.key)
             moved(to)

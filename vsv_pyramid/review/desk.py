@@ -39,6 +39,7 @@ from vsv_pyramid.review.checks import (
 from vsv_pyramid.review.history import Changes, Record
 from vsv_pyramid.review.outcome import Outcome
 from vsv_pyramid.runtime.threads import WAITERS, Pool
+from vsv_pyramid.slide.files import ANOTHER
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
 
@@ -150,11 +151,11 @@ class Desk:
                 if slide_id not in records.deleted(self._store):
                     awaited = record
                     removal.with_room(self._store, folder, lambda: self._await(awaited))
-            if own:
-                removal.delete(self._store, folder)
-            if scanned:
-                _remove(slide_id, scanned)
-            return record
+                if own:  # before a rescan can come, which would go with it
+                    removal.remove(self._store, folder)
+                if scanned:
+                    _remove(slide_id, scanned)
+                return record
 
         return self._each(action, slides, threads=1)  # a store takes one lease at a time
 
@@ -327,7 +328,7 @@ def _scanned(record: Record, s3: S3Options) -> Source:
             record.id, f"its scanned file cannot be deleted from here ({exc})"
         ) from exc
     if not is_of(record.source, source):
-        raise ReviewError(record.id, f"{location} is another scan by now; look at it first")
+        raise ReviewError(record.id, f"{location} {ANOTHER}")
     try:
         source.check_removable()
     except (SlideAccessError, StoreError) as exc:

@@ -17,6 +17,8 @@ from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.series import series_at
 from vsv_pyramid.words import digest
 
+ANOTHER = "is another scan by now; look at it first"
+
 _MEGABYTE = 1 << 20
 
 # The other files of the formats that are more than one file, as (folder, pattern) of the slide.
@@ -58,18 +60,23 @@ class FileSource:
             yield slide
 
     def check_unchanged(self) -> None:
-        try:
-            changed = fingerprint(self._path) != self.fingerprint
-        except SlideUnavailable:
-            raise
-        except SlideError:
-            changed = True
-        if changed:
+        if self._is_changed():
             raise SlideChanged(
                 self._path, "changed while it was read; convert it when the scanner has finished"
             )
 
+    def _is_changed(self) -> bool:
+        try:
+            return fingerprint(self._path) != self.fingerprint
+        except SlideUnavailable:
+            raise
+        except SlideError:
+            return True
+
     def check_removable(self) -> None:
+        if self._path.is_symlink():
+            target = os.path.realpath(self._path)
+            raise SlideAccessError(self._path, f"is a link to {target}; delete both yourself")
         if self._series or not is_in_s3(self.name):
             raise SlideAccessError(self._path, "is a slide of several files; delete them yourself")
         folder = self._path.absolute().parent
@@ -81,6 +88,8 @@ class FileSource:
 
     def remove(self) -> None:
         self.check_removable()
+        if self._is_changed():
+            raise SlideAccessError(self._path, ANOTHER)
         try:
             self._path.unlink()
         except OSError as exc:

@@ -22,7 +22,7 @@ from vsv_pyramid.errors import (
     StoreError,
 )
 from vsv_pyramid.runtime import clock
-from vsv_pyramid.slide.files import is_in_s3, places_of
+from vsv_pyramid.slide.files import ANOTHER, is_in_s3, places_of
 from vsv_pyramid.slide.names import is_dicom_name
 from vsv_pyramid.slide.pixels import Slide, open_slide
 from vsv_pyramid.slide.scratch import made_in, sweep
@@ -101,6 +101,8 @@ class ObjectSource:
         self._patiently(lambda: client.delete_object(**never_there))
 
     def remove(self) -> None:
+        if self._head() != self.fingerprint:
+            raise SlideAccessError(self._url, ANOTHER)
         client, where = self._account.client, {"Bucket": self._url.bucket, "Key": self._url.key}
         self._patiently(lambda: client.delete_object(**where))
 

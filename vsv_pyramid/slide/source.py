@@ -41,7 +41,8 @@ class Source(Protocol):
         known beforehand."""
 
     def remove(self) -> None:
-        """Removes the slide's file for good. Raises SlideAccessError."""
+        """Removes the slide's file for good. Raises SlideAccessError, also where another one is
+        there by now."""
 
 
 def find_source(

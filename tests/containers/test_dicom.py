@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -39,6 +41,7 @@ from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, Sl
 from vsv_pyramid.inspection import info
 from vsv_pyramid.slide import pixels
 from vsv_pyramid.slide.pixels import open_slide
+from vsv_pyramid.slide.series import all_series
 from vsv_pyramid.verification import verify
 
 MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -391,6 +394,15 @@ def test_what_lacks_tiles_is_refused(
     make(tmp_path / "series")
     with pytest.raises(SlideError, match=told):
         convert(tmp_path / "series", tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_beside_it_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "series").mkdir()
+    slide = instance(tmp_path / "series/a.dcm", YCBCR)
+    os.mkfifo(tmp_path / "series/b.dcm")
+    assert info(slide)["width"] == info(tmp_path / "series")["width"] == SIZE[0]
+    assert [one.place for one in all_series(tmp_path / "series")] == [tmp_path / "series"]
 
 
 def test_another_area_is_told(tmp_path: Path) -> None:

@@ -101,6 +101,36 @@ def test_a_file_is_right_or_refused(
     assert verify(summary.target, against=slide).errors == []
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize(
+    ("compression", "place"),
+    [(None, "tile"), ("packbits", "tile"), (None, "rowsperstrip"), ("webp", "tile")],
+)
+def test_a_predictor_that_the_compression_has_not(
+    compression: str | None, place: str, byteorder: str, tmp_path: Path
+) -> None:
+    """Of which libtiff takes no notice, and tifffile would; it is the picture as it was stored."""
+    settings: dict[str, Any] = {
+        place: (TILE, TILE) if place == "tile" else 40,
+        "compression": compression,
+        "compressionargs": {"level": 100, "lossless": True} if compression == "webp" else None,
+        "extratags": [(318, "H", 1, 2, True)],  # renamed, since tifffile writes no 317 here
+    }
+    slide = Row("", [Stored(PICTURE, settings)], file={"byteorder": byteorder}).write(
+        tmp_path / "a.tif"
+    )
+    with TiffFile(slide) as tiff:
+        place_of_tag = tiff.pages.first.tags[318].offset
+    with slide.open("r+b") as file:
+        file.seek(place_of_tag)
+        file.write((317).to_bytes(2, "little" if byteorder == "<" else "big"))
+    with TiffFile(slide) as tiff:
+        assert tiff.pages.first.predictor == 2
+    summary = convert(slide, str(tmp_path), options("auto"))
+    assert apart(published(summary), PICTURE) < ENCODED
+    assert verify(summary.target, against=slide).errors == []
+
+
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Pyramids of pictures of the same size: of another place, and of other colours."""

@@ -714,6 +714,15 @@ def test_a_pipe_is_not_waited_for(store: DirectoryStore) -> None:
     assert sorted(keys(store)) == ["images/a", "images/pipe"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.parametrize("name", ["a.zip", "a.szi"])
+def test_a_pipe_is_no_archive(name: str, tmp_path: Path, small_slide: Path, run: Run) -> None:
+    os.mkfifo(tmp_path / name)
+    for words in ("info",), ("verify",), ("serve", "--port", 0), ("convert", small_slide, "--to"):
+        outcome = run(*words, tmp_path / name)
+        assert (outcome.code, "is a pipe or a device" in outcome.err) == (1, True), words
+
+
 def test_a_signal_leaves_no_lock_that_was_just_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -373,6 +373,10 @@ def compressions() -> Iterator[Row]:
     yield Row("zstd tiles", [zstd])
     stored = Stored(PICTURE, {"tile": (TILE, TILE), "compression": "lzw", "predictor": True})
     yield Row("lzw tiles with a predictor", [stored])
+    for number in 3, 9:
+        yield Row(
+            f"predictor {number}", [stored], said="its Predictor is", patch=with_tag(317, number)
+        )
 
 
 ROWS = [

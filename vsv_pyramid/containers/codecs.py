@@ -23,6 +23,7 @@ _Shape = tuple[int, int, int]
 DicomCodec = Callable[[bytes, _Shape, bool], Pixels]
 _Size = tuple[int, int]
 
+PREDICTED = (5, 8, 32946, 34925, 50000)  # LZW, deflate twice, LZMA, Zstandard: what has Predictors
 APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
 
 _SIZ = re.compile(rb"\xff\x4f\xff\x51.{4}(.{16})", re.DOTALL)  # ITU-T T.800, A.5.1
@@ -138,6 +139,7 @@ SIZES: dict[int, Callable[[bytes], _Size | None] | None] = {
 def codec(page: Any) -> Codec:
     """What decodes the tiles of a tifffile.TiffPage into (rows, columns, samples)."""
     stated_size = SIZES.get(int(page.compression))
+    as_libtiff_does(page)
     samples = int(page.samplesperpixel) if page.planarconfig == 1 else 1
 
     def decoded(data: bytes, index: int) -> Pixels:
@@ -155,6 +157,12 @@ def codec(page: Any) -> Codec:
         return result
 
     return decoded
+
+
+def as_libtiff_does(page: Any) -> None:
+    """Has tifffile take no notice of a Predictor that the compression knows nothing of."""
+    if int(page.compression) not in PREDICTED:
+        page.predictor = 1
 
 
 def _bare(data: bytes, shape: _Shape, is_planar: bool) -> Pixels:

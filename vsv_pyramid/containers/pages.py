@@ -75,6 +75,7 @@ class Page:
     planar: bool
     subsampling: tuple[int, ...]
     reversed_bits: bool
+    predictor: int
     orientation: int
     depth: int
     inks: int

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from vsv_pyramid.containers.codecs import Codec, codec
+from vsv_pyramid.containers.codecs import PREDICTED, Codec, codec
 from vsv_pyramid.containers.pages import (
     OmeImage,
     Page,
@@ -251,6 +251,7 @@ def _page(page: Any, number: int | None, image: OmeImage | None) -> Page:
         planar=tags.valueof(284, 1) == 2,
         subsampling=_numbers(tags.valueof(530, (2, 2))),
         reversed_bits=tags.valueof(266, 1) == 2,
+        predictor=int(tags.valueof(317, 1)) if int(page.compression) in PREDICTED else 1,
         orientation=-1 if isinstance(orientation, bytes) else int(orientation),
         depth=int(tags.valueof(32997, 1)),
         inks=int(tags.valueof(332, 1)),

@@ -276,7 +276,7 @@ def _is_by_openslide(tiff: TiffBase) -> bool:
 def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:
     """The readers of a DICOM series. OpenSlide takes DICOM's word on the colours of JPEG frames,
     whatever they say themselves, and knows no concatenations; of several planes or optical paths it
-    shows which one comes first in each place."""
+    shows which one comes first in each place. It opens whatever is in the folder, pipes, too."""
     base = dicom_base(path)
     if base is None:
         raise SlideError(
@@ -287,7 +287,8 @@ def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:
     if base.compression == JPEG_NAME and (obstacle := unreadable(base)):
         raise SlideError(path, obstacle)
     pixels = dicom_tiles(base)
-    if vendor and not base.left_out:
+    is_plain = all(place.is_file() or place.is_dir() for place in path.parent.iterdir())
+    if vendor and is_plain and not base.left_out:
         with contextlib.suppress(SlideError):
             facts = OpenSlideReader(path, vendor, None)
             if facts.size == base.size:

@@ -13,7 +13,7 @@ import simplejpeg
 import tifffile
 from PIL import Image
 
-from vsv_pyramid.containers.codecs import APERIO_YCBCR, is_jpeg_2000_ycbcr
+from vsv_pyramid.containers.codecs import APERIO_YCBCR, as_libtiff_does, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.dicom import DicomBase
 from vsv_pyramid.containers.pages import JPEG, RGB
 from vsv_pyramid.containers.raw import JPEG as JPEG_TILES
@@ -46,6 +46,7 @@ class Reference:
         self._tiff = tiff
         self._file = file
         self._page = page
+        as_libtiff_does(page)
 
     def close(self) -> None:
         self._tiff.close()

@@ -175,6 +175,12 @@ _REFUSALS: tuple[
         ),
     ),
     (
+        lambda base, _: base.predictor not in (1, 2),  # 3 is for floating-point numbers
+        lambda base: (
+            f"its Predictor is {base.predictor}, which there is none such of 8 bits; save it anew"
+        ),
+    ),
+    (
         lambda base, _: base.orientation < 0,
         lambda base: "its Orientation is no number; save it upright first",
     ),

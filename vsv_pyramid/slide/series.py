@@ -37,6 +37,8 @@ def all_series(folder: Path) -> list[Series]:
             continue
         with suppress(OSError, SlideError):  # it has vanished, or is not there as a whole yet
             stat = entry.stat()
+            if not entry.is_file():  # a pipe would wait for who writes into it
+                continue
             if heading := _heading(entry.path, stat.st_size, stat.st_mtime_ns):
                 path = folder / entry.name
                 groups.setdefault(heading.series, {})[path] = heading.pixels

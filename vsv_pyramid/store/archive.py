@@ -18,7 +18,15 @@ from typing import BinaryIO
 from vsv_pyramid.errors import StoreError, StoreUnavailable, passing
 from vsv_pyramid.layout import keys, szi
 from vsv_pyramid.store.base import FrontLast, Store, StoredObject
-from vsv_pyramid.store.disk import check_own, locked, naming, real, save, written_front_last
+from vsv_pyramid.store.disk import (
+    check_own,
+    check_plain,
+    locked,
+    naming,
+    real,
+    save,
+    written_front_last,
+)
 from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, damage, members
 
 _USUAL = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others have errors of their own
@@ -151,6 +159,7 @@ class ArchiveStore(Zipped):
 
     @contextmanager
     def _file(self) -> Iterator[BinaryIO]:
+        check_plain(self._path)
         with self._path.open("rb") as file:
             yield file
 
@@ -167,6 +176,7 @@ class ArchiveStore(Zipped):
             raise StoreError(self._path, what) from exc
 
     def _current(self) -> Members:
+        check_plain(self._path)
         stat = self._path.stat()
         stamp = stat.st_ino, stat.st_size, stat.st_mtime_ns
         held = self._held

@@ -90,16 +90,6 @@ def test_an_answer_without_an_end(stub: Cdr, statuses: tuple[int, ...]) -> None:
     assert stub.requests == len(statuses) + 1
 
 
-def test_an_answer_that_comes_byte_by_byte(stub: Cdr, clock: FakeClock) -> None:
-    def body() -> Iterator[bytes]:
-        while True:
-            clock.sleep(10)
-            yield b"a"
-
-    stub.body = body
-    assert set(cdr.send(RECORD, stub.url)["answer"]) == {"a"}
-
-
 def endless(begun: bytes, more: bytes) -> Callable[[], Iterator[bytes]]:
     def parts() -> Iterator[bytes]:
         yield begun
@@ -121,6 +111,28 @@ def test_what_comes_before_an_answer_without_an_end(
     assert stub.requests == 6
     stub.first = lambda: iter([go_on])
     assert cdr.send(RECORD, stub.url)["status"] == 201
+
+
+@pytest.mark.parametrize(
+    ("chunked", "begun", "more"),
+    [
+        (False, b"", b"a"),
+        (True, b"1\r\na\r\n", b"1\r\na\r\n"),
+        (True, b"1\r\na\r\n0", b"0"),
+        (True, b"1\r\na\r\n0\r\n", b"a: b\r\n"),
+        (True, b"1\r\na\r\n0\r\n", b"a"),
+    ],
+    ids=["bytes", "chunks", "a chunk's size", "trailers", "a trailer"],
+)
+def test_an_answer_that_comes_bit_by_bit(
+    stub: Cdr, monkeypatch: pytest.MonkeyPatch, chunked: bool, begun: bytes, more: bytes
+) -> None:
+    monkeypatch.setattr(cdr, "_ANSWER_SECONDS", 0.1)
+    stub.headers = {"Transfer-Encoding": "chunked"} if chunked else {}
+    stub.body = endless(begun, more)
+    answer = cdr.send(RECORD, stub.url)
+    assert (answer["status"], set(answer["answer"])) == (201, {"a"})
+    assert stub.requests == 1
 
 
 def test_a_head_without_an_end(stub: Cdr, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,3 +270,21 @@ class TestSeries:
         place.put("scans/none/a.txt", b"x")
         with pytest.raises(SlideAccessError, match="has no DICOM files"):
             find_source(f"{place}/scans/none/")
+
+
+@pytest.mark.parametrize("lacks", ["Content-Length", "Last-Modified", "ETag"])
+def test_an_answer_that_lacks_something_is_no_s3_server_s(
+    place: Place, proxy: Proxy, lacks: str
+) -> None:
+    told = {"Content-Length": "9", "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT", "ETag": '"a"'}
+
+    def fault(handler: Handler, request: Request) -> bool:
+        handler.send_response(200)
+        for name in told.keys() - {lacks}:
+            handler.send_header(name, told[name])
+        handler.end_headers()
+        return True
+
+    proxy.fault = fault
+    with pytest.raises(StoreError, match="is no S3 server"):
+        find_source(f"{place}/a.svs")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,33 @@ def test_calls_are_the_library_s(desk: Site, store: Destination, repository: cdr
     listed = document(desk.ask("/desk/api/slides"))
     assert [slide["id"] for slide in listed["awaiting"]] == ["170783"]
     assert [slide["id"] for slide in listed["slides"]] == ["170782"]
+
+
+def test_nobody_waits_for_what_another_one_sends(
+    desk: Site, store: Destination, repository: cdr_stub.Cdr
+) -> None:
+    """A CDR may take its time, or answer nothing at all."""
+    one, two = IDS[:2]
+    changes = {"slide_id": "S26-1-A1", "case_id": "S26-1", "status": "GOOD"}
+    ready = {"slides": [{"id": one, "revision": 1}], "changes": changes}
+    document(call(desk, "set", ready))
+    asked, over = threading.Event(), threading.Event()
+
+    def first() -> Iterator[bytes]:
+        asked.set()
+        over.wait(60)
+        return iter(())
+
+    repository.first = first
+    sent = {"slides": [{"id": one, "revision": 2}]}
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(call, desk, "send", sent)
+        assert asked.wait(60)
+        other = {"slides": [{"id": two, "revision": 1}], "changes": {"status": "BAD"}}
+        assert document(call(desk, "set", other))["results"][0]["review"]["status"] == "BAD"
+        assert not sending.done()
+        over.set()
+        assert document(sending.result())["results"][0]["review"]["status"] == "SENT"
 
 
 @pytest.mark.parametrize(

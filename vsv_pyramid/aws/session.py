@@ -255,7 +255,8 @@ class Account:
             # An answer to HEAD has no body that could say why.
             self.client.get_object(**where, Range="bytes=0-0")["Body"].close()
             raise
-        if "ETag" not in found or found.get("ContentType", "").startswith("text/html"):
+        is_page = found.get("ContentType", "").startswith("text/html")
+        if is_page or not {"ETag", "ContentLength", "LastModified"} <= found.keys():
             raise NotS3(f"a page from {self.address}")
         return found
 

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,14 +64,12 @@ class _Connection(HTTPConnection):
     """Hangs up where an answer begins without end: http.client waits for each byte anew, and skips
     as many `100 Continue` as there are."""
 
+    answering: socket.socket | None = None  # also when the connection is given up
+
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
-        timer = threading.Timer(_ANSWER_SECONDS, _hang_up, [self.sock])
-        timer.daemon = True
-        timer.start()
-        try:
+        self.answering = self.sock
+        with _in_time(self.answering):
             return super().getresponse()
-        finally:
-            timer.cancel()
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -86,10 +84,22 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-def _hang_up(sock: socket.socket) -> None:
-    """From another thread, which so leaves TLS alone."""
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+@contextlib.contextmanager
+def _in_time(sock: socket.socket | None) -> Iterator[None]:
+    """Hangs up if the block takes longer."""
+
+    def hang_up() -> None:  # from another thread, which so leaves TLS alone
+        with contextlib.suppress(OSError):
+            if sock:
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(_ANSWER_SECONDS, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def metadata_record(
@@ -180,9 +190,11 @@ def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict
 def _begin(response: BaseHTTPResponse) -> str:
     """How the answer begins, which may be of any length, and take any time. What came before it
     says whether the record was taken: where it breaks off, that is all the same."""
-    data, end = b"", clock.monotonic() + _ANSWER_SECONDS
-    with contextlib.suppress(HTTPError):
-        while (room := _LONGEST_ANSWER - len(data)) and clock.monotonic() < end:
+    data = b""
+    connection = response.connection
+    assert isinstance(connection, _Connection)
+    with contextlib.suppress(HTTPError), _in_time(connection.answering):
+        while room := _LONGEST_ANSWER - len(data):
             more = response.read1(room, decode_content=False)
             if not more:
                 break

@@ -123,6 +123,7 @@ class Site:
             "dismiss": (EDIT, self._dismiss),
         }
         self._writing = threading.Lock()  # a store takes one lease at a time
+        self._sending = threading.Lock()  # without one, and as long as a CDR takes
 
     def routes(self) -> list[Route]:
         reads = {
@@ -160,7 +161,7 @@ class Site:
 
     def _called(self, role: str, call: _Call) -> Endpoint:
         def locked(desk: Desk, wanted: _Wanted) -> list[Outcome]:
-            with self._writing:
+            with self._sending if role == SEND else self._writing:
                 return call(desk, wanted)
 
         async def called(request: Request) -> Response:

@@ -131,6 +131,21 @@ def test_a_predictor_that_the_compression_has_not(
     assert verify(summary.target, against=slide).errors == []
 
 
+def test_sampling_factors_that_are_not_read_are_told(tmp_path: Path) -> None:
+    """As 4:1:0: sound for libjpeg, so that another scan would not help, nor blank tiles."""
+
+    def odd(stream: bytes) -> bytes:
+        at = stream.index(b"\xff\xc0") + 11
+        return stream[:at] + b"\x42" + stream[at + 1 :]
+
+    slide = Row("", [jpeg([odd(one) for one in tiles(marker=JFIF)], "ycbcr")]).write(
+        tmp_path / "a.tif"
+    )
+    for on_error in "fail", "blank":
+        with pytest.raises(SlideError, match="the sampling factors of its JPEG data"):
+            convert(slide, tmp_path, dataclasses.replace(options("auto"), on_error=on_error))
+
+
 @pytest.fixture(scope="module")
 def others(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Pyramids of pictures of the same size: of another place, and of other colours."""

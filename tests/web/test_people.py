@@ -71,6 +71,15 @@ def test_a_token_file(tmp_path: Path) -> None:
         assert TokenFile(path).entering(name, token, ADDRESS) is None
 
 
+def test_a_token_file_of_notepad(tmp_path: Path) -> None:
+    path = tmp_path / "people"
+    path.write_text(f"anna:{HASH}:send\n", encoding="utf-8-sig")
+    assert TokenFile(path).entering("anna", TOKEN, ADDRESS)
+    people.add(path, "ben", "view")
+    assert path.read_bytes().startswith(b"anna:")
+    assert TokenFile(path).named("ben")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -72,6 +72,9 @@ _SCANNERS |= dict.fromkeys((".sdpc", ".sws", ".tmap", ".tron", ".xdce", ".zvi"),
 # What is named so may be a tiled TIFF of anybody's; of the others, not even that is what it seems.
 _TILED_TIFFS = {".qptiff", ".svs"}
 
+# Of an image's samples; reading it takes not three times as much.
+_MOST_BYTES = 360_000_000
+
 
 def check_name(path: Path, *, tiled: bool) -> None:
     """Raises SlideError where a file of that name, which no driver of OpenSlide for its maker
@@ -111,6 +114,10 @@ class PlainImage:
                         opened.seek(page)
                     is_unsaid = opened.format == "JPEG" and "adobe" not in opened.info
                     stored, is_keyed = opened.mode, "transparency" in opened.info
+                    wide = tiff.page.is_wide if tiff else depth > 8
+                    samples = opened.width * opened.height * len(opened.getbands())
+                    if samples * (2 if wide else 1) > _MOST_BYTES:
+                        raise Image.DecompressionBombError
                     if tiff:
                         image = _upright(opened, is_tiff=True)
                     elif stored in _MODES:
@@ -142,8 +149,7 @@ class PlainImage:
                 f"one of its colours, of {counted(depth, 'bit')} a channel, is transparent; save "
                 "it with 8 bits a channel first",
             )
-        is_wide = tiff.page.is_wide if tiff else depth > 8
-        doubt = (tiff and _doubt(tiff.page, image)) or (is_wide and _unused_bits(image))
+        doubt = (tiff and _doubt(tiff.page, image)) or (wide and _unused_bits(image))
         if doubt:
             raise SlideError(path, doubt)
         self.left_out = (counted(frames - 1, "further frame"),) if frames > 1 else ()

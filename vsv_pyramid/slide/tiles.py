@@ -260,11 +260,18 @@ def unreadable(base: StoredLevel) -> str | None:
     refusal = None
     for tile in probes(base):
         try:
-            standalone(tile, base.tables, rgb=False)
+            simplejpeg.decode_jpeg_header(standalone(tile, base.tables, rgb=False))
         except Unspliceable as exc:
             refusal = refusal or (
                 f"its JPEG data are of a kind that is not read ({exc.reason}); save it as RGB or "
                 "gray with 8 bits a channel first"
+            )
+        except ValueError as exc:
+            if "subsampling" not in str(exc):
+                return None
+            refusal = refusal or (
+                "the sampling factors of its JPEG data are of a kind that is not read; save it "
+                "with 4:2:0, 4:2:2 or 4:4:4 first"
             )
         except StreamError:
             return None  # what to do about damage is not for here to say

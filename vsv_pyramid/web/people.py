@@ -153,7 +153,7 @@ def add(path: Path, name: str, role: str, token: str | None = None) -> tuple[str
         nonlocal had
         people = _parsed(path, data or b"")
         had = name in people
-        lines = (data or b"").decode().splitlines()
+        lines = (data or b"").decode("utf-8-sig").splitlines()
         kept = [each for each in lines if _name(each) != name]
         return "".join(f"{each}\n" for each in [*kept, line]).encode()
 
@@ -180,7 +180,7 @@ def _checked(name: str) -> str:
 def _parsed(path: Path, data: bytes) -> dict[str, Person]:
     """The people by name. Says of no line what is in it: it may be a token."""
     try:
-        lines = data.decode().splitlines()
+        lines = data.decode("utf-8-sig").splitlines()  # Notepad begins with a BOM
     except UnicodeDecodeError as exc:
         raise OptionError(f"{path} is no text; {_how(path)}") from exc
     people: dict[str, Person] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -14,12 +15,17 @@ import threading
 import webbrowser
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
@@ -656,6 +662,26 @@ def test_a_signal_ends_what_is_tried_again(tmp_path: Path) -> None:
     running = server.Server(create_app(open_store(str(tmp_path))), stopped)
     running.handle_exit(signal.SIGINT, None)
     assert (running.should_exit, stopped.is_set()) == (True, True)
+
+
+def test_who_is_waiting_when_it_ends_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    asked = threading.Event()
+
+    async def slow(_: Request) -> Response:
+        asked.set()
+        await asyncio.sleep(60)
+        return Response()
+
+    running = server.Server(Starlette(routes=[Route("/slow", slow)]), threading.Event())
+    running.config.timeout_graceful_shutdown = 0
+    with server.listener(HOST, 0) as listening, ThreadPoolExecutor(2) as pool:
+        ended = pool.submit(running.run, [listening])
+        answer = pool.submit(Site(listening.getsockname()[1]).ask, "/slow")
+        assert asked.wait(60)
+        running.handle_exit(signal.SIGINT, None)
+        assert (answer.result().status, answer.result().body) == (503, f"{server.ENDED}\n".encode())
+        ended.result()
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such signals")

@@ -17,12 +17,15 @@ from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vsv_pyramid.errors import ListenError
 from vsv_pyramid.runtime import signals
+from vsv_pyramid.web import responses
 from vsv_pyramid.web.limits import Limited, Limits
 
 LIMITS = Limits()
+ENDED = "The server was ended meanwhile, and it is not known whether this was done; look."
 
 
 def listener(host: str, port: int) -> socket.socket:
@@ -88,7 +91,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, site: Starlette, stopped: threading.Event, limits: Limits = LIMITS) -> None:
         config = uvicorn.Config(
-            site,
+            self._ended_in_words(site),
             http=cast("type[asyncio.Protocol]", partial(Limited, limits)),
             limit_concurrency=limits.connections,
             ws="none",
@@ -103,6 +106,26 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._stopped = stopped
+
+    def _ended_in_words(self, site: Starlette) -> ASGIApp:
+        """The site, whose calls say so where they are still under way when the server ends."""
+
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            begun = False
+
+            async def sent(message: Message) -> None:
+                nonlocal begun
+                begun = True
+                await send(message)
+
+            try:
+                await site(scope, receive, sent)
+            except asyncio.CancelledError:
+                if begun or not self.should_exit:
+                    raise
+                await responses.sentence(503, ENDED)(scope, receive, send)
+
+        return call
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True

@@ -6,6 +6,8 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -90,20 +92,51 @@ def test_an_answer_without_an_end(stub: Cdr, statuses: tuple[int, ...]) -> None:
     assert stub.requests == len(statuses) + 1
 
 
+class Bell:
+    """In the place of `threading.Timer`: the time is over when the test says so."""
+
+    def __init__(self, _: float, action: Callable[[], None]) -> None:
+        self._action = action
+        self.daemon = False
+
+    under_way: ClassVar[set[Bell]] = set()
+
+    def start(self) -> None:
+        self.under_way.add(self)
+
+    def cancel(self) -> None:
+        self.under_way.discard(self)
+
+    @classmethod
+    def ring(cls) -> bool:
+        """Whether there was one to ring."""
+        bells = list(cls.under_way)
+        for bell in bells:
+            bell._action()
+        return bool(bells)
+
+
+@pytest.fixture
+def bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cdr, "threading", SimpleNamespace(Timer=Bell))
+
+
 def endless(begun: bytes, more: bytes) -> Callable[[], Iterator[bytes]]:
+    """Until somebody hangs up, whose time is over after a while."""
+
     def parts() -> Iterator[bytes]:
         yield begun
-        while True:
+        has_rung = False
+        for number in itertools.count():
             time.sleep(0.001)
             yield more
+            has_rung = has_rung or (number > 20 and Bell.ring())
 
     return parts
 
 
-def test_what_comes_before_an_answer_without_an_end(
-    stub: Cdr, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cdr, "_ANSWER_SECONDS", 0.1)
+@pytest.mark.usefixtures("bell")
+def test_what_comes_before_an_answer_without_an_end(stub: Cdr) -> None:
     go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
     stub.first = endless(b"", go_on)
     with pytest.raises(CdrUnavailable, match="does not answer"):
@@ -113,6 +146,7 @@ def test_what_comes_before_an_answer_without_an_end(
     assert cdr.send(RECORD, stub.url)["status"] == 201
 
 
+@pytest.mark.usefixtures("bell")
 @pytest.mark.parametrize(
     ("chunked", "begun", "more"),
     [
@@ -125,9 +159,8 @@ def test_what_comes_before_an_answer_without_an_end(
     ids=["bytes", "chunks", "a chunk's size", "trailers", "a trailer"],
 )
 def test_an_answer_that_comes_bit_by_bit(
-    stub: Cdr, monkeypatch: pytest.MonkeyPatch, chunked: bool, begun: bytes, more: bytes
+    stub: Cdr, chunked: bool, begun: bytes, more: bytes
 ) -> None:
-    monkeypatch.setattr(cdr, "_ANSWER_SECONDS", 0.1)
     stub.headers = {"Transfer-Encoding": "chunked"} if chunked else {}
     stub.body = endless(begun, more)
     answer = cdr.send(RECORD, stub.url)
@@ -135,9 +168,9 @@ def test_an_answer_that_comes_bit_by_bit(
     assert stub.requests == 1
 
 
-def test_a_head_without_an_end(stub: Cdr, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("bell")
+def test_a_head_without_an_end(stub: Cdr) -> None:
     """It has said by then whether the record was taken."""
-    monkeypatch.setattr(cdr, "_ANSWER_SECONDS", 0.1)
     stub.first = endless(b"HTTP/1.1 201 Created\r\n", b"a")
     assert cdr.send(RECORD, stub.url) == {"to": stub.url, "status": 201, "answer": ""}
     assert stub.requests == 1

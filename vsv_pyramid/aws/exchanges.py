@@ -77,6 +77,11 @@ def one() -> Iterator[None]:
         _end()
 
 
+def forget() -> None:
+    """Ends the clock of a request that a signal has ended, of whose end botocore says nothing."""
+    _stopped()
+
+
 def _begin(**_: object) -> None:
     if not _this.is_read_afterwards:
         _stopped()

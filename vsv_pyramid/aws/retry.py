@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from vsv_pyramid.aws import exchanges
 from vsv_pyramid.aws.s3_errors import ERRORS, case_of, is_passing, refusal, status
 from vsv_pyramid.errors import STOPPED, StoreError
 from vsv_pyramid.runtime import clock
@@ -47,3 +48,6 @@ def with_retries(
             if clock.sleep(wait, stopped):
                 raise StoreError(place, STOPPED) from exc
             pause = min(2 * pause, _LONGEST_PAUSE)
+        except BaseException:
+            exchanges.forget()
+            raise

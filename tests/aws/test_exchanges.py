@@ -80,6 +80,19 @@ def test_it_ends(s3: object, endless: _Server, answer: tuple[bytes, bytes]) -> N
     }
 
 
+@pytest.mark.parametrize("answer", [(OK, b"a: b\r\n"), (OK, b"a"), (b"", b"")])
+def test_a_proxy_s_ends_too(
+    s3: object, endless: _Server, answer: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there is a connection through it."""
+    endless.answer = answer
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{HOST}:{endless.server_address[1]}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
+    with pytest.raises(StoreUnavailable):
+        open_store("s3://bucket").names("images")
+    assert endless.asked
+
+
 def test_an_answer_is_read_as_far_as_it_may_go(
     s3: object, endless: _Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,4 +116,4 @@ def test_what_is_answered_in_time_is_not_cut(place: Place) -> None:
     store.put("images/a", b"a")
     for _ in range(3):
         assert store.names("images") == ["a"]
-        assert exchanges._this.clock is None
+        assert exchanges._this.deadline is None

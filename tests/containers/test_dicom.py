@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,7 @@ def layered(
     edges = [0, *cuts, len(planes)]
     uid = generate_uid()
 
-    def said(data: Dataset, start: int, end: int, number: int) -> None:
+    def said(start: int, end: int, number: int, data: Dataset) -> None:
         positions(data, [GRID[n] for n, _, _ in planes[start:end]])
         for group, (_, z, path) in zip(
             data.PerFrameFunctionalGroupsSequence, planes[start:end], strict=True
@@ -277,7 +278,7 @@ def layered(
         instance(
             folder / f"{number}.dcm",
             streams,
-            change=lambda data, part=(start, end, number): said(data, *part),  # type: ignore[misc]
+            change=partial(said, start, end, number),
         )
     return folder / "0.dcm"
 

@@ -19,6 +19,7 @@ from tests.test_catalog import slide_json
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.review import cdr
 from vsv_pyramid.review.history import Record
+from vsv_pyramid.runtime import deadline
 from vsv_pyramid.store import open_store
 
 RECORD = {"id": "170782", "ImageID": "1004486", "SlideID": "S26-1-A1"}
@@ -107,6 +108,9 @@ class Bell:
     def cancel(self) -> None:
         self.under_way.discard(self)
 
+    def join(self) -> None:
+        pass
+
     @classmethod
     def ring(cls) -> bool:
         """Whether there was one to ring."""
@@ -118,7 +122,7 @@ class Bell:
 
 @pytest.fixture
 def bell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cdr, "threading", SimpleNamespace(Timer=Bell))
+    monkeypatch.setattr(deadline, "threading", SimpleNamespace(Timer=Bell))
 
 
 def endless(begun: bytes, more: bytes) -> Callable[[], Iterator[bytes]]:

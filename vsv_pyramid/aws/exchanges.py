@@ -15,41 +15,17 @@ from botocore import awsrequest
 from botocore.exceptions import ReadTimeoutError
 
 from vsv_pyramid.aws.s3_errors import NotS3
+from vsv_pyramid.runtime.deadline import Deadline
 
 SECONDS = 60.0  # for a request and the whole answer, none of which is large
 _MOST_BYTES = 1 << 26  # of an answer
 
 
-class _Clock:
-    """Hangs up on the exchange's sockets once its time is over, and then has `rung`; `flooded`
-    tells that the answer was too long."""
-
-    def __init__(self) -> None:
-        self.sockets: list[socket.socket] = []
-        self.rung = self.flooded = False
-        self._timer: threading.Timer | None = threading.Timer(SECONDS, self._ring)
-        self._timer.daemon = True
-        try:
-            self._timer.start()
-        except RuntimeError:  # there can be no more threads
-            self._timer = None
-
-    def stop(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer.join()
-
-    def _ring(self) -> None:
-        self.rung = True
-        for one in self.sockets:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(one, socket.SHUT_RDWR)  # and leaves TLS to its own thread
-
-
 class _Exchange(threading.local):
-    """This thread's."""
+    """This thread's; `flooded` tells that the answer was too long."""
 
-    clock: _Clock | None = None
+    deadline: Deadline | None = None
+    flooded = False
     is_read_afterwards = False
 
 
@@ -78,32 +54,28 @@ def one() -> Iterator[None]:
 
 
 def forget() -> None:
-    """Ends the clock of a request that a signal has ended, of whose end botocore says nothing."""
-    _stopped()
+    """Ends the deadline of a request that a signal has ended, of whose end botocore says nothing."""
+    if _this.deadline:
+        _this.deadline.end()
+    _this.deadline, _this.flooded = None, False
 
 
 def _begin(**_: object) -> None:
     if not _this.is_read_afterwards:
-        _stopped()
-        _this.clock = _Clock()
+        forget()
+        _this.deadline = Deadline(SECONDS)
 
 
 def _end(**_: object) -> None:
     """Raises what the exchange comes to, whatever boto3 makes of its being cut off."""
     if _this.is_read_afterwards:
         return
-    ended = _stopped()
-    if ended and ended.flooded:
+    has_passed, flooded = bool(_this.deadline and _this.deadline.passed), _this.flooded
+    forget()
+    if flooded:
         raise NotS3(f"an answer of more than {_MOST_BYTES:,} bytes")
-    if ended and ended.rung:
+    if has_passed:
         raise ReadTimeoutError(endpoint_url="", error=f"no answer in {SECONDS:g} s")
-
-
-def _stopped() -> _Clock | None:
-    clock, _this.clock = _this.clock, None
-    if clock:
-        clock.stop()
-    return clock
 
 
 class _Counted(io.RawIOBase):
@@ -119,8 +91,8 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         count: int | None = self._raw.readinto(buffer)
         self._left -= count or 0
-        if self._left < 0 and _this.clock:
-            _this.clock.flooded = True
+        if self._left < 0 and _this.deadline:
+            _this.flooded = True
             raise http.client.IncompleteRead(b"")
         return count
 
@@ -136,24 +108,27 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Noted:
-    """A connection whose socket is known to the exchange."""
+    """A connection whose socket is known to the deadline, from before a proxy or TLS begins."""
 
     sock: socket.socket | None
     response_class: Any = _Response
 
-    def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
-        self._note()
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        _note(made)
+        return made
 
     def request(self, *words: Any, **options: Any) -> None:
-        self._note()
+        _note(self.sock)
         super().request(*words, **options)  # type: ignore[misc]
 
-    def _note(self) -> None:
-        if self.sock and _this.clock:
-            _this.clock.sockets.append(self.sock)
+
+def _note(sock: socket.socket | None) -> None:
+    if sock and _this.deadline:
+        _this.deadline.sockets.append(sock)
 
 
+# botocore's own classes are at odds with those that they are made of, for mypy.
 class _Connection(_Noted, awsrequest.AWSHTTPConnection):  # type: ignore[misc]
     pass
 

@@ -7,8 +7,7 @@ import hashlib
 import json
 import os
 import socket
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.facts import zoned
 from vsv_pyramid.review.history import LAB_ID, Record
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.deadline import Deadline
 from vsv_pyramid.slide.metadata import metadata
 from vsv_pyramid.store import S3Options, open_store
 
@@ -66,9 +66,9 @@ class _Connection(HTTPConnection):
 
     answering: socket.socket | None = None  # also when the connection is given up
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3's own does
         self.answering = self.sock
-        with _in_time(self.answering):
+        with Deadline(_ANSWER_SECONDS, [self.sock]):
             return super().getresponse()
 
 
@@ -82,24 +82,6 @@ class _Pool(HTTPConnectionPool):
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
-
-
-@contextlib.contextmanager
-def _in_time(sock: socket.socket | None) -> Iterator[None]:
-    """Hangs up if the block takes longer."""
-
-    def hang_up() -> None:  # from another thread, which so leaves TLS alone
-        with contextlib.suppress(OSError):
-            if sock:
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    timer = threading.Timer(_ANSWER_SECONDS, hang_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def metadata_record(
@@ -192,8 +174,8 @@ def _begin(response: BaseHTTPResponse) -> str:
     says whether the record was taken: where it breaks off, that is all the same."""
     data = b""
     connection = response.connection
-    assert isinstance(connection, _Connection)
-    with contextlib.suppress(HTTPError), _in_time(connection.answering):
+    assert isinstance(connection, _Connection) and connection.answering
+    with contextlib.suppress(HTTPError), Deadline(_ANSWER_SECONDS, [connection.answering]):
         while room := _LONGEST_ANSWER - len(data):
             more = response.read1(room, decode_content=False)
             if not more:

@@ -177,7 +177,7 @@ _REFUSALS: tuple[
     (
         lambda base, _: base.predictor not in (1, 2),  # 3 is for floating-point numbers
         lambda base: (
-            f"its Predictor is {base.predictor}, which there is none such of 8 bits; save it anew"
+            f"its Predictor is {base.predictor}, which samples of 8 bits do not have; save it anew"
         ),
     ),
     (

@@ -14,10 +14,10 @@ from tests.support.clock import FakeClock
 from tests.support.http_server import HOST
 from tests.support.s3_server import Place
 from vsv_pyramid.aws import exchanges, retry, session
-from vsv_pyramid.errors import StoreRefused, StoreUnavailable
+from vsv_pyramid.errors import StoreError, StoreRefused, StoreUnavailable
 from vsv_pyramid.store import open_store
 
-OK = b"HTTP/1.1 200 OK\r\n"
+OK, BAD = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 502 Bad Gateway\r\n"
 ANSWERS = {
     "what comes before": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "a status": (b"HTTP/1.1 200 ", b"O"),
@@ -80,15 +80,15 @@ def test_it_ends(s3: object, endless: _Server, answer: tuple[bytes, bytes]) -> N
     }
 
 
-@pytest.mark.parametrize("answer", [(OK, b"a: b\r\n"), (OK, b"a"), (b"", b"")])
+@pytest.mark.parametrize("answer", [(BAD, b"a: b\r\n"), (BAD, b"a"), (b"", b"")])
 def test_a_proxy_s_ends_too(
     s3: object, endless: _Server, answer: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before there is a connection through it."""
+    """Before there is a connection through it: by its silence, or as it has begun to refuse."""
     endless.answer = answer
     monkeypatch.setenv("HTTPS_PROXY", f"http://{HOST}:{endless.server_address[1]}")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreError, match="the proxy|does not answer"):
         open_store("s3://bucket").names("images")
     assert endless.asked
 

@@ -54,7 +54,7 @@ def one() -> Iterator[None]:
 
 
 def forget() -> None:
-    """Ends the deadline of a request that a signal has ended, of whose end botocore says nothing."""
+    """Ends what a signal may have left: botocore says nothing of that."""
     if _this.deadline:
         _this.deadline.end()
     _this.deadline, _this.flooded = None, False

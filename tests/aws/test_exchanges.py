@@ -88,7 +88,7 @@ def test_a_proxy_s_ends_too(
     endless.answer = answer
     monkeypatch.setenv("HTTPS_PROXY", f"http://{HOST}:{endless.server_address[1]}")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
-    with pytest.raises(StoreError, match="the proxy|does not answer"):
+    with pytest.raises(StoreError, match=r"the proxy|does not answer"):
         open_store("s3://bucket").names("images")
     assert endless.asked
 

@@ -205,8 +205,10 @@ $(VENV)/.dev: $(VENV)/.test locks/image.txt locks/dev.txt
 	  { $(call apt-install,nginx) && { $$as_root service nginx stop; \
 	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
 	  echo "Tests and a benchmark need nginx, whose service may be running now."
-	@{ command -v chromium || command -v google-chrome || ! command -v apt-get; } >/dev/null || \
-	  { $(call apt-install,chromium); } || echo "No Chromium: going on without its tests."
+	@{ command -v chromium-headless-shell || \
+	  { command -v apt-get && { $(call apt-install,chromium-headless-shell); }; } || \
+	  command -v chromium || command -v google-chrome; } >/dev/null || \
+	  echo "No Chromium: going on without its tests."
 	$(call install-locked,dev)
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

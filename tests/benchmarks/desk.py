@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.tissue.exists():
         parser.error(f"{options.tissue} is missing: make demo brings it")
     if not any(map(shutil.which, browser.NAMES)):
-        parser.error("Chromium is missing: make test brings it where there is apt-get")
+        parser.error("Chromium is missing: make set-up brings it where there is apt-get")
     options.scratch.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=options.scratch) as folder,

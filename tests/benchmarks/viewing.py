@@ -404,7 +404,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not nginx_program() and (NGINX in options.ways or options.openings):
         parser.error("nginx is missing: make bench brings it where there is apt-get")
     if not any(map(shutil.which, browser.NAMES)) and options.openings:
-        parser.error("Chromium is missing: make test brings it where there is apt-get")
+        parser.error("Chromium is missing: make set-up brings it where there is apt-get")
     options.scratch.mkdir(parents=True, exist_ok=True)
     about: dict[str, Any] = machine()
     opened: list[Opening] = []

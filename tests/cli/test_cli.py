@@ -590,7 +590,7 @@ def test_what_cannot_be_read_or_written_is_said(run: Run, small_slide: Path) -> 
     Path("slides/locked").mkdir(parents=True)
     Path("slides/a.svs").write_bytes(small_slide.read_bytes())
     Path("slides/locked").chmod(0)
-    outcome = without_superpowers("convert", "slides")
+    outcome = without_superpowers("convert", "slides", "--quiet")
     assert outcome.returncode == 0
     locked = "Warning: slides/locked: skipped, it cannot be read (Permission denied)\n"
     assert outcome.stderr == locked

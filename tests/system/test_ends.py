@@ -298,7 +298,7 @@ class TestSignals:
         self, asked: threading.Event, number: int, command: str, folder: Path, place: Place
     ) -> None:
         words = {
-            "convert": ("convert", "in/a.svs", "--to", str(place)),
+            "convert": ("convert", "in/a.svs", "--to", str(place), "--quiet"),
             "delete": ("delete", f"{place}/images/a", "--yes"),
         }
         process = subprocess.Popen(

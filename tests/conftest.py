@@ -142,10 +142,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left = {item for item in items if item.get_closest_marker("crowd")}
     for table in rows.values():
         if table[0].get_closest_marker("table"):
-            others = {item for number, item in enumerate(table) if number % EACH_DAY}
-            left |= others
-            for item in others:
-                item.add_marker("no_cover")
+            left |= {item for number, item in enumerate(table) if number % EACH_DAY}
+    for item in left:
+        item.add_marker("no_cover")
     if not config.getoption("--thorough"):
         config.hook.pytest_deselected(items=list(left))
         items[:] = [item for item in items if item not in left]

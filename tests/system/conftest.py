@@ -11,13 +11,15 @@ from tests.support import browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What stands in for AWS takes a while to start: a module that needs it is one worker's."""
+    """What stands in for AWS takes a while to start: a module that needs it is one worker's. What a
+    browser shows is not about lines of Python: it is not traced."""
     for item in items:
         if "tests/system/" in item.nodeid:
             if item.get_closest_marker("aws"):
                 item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
             if "browsers" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.browser)
+                item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="module")

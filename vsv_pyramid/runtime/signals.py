@@ -35,7 +35,7 @@ class Stopped(BaseException):
 _MAIN = threading.main_thread()
 _by: int | None = None  # the first signal
 _first: float | None = None  # when it came
-_waker: socket.socket | None = None
+_waker: int | None = None
 
 
 def begin() -> None:
@@ -45,7 +45,7 @@ def begin() -> None:
     sys.unraisablehook = _unraisable
     for number in heeded():
         signal.signal(number, _handle)
-    signal.set_wakeup_fd(_watched().fileno(), warn_on_full_buffer=False)
+    signal.set_wakeup_fd(_watched(), warn_on_full_buffer=False)
 
 
 def heeded() -> list[int]:
@@ -81,13 +81,14 @@ def _handle(number: int, _: object) -> None:
         raise Stopped(number)
 
 
-def _watched() -> socket.socket:
-    """Where Python writes each signal's number as it comes, to be read in a thread: the main one
-    may be in a call that does not end, in which two signals are one to it."""
+def _watched() -> int:
+    """The descriptor that Python writes each signal's number to as it comes, to be read in a
+    thread: the main one may be in a call that does not end, in which two signals are one to it."""
     global _waker
     if _waker is None:
-        reader, _waker = socket.socketpair()
-        _waker.setblocking(False)
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        _waker = writer.detach()  # it stays open until the process ends
         threading.Thread(target=_insist, args=(reader,), name="signals", daemon=True).start()
     return _waker
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.support.clock import FakeClock
 from tests.support.destinations import opened, private_of
@@ -441,6 +442,18 @@ class TestCatalog:
         assert store.get(INDEX) == data
         assert run("index", target).code == 0
         assert listed(store) == {"a": "1"}
+
+    @pytest.mark.parametrize("data", [b'[{"name": "anna"}]', b'{"pages": {}, "title": "Lab"}'])
+    def test_another_programs_list_stays(
+        self, target: str, store: Store, run: Run, small_slide: Path, data: bytes
+    ) -> None:
+        publish(store, "a")
+        store.put(INDEX, data)
+        for words in (("index", target), ("convert", small_slide, "--to", target)):
+            outcome = run(*words)
+            assert outcome.code == 1
+            assert_one_sentence(outcome.err, "another program's", f"index {target}\n")
+            assert store.get(INDEX) == data
 
     def test_nothing_to_index(self, target: str, store: Store, run: Run) -> None:
         outcome = run("index", target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -342,15 +343,30 @@ def test_a_scan_that_comes_while_somebody_is_asked_stays(
     assert scan.exists()
 
 
-def test_of_a_link_nothing_is_removed(real_slide: Path, tmp_path: Path, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        (Path.symlink_to, ("is a link to", "delete both yourself")),
+        (Path.hardlink_to, ("has 2 names (hard links)", "delete all of them yourself")),
+    ],
+)
+def test_of_a_link_nothing_is_removed(
+    link: Callable[[Path, Path], None],
+    told: tuple[str, ...],
+    real_slide: Path,
+    tmp_path: Path,
+    run: Run,
+) -> None:
     """Or the slide would be there after nothing is left."""
-    (tmp_path / "a.svs").symlink_to(real_slide)
+    other = tmp_path / "other"
+    other.write_bytes(real_slide.read_bytes())
+    link(tmp_path / "a.svs", other)
     to = ("--to", "to", "--private-to", "private")
     assert run("convert", tmp_path / "a.svs", *to).code == 0
     words = ("delete", "a", "--in", "to", "--private-to", "private", "--purge", "--yes")
     refused = run(*words, "--source")
     assert refused.code == 1
-    assert_one_sentence(refused.err, "is a link to", "delete both yourself")
+    assert_one_sentence(refused.err, *told)
     assert Path("to/images/a/DeepZoom.dzi").exists()
     assert run(*words).code == 0
 

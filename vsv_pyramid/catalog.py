@@ -20,7 +20,15 @@ from typing import NamedTuple, TypeVar
 import xxhash
 
 from vsv_pyramid import slide_json
-from vsv_pyramid.catalog_json import ENTRY_VERSION, Entry, entry, parse, write, write_root
+from vsv_pyramid.catalog_json import (
+    ENTRY_VERSION,
+    Entry,
+    entry,
+    is_foreign,
+    parse,
+    write,
+    write_root,
+)
 from vsv_pyramid.destination import tie
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreUnavailable, TooLarge
 from vsv_pyramid.layout import keys
@@ -241,7 +249,8 @@ class Catalog:
         return None
 
     def _read(self, name: str) -> Part:
-        """Raises StoreError where the document is damaged, or a shard is lacking."""
+        """Raises StoreError where the document is damaged or another program's, or a shard is
+        lacking."""
         found = self._store.tagged(self._key(name))
         try:
             if found is None and name != keys.CATALOG:
@@ -250,11 +259,16 @@ class Catalog:
                 return Part(None, {}, (), False)
             return Part(found.tag, *parse(found.data), True)
         except ValueError as exc:
-            if not self._mend:
-                root = self._place(keys.CATALOG).removesuffix(f"/{keys.catalog_key()}")
+            root = self._place(keys.CATALOG).removesuffix(f"/{keys.catalog_key()}")
+            again = f"vsv-pyramid index {root}"
+            if found and is_foreign(found.data):
                 raise StoreError(
                     self._place(name),
-                    f"the catalog is damaged ({exc}); make it anew: vsv-pyramid index {root}",
+                    f"is another program's, where the catalog is to be; move it, and then: {again}",
+                ) from exc
+            if not self._mend:
+                raise StoreError(
+                    self._place(name), f"the catalog is damaged ({exc}); make it anew: {again}"
                 ) from exc
             return Part(found and found.tag, {}, (), False)
 

@@ -92,6 +92,17 @@ def parse(data: bytes) -> tuple[dict[str, Entry], tuple[str, ...]]:
         raise ValueError(f"no such thing as {exc}") from exc
 
 
+def is_foreign(data: bytes) -> bool:
+    """Whether it is a JSON document that has nothing of a catalog: another program's."""
+    try:
+        document: object = documents.read(data, object)
+    except ValueError:
+        return False
+    if isinstance(document, dict):
+        return bool(document) and document.keys().isdisjoint(shapes.Catalog.__annotations__)
+    return isinstance(document, list) and bool(document)
+
+
 def _to_json(**content: Any) -> bytes:
     document = {"version": VERSION, **content}
     return (json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n").encode()

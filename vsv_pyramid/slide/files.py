@@ -79,6 +79,14 @@ class FileSource:
             raise SlideAccessError(self._path, f"is a link to {target}; delete both yourself")
         if self._series or not is_in_s3(self.name):
             raise SlideAccessError(self._path, "is a slide of several files; delete them yourself")
+        try:
+            names = self._path.stat().st_nlink
+        except OSError as exc:
+            raise SlideAccessError(self._path, reason(exc)) from exc
+        if names > 1:
+            raise SlideAccessError(
+                self._path, f"has {names} names (hard links); delete all of them yourself"
+            )
         folder = self._path.absolute().parent
         if not os.access(folder, os.W_OK | os.X_OK):
             raise SlideAccessError(

@@ -25,6 +25,7 @@ from tests.containers.test_dicom import instance
 from tests.slide.test_icc import PROFILES
 from tests.support.forge import Encoding, forge_svs
 from tests.support.forge_makers import RUN, hamamatsu, ventana
+from tests.support.forge_mirax import mirax
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.containers.tiff import tiff_base
 from vsv_pyramid.jpeg.colour import standalone
@@ -133,6 +134,10 @@ def as_bif(svs: Path, folder: Path) -> Path:
     return ventana(folder / "a.bif", tifffile.imread(svs, key=0), "jpeg")
 
 
+def as_mrxs(svs: Path, folder: Path) -> Path:
+    return mirax(folder / "a.mrxs", tifffile.imread(svs, key=0), 5, "JPEG")
+
+
 def as_it_is(svs: Path, folder: Path) -> Path:
     return svs.rename(folder / "a.svs")
 
@@ -166,6 +171,7 @@ KINDS = (
     Kind("Trestle, by OpenSlide", as_trestle, USUAL_NAME, 0.6),
     Kind("NDPI, by OpenSlide", as_ndpi, USUAL_NAME, 0.6),
     Kind("BIF, by OpenSlide", as_bif, USUAL_NAME, 0.6),
+    Kind("MRXS, by OpenSlide", as_mrxs, USUAL_NAME, 0.6),
 )
 
 

@@ -16,6 +16,8 @@ from PIL import Image
 from tests.pyramid.test_copied import assert_copied
 from tests.slide.test_every_picture import ENCODED, apart, options, published
 from tests.support.forge_makers import OVERLAP, RUN, SIDE, dicom, hamamatsu, leica, philips, ventana
+from tests.support.forge_mirax import OVERLAP as SHARED
+from tests.support.forge_mirax import SHOT, mirax
 from tests.support.forge_tiffs import (
     JFIF,
     LABEL,
@@ -268,6 +270,23 @@ def test_a_bif_is_what_it_is_of(real_slide: Path, tmp_path: Path) -> None:
     assert apart(published(summary), picture) < ENCODED
     # Of the tiles, and not its label.
     assert [found.name for found in tmp_path.glob("images/a/*.jpeg")] == ["thumbnail.jpeg"]
+
+
+def test_an_mrxs_is_what_it_is_of(real_slide: Path, tmp_path: Path) -> None:
+    """Put together of shots that overlap; its label is a file of the private place's."""
+    with OpenSlide(real_slide) as slide:
+        size = (4 * (SHOT - SHARED) + SHARED, 3 * (SHOT - SHARED) + SHARED)
+        picture = np.asarray(slide.read_region((300, 300), 0, size).convert("RGB"))
+    path = mirax(tmp_path / "a.mrxs", picture, levels=3)
+    facts = info(path)
+    assert (facts["vendor"], facts["mpp"]["x"], facts["read_by"]) == ("mirax", 0.5, "OpenSlide")
+    to, private = tmp_path / "to", tmp_path / "private"
+    one_tile = replace(options("auto"), tile_size=2048, private_to=str(private))
+    summary = convert(path, to, one_tile)
+    assert apart(published(summary), picture) < ENCODED
+    assert [found.name for found in to.rglob("images/a/*.jpeg")] == ["thumbnail.jpeg"]
+    assert [found.name for found in private.rglob("images/a/*.jpeg")] == ["label.jpeg"]
+    assert verify(summary.target.rpartition("/")[0], deep=True, against=path).errors == []
 
 
 def test_an_ndpi_that_can_only_be_decoded_as_a_whole(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -190,11 +189,11 @@ def open_slide(path: Path) -> Slide:
 def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     """What the slide's facts and what its pixels are read with: the one place that decides whether
     a file is read right, and by whom. Raises SlideError."""
+    if is_dicom(path):
+        return _both(_of_series(path))
     vendor = _vendor(path, tiff)
     if vendor in _ANYBODYS:
         check_name(path, tiled=tiff is not None and tiff.tiled)
-    if vendor == "dicom" or (vendor is None and tiff is None and is_dicom(path)):
-        return _of_series(path, vendor)
     if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
         return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
     check_tiles(path, tiff.tile_size)  # Hamamatsu's one strip is decoded a part at a time
@@ -273,10 +272,9 @@ def _is_by_openslide(tiff: TiffBase) -> bool:
     return openslide_is_faster(tiff.page)
 
 
-def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:
-    """The readers of a DICOM series. OpenSlide takes DICOM's word on the colours of JPEG frames,
-    whatever they say themselves, and knows no concatenations; of several planes or optical paths it
-    shows which one comes first in each place. It opens whatever is in the folder, pipes, too."""
+def _of_series(path: Path) -> NativeTiles:
+    """A DICOM series, which OpenSlide is not asked of: it has no sentence for what is damaged in
+    some places, and ends the process."""
     base = dicom_base(path)
     if base is None:
         raise SlideError(
@@ -286,15 +284,7 @@ def _of_series(path: Path, vendor: str | None) -> tuple[Reader, Reader]:
         )
     if base.compression == JPEG_NAME and (obstacle := unreadable(base)):
         raise SlideError(path, obstacle)
-    pixels = dicom_tiles(base)
-    is_plain = all(place.is_file() or place.is_dir() for place in path.parent.iterdir())
-    if vendor and is_plain and not base.left_out:
-        with contextlib.suppress(SlideError):
-            facts = OpenSlideReader(path, vendor, None)
-            if facts.size == base.size:
-                return facts, pixels
-            facts.close()
-    return pixels, pixels
+    return dicom_tiles(base)
 
 
 def _if_openslide_opens(path: Path, vendor: str, tiff: TiffBase) -> OpenSlideReader | None:

@@ -4,6 +4,10 @@ tiles and imagecodecs decodes them, and neither OpenSlide nor the kernel has a p
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,7 +24,7 @@ from vsv_pyramid.containers.raw import JPEG as JPEG_TILES
 from vsv_pyramid.containers.raw import RawTiles, StoredLevel
 from vsv_pyramid.containers.reading import naming, opened, read_exactly
 from vsv_pyramid.containers.tiff import TiffBase
-from vsv_pyramid.errors import StreamError, TileError
+from vsv_pyramid.errors import SlideError, StreamError, TileError
 from vsv_pyramid.jpeg.colour import contradicts
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
@@ -101,10 +105,13 @@ class ByOpenSlide:
         self._path = slide.path
         self._base = base
         self._reader = reader
+        self._is_its_own = reader is not slide.other
         self._raw = RawTiles(base)
 
     def close(self) -> None:
         self._raw.close()
+        if self._is_its_own:
+            self._reader.close()
 
     def read(self, x: int, y: int, size: Size) -> Pixels:
         """As `Reference.read`."""
@@ -123,14 +130,43 @@ class ByOpenSlide:
 def by_openslide(slide: Slide) -> ByOpenSlide | None:
     """Another second way, to be closed; None where OpenSlide is the first, or does not read the
     slide right."""
-    base, reader = slide.stored, slide.other
+    base = slide.stored
+    reader = _of_series(slide, base) if isinstance(base, DicomBase) else slide.other
     if not isinstance(reader, OpenSlideReader):
         return None
-    if isinstance(base, DicomBase) and not (len(base.files) > 1 or base.fragments):
+    if isinstance(base, DicomBase):
         return ByOpenSlide(slide, base, reader)
     if not isinstance(base, TiffBase) or base.obstacle or base.page.photometric not in _COLOURS:
         return None
     return ByOpenSlide(slide, base, reader)
+
+
+def _of_series(slide: Slide, base: DicomBase) -> OpenSlideReader | None:
+    """OpenSlide's reader of a DICOM series. It takes DICOM's word on the colours of JPEG frames,
+    whatever they say themselves, and knows no concatenations; of several planes or optical paths it
+    shows which one comes first in each place. It opens whatever is in the folder, pipes, too."""
+    beside = slide.path.parent.iterdir()
+    if len(base.files) > 1 or base.fragments or base.left_out:
+        return None
+    if not all(place.is_file() or place.is_dir() for place in beside) or not _opens(slide.path):
+        return None
+    with suppress(SlideError):
+        reader = OpenSlideReader(slide.path, "dicom", None)
+        if reader.size == slide.size:
+            return reader
+        reader.close()
+    return None
+
+
+def _opens(path: Path) -> bool:
+    """Whether OpenSlide opens the file. Lengths in DICOM that contradict each other make 4.0.1 end
+    the process: so another one is asked."""
+    command = [sys.executable, "-c", "import sys, openslide; openslide.OpenSlide(sys.argv[1])"]
+    try:
+        ended = subprocess.run([*command, path], capture_output=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        return False
+    return ended.returncode == 0
 
 
 def reference(slide: Slide) -> Reference | None:

@@ -6,6 +6,7 @@ that ends is a line of JSON each.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -62,8 +63,11 @@ def main() -> None:
 
 
 def _children() -> list[str]:
-    lists = Path("/proc/self/task").glob("*/children")
-    return [child for found in lists for child in found.read_text().split()]
+    found: list[str] = []
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # that thread has ended
+            found += children.read_text().split()
+    return found
 
 
 if __name__ == "__main__":

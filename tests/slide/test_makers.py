@@ -3,6 +3,9 @@ their word: right, or refused by a sentence."""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -34,10 +37,11 @@ from tests.support.forge_tiffs import (
 from tests.support.tiles import Pixels
 from vsv_pyramid.containers import tiff
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.errors import SlideError
+from vsv_pyramid.errors import SlideError, SlideUnavailable
 from vsv_pyramid.inspection import info
 from vsv_pyramid.jpeg.markers import segment
 from vsv_pyramid.layout.geometry import Size
+from vsv_pyramid.slide import handles
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.verification import verify
 
@@ -287,6 +291,45 @@ def test_an_mrxs_is_what_it_is_of(real_slide: Path, tmp_path: Path) -> None:
     assert [found.name for found in to.rglob("images/a/*.jpeg")] == ["thumbnail.jpeg"]
     assert [found.name for found in private.rglob("images/a/*.jpeg")] == ["label.jpeg"]
     assert verify(summary.target.rpartition("/")[0], deep=True, against=path).errors == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"IMAGENUMBER_X": 50_000, "IMAGENUMBER_Y": 30_000}, "OpenSlide breaks down over it"),
+        pytest.param(
+            {"IMAGENUMBER_X": 30_000, "IMAGENUMBER_Y": 30_000},
+            "OpenSlide breaks down over it",
+            marks=pytest.mark.skipif(
+                sys.platform != "linux" or "ASAN_OPTIONS" in os.environ,
+                reason="limits a process's memory",
+            ),
+        ),
+        ({"DIGITIZER_WIDTH": 51, "DIGITIZER_HEIGHT": 51_999_999}, "51 x 51999999 px are too large"),
+    ],
+)
+def test_an_mrxs_that_openslide_does_not_outlive(
+    changes: dict[str, int], told: str, tissue: Pixels, tmp_path: Path
+) -> None:
+    """It has no sentence for what it lacks the memory for, but ends the process."""
+    path = mirax(tmp_path / "a.mrxs", np.tile(tissue, (2, 2, 1)), levels=1)
+    facts = tmp_path / "a/Slidedat.ini"
+    said = facts.read_text()
+    for name, value in changes.items():
+        said, count = re.subn(f"^{name}=.*", f"{name}={value}", said, flags=re.MULTILINE)
+        assert count == 1
+    facts.write_text(said)
+    with pytest.raises(SlideError, match=f"a\\.mrxs: .*{told}"):
+        info(path)
+
+
+def test_what_openslide_does_not_open_for_long_is_tried_again(
+    tissue: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mirax(tmp_path / "a.mrxs", np.tile(tissue, (2, 2, 1)), levels=1)
+    monkeypatch.setattr(handles, "_OPENING_SECONDS", -1)
+    with pytest.raises(SlideUnavailable, match="needs more than -1 s to open it"):
+        info(path)
 
 
 def test_an_ndpi_that_can_only_be_decoded_as_a_whole(

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from vsv_pyramid.slide import handles
+
 KERNEL = "from vsv_pyramid.jpeg import _splice; print(_splice.__file__)"
 
 
@@ -37,6 +39,7 @@ def pytest_sessionstart() -> None:
     for kernel in kernels():
         if sentence := lacking(kernel):
             raise pytest.UsageError(sentence)
+    handles._OPENING_BYTES = -1  # it takes terabytes of addresses for itself
     # What UBSan calls to set the path of its own reports is ASan's function of the same name.
     ubsan = ctypes.CDLL("libubsan.so.1")
     ubsan.__sanitizer_set_report_path(bytes(Path("report").resolve()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +22,24 @@ from vsv_pyramid.errors import SlideError
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.metadata import native_tile
+from vsv_pyramid.slide.scale import number
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
 ASSOCIATED_PIXELS = 1 << 26
+# Without the folder that the command runs in, from which Python would import.
+_OPENING = """
+import sys
+del sys.path[0]
+try:
+    from resource import RLIMIT_AS, setrlimit
+    setrlimit(RLIMIT_AS, (int(sys.argv[2]),) * 2)
+except (ImportError, OSError, ValueError):
+    pass  # the system cannot limit it
+import openslide
+openslide.OpenSlide(sys.argv[1])
+"""
+_OPENING_SECONDS = 120
+_OPENING_BYTES = 1 << 31
 
 
 class Region(NamedTuple):
@@ -48,11 +65,13 @@ class OpenSlideReader:
         self._local = threading.local()
         self._handles: list[openslide.OpenSlide] = []
         self._is_readable = False
+        if tiff is None:
+            _check_opening(path)
         handle = self._handle()
         self.size = Size(*handle.dimensions)
         self.properties: Mapping[str, str] = dict(handle.properties)
-        if tile := native_tile(self.properties):
-            check_tiles(path, tile)
+        for size in _decoded_at_once(self.properties):
+            check_tiles(path, size)
 
     def close(self) -> None:
         for handle in self._handles:
@@ -172,6 +191,29 @@ class OpenSlideReader:
             handle.close()
             raise openslide.OpenSlideError(f"as {vendor}'s, and it was {self._vendor}'s before")
         return handle
+
+
+def _decoded_at_once(properties: Mapping[str, str]) -> Iterator[Size]:
+    """The sizes of native tiles, and of what the camera of a MIRAX scanner has taken at a time."""
+    if tile := native_tile(properties):
+        yield tile
+    for name in properties:
+        if name.startswith("mirax.") and name.endswith(".DIGITIZER_WIDTH"):
+            names = name, f"{name.removesuffix('WIDTH')}HEIGHT"
+            yield Size(*(int(number(properties.get(one)) or 0) for one in names))
+
+
+def _check_opening(path: Path) -> None:
+    """Has another process open what nobody has looked at before: where counts and lengths are
+    damaged, OpenSlide 4.0.1 may end the process. Raises SlideError."""
+    command = [sys.executable, "-c", _OPENING, str(path), str(_OPENING_BYTES)]
+    try:
+        ended = subprocess.run(command, capture_output=True, check=False, timeout=_OPENING_SECONDS)
+    except subprocess.TimeoutExpired:
+        why = f"OpenSlide needs more than {_OPENING_SECONDS} s to open it"
+        raise unavailable(path, why) from None
+    if ended.returncode not in (0, 1):  # 1: it says why
+        raise SlideError(path, "is damaged: OpenSlide breaks down over it; copy it again")
 
 
 def too_large(name: str, size: Size) -> str:

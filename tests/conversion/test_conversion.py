@@ -408,9 +408,11 @@ def test_only_the_bounds(
     assert (summary.width, summary.height) == (601, 403)
     assert stated(summary)["origin"] == {"x": 100, "y": 50}
     assert verify(Path(summary.target), deep=True, against=small_slide).errors == []
-    said["openslide.bounds-width"] = "9000"
-    with pytest.raises(SlideError, match="without --bounds"):
-        convert(small_slide, str(tmp_path), ConvertOptions(bounds=True, slide_id="b"))
+    for side, value in (("width", "9000"), ("width", "-1"), ("height", "-9e99"), ("x", "-1")):
+        said.update({f"openslide.bounds-{one}": bounds[one] for one in bounds})
+        said[f"openslide.bounds-{side}"] = value
+        with pytest.raises(SlideError, match="without --bounds"):
+            convert(small_slide, str(tmp_path), ConvertOptions(bounds=True, slide_id="b"))
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,10 @@ def test_every_tile_is_the_child_of_one(width: int, height: int, tile_size: int)
             child for tile in lower.tiles() for row in pyramid.children(tile) for child in row
         ]
         assert sorted(children) == sorted(upper.tiles())
+
+
+@pytest.mark.parametrize("size", [(0, 1), (1, 0), (504, -(1 << 63)), (-1, -1)])
+def test_what_is_no_picture_has_no_pyramid(size: tuple[int, int]) -> None:
+    """Or it would have levels without end."""
+    with pytest.raises(ValueError, match="px are no picture"):
+        Pyramid(Size(*size), 256)

@@ -276,6 +276,13 @@ def test_a_bif_is_what_it_is_of(real_slide: Path, tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.glob("images/a/*.jpeg")] == ["thumbnail.jpeg"]
 
 
+def test_a_bif_of_no_size_is_refused(tissue: Pixels, tmp_path: Path) -> None:
+    """Nothing tells OpenSlide 4.0.1 how far apart its rows are, since it has only one."""
+    path = ventana(tmp_path / "a.bif", tissue)
+    with pytest.raises(SlideError, match=r"a\.bif: states a size of 504 x -\d+ px; copy it again"):
+        info(path)
+
+
 def test_an_mrxs_is_what_it_is_of(real_slide: Path, tmp_path: Path) -> None:
     """Put together of shots that overlap; its label is a file of the private place's."""
     with OpenSlide(real_slide) as slide:

@@ -58,10 +58,15 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True)
 class Pyramid:
-    """A pyramid over a base of `size` px, cut into tiles of `tile_size` px without overlap."""
+    """A pyramid over a base of `size` px, cut into tiles of `tile_size` px without overlap. Raises
+    ValueError where there is no pixel."""
 
     size: Size
     tile_size: int
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1:
+            raise ValueError(f"{self.size.width} x {self.size.height} px are no picture")
 
     @cached_property
     def levels(self) -> tuple[Level, ...]:

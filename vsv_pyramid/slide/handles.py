@@ -69,6 +69,9 @@ class OpenSlideReader:
             _check_opening(path)
         handle = self._handle()
         self.size = Size(*handle.dimensions)
+        if min(self.size) < 1:
+            width, height = self.size
+            raise SlideError(path, f"states a size of {width} x {height} px; copy it again")
         self.properties: Mapping[str, str] = dict(handle.properties)
         for size in _decoded_at_once(self.properties):
             check_tiles(path, size)

@@ -288,7 +288,7 @@ class TestRefresh:
 
     def test_a_lab_s_details_without_a_private_place(self, published: Published, run: Run) -> None:
         outcome = run("refresh", published("plain"), "--details", "lab")
-        assert outcome.code == 0 and "since there is no private place" in outcome.err
+        assert outcome.code == 0 and "since no private place is given" in outcome.err
 
     def test_without_its_private_place_it_is_refused(self, published: Published, run: Run) -> None:
         root = published("kept")

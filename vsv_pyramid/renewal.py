@@ -71,7 +71,7 @@ def refresh(
                     changed += outcome
     left_out = len(warnings)
     if details == LAB and store.private is None:
-        warnings.append("IDs, status and dates are not known, since there is no private place")
+        warnings.append("IDs, status and dates are not known, since no private place is given")
     if not dry_run and ids:
         if store.private:
             kept = records.Kept(store)

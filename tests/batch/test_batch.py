@@ -567,7 +567,7 @@ class TestScan:
         self, place: Place, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv(PRIVATE)
-        with pytest.raises(StoreError, match=f"has no private place.*{PRIVATE}"):
+        with pytest.raises(StoreError, match=f"no private place is given.*{PRIVATE}"):
             lambda_handler.scan({}, Context())
         assert not jobs.places
         assert not place.objects()

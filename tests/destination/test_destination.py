@@ -72,7 +72,7 @@ class TestWithoutAPrivatePlace:
         desk = Desk(open_destination(target), "anna")
         assert [entry["id"] for entry in desk.slides()] == ["a"]
         assert desk.awaited() == []
-        with pytest.raises(StoreError, match=r"has no private place.*--private-to"):
+        with pytest.raises(StoreError, match=r"no private place is given.*--private-to"):
             desk.set({"a": None}, {"status": "GOOD"})
 
     def test_nothing_private_can_be_put(self, target: str) -> None:
@@ -81,7 +81,7 @@ class TestWithoutAPrivatePlace:
             lambda: place.put(DOCUMENT, b""),
             lambda: place.put_if(DOCUMENT, b"", None),
         ):
-            with pytest.raises(StoreError, match="has no private place"):
+            with pytest.raises(StoreError, match="no private place is given"):
                 put()
         with pytest.raises(NoSuchObject):
             place.get(DOCUMENT)

@@ -147,7 +147,7 @@ def test_without_a_private_place(tmp_path: Path) -> None:
     failures.forget(store, ONE.id)
     assert failures.listed(store) == []
     assert not (tmp_path / "to").exists()
-    with pytest.raises(StoreError, match="has no private place"):
+    with pytest.raises(StoreError, match="no private place is given"):
         list(failures.retry(store, [ONE.id], "anna"))
 
 

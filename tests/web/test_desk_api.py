@@ -384,7 +384,7 @@ def test_wrong_use(run: Run, tmp_path: Path) -> None:
         assert_one_sentence(outcome.err, sentence)
         assert "one-token" not in outcome.err
     assert "--edit is for a folder" in run("serve", "a.zip", "--edit").err
-    assert_one_sentence(run("serve", "root", "--edit").err, "has no private place")
+    assert_one_sentence(run("serve", "root", "--edit").err, "no private place is given")
 
 
 def test_not_with_a_cdr_in_the_bucket_that_is_published(place: Place, run: Run) -> None:

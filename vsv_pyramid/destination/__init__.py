@@ -170,7 +170,7 @@ class Destination:
     def _keeps_nothing(self) -> StoreError:
         return StoreError(
             self,
-            "has no private place, and the log of each slide is kept only there; give a folder or "
+            "no private place is given, and the log of each slide is kept only there; give a folder or "
             f"bucket that nobody serves as {tie.HOW}",
         )
 

@@ -206,7 +206,8 @@ $(VENV)/.dev: $(VENV)/.test locks/image.txt locks/dev.txt
 	    $$as_root update-rc.d nginx disable; } >/dev/null 2>&1; } || \
 	  echo "Tests and a benchmark need nginx, whose service may be running now."
 	@{ command -v chromium-headless-shell || \
-	  { command -v apt-get && { $(call apt-install,chromium-headless-shell); }; } || \
+	  { command -v apt-get && \
+	    { { $(call apt-install,chromium-headless-shell); } || { $(call apt-install,chromium); }; }; } || \
 	  command -v chromium || command -v google-chrome; } >/dev/null || \
 	  echo "No Chromium: going on without its tests."
 	$(call install-locked,dev)

@@ -27,7 +27,7 @@ from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyra
 from vsv_pyramid.review import failures as told
 from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.store import open_store
-from vsv_pyramid.unattended.watch import PAUSES
+from vsv_pyramid.unattended.attempts import PAUSES
 from vsv_pyramid.verification import verify
 
 DESTINATION = "VSV_PYRAMID_DESTINATION"

@@ -11,7 +11,8 @@ from tests.unattended.test_watch import Watched, watched
 from vsv_pyramid.errors import SlideAccessError, SlideError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review import failures
-from vsv_pyramid.unattended.watch import INTERVAL, PAUSES, Handed, Watch
+from vsv_pyramid.unattended.attempts import PAUSES
+from vsv_pyramid.unattended.watch import INTERVAL, Handed, Watch
 
 __all__ = ["watched"]  # a fixture
 

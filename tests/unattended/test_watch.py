@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -35,8 +36,9 @@ from vsv_pyramid.errors import (
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.unattended import looks, watch
+from vsv_pyramid.unattended.attempts import PAUSES
 from vsv_pyramid.unattended.looks import UNFINISHED_SECONDS, Look
-from vsv_pyramid.unattended.watch import INTERVAL, PAUSES, Handed, Watch
+from vsv_pyramid.unattended.watch import INTERVAL, Handed, Watch, WatchEnded
 
 PATIENCE = 60.0  # s, for processes
 OPTIONS = ConvertOptions(tile_size=256, workers=1, update=True)
@@ -350,6 +352,38 @@ def test_a_defect_of_the_program_does_not_stop_the_others(watched: Watched) -> N
     assert sorted(watched.handed) == ["a.svs", "b.svs"]
     (note,) = watched.notes()
     assert "oops" in note["reason"]
+
+
+def test_what_takes_the_process_down_comes_after_the_others(
+    watched: Watched, tmp_path: Path
+) -> None:
+    """As where the system ends what takes its memory. Nothing is said of it then."""
+    watched.put("a.svs")
+    notes, found = Path(private_of(watched.destination), "watch"), tmp_path / "found"
+
+    def killed(path: Path) -> Handed:
+        watched.handed.append(path.name)
+        shutil.copytree(notes, found, dirs_exist_ok=True)
+        raise WatchEnded
+
+    for known in (0, 1):  # once may be anything: it goes on at once
+        with watched.running(killed):
+            watched.look()
+        assert len(watched.notes()) == known  # an end in good order changes nothing
+        shutil.copytree(found, notes, dirs_exist_ok=True)
+    assert watched.handed == ["a.svs", "a.svs"]
+    (note,) = watched.notes()
+    assert (note["attempts"], note["reason"].partition(": ")[2]) == (
+        2,
+        "the program ended while it was converted",
+    )
+    watched.put("b.svs")
+    with watched.running():
+        watched.look()
+        assert watched.handed[2:] == ["b.svs"]
+        watched.let_pass(PAUSES[0])
+        assert watched.handed[3:] == ["a.svs"]
+    assert not watched.notes()
 
 
 def test_what_cannot_even_be_told_is_logged(

@@ -24,6 +24,7 @@ from vsv_pyramid.slide.pseudonyms import met
 from vsv_pyramid.unattended.looks import Look
 from vsv_pyramid.words import raw
 
+PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
 _FOLDER = keys.WATCHED
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Attempts:
         self._folder = folder
         self._id_of = id_of
         self._of: dict[Path, Attempt] = {}
+        self._begun: set[Path] = set()
 
     def __iter__(self) -> Iterator[tuple[Path, Attempt]]:
         return iter(list(self._of.items()))
@@ -67,8 +69,33 @@ class Attempts:
     def get(self, path: Path) -> Attempt | None:
         return self._of.get(path)
 
+    def begin(self, path: Path, look: Look) -> None:
+        """Has this attempt count as one that failed until something else is said of it: what takes
+        the process down says nothing. After a restart the slide is due at once, and the next time
+        after the other slides."""
+        before = self._of.get(path)
+        failed = before.attempts if before and before.look == look else 0
+        pause = PAUSES[min(failed, len(PAUSES)) - 1] if failed else 0
+        self._begun.add(path)
+        reason = f"{path}: the program ended while it was converted"
+        self._write(path, Attempt(str(path), look, failed + 1, reason, clock.time() + pause))
+
+    def leave(self, path: Path) -> None:
+        """Has an attempt that was begun, and given up in good order, not count."""
+        if path not in self._begun:
+            return
+        if before := self._of.get(path):
+            self._write(path, before)
+        else:
+            self._store.delete(_key(path))
+        self._begun.discard(path)
+
     def put(self, path: Path, attempt: Attempt) -> None:
         self._of[path] = attempt
+        self._begun.discard(path)
+        self._write(path, attempt)
+
+    def _write(self, path: Path, attempt: Attempt) -> None:
         document = json.dumps(asdict(attempt) | {"look": attempt.look._asdict()}, indent=2) + "\n"
         try:
             self._store.put(_key(path), document.encode())
@@ -81,9 +108,11 @@ class Attempts:
             _log.warning("%s is not remembered after a restart: %s", path, exc)
 
     def remove(self, path: Path) -> None:
-        if attempt := self._of.pop(path, None):
+        attempt = self._of.pop(path, None)
+        if attempt or path in self._begun:
             self._store.delete(_key(path))
-            if attempt.reason:
+            self._begun.discard(path)
+            if attempt and attempt.reason:
                 failures.forget(self._store, self._failed_id(path))
 
     def take_up(self) -> None:

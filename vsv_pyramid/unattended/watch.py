@@ -2,7 +2,8 @@
 more after a failure, and set aside in the end.
 
 What is known of them outlives the process in the destination: a pyramid's slide.json says which
-file it was made of, and an attempt (attempts.py) what failed and why, or which job has the slide.
+file it was made of, and an attempt (attempts.py) what was begun, what failed and why, or which job
+has the slide.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +40,7 @@ from vsv_pyramid.runtime.threads import Pool
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.files import extent, normal
 from vsv_pyramid.slide.search import slides_in
-from vsv_pyramid.unattended.attempts import Attempt, Attempts
+from vsv_pyramid.unattended.attempts import PAUSES, Attempt, Attempts
 from vsv_pyramid.unattended.events import listening
 from vsv_pyramid.unattended.looks import Look, is_unfinished, look_at
 from vsv_pyramid.unattended.outage import Outage
@@ -46,7 +48,6 @@ from vsv_pyramid.unattended.published import Published
 from vsv_pyramid.words import counted
 
 INTERVAL = 10.0  # s, for which a slide must have stayed the same
-PAUSES = (60.0, 300.0, 1800.0, 7200.0)  # s, before each further attempt
 _LONGEST_GRACE = 60.0  # for which, in an outage, one that failed is left to the others
 _WOKEN_SECONDS = 1.0  # between looks, however often the system tells of changes
 _ASKED_SECONDS = 60.0  # between questions for the jobs' ends, and for what people want tried again
@@ -268,6 +269,8 @@ class Watch:
                     return
                 if look_at(path) != look:
                     return  # it was written to since; an end that is there now may not be the last
+                if not self._ended:  # a queue takes it in no time
+                    self._attempts.begin(path, look)
                 handed = self._hand_on(path)
                 if handed.busy:
                     return
@@ -293,6 +296,8 @@ class Watch:
             self._fail(path, look, SlideError(path, what), EXIT_BAD_SLIDE)
         finally:
             self._outage.left(path)
+            with suppress(StoreError):
+                self._attempts.leave(path)
             self._under_way.discard(path)
 
     def _tell_of_double(self, path: Path, look: Look, other: Path) -> None:

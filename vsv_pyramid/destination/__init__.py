@@ -170,8 +170,8 @@ class Destination:
     def _keeps_nothing(self) -> StoreError:
         return StoreError(
             self,
-            "no private place is given, and the log of each slide is kept only there; give a folder "
-            f"or bucket that nobody serves as {tie.HOW}",
+            "no private place is given, and the log of each slide is kept only there; give a "
+            f"folder or bucket that nobody serves as {tie.HOW}",
         )
 
     def _look(self) -> None:

@@ -125,7 +125,7 @@ class _Noted:
 
 def _note(sock: socket.socket | None) -> None:
     if sock and _this.deadline:
-        _this.deadline.sockets.append(sock)
+        _this.deadline.watch(sock)
 
 
 # botocore's own classes are at odds with those that they are made of, for mypy.

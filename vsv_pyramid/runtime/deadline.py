@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 
 class Deadline:
-    """Hangs up on its `sockets`, to which more may come, once its seconds are over; then it has
-    `passed`. Where there can be no more threads, it never does."""
+    """Hangs up on its sockets once its seconds are over; then it has `passed`. Where there can be
+    no more threads, it never does."""
 
     def __init__(self, seconds: float, sockets: Iterable[socket.socket] = ()) -> None:
-        self.sockets = list(sockets)
+        self._sockets = list(sockets)
         self.passed = False
         self._timer: threading.Timer | None = threading.Timer(seconds, self._pass)
         self._timer.daemon = True
@@ -29,6 +29,12 @@ class Deadline:
     def __exit__(self, *_: object) -> None:
         self.end()
 
+    def watch(self, more: socket.socket) -> None:
+        """Hangs up on this one, too: at once, where it comes too late."""
+        self._sockets.append(more)
+        if self.passed:
+            _hang_up(more)
+
     def end(self) -> None:
         """Nothing is hung up on any more."""
         if self._timer:
@@ -37,7 +43,11 @@ class Deadline:
 
     def _pass(self) -> None:
         self.passed = True
-        for one in self.sockets:
-            with contextlib.suppress(OSError):
-                # Not SSLSocket's own, which would take TLS away from the thread that reads.
-                socket.socket.shutdown(one, socket.SHUT_RDWR)
+        for one in self._sockets:
+            _hang_up(one)
+
+
+def _hang_up(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # Not SSLSocket's own, which would take TLS away from the thread that reads.
+        socket.socket.shutdown(one, socket.SHUT_RDWR)

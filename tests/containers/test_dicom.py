@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -434,6 +435,25 @@ def test_what_ends_openslide_does_not_end_us(tmp_path: Path) -> None:
     summary = convert(slide, str(tmp_path / "to"), options("auto"))
     assert apart(published(summary), PICTURE) < 4
     assert verify(summary.target, deep=True, against=slide).errors == []
+
+
+def test_all_that_it_says_is_kept_in_private(tmp_path: Path) -> None:
+    said = stated(PatientName="X^Y", BarcodeValue="S26-1", ImageComments="long " * 1000)
+    slide = instance(tmp_path / "a.dcm", YCBCR, change=said)
+    to, private = tmp_path / "to", tmp_path / "private"
+    convert(slide, str(to), replace(options("auto"), private_to=str(private)))
+    (record,) = private.rglob("slide.private.json")
+    kept = json.loads(record.read_text())["properties"]
+    power = kept["dicom.OpticalPathSequence[0].ObjectiveLensPower"]
+    assert (kept["dicom.PatientName"], kept["dicom.BarcodeValue"]) == ("X^Y", "S26-1")
+    assert (float(power), kept["openslide.objective-power"]) == (40, "40")
+    assert kept["dicom.ImageType"] == "ORIGINAL\\PRIMARY\\VOLUME\\NONE"
+    assert "dicom.ImageComments" not in kept
+    published = b"".join(path.read_bytes() for path in to.rglob("*") if path.is_file())
+    assert not any(word in published for word in (b"X^Y", b"S26-1"))
+    cut = slide.read_bytes()[:700]
+    slide.write_bytes(cut)
+    assert instances.properties_of(slide).get("dicom.PatientName") in (None, "X^Y")
 
 
 def test_pictures_of_the_glass(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from contextlib import suppress
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,9 @@ _WANTED = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("OpticalPathSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
+_LONGEST, _MOST_TEXTS = 4096, 1000  # bytes of what is told, and how many of it
+_NO_TEXT = ("SQ", "OB", "OW", "OD", "OF", "OL", "OV", "UN")
+_OF_FRAMES = ("PerFrameFunctionalGroupsSequence",)  # thousands of them
 
 
 class Instance(NamedTuple):
@@ -238,3 +242,37 @@ def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
     syntax = str(said.file_meta.get("TransferSyntaxUID", ""))
     pixels_at = at + (8 if syntax == _IMPLICIT else 12) if head[:4] == _PIXEL_DATA else None
     return Instance(path, said, syntax, pixels_at)
+
+
+def properties_of(path: Path) -> dict[str, str]:
+    """What the file says besides its pixels, as far as that is short text and can be read: by
+    names such as "dicom.PatientName" and "dicom.SpecimenDescriptionSequence[0].SpecimenUID".
+
+    Raises SlideUnavailable.
+    """
+    import pydicom
+    from pydicom.config import disable_value_validation
+
+    with naming(path), Watched(path) as file, disable_value_validation():
+        try:
+            said = pydicom.dcmread(file, stop_before_pixels=True, defer_size=_LONGEST)
+        except Exception as exc:  # whatever pydicom raises of an element that no picture needs
+            if file.trouble:
+                raise unavailable(path, file.trouble) from exc
+            return {}
+        return dict(islice(_texts(said, "dicom."), _MOST_TEXTS))
+
+
+def _texts(said: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    for raw in list(said.values()):
+        if raw.value is None:  # it is too long, or empty
+            continue
+        with suppress(*DAMAGED, Warning):
+            element = said[raw.tag]
+            name = f"{prefix}{element.keyword}"
+            if element.VR == "SQ" and element.keyword not in _OF_FRAMES:
+                for number, item in enumerate(element.value):
+                    yield from _texts(item, f"{name}[{number}].")
+            elif element.keyword and element.VR not in _NO_TEXT and element.value is not None:
+                several = element.value if element.VM > 1 else [element.value]
+                yield name, "\\".join(map(str, several))

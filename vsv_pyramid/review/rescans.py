@@ -57,7 +57,7 @@ def scan(source: Source, slide: Slide) -> Scan:
     pictures = {name: picture for name in PICTURES if (picture := _picture(slide, name))}
     return Scan(
         source={"location": source.location, "name": source.name, **source.fingerprint},
-        properties=dict(slide.properties),
+        properties=slide.all_properties,
         pictures={
             name: encoded(np.asarray(picture), _PICTURE_QUALITY, "420")
             for name, picture in pictures.items()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vsv_pyramid.containers.codecs import APERIO_YCBCR, is_jpeg_2000_ycbcr
 from vsv_pyramid.containers.dicom import DicomBase, dicom_base
-from vsv_pyramid.containers.instances import is_dicom
+from vsv_pyramid.containers.instances import is_dicom, properties_of
 from vsv_pyramid.containers.pages import JPEG, left_out, rival
 from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
 from vsv_pyramid.containers.raw import StoredLevel, probes
@@ -96,6 +96,13 @@ class Slide:
         is_shown_so = isinstance(self._pixels, NativeTiles)
         swapped = is_shown_so and self.tiff.page.orientation in _SWAPPING
         return metadata(self.properties, self.tiff.size, swapped=swapped)
+
+    @property
+    def all_properties(self) -> dict[str, str]:
+        """Whatever the file says, of which `properties` are what is asked for. Raises
+        SlideUnavailable."""
+        is_series = isinstance(self.stored, DicomBase)
+        return {**(properties_of(self.path) if is_series else {}), **self.properties}
 
     @property
     def stored(self) -> StoredLevel | None:

@@ -135,16 +135,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A crowd takes its time, and so do all rows of a long table: `make test-all` has these, and
-    does not trace them. What the others reach is a lower bound of what all of them do."""
+    does not trace the rows. What the others reach is a lower bound of what all of them do."""
     rows: dict[str, list[pytest.Item]] = {}
     for item in sorted(items, key=lambda item: item.nodeid):
         rows.setdefault(item.nodeid.partition("[")[0], []).append(item)
     left = {item for item in items if item.get_closest_marker("crowd")}
     for table in rows.values():
         if table[0].get_closest_marker("table"):
-            left |= {item for number, item in enumerate(table) if number % EACH_DAY}
-    for item in left:
-        item.add_marker("no_cover")
+            others = {item for number, item in enumerate(table) if number % EACH_DAY}
+            left |= others
+            for item in others:
+                item.add_marker("no_cover")
     if not config.getoption("--thorough"):
         config.hook.pytest_deselected(items=list(left))
         items[:] = [item for item in items if item not in left]

@@ -30,6 +30,7 @@ from vsv_pyramid.cli.messages import Voice
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.slide import handles
 from vsv_pyramid.words import digest
 
 # What a run finds, the next one finds, too; --hypothesis-profile=random looks elsewhere.
@@ -190,6 +191,13 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def plain_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What opens a slide first is under no sanitizer, which is for the kernel: it may break down."""
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    monkeypatch.setattr(handles, "_OPENING_BYTES", 1 << 31)
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.fixture
 def plain_opening(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What opens a slide first is under no sanitizer, which is for the kernel: it may break down."""
+    """What opens a slide first may break down: it is under no sanitizer, which is the kernel's."""
     monkeypatch.delenv("LD_PRELOAD", raising=False)
     monkeypatch.setattr(handles, "_OPENING_BYTES", 1 << 31)
 

@@ -451,9 +451,9 @@ def test_all_that_it_says_is_kept_in_private(tmp_path: Path) -> None:
     assert "dicom.ImageComments" not in kept
     published = b"".join(path.read_bytes() for path in to.rglob("*") if path.is_file())
     assert not any(word in published for word in (b"X^Y", b"S26-1"))
-    cut = slide.read_bytes()[:700]
+    cut = slide.read_bytes()[:300]
     slide.write_bytes(cut)
-    assert instances.properties_of(slide).get("dicom.PatientName") in (None, "X^Y")
+    assert instances.properties_of(slide) == {}
 
 
 def test_pictures_of_the_glass(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ _WANTED = (
 )
 _LONGEST, _MOST_TEXTS = 4096, 1000  # bytes of what is told, and how many of it
 _NO_TEXT = ("SQ", "OB", "OW", "OD", "OF", "OL", "OV", "UN")
-_OF_FRAMES = ("PerFrameFunctionalGroupsSequence",)  # thousands of them
+_OF_FRAMES = "PerFrameFunctionalGroupsSequence"  # thousands of them
 
 
 class Instance(NamedTuple):
@@ -267,10 +267,10 @@ def _texts(said: Any, prefix: str) -> Iterator[tuple[str, str]]:
     for raw in list(said.values()):
         if raw.value is None:  # it is too long, or empty
             continue
-        with suppress(*DAMAGED, Warning):
+        with suppress(Exception):  # as above, of this one
             element = said[raw.tag]
             name = f"{prefix}{element.keyword}"
-            if element.VR == "SQ" and element.keyword not in _OF_FRAMES:
+            if element.VR == "SQ" and element.keyword != _OF_FRAMES:
                 for number, item in enumerate(element.value):
                     yield from _texts(item, f"{name}[{number}].")
             elif element.keyword and element.VR not in _NO_TEXT and element.value is not None:

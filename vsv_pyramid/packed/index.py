@@ -50,11 +50,12 @@ class Index:
         packed = data[_HEADER.size :]
         if width not in _WIDTHS or len(packed) != width * count or zlib.crc32(packed) != crc:
             raise DescriptorError("its index is damaged")
-        if min(*size, side) < 1 or Pyramid(Size(*size), side).tile_count != count:
+        pyramid = Pyramid(Size(*size), side) if min(*size, side) > 0 else None
+        if pyramid is None or pyramid.tile_count != count:
             raise DescriptorError("its index has not as many tiles as the pyramid")
         wide = np.zeros((count, 8), np.uint8)
         wide[:, :width] = np.frombuffer(packed, np.uint8).reshape(count, width)
-        return cls(name, Pyramid(Size(*size), side), start, wide.view("<i8")[:, 0])
+        return cls(name, pyramid, start, wide.view("<i8")[:, 0])
 
     @property
     def data(self) -> bytes:

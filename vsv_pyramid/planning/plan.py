@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -91,8 +90,8 @@ def make_plan(slide: Slide, options: ConvertOptions) -> Plan:
             f"states {stated:,.3g} gigapixels, more than {options.max_gigapixels:g}: its header "
             f"may be damaged; look at the file, or give --max-gigapixels {math.ceil(stated)}",
         )
-    ends = size.width + origin[0], size.height + origin[1]
-    if min(*origin, size.width - 1, size.height - 1) < 0 or any(map(operator.gt, ends, slide.size)):
+    sides = zip(origin, size, slide.size, strict=True)
+    if not all(start >= 0 < side <= whole - start for start, side, whole in sides):
         raise SlideError(
             slide.path, "its stated bounds lie outside of it; convert without --bounds"
         )

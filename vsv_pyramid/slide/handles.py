@@ -29,7 +29,7 @@ ASSOCIATED_PIXELS = 1 << 26
 # Without the folder that the command runs in, from which Python would import.
 _OPENING = """
 import sys
-del sys.path[0]
+sys.path = [folder for folder in sys.path if folder]
 try:
     from resource import RLIMIT_AS, setrlimit
     setrlimit(RLIMIT_AS, (int(sys.argv[2]),) * 2)
@@ -69,12 +69,12 @@ class OpenSlideReader:
             _check_opening(path)
         handle = self._handle()
         self.size = Size(*handle.dimensions)
-        if min(self.size) < 1:
-            width, height = self.size
-            raise SlideError(path, f"states a size of {width} x {height} px; copy it again")
         self.properties: Mapping[str, str] = dict(handle.properties)
-        for size in _decoded_at_once(self.properties):
-            check_tiles(path, size)
+        try:
+            self._check_sizes()
+        except SlideError:
+            self.close()
+            raise
 
     def close(self) -> None:
         for handle in self._handles:
@@ -156,6 +156,14 @@ class OpenSlideReader:
             handle.close()
             self._local.handle = None
             raise
+
+    def _check_sizes(self) -> None:
+        if min(self.size) < 1:
+            width, height = self.size
+            what = f"has a size of {width} x {height} px for OpenSlide; export it as another format"
+            raise SlideError(self._path, what)
+        for size in _decoded_at_once(self.properties):
+            check_tiles(self._path, size)
 
     def _check_tiles(self, x: int, y: int, size: Size) -> None:
         """Reads the bytes that the region is made of. Raises SlideAccessError."""

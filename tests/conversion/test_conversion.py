@@ -370,7 +370,7 @@ def test_tiled_tiff(
         ("a.scn", "named as a Leica slide"),
         ("a.bif", "named as a Ventana slide"),
         ("a.czi", "a Zeiss file"),
-        ("a.dcm", "a DICOM file"),
+        ("a.dcm", "named as a DICOM file, and does not begin as one"),
         ("a.isyntax", "a format of one scanner's maker"),
     ],
 )

@@ -57,8 +57,7 @@ _SCANNERS = {
     ".scn": "named as a Leica slide, and not one that OpenSlide knows; copy it again",
     ".bif": "named as a Ventana slide, and not one that OpenSlide knows; copy it again",
     ".czi": f"a Zeiss file, and not a slide that OpenSlide knows; {_EXPORT}",
-    ".dcm": "a DICOM file, and not one of a slide's (VL Whole Slide Microscopy) that OpenSlide "
-    "knows; copy all files of the series into one folder",
+    ".dcm": "named as a DICOM file, and does not begin as one; copy it again",
     ".svslide": "named as a Sakura slide, and not one that OpenSlide knows; copy it again",
     ".qptiff": f"an Akoya file that is no tiled TIFF in colour; {_EXPORT}",
     ".afi": "a list of Aperio slides, one a channel; convert the .svs files that it names",

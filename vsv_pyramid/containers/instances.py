@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -213,25 +213,15 @@ def grid(instance: Instance) -> Size:
 def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
     """The file's elements of these names, None where it is no slide's. Raises SlideError."""
     import pydicom  # late: only DICOM needs it
-    from pydicom.config import disable_value_validation
 
     try:
-        with naming(path), Watched(path) as file, disable_value_validation():
-            try:
-                said = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(wanted))
-                at = file.tell()
-                head = file.read(12)
-                for elements in said, said.file_meta:
-                    for tag in list(elements.keys()):  # only now are their values made
-                        elements[tag]
-            except SlideUnavailable:
-                raise
-            except Exception as exc:  # whatever pydicom raises on bytes that are no DICOM
-                if file.trouble:
-                    raise unavailable(path, file.trouble) from exc
-                raise SlideError(
-                    path, f"damaged or cut off: pydicom cannot read it ({exc}); copy it again"
-                ) from exc
+        with _reading(path) as file:
+            said = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(wanted))
+            at = file.tell()
+            head = file.read(12)
+            for elements in said, said.file_meta:
+                for tag in list(elements.keys()):  # only now are their values made
+                    elements[tag]
     except MemoryError as exc:
         raise SlideError(path, "damaged: one of its elements is larger than memory") from exc
     kind = said.get("SOPClassUID") or said.file_meta.get("MediaStorageSOPClassUID")
@@ -248,26 +238,43 @@ def properties_of(path: Path) -> dict[str, str]:
     """What the file says besides its pixels, as far as that is short text and can be read: by
     names such as "dicom.PatientName" and "dicom.SpecimenDescriptionSequence[0].SpecimenUID".
 
-    Raises SlideUnavailable.
+    Raises SlideAccessError where the file cannot be read.
     """
     import pydicom
+
+    try:
+        with _reading(path) as file:
+            said = pydicom.dcmread(file, stop_before_pixels=True, defer_size=_LONGEST)
+            return dict(islice(_texts(said, "dicom."), _MOST_TEXTS))
+    except SlideAccessError:
+        raise
+    except SlideError:
+        return {}  # by an element that no picture needs
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Watched]:
+    """The file, for pydicom. Raises SlideError for whatever that raises."""
     from pydicom.config import disable_value_validation
 
     with naming(path), Watched(path) as file, disable_value_validation():
         try:
-            said = pydicom.dcmread(file, stop_before_pixels=True, defer_size=_LONGEST)
-        except Exception as exc:  # whatever pydicom raises of an element that no picture needs
+            yield file
+        except SlideUnavailable:
+            raise
+        except Exception as exc:  # whatever pydicom raises on bytes that are no DICOM
             if file.trouble:
                 raise unavailable(path, file.trouble) from exc
-            return {}
-        return dict(islice(_texts(said, "dicom."), _MOST_TEXTS))
+            raise SlideError(
+                path, f"damaged or cut off: pydicom cannot read it ({exc}); copy it again"
+            ) from exc
 
 
 def _texts(said: Any, prefix: str) -> Iterator[tuple[str, str]]:
     for raw in list(said.values()):
         if raw.value is None:  # it is too long, or empty
             continue
-        with suppress(Exception):  # as above, of this one
+        with suppress(Exception):  # as above, of this one alone
             element = said[raw.tag]
             name = f"{prefix}{element.keyword}"
             if element.VR == "SQ" and element.keyword != _OF_FRAMES:

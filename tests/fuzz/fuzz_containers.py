@@ -55,6 +55,7 @@ class Target:
                 assert slide.read(0, 0, size).shape[:2] == (size.height, size.width)
                 assert slide.metadata.published is not None
                 assert all(slide.left_out)
+                assert all(key for key in slide.all_properties)
                 for name in slide.associated_names:
                     assert slide.associated(name).size
         except (SlideError, openslide.OpenSlideError) as exc:

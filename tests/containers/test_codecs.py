@@ -112,6 +112,51 @@ def test_a_torn_tile_is_told(compression: str, tmp_path: Path) -> None:
             decode(torn, 0)
 
 
+@pytest.mark.parametrize("planarconfig", ["contig", "separate"])
+@pytest.mark.parametrize("predictor", [1, 2])
+@pytest.mark.parametrize("samples", [1, 3, 4])
+def test_lzw_is_as_imagecodecs_own_decoder_has_it(
+    samples: int, predictor: int, planarconfig: str, tmp_path: Path
+) -> None:
+    """With tiles at the right and at the bottom that go past the picture."""
+    noise = np.random.default_rng(1).integers(0, 255, (100, 120, samples), np.uint8)
+    picture = np.where(np.arange(120)[:, np.newaxis] % 40 < 20, noise, 200).astype(np.uint8)
+    is_planar = planarconfig == "separate" and samples > 1
+    stored = np.moveaxis(picture, 2, 0) if is_planar else picture
+    path = tmp_path / "a.tif"
+    imwrite(
+        path,
+        stored[..., 0] if samples == 1 else stored,
+        tile=(48, 64),
+        photometric="rgb" if samples > 1 else "minisblack",
+        planarconfig=planarconfig if samples > 1 else None,
+        compression="lzw",
+        predictor=predictor,
+        byteorder=">",
+        metadata=None,
+    )
+    with TiffFile(path) as tiff:
+        page = tiff.pages.first
+        decode = codec(page)
+        for index, (at, count) in enumerate(
+            zip(page.dataoffsets, page.databytecounts, strict=True)
+        ):
+            tiff.filehandle.seek(at)
+            data = tiff.filehandle.read(count)
+            expected = page.decode(data, index)[0][0]
+            assert decode(data, index).shape == expected.shape
+            assert (decode(data, index) == expected).all()
+    assert index + 1 == 6 * (samples if is_planar else 1)
+
+
+def test_lzw_of_which_only_the_end_is_missing_is_whole(tmp_path: Path) -> None:
+    decode, data = tile_of(tmp_path / "a.tif", "LZW")
+    assert (decode(data[:-1], 0) == PICTURE).all()
+    for cut in range(3, len(data), 7):
+        with pytest.raises(StreamError):
+            decode(data[:-cut], 0)
+
+
 def test_a_tile_of_another_size_is_told(tmp_path: Path) -> None:
     decode, _ = tile_of(tmp_path / "a.tif", "JPEG2000")
     other = bytes(imagecodecs.jpeg2k_encode(PICTURE[:32, :32], level=0))

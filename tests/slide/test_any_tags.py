@@ -55,7 +55,7 @@ PAGES = st.builds(
     extra=any_of([], [], [], [0], [1], [2], [0, 0], [2, 0]),
     more=any_of(0, 0, 0, 0, 1, -1),
     dtype=any_of(*"BBBBBBHbef"),
-    planar=any_of(1, 1, 2),
+    planar=any_of(1, 1, 1, 2, 2, 0, 3),
     tile=any_of(None, (32, 32), (64, 48)),
     compression=any_of(1, 1, 8, 32946),
     subfile=any_of(0, 0, 0, 1, 2, 4, 9),
@@ -93,6 +93,7 @@ FOUR = YCBCR._replace(photometric=2, more=1, planar=2, one_depth=False)
 
 MASK = YCBCR._replace(photometric=2, tile=(32, 32), subfile=4, orientation=2)
 STRIPS = YCBCR._replace(photometric=2, tile=None)
+NEITHER_PLANAR = YCBCR._replace(photometric=2, planar=0)
 
 
 def page(drawn: Drawn) -> tuple[Tags, list[bytes]]:
@@ -167,6 +168,7 @@ def judge(slide: Path, index: int) -> NDArray[Any] | None:
 @example(drawn=[NEGATIVE._replace(size=(33, 47)), NEGATIVE], order="<")
 @example(drawn=[FOUR], order="<")
 @example(drawn=[MASK, STRIPS], order="<")
+@example(drawn=[NEITHER_PLANAR], order="<")
 @given(drawn=st.lists(PAGES, min_size=1, max_size=3), order=any_of("<", ">"))
 def test_any_tags(drawn: list[Drawn], order: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -145,7 +145,7 @@ def codec(page: Any) -> Codec:
     """What decodes the tiles of a tifffile.TiffPage into (rows, columns, samples)."""
     stated_size = SIZES.get(int(page.compression))
     as_libtiff_does(page)
-    samples = int(page.samplesperpixel) if page.planarconfig == 1 else 1
+    samples = 1 if page.planarconfig == 2 else int(page.samplesperpixel)
     decode = _lzw(page, samples) if page.compression == LZW else page.decode
 
     def decoded(data: bytes, index: int) -> Pixels:

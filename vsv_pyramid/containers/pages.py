@@ -72,7 +72,7 @@ class Page:
     bits: tuple[int, ...]
     formats: tuple[int, ...]
     extra: tuple[int, ...]
-    planar: bool
+    planar_configuration: int
     subsampling: tuple[int, ...]
     reversed_bits: bool
     predictor: int
@@ -91,6 +91,11 @@ class Page:
         """Whether there is a fourth sample without a word on it, as libtiff's tools write alpha:
         where it is full all over, it does not matter what it is."""
         return self.photometric == RGB and self.samples == 4 and not self.extra
+
+    @property
+    def planar(self) -> bool:
+        """Whether each sample has tiles or strips of its own."""
+        return self.planar_configuration == 2
 
     @property
     def kind(self) -> tuple[bool, bool]:

@@ -248,7 +248,7 @@ def _page(page: Any, number: int | None, image: OmeImage | None) -> Page:
         bits=_numbers(tags.valueof(258, 1)),
         formats=_numbers(tags.valueof(339, 1)),
         extra=_numbers(tags.valueof(338, ())),
-        planar=tags.valueof(284, 1) == 2,
+        planar_configuration=int(tags.valueof(284, 1)),
         subsampling=_numbers(tags.valueof(530, (2, 2))),
         reversed_bits=tags.valueof(266, 1) == 2,
         predictor=int(tags.valueof(317, 1)) if int(page.compression) in PREDICTED else 1,

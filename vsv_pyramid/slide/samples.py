@@ -181,6 +181,13 @@ _REFUSALS: tuple[
         ),
     ),
     (
+        lambda base, _: base.planar_configuration not in (1, 2),
+        lambda base: (
+            f"its PlanarConfiguration is {base.planar_configuration}, where TIFF knows 1 and 2; "
+            "save it anew"
+        ),
+    ),
+    (
         lambda base, _: base.orientation < 0,
         lambda base: "its Orientation is no number; save it upright first",
     ),

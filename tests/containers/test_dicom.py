@@ -495,10 +495,16 @@ def outside(said: Dataset) -> None:
         (stated(ImageType=["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]), "a reduced one"),
         (stated(TotalPixelMatrixRows=SIZE[1] * 9), "a part of its picture"),
         (stated(SOPClassUID="1.2.840.10008.5.1.4.1.1.2"), "not one of a slide's"),
-        (stated(SamplesPerPixel=1), "not of 3 samples with 8 bits"),
-        (stated(BitsAllocated=16), "not of 3 samples with 8 bits"),
+        (stated(SamplesPerPixel=1), "its SamplesPerPixel is 1, where it is 3 of slides"),
+        (stated(BitsAllocated=16), "its BitsAllocated is 16"),
+        (stated(BitsStored=7), "its BitsStored is 7"),
+        (stated(HighBit=6), "its HighBit is 6"),
+        (stated(PixelRepresentation=1), "its PixelRepresentation is 1"),
+        (stated(PlanarConfiguration=2), "its PlanarConfiguration is 2, where it is 0 or 1"),
+        (stated(PhotometricInterpretation="HSV"), "its PhotometricInterpretation is HSV, which"),
+        (stated(ConcatenationFrameOffsetNumber=9), "a part of its picture"),
         (stated(Rows=0), "damaged or cut off"),
-        (stated(Rows=60000, Columns=60000), "export it anew"),
+        (stated(Rows=60000, Columns=60000), "60000 x 60000 px are too large"),
         (without("Columns"), "damaged or cut off"),
         (without("TotalPixelMatrixColumns"), "damaged or cut off"),
         (beside, "lie on no grid"),
@@ -517,11 +523,34 @@ def test_what_is_not_read_is_told(change: Change, sentence: str, tmp_path: Path)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.70"])
-def test_compressions_that_are_not_read(syntax: str, tmp_path: Path) -> None:
-    slide = instance(tmp_path / "a.dcm", YCBCR, syntax=syntax)
-    with pytest.raises(SlideError):
+@pytest.mark.parametrize(
+    ("syntax", "photometric", "sentence"),
+    [
+        (RLELossless, "YBR_FULL_422", "is YBR_FULL_422, which is not read of frames that are RLE"),
+        ("1.2.840.10008.1.2.4.70", "YBR_FULL", "its frames are JPEG Lossless, "),
+        *(
+            (syntax, photometric, f"its PhotometricInterpretation is {photometric}, which")
+            for syntax in (JPEG, J2K, JLS, ExplicitVRLittleEndian)
+            for photometric in ("YBR_PARTIAL_420", "HSV", "XYB", "PALETTE COLOR")
+        ),
+    ],
+)
+def test_what_frames_are_not_read(
+    syntax: str, photometric: str, sentence: str, tmp_path: Path
+) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR, syntax=syntax, photometric=photometric)
+    with pytest.raises(SlideError, match=sentence):
         info(slide, options("auto"))
+
+
+def test_a_label_that_is_not_read_is_left_out(tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR)
+    instance(tmp_path / "b.dcm", [glass()], kind="LABEL", size=(TILE, TILE))
+    with open_slide(slide) as opened:
+        assert list(opened.associated_names) == ["label"]
+    instance(tmp_path / "b.dcm", [glass()], kind="LABEL", size=(TILE, TILE), photometric="HSV")
+    with open_slide(slide) as opened:
+        assert not opened.associated_names
 
 
 def test_a_file_beside_it_that_cannot_be_read_may_be_the_slide(tmp_path: Path) -> None:

@@ -33,6 +33,16 @@ _MOST_TILES = 1 << 22  # 275 gigapixels in tiles of 256 px: any more would fill 
 _ASSOCIATED = {"LABEL": "label", "OVERVIEW": "macro", "THUMBNAIL": "thumbnail"}
 _YCBCR = ("YBR_FULL", "YBR_FULL_422")
 _TRANSFORMED = ("YBR_ICT", "YBR_RCT")  # by JPEG 2000, whose decoders make R, G and B of it again
+_COLOURS = ("RGB", *_YCBCR, *_TRANSFORMED)
+_XYB, _JPEG_XL = "XYB", ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.112")  # likewise
+_SAMPLES = {
+    "SamplesPerPixel": (3,),
+    "BitsAllocated": (8,),
+    "BitsStored": (8,),
+    "HighBit": (7,),
+    "PixelRepresentation": (0,),  # unsigned
+    "PlanarConfiguration": (0, 1),
+}
 # By OpenSlide's names: the facts that metadata are made of.
 _FACTS = {
     "dicom.ManufacturerModelName": "ManufacturerModelName",
@@ -65,11 +75,14 @@ class DicomBase(StoredLevel):
         return self.decode(data)
 
 
-def dicom_base(path: Path) -> DicomBase | None:
-    """The base level of the slide that the file is of; None where its tiles lie on no grid, or are
-    of a kind that is not read here.
+class _Unread(Exception):
+    """Why a picture is not read, with what to do."""
 
-    Raises SlideError where it is no slide, damaged, or not complete.
+
+def dicom_base(path: Path) -> DicomBase:
+    """The base level of the slide that the file is of.
+
+    Raises SlideError where it is no slide, damaged, not complete, or of a kind that is not read.
     """
     instances = series_of(path)
     try:
@@ -78,26 +91,26 @@ def dicom_base(path: Path) -> DicomBase | None:
         return _base(instances)
     except SlideError:
         raise
+    except _Unread as exc:
+        raise SlideError(path, str(exc)) from exc
     except DAMAGED as exc:
         raise SlideError(
             path, f"damaged or cut off: its DICOM elements cannot be read ({exc}); copy it again"
         ) from exc
 
 
-def _base(instances: Sequence[Instance]) -> DicomBase | None:
+def _base(instances: Sequence[Instance]) -> DicomBase:
     volumes = sorted(
         pictures([instance for instance in instances if instance.kind == "VOLUME"]),
         key=lambda parts: parts[0].size.pixels,
         reverse=True,
     )
     base = _level(volumes[0])
-    if base is None:
-        return None
     associated = {}
     for instance in instances:
-        name = _ASSOCIATED.get(instance.kind)
-        if name and (picture := _level([instance])):
-            associated[name] = picture
+        if name := _ASSOCIATED.get(instance.kind):
+            with suppress(_Unread):
+                associated[name] = _level([instance])
     sizes = [parts[0].size for parts in volumes[1:]]
     others = [size for size in sizes if size != base.size and not is_reduced(size, base.size)]
     return replace(
@@ -127,26 +140,23 @@ def _further(number: int, what: str) -> Iterator[str]:
         yield counted(number, f"further {what}")
 
 
-def _level(parts: Sequence[Instance]) -> DicomBase | None:
-    """A picture by its frames; None where they are of no grid, or of a kind that is not read."""
+def _level(parts: Sequence[Instance]) -> DicomBase:
+    """A picture by its frames. Raises _Unread, and what DAMAGED has."""
     said, whole = parts[0].elements, grid(parts[0])
     tile = Size(int(said.Columns), int(said.Rows))
-    decode = _decoder(parts[0], tile)
+    if sentence := _obstacle(parts[0], tile, whole):
+        raise _Unread(sentence)
     is_jpeg = parts[0].syntax in _JPEGS
-    if (said.SamplesPerPixel, said.BitsAllocated) != (3, 8) or not (is_jpeg or decode):
-        return None
-    if not 0 < tile.pixels <= _MOST_PIXELS or whole.pixels > _MOST_TILES:
-        return None
     is_full = said.get("DimensionOrganizationType") == "TILED_FULL"
     if is_full and whole.pixels > sum(part.frames for part in parts):
-        return None
+        raise _Unread("it has fewer frames than cover its picture; copy it again")
     offsets, counts = array("Q", bytes(8 * whole.pixels)), array("Q", bytes(8 * whole.pixels))
     file_of = array("H", bytes(2 * whole.pixels))
     fragments: dict[int, Sequence[Piece]] = {}
     spare = 0
     placed = places(parts, whole, tile)
     if placed is None:
-        return None
+        raise _Unread("its frames lie on no grid; export it anew, as TILED_FULL")
     for number, (part, numbers) in enumerate(zip(parts, placed, strict=True)):
         for index, pieces in zip(numbers, frames(part, number, tile), strict=True):
             if index is None:
@@ -170,22 +180,52 @@ def _level(parts: Sequence[Instance]) -> DicomBase | None:
         counts=counts,
         file_of=file_of,
         fragments=fragments,
-        decode=decode,
+        decode=None if is_jpeg else _decoder(parts[0], tile),
         properties=_properties(said, tile),
         icc_profile=_profile(said),
         left_out=tuple(_left_out(said, spare)),
     )
 
 
-def _decoder(part: Instance, tile: Size) -> Callable[[bytes], Pixels] | None:
-    """What makes RGB of a frame that is no JPEG, None where nothing here does."""
+def _obstacle(part: Instance, tile: Size, grid: Size) -> str | None:
+    """Why the picture is not read, with what to do; None where it is."""
+    said, is_jpeg = part.elements, part.syntax in _JPEGS
+    for name, read in _SAMPLES.items():
+        if (found := said.get(name, read[0])) not in read:
+            return (
+                f"its {name} is {found}, where it is {' or '.join(map(str, read))} of slides that "
+                "are read; export it anew, in colours of 8 bits"
+            )
+    if not is_jpeg and part.syntax not in DICOM_CODECS:
+        return f"its frames are {_named(part.syntax)}, which is not read; export it anew, as JPEG"
+    colours = str(said.PhotometricInterpretation)
+    is_read = colours in _COLOURS or (colours == _XYB and part.syntax in _JPEG_XL)
+    if not is_read or (colours == "YBR_FULL_422" and not is_jpeg):
+        return (
+            f"its PhotometricInterpretation is {colours or 'empty'}, which is not read of frames "
+            f"that are {_named(part.syntax)}; export it anew, as RGB"
+        )
+    if not 0 < tile.pixels <= _MOST_PIXELS:
+        width, height = tile
+        return f"its frames of {width} x {height} px are too large; export it with smaller ones"
+    if grid.pixels > _MOST_TILES:
+        return f"it has {grid.pixels:,} frames, which are too many; export it with larger ones"
+    return None
+
+
+def _named(syntax: str) -> str:
+    from pydicom.uid import UID
+
+    return UID(syntax).name
+
+
+def _decoder(part: Instance, tile: Size) -> Callable[[bytes], Pixels]:
+    """What makes RGB of a frame that is no JPEG."""
     said = part.elements
     stated = str(said.PhotometricInterpretation)
     shape = (tile.height, tile.width, 3)
     is_planar = bool(said.get("PlanarConfiguration"))
-    codec = DICOM_CODECS.get(part.syntax)
-    if codec is None or stated == "YBR_FULL_422":
-        return None
+    codec = DICOM_CODECS[part.syntax]
 
     def decode(data: bytes) -> Pixels:
         pixels = codec(data, shape, is_planar)

@@ -34,6 +34,7 @@ _WANTED = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "ImageType", "ManufacturerModelName"),
     *("TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Rows", "Columns", "NumberOfFrames"),
     *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation"),
     *("DimensionOrganizationType", "TotalPixelMatrixFocalPlanes", "NumberOfOpticalPaths"),
     *("ConcatenationUID", "ConcatenationFrameOffsetNumber", "InConcatenationTotalNumber"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -89,7 +90,11 @@ class Instance(NamedTuple):
 
     @property
     def first_frame(self) -> int:
-        return int(self.elements.get("ConcatenationFrameOffsetNumber") or 0)
+        """Raises ValueError for a negative one."""
+        stated = int(self.elements.get("ConcatenationFrameOffsetNumber") or 0)
+        if stated < 0:
+            raise ValueError(f"a first frame of number {stated}")
+        return stated
 
 
 class Heading(NamedTuple):

@@ -283,12 +283,6 @@ def _of_series(path: Path) -> NativeTiles:
     """A DICOM series, which OpenSlide is not asked of: it has no sentence for what is damaged in
     some places, and ends the process."""
     base = dicom_base(path)
-    if base is None:
-        raise SlideError(
-            path,
-            "its frames are not of 3 samples with 8 bits, are compressed in a way that is not "
-            "read, or lie on no grid; export it anew, with JPEG",
-        )
     if base.compression == JPEG_NAME and (obstacle := unreadable(base)):
         raise SlideError(path, obstacle)
     return dicom_tiles(base)

@@ -611,9 +611,32 @@ def test_two_pictures_of_full_size_are_told(tmp_path: Path) -> None:
     assert facts["levels"] == [{"width": SIZE[0], "height": SIZE[1]}]
 
 
-def test_frames_of_no_place_are_told(tmp_path: Path) -> None:
-    slide = instance(tmp_path / "a.dcm", [*YCBCR, YCBCR[0]])
-    assert info(slide, options("auto"))["left_out"] == ["1 further frame"]
+def unstated(said: Dataset) -> None:
+    del said.TotalPixelMatrixFocalPlanes
+    del said.NumberOfOpticalPaths
+
+
+def test_layers_that_nobody_states_are_told(tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", [*YCBCR, *YCBCR], change=unstated)
+    assert info(slide, options("auto"))["left_out"] == [f"{len(YCBCR)} further frames"]
+
+
+@pytest.mark.parametrize(
+    ("count", "change"),
+    [
+        (len(YCBCR) + 1, stated()),
+        (len(YCBCR) + 1, unstated),
+        (2 * len(YCBCR), stated()),
+        (len(YCBCR), stated(TotalPixelMatrixColumns=TILE)),
+        (len(YCBCR), stated(TotalPixelMatrixRows=TILE)),
+        (3 * len(YCBCR), stated(NumberOfOpticalPaths=2)),
+    ],
+)
+def test_frames_of_another_grid_are_told(count: int, change: Change, tmp_path: Path) -> None:
+    """The picture would be made of the first ones, in places that are not theirs."""
+    slide = instance(tmp_path / "a.dcm", (YCBCR * 3)[:count], change=change)
+    with pytest.raises(SlideError, match=f"it has {count} frames, where a picture of its size has"):
+        info(slide, options("auto"))
 
 
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_RCT", "YBR_ICT", "YBR_FULL"])

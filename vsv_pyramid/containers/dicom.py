@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,14 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
         raise _Unread(sentence)
     is_jpeg = parts[0].syntax in _JPEGS
     is_full = said.get("DimensionOrganizationType") == "TILED_FULL"
-    if is_full and whole.pixels > sum(part.frames for part in parts):
+    count = sum(part.frames for part in parts)
+    if is_full and whole.pixels > count:
         raise _Unread("it has fewer frames than cover its picture; copy it again")
+    if is_full and not _are_layers(said, count, whole):
+        raise _Unread(
+            f"it has {count:,} frames, where a picture of its size has {whole.pixels:,}; export it "
+            "anew"
+        )
     offsets, counts = array("Q", bytes(8 * whole.pixels)), array("Q", bytes(8 * whole.pixels))
     file_of = array("H", bytes(2 * whole.pixels))
     fragments: dict[int, Sequence[Piece]] = {}
@@ -185,6 +192,14 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
         icc_profile=_profile(said),
         left_out=tuple(_left_out(said, spare)),
     )
+
+
+def _are_layers(said: Any, frames: int, grid: Size) -> bool:
+    """Whether the frames are of as many planes and paths as it says, and not of another grid."""
+    layers = [said.get(name) for name in ("TotalPixelMatrixFocalPlanes", "NumberOfOpticalPaths")]
+    if None in layers:
+        return frames % grid.pixels == 0
+    return frames <= grid.pixels * prod(max(1, int(number)) for number in layers)
 
 
 def _obstacle(part: Instance, tile: Size, grid: Size) -> str | None:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -774,3 +775,140 @@ def test_a_header_of_no_sense_is_told(tmp_path: Path) -> None:
             (tmp_path / "a.dcm").write_bytes(made)
             told += is_told(tmp_path / "a.dcm")
     assert told > 3
+
+
+def stated_otherwise(path: Path, syntax: str) -> Path:
+    """The file with another transfer syntax in its header, and its elements as they are."""
+    data = path.read_bytes()
+    stated = str(dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID)
+
+    def element(uid: str) -> bytes:
+        value = uid.encode() + b"\0" * (len(uid) % 2)
+        return b"\x02\0\x10\0UI" + struct.pack("<H", len(value)) + value
+
+    at = data.index(b"\x02\0\0\0UL") + 8
+    (length,) = struct.unpack_from("<I", data, at)
+    grown = length + len(element(syntax)) - len(element(stated))
+    head = data[:at] + struct.pack("<I", grown)
+    path.write_bytes(head + data[at + 4 :].replace(element(stated), element(syntax), 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("written", "stated_as"),
+    [
+        (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+    ],
+)
+def test_bare_pixels_begin_where_they_do(written: str, stated_as: str, tmp_path: Path) -> None:
+    slide = stated_otherwise(bare(tmp_path, written), stated_as)
+    assert stated_as.encode() in slide.read_bytes()[:400]
+    assert apart(published(convert(slide, str(tmp_path / "out"), options("auto"))), PICTURE) < 2
+
+
+@pytest.mark.parametrize("more", [-3 * TILE * TILE, 3 * TILE * TILE, 2])
+def test_bare_pixels_of_another_length_are_told(more: int, tmp_path: Path) -> None:
+    """What lies behind them is no picture."""
+    slide = bare(tmp_path, ExplicitVRLittleEndian)
+    data = slide.read_bytes()
+    at = data.rindex(b"\xe0\x7f\x10\0") + 8
+    (length,) = struct.unpack_from("<I", data, at)
+    behind = b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", 10_000) + bytes(10_000)
+    pixels = (data[at + 4 :] + bytes(max(0, more)))[: length + more]
+    slide.write_bytes(data[:at] + struct.pack("<I", length + more) + pixels + behind)
+    with pytest.raises(SlideError, match=f"pixels of {length + more} bytes where its frames take"):
+        info(slide, options("auto"))
+
+
+def bare_part(folder: Path, first: int, last: int, **more: Any) -> Path:
+    def part(said: Dataset) -> None:
+        said.ConcatenationUID, said.InConcatenationTotalNumber = "1.9", 2
+        said.ConcatenationFrameOffsetNumber = first
+        stated(**more)(said)
+
+    frames = [block.tobytes() for block in blocks()[first:last]]
+    return instance(
+        folder / f"{first}.dcm",
+        frames,
+        syntax=ExplicitVRLittleEndian,
+        photometric="RGB",
+        change=part,
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"PlanarConfiguration": 1},
+        {"PhotometricInterpretation": "YBR_FULL"},
+        {"TotalPixelMatrixColumns": SIZE[0] - 1},
+        {"Rows": TILE // 2, "Columns": TILE * 2},
+    ],
+)
+def test_parts_that_are_stored_in_several_ways_are_told(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    slide = bare_part(tmp_path, 0, 6)
+    bare_part(tmp_path, 6, len(YCBCR), **more)
+    if not more:
+        shown = published(convert(slide, str(tmp_path / "out"), options("auto")))
+        assert apart(shown, PICTURE) < 2
+        return
+    with pytest.raises(SlideError, match="are stored in several ways"):
+        info(slide, options("auto"))
+
+
+def test_a_frame_without_a_byte_is_told(tmp_path: Path) -> None:
+    """It is no tile that was left out: that would have no place."""
+    empty = b"\xfe\xff\0\xe0" + bytes(4)
+    even = [frame + b"\0" * (len(frame) % 2) for frame in YCBCR]
+    items = [b"\xfe\xff\0\xe0" + struct.pack("<I", len(frame)) + frame for frame in even]
+    slide = instance(
+        tmp_path / "a.dcm",
+        YCBCR,
+        encoded=empty + b"".join([*items[:5], empty, *items[6:]]),
+        change=lambda said: positions(said, GRID),
+    )
+    with pytest.raises(SlideError, match="a frame without a byte"):
+        info(slide, options("auto"))
+
+
+def test_frames_are_in_the_order_of_their_table(tmp_path: Path) -> None:
+    order = list(range(len(YCBCR)))[::-1]
+    data = bytearray(encapsulate([YCBCR[n] for n in order], has_bot=True))
+    offsets = struct.unpack_from(f"<{len(order)}I", data, 8)
+    struct.pack_into(f"<{len(order)}I", data, 8, *offsets[::-1])
+    slide = instance(tmp_path / "a.dcm", YCBCR, encoded=bytes(data))
+    base = dicom_base(slide)
+    with closing(RawTiles(base)) as raw:
+        found = raw.read(range(COLUMNS), range(ROWS))
+    assert found == [frame + b"\0" * (len(frame) % 2) for frame in YCBCR]
+    struct.pack_into("<I", data, 8, offsets[3] + 2)
+    with pytest.raises(SlideError, match="leads beside its frames"):
+        dicom_base(instance(tmp_path / "a.dcm", YCBCR, encoded=bytes(data)))
+
+
+@pytest.mark.parametrize("said", [None, 1])
+def test_focal_planes_that_nobody_states(said: int | None, tmp_path: Path) -> None:
+    def change(data: Dataset) -> None:
+        data.TotalPixelMatrixFocalPlanes = said
+        if said is None:
+            del data.TotalPixelMatrixFocalPlanes
+
+    by_turns = [(n, z, "1") for n in range(len(GRID)) for z in ((0.0, 0.002), (0.002, 0.0))[n % 2]]
+    slide = layered(tmp_path, by_turns, change=change)
+    assert apart(published(convert(slide, str(tmp_path / "out"), options("auto"))), PICTURE) < 4
+
+
+@pytest.mark.parametrize("name", ["PhotometricInterpretation", "Rows", "TotalPixelMatrixColumns"])
+def test_a_label_that_is_damaged_is_left_out(name: str, tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR)
+    instance(tmp_path / "b.dcm", [glass()], kind="LABEL", size=(TILE, TILE), change=without(name))
+    assert info(slide, options("auto"))["left_out"] == ["a label that cannot be read"]
+
+
+def test_frames_that_nobody_has_placed_are_all_there_are(tmp_path: Path) -> None:
+    slide = instance(tmp_path / "a.dcm", YCBCR, change=without("DimensionOrganizationType"))
+    assert apart(published(convert(slide, str(tmp_path / "out"), options("auto"))), PICTURE) < 4

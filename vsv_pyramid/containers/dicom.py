@@ -22,7 +22,7 @@ from vsv_pyramid.containers.frames import frames, places
 from vsv_pyramid.containers.instances import DAMAGED, Instance, grid, lacking, pictures, series_of
 from vsv_pyramid.containers.pages import is_reduced
 from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel
-from vsv_pyramid.errors import SlideError, SlideIncomplete, StreamError
+from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, StreamError
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.words import counted
@@ -76,6 +76,12 @@ class DicomBase(StoredLevel):
         return self.decode(data)
 
 
+_SHAPE = (
+    *("Rows", "Columns", "TotalPixelMatrixColumns", "TotalPixelMatrixRows"),
+    *("PhotometricInterpretation", "DimensionOrganizationType"),
+)
+
+
 class _Unread(Exception):
     """Why a picture is not read, with what to do."""
 
@@ -107,11 +113,15 @@ def _base(instances: Sequence[Instance]) -> DicomBase:
         reverse=True,
     )
     base = _level(volumes[0])
-    associated = {}
+    associated, unread = {}, []
     for instance in instances:
         if name := _ASSOCIATED.get(instance.kind):
-            with suppress(_Unread):
+            try:
                 associated[name] = _level([instance])
+            except SlideAccessError:
+                raise
+            except (_Unread, SlideError, *DAMAGED):  # of which the slide is no worse
+                unread.append(f"a {name} that cannot be read")
     sizes = [parts[0].size for parts in volumes[1:]]
     others = [size for size in sizes if size != base.size and not is_reduced(size, base.size)]
     return replace(
@@ -121,6 +131,7 @@ def _base(instances: Sequence[Instance]) -> DicomBase:
             *base.left_out,
             *_further(sizes.count(base.size), "picture of the same size"),
             *(f"a picture of {width} x {height} px of another area" for width, height in others),
+            *unread,
         ),
         associated=associated,
     )
@@ -148,7 +159,9 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
     if sentence := _obstacle(parts[0], tile, whole):
         raise _Unread(sentence)
     is_jpeg = parts[0].syntax in _JPEGS
-    is_full = said.get("DimensionOrganizationType") == "TILED_FULL"
+    if any(_storage(part) != _storage(parts[0]) for part in parts):
+        raise _Unread("the parts of its picture are stored in several ways; export it anew")
+    is_full = parts[0].is_full
     count = sum(part.frames for part in parts)
     if is_full and whole.pixels > count:
         raise _Unread("it has fewer frames than cover its picture; copy it again")
@@ -171,6 +184,8 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
                 continue
             file_of[index], offsets[index] = number, pieces[0].offset
             counts[index] = sum(piece.length for piece in pieces)
+            if not counts[index]:
+                raise ValueError("a frame without a byte")
             if len(pieces) > 1:
                 fragments[index] = pieces
     if is_full and 0 in counts:
@@ -192,6 +207,11 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
         icc_profile=_profile(said),
         left_out=tuple(_left_out(said, spare)),
     )
+
+
+def _storage(part: Instance) -> list[object]:
+    """What tells how its frames are stored, and in which picture."""
+    return [part.syntax, *(part.elements.get(name) for name in (*_SAMPLES, *_SHAPE))]
 
 
 def _are_layers(said: Any, frames: int, grid: Size) -> bool:

@@ -33,7 +33,7 @@ def places(parts: Sequence[Instance], grid: Size, tile: Size) -> list[Sequence[i
     Raises SlideError where no plane and path has all the tiles that there are, ValueError where
     frames are without a place.
     """
-    if parts[0].elements.get("DimensionOrganizationType") == "TILED_FULL":
+    if parts[0].is_full:
         return [
             [
                 number if number < grid.pixels else None
@@ -58,7 +58,6 @@ def _stated(part: Instance, grid: Size, tile: Size) -> list[_Place] | None:
     groups = _groups(part)
     if len(groups) != part.frames:
         raise ValueError(f"{len(groups)} places for {part.frames} frames")
-    has_planes = int(part.elements.get("TotalPixelMatrixFocalPlanes") or 1) > 1
     shared = part.elements.get("SharedFunctionalGroupsSequence") or [{}]
     found = []
     for group in groups:
@@ -70,8 +69,7 @@ def _stated(part: Instance, grid: Size, tile: Size) -> list[_Place] | None:
         column, row = x // tile.width, y // tile.height
         if not (0 <= column < grid.width and 0 <= row < grid.height):
             return None
-        # Where there is one plane, this tells how each of its tiles was focused.
-        z = float(position.get("ZOffsetInSlideCoordinateSystem") or 0) if has_planes else 0.0
+        z = float(position.get("ZOffsetInSlideCoordinateSystem") or 0)
         found.append(_Place(row * grid.width + column, z, _path(group) or _path(shared[0])))
     return found
 
@@ -135,6 +133,9 @@ def _frames(part: Instance, file: BinaryIO, number: int, tile: Size) -> Iterator
         return
     if part.syntax in BARE:
         length = tile.pixels * 3
+        needed = part.frames * length
+        if part.pixel_bytes not in (needed, needed + needed % 2):
+            raise ValueError(f"pixels of {part.pixel_bytes} bytes where its frames take {needed}")
         for frame in range(part.frames):
             yield (Piece(number, at + frame * length, length),)
         return
@@ -162,14 +163,25 @@ def _pieces(file: BinaryIO, items: Sequence[int], number: int) -> list[Piece]:
     return [Piece(number, item + 8, end - item - 8) for item, end in zip(items, ends, strict=True)]
 
 
+def _by_table(pieces: Sequence[Piece], starts: Sequence[int]) -> Iterator[Sequence[Piece]]:
+    """In the table's order, which need not be that of the file."""
+    numbers = {piece.offset - 8: number for number, piece in enumerate(pieces)}
+    firsts = sorted({numbers.get(start, -1) for start in starts})
+    if firsts[0] != 0:
+        raise ValueError("its table of offsets leads beside its frames")
+    ends = dict(zip(firsts, [*firsts[1:], len(pieces)], strict=True))
+    for start in starts:
+        yield pieces[numbers[start] : ends[numbers[start]]]
+
+
 def _grouped(
     file: BinaryIO, pieces: Sequence[Piece], starts: Sequence[int], frames: int
 ) -> Iterator[Sequence[Piece]]:
     """The fragments of each frame: by the table of offsets; one each; or as their ends tell."""
     if starts:
-        firsts = set(starts)
-        ends = [index > 0 and piece.offset - 8 in firsts for index, piece in enumerate(pieces)]
-    elif len(pieces) == frames:
+        yield from _by_table(pieces, starts)
+        return
+    if len(pieces) == frames:
         ends = [index > 0 for index in range(len(pieces))]
     else:
         ends = [False]

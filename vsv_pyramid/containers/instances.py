@@ -6,6 +6,7 @@ By pydicom, which reads no pixels for it.
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate, islice
@@ -18,7 +19,6 @@ from vsv_pyramid.layout.geometry import Size
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
-_IMPLICIT = "1.2.840.10008.1.2"
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010)
 # What elements raise that lack, or are of no sense. They are in memory: an OSError of theirs is of
 # no disk, but pydicom's word for a sequence that ends too soon.
@@ -40,6 +40,8 @@ _WANTED = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("OpticalPathSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
+_TYPES = (b"OB", b"OW", b"UN")  # of the pixels
+_TO_THE_END = 0xFFFFFFFF
 _LONGEST, _MOST_TEXTS = 4096, 1000  # bytes of what is told, and how many of it
 _NO_TEXT = ("SQ", "OB", "OW", "OD", "OF", "OL", "OV", "UN")
 _OF_FRAMES = "PerFrameFunctionalGroupsSequence"  # thousands of them
@@ -47,12 +49,13 @@ _OF_FRAMES = "PerFrameFunctionalGroupsSequence"  # thousands of them
 
 class Instance(NamedTuple):
     """One file of a series: its elements but for the pixels, and where these begin, None where they
-    are not found."""
+    are not found; and how many bytes they say they have, None where their end tells it."""
 
     path: Path
     elements: Any  # pydicom.Dataset
     syntax: str
     pixels_at: int | None
+    pixel_bytes: int | None
 
     @property
     def kind(self) -> str:
@@ -63,6 +66,13 @@ class Instance(NamedTuple):
     @property
     def is_resampled(self) -> bool:
         return "RESAMPLED" in (self.elements.get("ImageType") or ())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all tiles are there, one behind the other; where it does not say so, frames
+        without places can be no others."""
+        stated = self.elements.get("DimensionOrganizationType")
+        return stated == "TILED_FULL" or not (stated or self.elements.get(_OF_FRAMES))
 
     @property
     def size(self) -> Size:
@@ -176,8 +186,7 @@ def lacking(instances: Sequence[Instance]) -> str | None:
         said = parts[0].elements
         stated = int(said.get("InConcatenationTotalNumber") or len(parts))
         frames = sum(part.frames for part in parts)
-        is_full = said.get("DimensionOrganizationType") == "TILED_FULL"
-        is_short = is_full and frames < grid(parts[0]).pixels
+        is_short = parts[0].is_full and frames < grid(parts[0]).pixels
         if len(parts) < stated or is_short or _has_gap(parts):
             return (
                 f"a part of its picture of {parts[0].size.width} x {parts[0].size.height} px is "
@@ -235,8 +244,18 @@ def _instance(path: Path, wanted: Sequence[str] = _WANTED) -> Instance | None:
     if not (kind and said.get("SeriesInstanceUID")):
         raise SlideError(path, "cut off in its header; copy it again")
     syntax = str(said.file_meta.get("TransferSyntaxUID", ""))
-    pixels_at = at + (8 if syntax == _IMPLICIT else 12) if head[:4] == _PIXEL_DATA else None
-    return Instance(path, said, syntax, pixels_at)
+    return Instance(path, said, syntax, *_pixels(at, head))
+
+
+def _pixels(at: int, head: bytes) -> tuple[int | None, int | None]:
+    """Where the pixels are whose element has that head, and how many bytes it says there are. Its
+    type is written down or not, whatever the transfer syntax says (7.1 of PS3.5): none reads as an
+    even length."""
+    if head[:4] != _PIXEL_DATA:
+        return None, None
+    is_explicit = head[4:6] in _TYPES
+    (length,) = struct.unpack("<I", head[8:] if is_explicit else head[4:8])
+    return at + (12 if is_explicit else 8), None if length == _TO_THE_END else length
 
 
 def properties_of(path: Path) -> dict[str, str]:
@@ -262,7 +281,13 @@ def _reading(path: Path) -> Iterator[Watched]:
     """The file, for pydicom. Raises SlideError for whatever that raises."""
     from pydicom.config import disable_value_validation
 
-    with naming(path), Watched(path) as file, disable_value_validation():
+    with (
+        naming(path),
+        Watched(path) as file,
+        disable_value_validation(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
         try:
             yield file
         except SlideUnavailable:

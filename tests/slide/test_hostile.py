@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tifffile import TiffFile
+from tifffile import TiffFile, imwrite
 
 from tests.conftest import Run
 from tests.pyramid.test_copied import slide_of
+from tests.slide.test_every_picture import options
 from tests.support.forge import forge_svs
 from tests.support.tiles import VARIANTS, tissue
+from vsv_pyramid.inspection import info
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 
@@ -249,3 +251,11 @@ def test_a_macro_image_that_claims_to_be_huge_is_not_read(
     assert f"Error: {slide}: its macro image of 16384 x 16384 px is too large" in outcome.err
     assert not Path("images").exists()
     assert run("convert", slide).code == 0
+
+
+@pytest.mark.parametrize("text", ["<Pixels ", "<image vips ", "<OME ", "<!-- -->", 'x="', "x = "])
+def test_a_long_description_is_read_once(text: str, tmp_path: Path) -> None:
+    """Not anew from each of its words."""
+    path = tmp_path / "a.tif"
+    imwrite(path, tissue(200, 150), tile=(64, 64), photometric="rgb", description=text * 50_000)
+    assert info(path, options("auto"))["width"] == 200

@@ -60,6 +60,7 @@ class Answer(NamedTuple):
 
 
 _OF_ONE_OBJECT = ("EntityTooLarge", "InvalidObjectState", "NoSuchKey")  # not of all others, too
+_LONGEST = 1 << 14  # characters of what a server says that are looked at
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 # What S3 and Batch say of credentials that are not, or no longer, the right ones.
 _LOGINS = (
@@ -90,7 +91,7 @@ _ACTIONS = {  # where the name of the right is not that of boto3's operation, or
 
 def said(exc: Exception) -> str:
     """The error in its own words, as the first part of a sentence, in one line."""
-    return _tidy(str(exc).partition("\n\nDebug source:")[0]).rstrip(".")
+    return _tidy(str(exc)[:_LONGEST].partition("\n\nDebug source:")[0]).rstrip(".")
 
 
 def status(exc: Exception) -> int | None:

@@ -28,8 +28,9 @@ from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.words import counted
 
 _JPEGS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline and extended
-_MOST_PIXELS = 1 << 27  # of a frame
+_MOST_PIXELS = 1 << 26  # of a frame
 _MOST_TILES = 1 << 22  # 275 gigapixels in tiles of 256 px: any more would fill the memory
+_TINY, _MOST_TINY = 32 * 32, 1 << 16  # px of a frame that no scanner makes, and how many of these
 # The kinds of pictures beside the volume, by what OpenSlide calls them.
 _ASSOCIATED = {"LABEL": "label", "OVERVIEW": "macro", "THUMBNAIL": "thumbnail"}
 _YCBCR = ("YBR_FULL", "YBR_FULL_422")
@@ -243,7 +244,7 @@ def _obstacle(part: Instance, tile: Size, grid: Size) -> str | None:
     if not 0 < tile.pixels <= _MOST_PIXELS:
         width, height = tile
         return f"its frames of {width} x {height} px are too large; export it with smaller ones"
-    if grid.pixels > _MOST_TILES:
+    if grid.pixels > (_MOST_TINY if tile.pixels < _TINY else _MOST_TILES):
         return f"it has {grid.pixels:,} frames, which are too many; export it with larger ones"
     return None
 

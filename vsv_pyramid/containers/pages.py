@@ -43,7 +43,7 @@ _IMAGE_TYPE = re.compile(r"<ImageType>\s*(\w+)\s*</ImageType>")  # PerkinElmer's
 _OME_PARTS = re.compile(r'<(?:\w+:)?(OME|Image|TiffData|UUID)\b((?:[^<>"]|"[^<"]*")*)>\s*([^<\s]*)')
 _OME_PAGES = re.compile(r'\b(IFD|PlaneCount)="(\d{1,9})"')
 _IMAGEJ_PLANES = re.compile(r"^images=(\d+)", re.MULTILINE)
-_OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+_OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^<>]*>")
 
 
 class OmeImage(NamedTuple):

@@ -184,9 +184,10 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
     return base
 
 
-def check_tiles(path: Path, tile_size: Size) -> None:
-    """Raises SlideError where a tile, or strip, would fill the memory."""
-    if tile_size.pixels > _TILE_PIXELS:
+def check_tiles(path: Path, tile_size: Size, *, tiled: bool = False) -> None:
+    """Raises SlideError where a tile, or strip, would fill the memory; a tile of progressive JPEG
+    takes 12 bytes a px."""
+    if tile_size.pixels > (_TILE_PIXELS // 2 if tiled else _TILE_PIXELS):
         width, height = tile_size
         raise SlideError(
             path, f"its tiles of {width} x {height} px are too large; save it with smaller ones"

@@ -203,7 +203,9 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
         check_name(path, tiled=tiff is not None and tiff.tiled)
     if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
         return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
-    check_tiles(path, tiff.tile_size)  # Hamamatsu's one strip is decoded a part at a time
+    check_tiles(
+        path, tiff.tile_size, tiled=tiff.tiled
+    )  # Hamamatsu's one strip is decoded a part at a time
     page = tiff.page
     if sentence := refusal(page, tiff.pages):
         raise SlideError(path, sentence)

@@ -27,13 +27,13 @@ _ORIGINS = ("tiff.Software", "tiff.Make", "tiff.Model")
 # A description is anybody's text: what counts is what a program begins its own with.
 _HEAD = re.compile(
     r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*(?:<(?:\w+:)?OME\b"
-    r"|<image\b[^>]*\bvips\b.*?<name>openslide\."  # libvips, on what it has of the slide
+    r"|<image\b(?=[^>]*\bvips\b).*?<name>openslide\."  # libvips, on what it has of the slide
     rf"|(?:{_NAMES})(?: Image Library)? ?(?:=| v?\d))",
     re.IGNORECASE | re.DOTALL,
 )
 _IMAGEJ = re.compile(r"ImageJ\s*=")
 _IMAGEJ_UNIT = re.compile(r"^unit=([^\r\n]*)", re.MULTILINE)
-_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b([^>]*)>")
+_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b([^<>]*)>")
 _ATTRIBUTE = re.compile(r"""(?<![\w:])(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 # ImageJ escapes the letter; and there are two of it, one of which was UTF-8 taken for Latin-1.

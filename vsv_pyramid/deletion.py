@@ -21,7 +21,8 @@ class Found(NamedTuple):
 
 
 def find(store: Store | Destination, folder: str) -> Found:
-    """What there is to delete. Raises StoreError where there is nothing."""
+    """What there is to delete. Raises StoreError where there is nothing, and for links."""
+    store.check_removable(folder)
     remembered = rescans.remembered(store, _id(folder)) if isinstance(store, Destination) else []
     listed = removal.own_keys if remembered else removal.pyramid_keys
     return Found(listed(store, folder), remembered)

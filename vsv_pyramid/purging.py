@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vsv_pyramid import deletion, removal
@@ -26,7 +27,7 @@ from vsv_pyramid.review.records import Kept, deleted, record, sound_record
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.slide.files import ANOTHER
 from vsv_pyramid.slide.source import find_source, is_of
-from vsv_pyramid.store import S3Options, Store, open_store
+from vsv_pyramid.store import S3Options, Store, moves, open_store
 from vsv_pyramid.store.base import Versioned
 from vsv_pyramid.unattended import manifests
 from vsv_pyramid.words import counted, is_plain
@@ -65,7 +66,8 @@ def left(destination: Destination, slide_id: str) -> list[Left]:
 
 def _objects(destination: Destination, slide_id: str, is_its: IsIts) -> list[Left]:
     """The same without the documents that list other slides, too."""
-    found = []
+    destination.check_removable(keys.folder(slide_id))
+    found = [*_residues(destination, slide_id)]
     for store, prefix, is_own in _places(destination, slide_id, is_its):
         present = {one.key: one.size for one in store.every(prefix) if is_own(one.key)}
         if isinstance(store, Versioned):
@@ -202,6 +204,25 @@ def _places(
     if kept:
         notes = set(_notes(kept, is_its))
         yield kept, f"{keys.WATCHED}/", lambda key: key in notes
+
+
+def _residues(destination: Destination, slide_id: str) -> Iterator[Left]:
+    """What was left in folders by writes that were ended amid them, of this slide, or of what may
+    name it."""
+    published, private = destination.published, destination.private
+    for store, folders in (
+        (published, (keys.folder(slide_id), keys.IMAGES)),
+        (private, (keys.PRIVATE, keys.KEPT, keys.FAILED, keys.MANIFESTS)),
+        (private or destination.state, (keys.WATCHED, keys.PLACES)),
+    ):
+        if store:
+            for key in chain.from_iterable(map(store.leftovers, folders)):
+                yield Left(store, key, store.head(key) or 0)
+    if not published.remote:
+        for name in published.names(keys.IMAGES):
+            if moves.is_left(slide_id, name):
+                for one in published.every(f"{keys.IMAGES}/{name}"):
+                    yield Left(published, one.key, one.size)
 
 
 def _is_own(folder: str, key: str) -> bool:

@@ -37,6 +37,7 @@ def delete(store: Store, folder: str) -> None:
 
 def remove(store: Store, folder: str) -> None:
     """The same by who has the folder to itself already."""
+    store.check_removable(folder)
     own = pyramid_keys(store, folder)
     store.delete(*(key for key in own if is_shown(key)))
     try:
@@ -68,6 +69,7 @@ def tidy(store: Store, folder: str, *, dry_run: bool = False) -> list[StoredObje
     Raises StoreBusy while the pyramid is written, StoreError, and DescriptorError.
     """
     with contextlib.nullcontext() if dry_run else store.exclusive(folder):
+        store.check_removable(folder)
         found = _pyramid(store, folder)
         shows = keys.slide_json_key(folder)
         since = next((each.written for each in found if each.key == shows), None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vsv_pyramid import catalog
 from vsv_pyramid.destination import Destination
-from vsv_pyramid.errors import DescriptorError, StoreError, is_environment
+from vsv_pyramid.errors import DescriptorError, StoreBusy, StoreError, is_environment
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import records
@@ -47,13 +48,18 @@ def refresh(
     ConvertOptions(details=details, time_zone=time_zone)  # refuses what cannot be
     if not dry_run:
         store.check_rights(put=[keys.catalog_key()])
+        store.delete(*store.leftovers(keys.IMAGES))
     ids = sorted(catalog.ids_among(store.names(keys.IMAGES)))
     warnings: list[str] = []
     changed = 0
 
     def renewed(slide_id: str) -> bool | str:
         """Whether it had to be written, or why it cannot be."""
+        folder = keys.folder(slide_id)
         try:
+            if not dry_run and store.leftovers(folder):
+                with suppress(StoreBusy), store.exclusive(folder):  # which removes them
+                    pass
             return records.renew(store, slide_id, details, time_zone, dry_run=dry_run)
         except (DescriptorError, StoreError) as exc:
             if is_environment(exc):

@@ -154,6 +154,12 @@ class Destination:
     def check_way(self, folder: str) -> None:
         self.published.check_way(folder)
 
+    def check_removable(self, folder: str) -> None:
+        self.published.check_removable(folder)
+
+    def leftovers(self, folder: str) -> list[str]:
+        return self.published.leftovers(folder)
+
     def exclusive(self, folder: str) -> AbstractContextManager[None]:
         self._look()
         return self.published.exclusive(folder)

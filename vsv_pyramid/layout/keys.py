@@ -29,6 +29,7 @@ NEVER_THERE = ".is-this-allowed"  # what is deleted to learn whether one may
 # those that failed, and the lists of slides that jobs take.
 PRIVATE, WATCHED, MANIFESTS = PRIVATE_PARTS = ("private", "watch", "manifests")
 DELETED = f"{PRIVATE}/deleted.json"
+PLACES = f"{WATCHED}/places"
 KEPT = f"{PRIVATE}/{IMAGES}"  # what is known of each slide
 FAILED = f"{PRIVATE}/failed"  # slides that could not be converted
 IDS_KEY = f"{PRIVATE}/ids.json"
@@ -203,7 +204,7 @@ def failed_key(slide_id: str) -> str:
 
 def place_key(slide_id: str) -> str:
     """Of where the slide's file is, as `watch` remembers it."""
-    return f"{WATCHED}/places/{slide_id}"
+    return f"{PLACES}/{slide_id}"
 
 
 def lease_key(folder: str) -> str:

@@ -138,6 +138,7 @@ class Desk:
             folder = keys.folder(slide_id)
             record = self.record(slide_id)
             scanned = _scanned(record, self._s3) if source else None
+            self._store.check_removable(folder)
             with self._store.exclusive(folder):
                 own = own_keys(self._store, folder)  # now that nothing is on its way any more
                 if not own and not scanned:
@@ -283,10 +284,10 @@ class Desk:
 
         with Pool(threads or min(WAITERS, self._store.parallel_puts) or 1) as pool:
             outcomes = list(pool.map(outcome, slides, slides.values()))
+        changed = [outcome.id for outcome in outcomes if outcome.record]
         try:
-            records.publish_reviews(
-                self._store, [outcome.id for outcome in outcomes if outcome.record]
-            )
+            if changed:
+                records.publish_reviews(self._store, changed)
         except StoreError as exc:
             what = f"what was changed is saved, but not published; do it once more ({exc})"
             raise type(exc)(self._store, what) from exc

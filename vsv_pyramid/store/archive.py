@@ -96,6 +96,11 @@ class ArchiveStore(Zipped):
     def check_way(self, folder: str) -> None:
         """Nothing is beside its members."""
 
+    check_removable = check_way
+
+    def leftovers(self, folder: str) -> list[str]:
+        return []
+
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         with naming(self._path):

@@ -120,6 +120,14 @@ class Store(Reader, Protocol):
         """Raises StoreError for what is in the way of a pyramid in the folder, and is nobody's to
         replace but its owner's, such as a link."""
 
+    def check_removable(self, folder: str) -> None:
+        """Raises StoreError where the pyramid in the folder, or a part of it, is there by a link:
+        what that leads to may be another's."""
+
+    def leftovers(self, folder: str) -> list[str]:
+        """The keys in the folder of what puts that were ended amid them have left, if a store has
+        such; `exclusive` removes them."""
+
     def exclusive(self, folder: str) -> AbstractContextManager[None]:
         """Keeps other processes from writing to the folder until the block ends. Raises StoreBusy
         where another one is at it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
@@ -30,10 +31,11 @@ from vsv_pyramid.store.disk import (
     written_front_last,
 )
 from vsv_pyramid.store.listing import plain
-from vsv_pyramid.store.moves import beside, check_way, settle, switch
+from vsv_pyramid.store.moves import beside, check_removable, check_way, settle, switch
 
 _HELD_SECONDS = 2.0  # for which another process that only puts may hold a lock
 
+_PARTIAL = re.compile(r"\.(.+)\.partial")  # of a file that is written
 _ASSEMBLED = ".assembled.partial"  # one at a time, in a folder that is held
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -72,10 +74,11 @@ class DirectoryStore:
             try:
                 try:
                     self._write(partial, data)
-                except FileNotFoundError:
+                    partial.replace(path)
+                except FileNotFoundError:  # there is no folder yet, or a purge was faster
                     self._make_folder(path.parent)
                     self._write(partial, data)
-                partial.replace(path)
+                    partial.replace(path)
             except BaseException:
                 partial.unlink(missing_ok=True)
                 raise
@@ -203,6 +206,13 @@ class DirectoryStore:
     def check_way(self, folder: str) -> None:
         check_way(self.path(folder))
 
+    def check_removable(self, folder: str) -> None:
+        check_removable(self.path(folder))
+
+    def leftovers(self, folder: str) -> list[str]:
+        found = ((name, _PARTIAL.fullmatch(name)) for name in self.names(folder))
+        return [f"{folder}/{name}" for name, of in found if of and _is_ours(f"{folder}/{of[1]}")]
+
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         target = self.path(folder)
@@ -211,6 +221,8 @@ class DirectoryStore:
             with naming(target):
                 for left in target.glob(f"{_ASSEMBLED}*"):  # by a process that was killed
                     left.unlink()
+                for key in self.leftovers(folder):
+                    self.path(key).unlink(missing_ok=True)
             yield
 
     @contextmanager
@@ -320,6 +332,10 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
                 else:
                     is_broken = entry.is_symlink() and not Path(entry.path).exists()
                     yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken)
+
+
+def _is_ours(key: str) -> bool:
+    return layout.is_key(key) or layout.is_private(key) or key == layout.root_key()
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -18,8 +18,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import NamedTuple
@@ -57,6 +59,29 @@ def check_way(target: Path) -> None:
     if os.path.lexists(target):
         _check(target, is_folder=True)
         _check_below(target)
+
+
+def check_removable(target: Path) -> None:
+    """Raises StoreError where the pyramid's folder, or a part of it, is a link: what that leads to
+    may be another's, and is not looked for."""
+    for path in (target, *_parts_of(target)):
+        if path.is_symlink():
+            what = f"is a link, to {path.readlink()}, of which nothing is removed"
+            raise StoreError(path, f"{what}; remove the link, and what it leads to, yourself")
+
+
+def _parts_of(target: Path, within: str = "") -> Iterator[Path]:
+    if not (target / within).is_dir():
+        return
+    with naming(target / within), os.scandir(target / within) as entries:
+        for entry in entries:
+            name = within + entry.name
+            if keys.is_folder(name):
+                yield Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _parts_of(target, f"{name}/")
+            elif keys.is_file(name) and entry.is_symlink():
+                yield Path(entry.path)
 
 
 def _check_below(target: Path, within: str = "") -> None:
@@ -173,6 +198,11 @@ def _move(path: Path, to: Path) -> None:
     else:
         to.parent.mkdir(parents=True, exist_ok=True)
         path.rename(to)
+
+
+def is_left(folder: str, name: str) -> bool:
+    """Whether a folder of that name, with its slash, is what could not be removed of a pyramid."""
+    return re.fullmatch(rf"\.{re.escape(folder)}\.[0-9a-f]{{8}}\.left/", name) is not None
 
 
 def _discard(folder: Path) -> None:

@@ -263,6 +263,11 @@ class S3Store:
     def check_way(self, folder: str) -> None:
         """An object leads to no other one."""
 
+    check_removable = check_way
+
+    def leftovers(self, folder: str) -> list[str]:
+        return []  # an object is there when it is whole
+
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         url = self._url._replace(key=self._url.full(keys.lease_key(folder)))

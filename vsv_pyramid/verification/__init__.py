@@ -129,6 +129,13 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     report = Report(str(root), tiles=None)
     if found := former.not_empty(store):
         report.errors.append(former.sentence(store, found))
+    folders = map(keys.folder, catalog.ids_among(store.names(keys.IMAGES)))
+    report.errors += [
+        f"{store}/{key} is what a command that was ended has left, and may show what is private; "
+        f"vsv-pyramid refresh {store} removes it"
+        for folder in (keys.IMAGES, *folders)
+        for key in store.leftovers(folder)
+    ]
     former_entries = catalog.of_former_versions(store)
     if former_entries:
         report.errors.append(

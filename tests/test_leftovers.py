@@ -1,0 +1,163 @@
+"""What writes leave that are ended amid them, and what is there by a link only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli import assert_one_sentence
+from tests.conftest import Run
+from vsv_pyramid.conversion import convert
+from vsv_pyramid.destination import open_destination
+from vsv_pyramid.layout import keys
+from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.review.desk import Desk
+
+# Ends as a kill would, right before the file gets its name.
+KILLED = """
+import os, pathlib, sys
+replace = pathlib.Path.replace
+def killed(path, to):
+    if path.name == sys.argv[1]:
+        os._exit(137)
+    return replace(path, to)
+pathlib.Path.replace = killed
+from vsv_pyramid.cli.main import main
+main(sys.argv[2:])
+"""
+LEFT = (
+    "to/images/a/.slide.json.partial",
+    "to/images/.index.json.partial",
+    "to/images/.a.0123abcd.left/DeepZoom.dzi",
+    "private/private/.deleted.json.partial",
+    "private/private/failed/.a.json.partial",
+    "private/private/images/.index.json.partial",
+    "private/watch/.0123.json.partial",
+    "private/manifests/.0123.json.partial",
+)
+
+
+@pytest.fixture
+def where(small_slide: Path, tmp_path: Path) -> tuple[str, ...]:
+    """What is said to a command of a destination with two slides, and of its private place."""
+    target, private = str(tmp_path / "to"), str(tmp_path / "private")
+    for name in "a", "b":
+        convert(
+            small_slide,
+            target,
+            ConvertOptions(slide_id=name, tile_size=256, workers=1, private_to=private),
+        )
+    Desk(open_destination(target, private), "anna").set({"a": None}, {"slide_id": "S26-47110"})
+    return "--in", target, "--private-to", private
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def killed_at(name: str, *words: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, name, *words], check=False)
+    assert ended.returncode == 137
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("delete", "link", "--yes"),
+        ("delete", "link", "--yes", "--purge"),
+        ("slides", "delete", "link", "--yes"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("inside", [True, False])
+def test_nothing_is_deleted_through_a_link(
+    words: tuple[str, ...], inside: bool, where: tuple[str, ...], tmp_path: Path, run: Run
+) -> None:
+    images = tmp_path / "to/images"
+    place = images / "b"
+    if not inside:
+        place = (images / "b").rename(tmp_path / "own")
+    (images / "link").symlink_to(place)
+    before = files(tmp_path)
+    ended = run(*words, *where)
+    assert ended.code == 1
+    assert "link: is a link, to " in ended.err
+    assert files(tmp_path) == before
+
+
+def test_tiles_behind_a_link_are_told(where: tuple[str, ...], tmp_path: Path, run: Run) -> None:
+    tiles = tmp_path / "to/images/a/DeepZoom_files"
+    tiles.rename(tmp_path / "tiles")
+    tiles.symlink_to(tmp_path / "tiles")
+    before = files(tmp_path)
+    for words in (("delete", "a", "--yes"), ("delete", "a", "--yes", "--purge")):
+        ended = run(*words, *where)
+        assert ended.code == 1
+        assert_one_sentence(ended.err, "DeepZoom_files: is a link, to ", "yourself")
+        assert files(tmp_path) == before
+    assert run("verify", where[1], *where[2:], "--purged", "a").code == 1
+
+
+def test_a_purge_leaves_nothing_of_what_was_ended(
+    where: tuple[str, ...], tmp_path: Path, run: Run
+) -> None:
+    own = tmp_path / "to/images/a/.notes.txt.partial"
+    for path in (*(tmp_path / name for name in LEFT), own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("S26-47110")
+    assert run("delete", "a", *where, "--purge", "--yes").code == 0
+    assert [path for path in files(tmp_path) if ".partial" in str(path)] == [own]
+    assert not [path for path in files(tmp_path) if ".left" in str(path)]
+    assert run("verify", where[1], *where[2:], "--purged", "a").code == 0
+    for name in LEFT:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("S26-47110")
+        assert run("verify", where[1], *where[2:], "--purged", "a").code == 1, name
+        (tmp_path / name).unlink()
+
+
+def test_a_killed_deletion_and_a_purge(where: tuple[str, ...], tmp_path: Path, run: Run) -> None:
+    killed_at(".deleted.json.partial", "slides", "delete", "a", "--yes", *where)
+    assert (tmp_path / "private/private/.deleted.json.partial").exists()
+    assert run("delete", "a", *where, "--purge", "--yes").code == 0
+    assert [path for path, data in files(tmp_path).items() if b"S26-47110" in data] == []
+
+
+def test_a_killed_refresh_and_the_next(where: tuple[str, ...], tmp_path: Path, run: Run) -> None:
+    target, *private = where[1:]
+    assert run("delete", "b", *where, "--yes").code == 0  # or it may be the first
+    killed_at(".slide.json.partial", "refresh", target, *private, "--details", "lab")
+    left = tmp_path / "to/images/a/.slide.json.partial"
+    assert b"S26-47110" in left.read_bytes()
+    ended = run("verify", target)
+    assert ended.code == 1
+    assert "images/a/.slide.json.partial is what a command that was ended has left" in ended.out
+    assert run("refresh", target, *private, "--dry-run").code == 0
+    assert left.exists()
+    assert run("refresh", target, *private).code == 0
+    assert not left.exists()
+    assert run("verify", target).code == 0
+
+
+def test_a_put_whose_partial_file_was_swept(where: tuple[str, ...], tmp_path: Path) -> None:
+    """By a purge, in the moment before it gets its name."""
+    store = open_destination(where[1]).published
+    replace = os.replace
+    swept: list[Path] = []
+
+    def once(path: Path, to: Path) -> Path:
+        if not swept:
+            swept.append(path)
+            path.unlink()
+        replace(path, to)
+        return to
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", once)
+        store.put(keys.root_key(), b"{}")
+    assert swept
+    assert (tmp_path / "to/images/root.json").read_bytes() == b"{}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from urllib.parse import SplitResult, urlsplit
 
 _LONGEST_NAME = 255  # characters, of file systems
 _FEW = 80  # characters of such a name that are told
@@ -37,6 +38,14 @@ def is_plain(key: str) -> bool:
     return not (
         _ODD.search(key) or max(map(len, names)) > _LONGEST_NAME or not _NO_NAMES.isdisjoint(names)
     )
+
+
+def split_url(text: str) -> SplitResult:
+    """The URL's parts, all of them empty where it cannot be one."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
 
 
 def left_out(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
 from vsv_pyramid.cli.messages import Events, Lines, Voice
 from vsv_pyramid.planning.options import ConvertOptions
 
@@ -54,3 +55,37 @@ def test_events_of_a_watch(
     assert (submitted["id"], submitted["job"]) == ("a", "job-1")
     shown = (watching.get("folder"), named.get("slide"), submitted.get("slide"))
     assert shown == (("scans", NAME, "scans/a.svs") if shows_paths else (None, None, None))
+
+
+@pytest.mark.parametrize("place", ["http://[", "http://\u2100", "file://[x", "s3://bucket/a\x01b"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("convert", "SLIDE", "--to", "PLACE"),
+        ("verify", "PLACE"),
+        ("refresh", "PLACE"),
+        ("slides", "PLACE"),
+        ("viewer", "--to", "PLACE"),
+        ("tidy", "PLACE"),
+        ("slides", "send", "a", "--cdr", "PLACE", "--in", "."),
+        ("convert", "SLIDE", "--to", ".", "--private-to", "PLACE"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_address(
+    words: tuple[str, ...], place: str, small_slide: Path, run: Run
+) -> None:
+    names = {"PLACE": place, "SLIDE": str(small_slide)}
+    ended = run(*(names.get(word, word) for word in words))
+    assert ended.code in (1, 2)
+    assert "Traceback" not in ended.err
+    assert "\x01" not in ended.err
+    assert ended.err.strip()
+
+
+@pytest.mark.parametrize("host", ["127..0.0.1", ".x", "a" * 64, "\udcff"])
+def test_what_is_no_host(host: str, small_slide: Path, run: Run) -> None:
+    assert run("convert", small_slide).code == 0
+    ended = run("serve", ".", "--port", "0", "--host", host)
+    assert ended.code == 1
+    assert "there is no such address; check --host" in ended.err

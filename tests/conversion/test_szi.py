@@ -108,6 +108,21 @@ def test_it_is_converted_again_where_the_options_say_so(file: Path, real_slide: 
         convert(real_slide, file, ConvertOptions(slide_id="another"))
 
 
+@pytest.mark.parametrize("data", [b'{"mine": 1}', b"mine", b"[]"])
+@pytest.mark.parametrize("suffix", ["zip", "szi"])
+def test_a_file_in_the_catalogs_place_stays(
+    suffix: str, data: bytes, real_slide: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images/index.json", data)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"holds images/index\.json, which is no catalog"):
+        convert(real_slide, path, ConvertOptions(slide_id="170782", overwrite=True))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_what_others_put_into_it_stays(file: Path, real_slide: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.szi"
     path.write_bytes(file.read_bytes())

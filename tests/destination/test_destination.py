@@ -330,6 +330,17 @@ class TestFormerParts:
         assert run(*words).code == 0
         assert at_top(opened(former).published) == {"images"}
 
+    def test_what_is_somebody_elses_stays(self, former: str, run: Run) -> None:
+        store = open_store(former)
+        others = (".private/bin/tool", ".watch/config", ".private/images/a/notes.txt")
+        for key in others:
+            store.put(key, b"mine")
+        words = ("private", "move", former, "--private-to", private_of(former))
+        assert run(*words).code == 0
+        left = {found.key for found in store.keys(".")}
+        assert left == set(others)
+        assert run("verify", former).code == 0
+
     def test_what_cannot_be_put_stays(
         self, former: str, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -196,6 +196,7 @@ def test_nobody_waits_for_what_another_one_sends(
         ({"X_CSRF_Token": ""}, 403),
         ({"Origin": "https://elsewhere.example.org"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": ""}, 403),
         ({"Sec_Fetch_Site": "cross-site"}, 403),
         ({"Sec_Fetch_Site": "same-site"}, 403),

@@ -172,6 +172,12 @@ class TestTokenFile:
             (tmp_path / "people").write_text(text)
             assert session(site, Cookie=cookie).status == status, text
 
+    def test_a_key_that_is_none_is_no_try(self, site: Site) -> None:
+        """Another page may have a browser ask so."""
+        for _ in range(20):
+            assert session(site, Sec_Fetch_Site="cross-site").status == 401
+            assert site.ask("/images/x.jpeg?key=x", Sec_Fetch_Site="cross-site").status == 401
+
     def test_wrong_tries_wait(self, site: Site, clock: FakeClock) -> None:
         for _ in range(tries.FREE):
             assert session(site, Authorization=basic("anna", "wrong")).status == 401

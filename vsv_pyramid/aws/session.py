@@ -35,6 +35,7 @@ from vsv_pyramid.aws.s3_errors import (
     status,
 )
 from vsv_pyramid.errors import OptionError, StoreError, StoreRefused, StoreUnavailable
+from vsv_pyramid.words import IS_ODD, is_plain
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -95,6 +96,8 @@ def parse_url(text: str) -> S3Url:
     prefix = url.key.rstrip("/")
     if prefix and not {"", ".", ".."}.isdisjoint(prefix.split("/")):
         raise OptionError(f"{text!r} has an empty part, '.' or '..'; give the key without it")
+    if prefix and not is_plain(prefix):
+        raise OptionError(f"{text!r}: {IS_ODD}")
     return S3Url(url.bucket, prefix)
 
 

@@ -55,6 +55,8 @@ def make(
         base = base_level(plan.pyramid, plan.origin, options)
         leaves = stack.enter_context(leaf_source(slide, base, plan.lane, options))
         rescans.check_rights(store, plan.slide_id)
+        if store.sealed:
+            _check_catalog(store)
         packed = _packed_name(source, staged, options)
         publication = stack.enter_context(_publication(staged, plan, packed, stop))
 
@@ -109,6 +111,17 @@ def make(
             notes=_notes(slide, plan, options, made.blanked),
         )
         return summary, scan
+
+
+def _check_catalog(store: Destination) -> None:
+    """Raises StoreError for an archive with another program's file in the catalog's place."""
+    found = store.tagged(keys.catalog_key())
+    try:
+        if found:
+            catalog_json.parse(found.data)
+    except ValueError as exc:
+        what = f"holds {keys.catalog_key()}, which is no catalog ({exc}); give another file"
+        raise StoreError(store, what) from exc
 
 
 def _packed_name(source: Source, staged: Store, options: ConvertOptions) -> str | None:

@@ -191,7 +191,8 @@ class Destination:
                 if keys.ROOT in names:
                     tie.check_publishes(self.published)
                 self._former = former.parts(names)
-                former.warn(self.published, self._former)
+                if self._former:
+                    former.warn(self.published, former.not_empty(self.published))
 
     def _store(self, key: str) -> Store | None:
         if not keys.is_private(key):

@@ -4,11 +4,12 @@ same keys with a dot before them, in reach of whoever may read the slides."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from vsv_pyramid.errors import StoreBusy, StoreRefused
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store import Store
+from vsv_pyramid.store.base import StoredObject
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()  # places, for as long as this process runs
@@ -33,10 +34,14 @@ def parts(names: set[str]) -> list[str]:
 
 
 def not_empty(published: Store) -> list[str]:
-    """Those that something is in, which takes a list of all."""
-    return [
-        part for part in parts(beside(published)) if any(True for _ in published.keys(f"{part}/"))
-    ]
+    """Those that something of ours is in, which takes a list of all."""
+    return [part for part in parts(beside(published)) if next(_own(published, part), None)]
+
+
+def _own(published: Store, part: str) -> Iterator[StoredObject]:
+    """What is in the part, without what has such a name, and is somebody else's."""
+    found = published.keys(f"{part}/")
+    return (one for one in found if keys.is_private_key(one.key.removeprefix(".")))
 
 
 def warn(published: Store, found: list[str]) -> None:
@@ -55,9 +60,10 @@ def sentence(published: Store, found: list[str]) -> str:
 
 def move(published: Store, private: Store, moved: Callable[[str], object]) -> None:
     """Moves the parts into the private place, object by object, and tells of each key: what is
-    interrupted can be gone on with. What the private place has by now is newer, and stays."""
+    interrupted can be gone on with. What the private place has by now is newer, and stays; and so
+    does what is somebody else's."""
     for part in parts(beside(published)):
-        for found in list(published.keys(f"{part}/")):
+        for found in list(_own(published, part)):
             to = found.key.removeprefix(".")
             if private.head(to) is None:  # not all servers put on condition
                 private.put_if(to, published.get(found.key), None)

@@ -54,6 +54,14 @@ _KEY = re.compile(
     rf"{IMAGES}/(?:{re.escape(CATALOG)}|{_SHARD.pattern}|{_ID.pattern}/(?:{_FILE.pattern}))"
 )
 
+_PRIVATE = re.compile(
+    rf"{PRIVATE}/(?:deleted\.json|ids\.json|failed/{_ID.pattern}\.json"
+    rf"|{IMAGES}/(?:{re.escape(CATALOG)}|{_SHARD.pattern}"
+    rf"|{_ID.pattern}/(?:slide\.private\.json|(?:{'|'.join(ASSOCIATED_IMAGES)})\.{FORMAT})))"
+    rf"|{WATCHED}/(?:places/{_ID.pattern}|[0-9a-f]+\.json)"
+    rf"|{MANIFESTS}/[A-Za-z0-9-]+\.(?:json|txt)"  # former releases' were text
+)
+
 _FOR_EVER = "public, max-age=31536000, immutable"
 _CHECKED = "no-cache"
 _NEVER = "no-store"
@@ -234,6 +242,11 @@ def tile_key(folder: str, address: TileAddress) -> str:
 def is_key(key: str) -> bool:
     """Whether the layout can have an object under the key, whatever the slide is."""
     return _KEY.fullmatch(key) is not None
+
+
+def is_private_key(key: str) -> bool:
+    """Whether the private place's layout can have an object under the key."""
+    return _PRIVATE.fullmatch(key) is not None
 
 
 def http_headers(key: str) -> dict[str, str]:

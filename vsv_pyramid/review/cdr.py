@@ -10,7 +10,6 @@ import socket
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
@@ -25,6 +24,7 @@ from vsv_pyramid.runtime import clock
 from vsv_pyramid.runtime.deadline import Deadline
 from vsv_pyramid.slide.metadata import metadata
 from vsv_pyramid.store import S3Options, open_store
+from vsv_pyramid.words import split_url
 
 TOKEN = "VSV_PYRAMID_CDR_TOKEN"
 
@@ -112,7 +112,7 @@ def metadata_record(
 
 def check_url(url: str) -> str:
     """The URL itself where a record can be sent to it, else OptionError."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme == "s3" and parts.netloc:
         return url
     if parts.scheme == "https" and parts.hostname:
@@ -127,7 +127,7 @@ def check_url(url: str) -> str:
 
 def address(url: str, slide_id: str) -> str:
     """Where the slide's record goes, in words that hold no secret."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme == "s3":
         return f"{url.rstrip('/')}/{slide_id}.json"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store.base import Store
 from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.store.options import S3Options
+from vsv_pyramid.words import split_url
 
 __all__ = [
     "S3Options",
@@ -112,7 +112,7 @@ def open_pyramid(target: str | Path, options: S3Options | None = None) -> tuple[
 def _path(destination: str) -> Path:
     if "://" not in destination and destination:
         return Path(destination)
-    url = urlsplit(destination)
+    url = split_url(destination)
     if url.scheme == "file" and url.path and url.netloc in ("", "localhost"):
         from urllib.request import url2pathname  # late: it brings ssl and http along
 

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -37,6 +36,7 @@ from vsv_pyramid.store import S3Options
 from vsv_pyramid.web import door, responses
 from vsv_pyramid.web.people import EDIT, SEND, People
 from vsv_pyramid.web.responses import Endpoint
+from vsv_pyramid.words import split_url
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class Site:
             if site not in ("same-origin", "none"):
                 return _sentence(403, "The desk answers its own page only.")
             if request.method == "POST":
-                asking = urlsplit(request.headers.get("Origin", "")).netloc
+                asking = split_url(request.headers.get("Origin", "")).netloc
                 token = request.headers.get("X-CSRF-Token", "")
                 if not asking or asking != request.headers.get("Host"):
                     return _sentence(403, "The desk answers its own page only.")

@@ -75,7 +75,7 @@ class Door:
         person, cookie = None, ""
         try:
             person = await run_in_threadpool(self._known, request)
-            given = _given(request)
+            given = self._given(request)
             if given and (person is None or given.name not in ("", person.name)):
                 person = await self._entering(request, given)
                 cookie = self._cookie(request, person) if person else ""
@@ -98,6 +98,12 @@ class Door:
 
         scope[_PERSON] = person
         await app(scope, receive, sent)
+
+    def _given(self, request: Request) -> _Given | None:
+        """What counts as a try. Where there is no key, another page may have a browser ask with
+        one, but not with a name and a token."""
+        key = request.query_params.get(KEY) if self._people.key else None
+        return _of_basic(request) if key is None else _Given("", key)
 
     def _refused(self) -> Response:
         if self._people.key:
@@ -146,9 +152,7 @@ class _Given(NamedTuple):
     secret: str
 
 
-def _given(request: Request) -> _Given | None:
-    if (key := request.query_params.get(KEY)) is not None:
-        return _Given("", key)
+def _of_basic(request: Request) -> _Given | None:
     kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "basic":
         return None

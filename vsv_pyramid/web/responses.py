@@ -24,7 +24,9 @@ Read = Callable[[int, int], Part]  # an object's bytes from the first to before 
 METHODS = ("GET", "HEAD", "OPTIONS")
 ALLOW = {"Allow": ", ".join(METHODS)}
 
-_CHUNK = 1 << 23  # bytes, that are read at once
+# Bytes that are read at once. Two such are held for each client that is slow to take them: of as
+# many as there may be connections, half a GB.
+_CHUNK = 1 << 19
 _ALWAYS = {"X-Content-Type-Options": "nosniff"}
 
 

@@ -34,7 +34,7 @@ def listener(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         return _bound(*found[0])
-    except socket.gaierror as exc:
+    except (socket.gaierror, UnicodeError) as exc:
         raise ListenError(f"{place}: there is no such address; check --host") from exc
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:

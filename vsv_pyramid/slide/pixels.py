@@ -203,9 +203,8 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
         check_name(path, tiled=tiff is not None and tiff.tiled)
     if tiff is None or vendor not in (*_ANYBODYS, *_TAGGED, "aperio"):
         return _both(OpenSlideReader(path, vendor, tiff) if vendor else PlainImage(path, tiff))
-    check_tiles(
-        path, tiff.tile_size, tiled=tiff.tiled
-    )  # Hamamatsu's one strip is decoded a part at a time
+    # Hamamatsu's one strip is decoded a part at a time, and does not come here.
+    check_tiles(path, tiff.tile_size, tiled=tiff.tiled)
     page = tiff.page
     if sentence := refusal(page, tiff.pages):
         raise SlideError(path, sentence)

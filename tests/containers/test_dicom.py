@@ -650,8 +650,8 @@ def test_jpeg_2000_and_what_it_states(photometric: str, transformed: bool, tmp_p
 
     slide = coded(tmp_path, J2K, encode, photometric)
     if photometric in ("YBR_RCT", "YBR_ICT") and not transformed:
-        with pytest.raises(SlideError, match=f"are not coded as {photometric}"):
-            convert(slide, str(tmp_path / "out"), options("auto"))
+        with pytest.raises(SlideError, match=f"are not coded as {photometric}.*export it anew"):
+            info(slide, options("auto"))
         return
     assert apart(published(convert(slide, str(tmp_path / "out"), options("auto"))), PICTURE) < 2
 

@@ -21,7 +21,7 @@ from vsv_pyramid.containers.codecs import DICOM_CODECS, JPEG_2000, is_jpeg_2000_
 from vsv_pyramid.containers.frames import frames, places
 from vsv_pyramid.containers.instances import DAMAGED, Instance, grid, lacking, pictures, series_of
 from vsv_pyramid.containers.pages import is_reduced
-from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel
+from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel, probes
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, StreamError
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
@@ -105,6 +105,17 @@ def dicom_base(path: Path) -> DicomBase:
         raise SlideError(
             path, f"damaged or cut off: its DICOM elements cannot be read ({exc}); copy it again"
         ) from exc
+
+
+def miscoded(base: DicomBase) -> str | None:
+    """Why the colours of its JPEG 2000 frames are not what it states, by three of them, with what
+    to do. Raises SlideError."""
+    stated = base.properties.get("dicom.PhotometricInterpretation")
+    if stated in _TRANSFORMED and all(map(is_jpeg_2000_ycbcr, probes(base))):
+        return (
+            f"the colours of its frames are not coded as {stated}, which it states; export it anew"
+        )
+    return None
 
 
 def _base(instances: Sequence[Instance]) -> DicomBase:

@@ -12,7 +12,7 @@ import openslide
 from PIL import Image
 
 from vsv_pyramid.containers.codecs import APERIO_YCBCR, is_jpeg_2000_ycbcr
-from vsv_pyramid.containers.dicom import DicomBase, dicom_base
+from vsv_pyramid.containers.dicom import DicomBase, dicom_base, miscoded
 from vsv_pyramid.containers.instances import is_dicom, properties_of
 from vsv_pyramid.containers.pages import JPEG, left_out, rival
 from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
@@ -284,7 +284,7 @@ def _of_series(path: Path) -> NativeTiles:
     """A DICOM series, which OpenSlide is not asked of: it has no sentence for what is damaged in
     some places, and ends the process."""
     base = dicom_base(path)
-    if base.compression == JPEG_NAME and (obstacle := unreadable(base)):
+    if obstacle := unreadable(base) if base.compression == JPEG_NAME else miscoded(base):
         raise SlideError(path, obstacle)
     return dicom_tiles(base)
 

@@ -24,7 +24,8 @@ from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
 from vsv_pyramid.runtime.locks import Lock
 from vsv_pyramid.store import Store, directory, disk, moves, open_pyramid, open_store
 from vsv_pyramid.store.archive import ArchiveStore
-from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
+from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.enclosed import EnclosedStore
 
 FOLDER = "images/a"
 

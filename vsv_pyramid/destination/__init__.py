@@ -20,7 +20,8 @@ from vsv_pyramid.packed.published import is_published
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.store import S3Options, Store, is_archive, open_private_store, open_store
 from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
-from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore, PrivateStore
+from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
+from vsv_pyramid.store.enclosed import EnclosedStore
 from vsv_pyramid.words import digest
 
 

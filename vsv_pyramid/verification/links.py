@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store import Store
-from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
+from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.enclosed import EnclosedStore
 from vsv_pyramid.verification.findings import Check
 
 

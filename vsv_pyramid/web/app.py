@@ -25,7 +25,8 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.base import Part
-from vsv_pyramid.store.directory import DirectoryStore, EnclosedStore
+from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.enclosed import EnclosedStore
 from vsv_pyramid.web import desk_api, responses
 from vsv_pyramid.web.door import Door, Hosts
 from vsv_pyramid.web.responses import Endpoint

@@ -183,5 +183,5 @@ def test_a_frame_by_run_lengths() -> None:
 def test_a_tile_with_other_samples_is_told(tmp_path: Path) -> None:
     decode, _ = tile_of(tmp_path / "a.tif", "JPEG2000")
     for other in PICTURE[..., 0], PICTURE.astype(np.uint16):
-        with pytest.raises(StreamError, match=r"3 samples with 8 bits|cannot be reshaped"):
+        with pytest.raises(StreamError, match=r"with 8 bits|cannot be reshaped"):
             decode(bytes(imagecodecs.jpeg2k_encode(other, level=0)), 0)

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from openslide import OpenSlide
 from PIL import Image
+from tifffile import TiffWriter, imwrite
 
+from tests.containers.test_dicom import blocks
 from tests.pyramid.test_copied import assert_copied
 from tests.slide.test_every_picture import ENCODED, apart, options, published
 from tests.support.forge_makers import OVERLAP, RUN, SIDE, dicom, hamamatsu, leica, philips, ventana
@@ -155,6 +158,17 @@ def test_all_areas_of_a_slide_are_looked_at(tag: str, other: str, tmp_path: Path
         info(slide, options("auto"))
 
 
+def test_of_two_pages_the_one_that_is_told_of_is_shown(tmp_path: Path) -> None:
+    """The other one may be of another focal plane."""
+    right = STREAMS["rgb"]
+    slide = leica(tmp_path / "a.scn", [right[::-1], right], "rgb", SIZE, TILE, told=[1])
+    for bounds in False, True:
+        wanted = replace(options("auto"), bounds=bounds)
+        summary = convert(slide, str(tmp_path / f"to{bounds}"), wanted)
+        assert verify(summary.target, against=slide, deep=True).errors == []
+    assert apart(published(summary), PICTURE) < 5
+
+
 @pytest.mark.parametrize("at", [(0, 0), (30, 20), (17.4, 64.5)])
 @pytest.mark.parametrize("tag", ["rgb", "ycbcr"])
 def test_the_only_area_of_a_slide_is_copied_from_where_it_lies(
@@ -168,9 +182,14 @@ def test_the_only_area_of_a_slide_is_copied_from_where_it_lies(
         assert (shown[..., 3] == canvas[..., 3]).all()
         assert apart(shown[..., :3], canvas[..., :3]) < 1  # chroma, in the middle of its range
         assert apart(shown[y : y + SIZE[1], x : x + SIZE[0], :3], PICTURE) < 5
-        for part in (x + 190, y + 140, 30, 30), (x + 300, 0, 8, 8):
+        beyond = [(x + SIZE[0] + n, y + SIZE[1] + n, 30, 30) for n in (0, 5, 20, 50)]
+        beside = [(x + SIZE[0] + n, y, 30, 30) for n in (0, 5, 20, 50)]
+        below = [(x, y + SIZE[1] + n, 30, 30) for n in (0, 5, 20, 50)]
+        for part in (x + 190, y + 140, 30, 30), (x + 300, 0, 8, 8), *beyond, *beside, *below:
             left, top, width, height = (max(0, number) for number in part)
             expected = canvas[top : top + height, left : left + width]
+            if not expected.size:
+                continue
             region = opened.read(left, top, Size(*expected.shape[1::-1]))
             assert region.shape[2] == 4  # each is across the picture's edge
             assert (region[..., 3] == expected[..., 3]).all()
@@ -343,3 +362,69 @@ def test_an_ndpi_that_can_only_be_decoded_as_a_whole(
     monkeypatch.setattr(tiff, "_TILE_PIXELS", RUN * 100)
     with pytest.raises(SlideError, match="its tiles of 512 x 300 px are too large"):
         convert(path, tmp_path / "again", options("auto"))
+
+
+def jpeg_2000_svs(path: Path, kind: str, tiles: Sequence[bytes]) -> Path:
+    with TiffWriter(path) as writer:
+        writer.write(
+            iter(tiles),
+            shape=PICTURE.shape,
+            dtype=np.uint8,
+            photometric="rgb",
+            tile=(TILE, TILE),
+            compression=f"APERIO_JP2000_{kind}",
+            description="Aperio Image Library v11.2.1 \r\n200x150 (64x64) J2K|MPP = 0.5",
+            metadata=None,
+        )
+    return path
+
+
+@pytest.mark.parametrize("place", [0, 5, None])
+@pytest.mark.parametrize(("bits", "dtype"), [(7, "u1"), (12, "u2"), (16, "u2"), (8, "i1")])
+@pytest.mark.parametrize("kind", ["RGB", "YCBC"])
+def test_jpeg_2000_of_another_depth_is_told(
+    kind: str, bits: int, dtype: str, place: int | None, tmp_path: Path
+) -> None:
+    """Of one tile, or of all."""
+
+    def encoded(block: Pixels, odd: bool) -> bytes:
+        made = (block >> 1).astype(dtype) if odd else block
+        return bytes(
+            imagecodecs.jpeg2k_encode(
+                made, level=0, mct=False, codecformat="j2k", bitspersample=bits if odd else 8
+            )
+        )
+
+    tiles = [encoded(block, place in (None, number)) for number, block in enumerate(blocks())]
+    slide = jpeg_2000_svs(tmp_path / "a.svs", kind, tiles)
+    with pytest.raises(
+        SlideError, match=r"no APERIO_JP2000_.* tile of the slide's size, with 8 bi"
+    ):
+        convert(slide, str(tmp_path / "out"), options("auto"))
+
+
+@pytest.mark.parametrize("place", [0, 5, 11])
+def test_jpeg_2000_in_two_ways_is_right(place: int, tmp_path: Path) -> None:
+    def encoded(block: Pixels, is_rgb: bool) -> bytes:
+        made = block if is_rgb else np.asarray(Image.fromarray(block).convert("YCbCr"))
+        return bytes(imagecodecs.jpeg2k_encode(made, level=0, mct=is_rgb, codecformat="j2k"))
+
+    tiles = [encoded(block, number == place) for number, block in enumerate(blocks())]
+    slide = jpeg_2000_svs(tmp_path / "a.svs", "YCBC", tiles)
+    assert apart(published(convert(slide, str(tmp_path / "out"), options("auto"))), PICTURE) < 3
+
+
+@pytest.mark.parametrize("compression", ["JPEG2000", "WEBP", "JPEGXL"])
+def test_what_openslide_does_not_decode_of_a_maker_is(compression: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    imwrite(
+        path,
+        PICTURE,
+        tile=(TILE, TILE),
+        photometric="rgb",
+        compression=compression,
+        compressionargs={"level": 0} if compression == "JPEG2000" else {"lossless": True},
+        description="Aperio Image Library v11.2.1 \r\n200x150 (64x64)|MPP = 0.5",
+        metadata=None,
+    )
+    assert apart(published(convert(path, str(tmp_path / "out"), options("auto"))), PICTURE) < 3

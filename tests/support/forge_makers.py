@@ -104,16 +104,18 @@ def leica(
     *,
     more: str = "",
     at: tuple[float, float] = (0, 0),
+    told: Sequence[int] | None = None,
 ) -> Path:
     """A Leica slide of areas of `size`, side by side with as much between them from `at` on, and a
-    macro; each is a page of its own, and `more` is said of each."""
+    macro; each is a page of its own, and `more` is said of each. The description tells of all, or
+    of these."""
     width, height = size
     left, top = (round(px * _NM) for px in at)
     across, down = left + 2 * width * len(areas) * _NM, 2 * top + height * _NM
     nm = (width * _NM, height * _NM)
     images = [
         _AREA.format(width, height, i, *nm, left + 2 * i * width * _NM, top, more)
-        for i in range(len(areas))
+        for i in (range(len(areas)) if told is None else told)
     ]
     images.append(_AREA.format(tile, tile, len(areas), across, down, 0, 0, more))
     description = _LEICA.format(across, down, "".join(images))

@@ -31,6 +31,7 @@ PREDICTED = (LZW, 8, 32946, 34925, 50000)  # and deflate twice, LZMA, Zstandard:
 APERIO_YCBCR = 33003  # JPEG 2000 in YCbCr, whatever the photometric tag says
 
 _SIZ = re.compile(rb"\xff\x4f\xff\x51.{4}(.{16})", re.DOTALL)  # ITU-T T.800, A.5.1
+_COMPONENTS = 40  # where their number is, from the codestream's start
 _JP2 = b"\0\0\0\x0cjP  "  # before a codestream in boxes (I.5.1)
 _STRIP_AT = 8 + 2 + 7 * 12 + 4
 _COD, _SOT = 0xFF52, 0xFF90
@@ -43,7 +44,16 @@ def _jpeg_2000(data: bytes) -> _Size | None:
     if siz is None:
         return None
     right, bottom, left, top = struct.unpack(">4I", siz[1])
-    return right - left, bottom - top
+    return (right - left, bottom - top) if states_jpeg_2000_of_8_bits(data) else None
+
+
+def states_jpeg_2000_of_8_bits(data: bytes) -> bool:
+    """Whether all components are of 8 bits, unsigned, as its SIZ says (A.5.1); decoders make 8 bits
+    of any depth."""
+    at = _codestream_at(data) + _COMPONENTS
+    count = int.from_bytes(data[at : at + 2], "big")
+    depths = data[at + 2 : at + 2 + 3 * count : 3]
+    return len(depths) == count > 0 and set(depths) == {7}
 
 
 def is_jpeg_2000_ycbcr(data: bytes) -> bool:
@@ -119,7 +129,7 @@ def _jpeg_xl(data: bytes) -> _Size | None:
 def _jpeg_ls(data: bytes) -> _Size | None:
     """As in ITU-T T.87. Raises StreamError."""
     for code, body, _ in segments(data):
-        if code == _JPEG_LS and len(body) >= 5:
+        if code == _JPEG_LS and len(body) >= 5 and body[0] == 8:
             height, width = struct.unpack_from(">2H", body, 1)
             return width, height
     return None
@@ -150,7 +160,7 @@ def codec(page: Any) -> Codec:
 
     def decoded(data: bytes, index: int) -> Pixels:
         if stated_size and stated_size(data) not in _sizes(page, index):
-            raise StreamError(f"no {page.compression.name} tile of the slide's size")
+            raise StreamError(f"no {page.compression.name} tile of the slide's size, with 8 bits")
         try:
             pixels, *_ = decode(data, index)
         except Exception as exc:  # whatever tifffile and the codecs raise
@@ -227,7 +237,7 @@ def _codestream(decoder: str, stated: Callable[[bytes], _Size | None]) -> DicomC
         import imagecodecs  # late: only what is no JPEG needs it
 
         if stated(data) != (shape[1], shape[0]):
-            raise StreamError("a frame of another size than the series states")
+            raise StreamError("a frame of another size or depth than the series states")
         try:
             pixels: Pixels = getattr(imagecodecs, decoder)(data)
         except Exception as exc:  # whatever the codec raises

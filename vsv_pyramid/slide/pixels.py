@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Protocol
 import openslide
 from PIL import Image
 
-from vsv_pyramid.containers.codecs import APERIO_YCBCR, is_jpeg_2000_ycbcr
+from vsv_pyramid.containers.codecs import (
+    APERIO_YCBCR,
+    is_jpeg_2000_ycbcr,
+    states_jpeg_2000_of_8_bits,
+)
 from vsv_pyramid.containers.dicom import DicomBase, dicom_base, miscoded
 from vsv_pyramid.containers.instances import is_dicom, properties_of
 from vsv_pyramid.containers.pages import JPEG, left_out, rival
 from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
-from vsv_pyramid.containers.raw import StoredLevel, probes
+from vsv_pyramid.containers.raw import RawTiles, StoredLevel
 from vsv_pyramid.containers.reading import check_readable, twice
 from vsv_pyramid.containers.tiff import TiffBase, check_tiles, libtiff_takes, spare_bytes, tiff_base
 from vsv_pyramid.errors import SlideAccessError, SlideError
@@ -249,7 +254,7 @@ def _readers(path: Path, tiff: TiffBase | None) -> tuple[Reader, Reader]:
     ][:1] == [page]
     known: Reader | None = None
     if vendor and (by_stream or is_shown):
-        known = _if_openslide_opens(path, vendor, tiff)
+        known = _if_openslide_opens(path, vendor, tiff, is_needed=not is_decoded)
     pixels: Reader
     if by_stream or (is_decoded and not (known and _is_by_openslide(tiff))):
         pixels = tiff_tiles(tiff)
@@ -268,16 +273,24 @@ def _on_one_grid(tiff: TiffBase, facts: OpenSlideReader, vendor: str) -> NativeT
     """The base level's own tiles where they are all of the slide, wherever in it they lie."""
     if vendor == "philips" and facts.size == tiff.size:
         return tiff_tiles(tiff)
+    if sum(page.size == tiff.size for page in tiff.pages) > 1:
+        return None  # focal planes, or the macro, which the description tells apart
     if vendor == "leica" and (region := facts.only_region) and region.size == tiff.size:
         return tiff_tiles(replace(tiff, at=region.at), canvas=facts.size)
     return None
 
 
 def _is_by_openslide(tiff: TiffBase) -> bool:
-    """Whether OpenSlide's decoder is the faster one, and takes the samples for what they are."""
-    if tiff.page.compression == APERIO_YCBCR:
-        return all(map(is_jpeg_2000_ycbcr, probes(tiff)))
-    return openslide_is_faster(tiff.page)
+    """Whether OpenSlide's decoder is the faster one, and takes the samples of each tile for what
+    they are: it shows those of any depth."""
+    if not openslide_is_faster(tiff.page):
+        return False
+    is_ycbcr = tiff.page.compression == APERIO_YCBCR
+    with closing(RawTiles(tiff)) as raw:
+        return all(
+            states_jpeg_2000_of_8_bits(header) and (not is_ycbcr or is_jpeg_2000_ycbcr(header))
+            for header in raw.headers(lambda _: True)
+        )
 
 
 def _of_series(path: Path) -> NativeTiles:
@@ -289,13 +302,15 @@ def _of_series(path: Path) -> NativeTiles:
     return dicom_tiles(base)
 
 
-def _if_openslide_opens(path: Path, vendor: str, tiff: TiffBase) -> OpenSlideReader | None:
-    """OpenSlide's reader of the page, if it has one: it wants tags that the standard does not, and
-    may take another page for the slide."""
+def _if_openslide_opens(
+    path: Path, vendor: str, tiff: TiffBase, *, is_needed: bool
+) -> OpenSlideReader | None:
+    """OpenSlide's reader of the page, if it has one: it wants tags that the standard does not, has
+    no decoder for some, and may take another page for the slide."""
     try:
         reader = OpenSlideReader(path, vendor, tiff)
     except SlideError as exc:
-        if vendor not in _ANYBODYS or isinstance(exc, SlideAccessError):
+        if (is_needed and vendor not in _ANYBODYS) or isinstance(exc, SlideAccessError):
             raise
         return None
     if reader.size == tiff.size:

@@ -249,6 +249,8 @@ def _paste(tile: Pixels, region: Pixels, x: int, y: int) -> None:
     height, width = tile.shape[:2]
     rows = slice(max(y, 0), min(y + height, region.shape[0]))
     columns = slice(max(x, 0), min(x + width, region.shape[1]))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return  # it meets what the last tile of a row has beyond the picture
     part = tile[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
     region[rows, columns, :3] = part
     region[rows, columns, 3:] = 255

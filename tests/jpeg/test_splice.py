@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -604,6 +605,32 @@ def test_trailing_garbage_is_tolerated() -> None:
         b"\xff\xd9" * 9,
     ):
         assert one(head + scan + tail).jpeg == one(good).jpeg
+
+
+def test_a_scan_that_goes_on_is_damaged() -> None:
+    """Its codes have become longer: what is left over is a block's, of which nobody knows."""
+    good = saved()
+    head, scan = scans(good)
+    for tail in (b"\x55" * 4, bytes(10) + b"\x01" + bytes(10), scan):
+        with pytest.raises(StreamError, match="it goes on behind its last block"):
+            one(head + scan + tail + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damage_within_a_scan_is_seen(seed: int) -> None:
+    """Wherever a reader of JPEG sees it, too."""
+    good = saved()
+    head, scan = scans(good)
+    rng = np.random.default_rng(seed)
+    torn = bytearray(scan)
+    at = int(rng.integers(0, len(torn) // 2))
+    torn[at : at + 40] = rng.integers(0, 255, 40, np.uint8).tobytes()
+    damaged = head + bytes(torn) + b"\xff\xd9"
+    try:
+        simplejpeg.decode_jpeg(damaged, "RGB", False, False)
+    except ValueError:
+        with pytest.raises(StreamError):
+            one(damaged)
 
 
 def test_restart_markers_out_of_order() -> None:

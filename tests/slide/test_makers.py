@@ -397,9 +397,7 @@ def test_jpeg_2000_of_another_depth_is_told(
 
     tiles = [encoded(block, place in (None, number)) for number, block in enumerate(blocks())]
     slide = jpeg_2000_svs(tmp_path / "a.svs", kind, tiles)
-    with pytest.raises(
-        SlideError, match=r"no APERIO_JP2000_.* tile of the slide's size, with 8 bi"
-    ):
+    with pytest.raises(SlideError, match=r"no APERIO_JP2000_.* tile of the slide's size, with"):
         convert(slide, str(tmp_path / "out"), options("auto"))
 
 

@@ -49,12 +49,14 @@ cdef enum:
     LOOKUPS = 5  # a refill yields at least 57 bits, LOOKUPS * BITS of which may be used
     SLACK = 8  # blocks that may be walked beyond the last one, LOOKUPS and a few
     PAD = 32  # bytes that may be read beyond a scan
+    SPARE = 32  # bits that a scan may not have behind its last block, where less are padding
     EOB = 129  # what the end of a block adds to k; see `step` for why
     FOLDS = 256  # more than k can reach
 
 cdef enum Status:
     DONE
     EARLY
+    SURPLUS
     DAMAGED
     RANGE
     MARKERS
@@ -63,6 +65,7 @@ cdef enum Status:
 
 cdef dict REASONS = {
     EARLY: "the scan ends early",
+    SURPLUS: "the scan is damaged: it goes on behind its last block",
     DAMAGED: "the scan is damaged: no code of its Huffman table stands there, or a block is overfull",
     RANGE: "the scan is damaged: a DC value out of range",
     MARKERS: "the scan is damaged: restart markers lacking or out of order",

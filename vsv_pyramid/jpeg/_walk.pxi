@@ -171,6 +171,18 @@ cdef void segment(Lane* lane, const Tile* tile) noexcept nogil:
     enter(lane)
 
 
+cdef bint goes_on(const Lane* lane) noexcept nogil:
+    """Whether more than padding follows the segment's last block, as where damage has made codes longer."""
+    cdef uint64_t end = lane.ends[lane.stop - 1]
+    cdef uint64_t at
+    if lane.limit - end < SPARE:
+        return False
+    for at in range((end + 7) >> 3, lane.limit >> 3):
+        if lane.data[at] != 0 and lane.data[at] != 0xFF:
+            return True
+    return False
+
+
 cdef Status resume(Lane* lane, Job* job, bint* finished) noexcept nogil:
     """What to do with a walk that has stopped: fail, the next segment, or halve what it found."""
     cdef Tile* tile = job.tiles + lane.tile
@@ -180,6 +192,9 @@ cdef Status resume(Lane* lane, Job* job, bint* finished) noexcept nogil:
         return DAMAGED if lane.position <= lane.limit else EARLY
     if lane.block < lane.stop or lane.ends[lane.stop - 1] > lane.limit:
         return EARLY
+    if lane.stop == job.blocks or lane.stop % tile.interval == 0:  # else blocks follow that the crop leaves out
+        if goes_on(lane):
+            return SURPLUS
     if lane.stop < tile.walked:
         segment(lane, tile)
         return DONE

@@ -13,6 +13,7 @@ from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
+from vsv_pyramid.errors import StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
@@ -161,3 +162,75 @@ def test_a_put_whose_partial_file_was_swept(where: tuple[str, ...], tmp_path: Pa
         store.put(keys.root_key(), b"{}")
     assert swept
     assert (tmp_path / "to/images/root.json").read_bytes() == b"{}"
+
+
+def test_what_lies_behind_a_link_in_the_private_place_stays(
+    where: tuple[str, ...], tmp_path: Path, run: Run
+) -> None:
+    kept = tmp_path / "private/private/images/a"
+    whole = files(tmp_path)
+    for place in kept, kept / "slide.private.json":
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+        before = files(tmp_path)
+        for words in (
+            ("delete", "a", "--yes"),
+            ("delete", "a", "--yes", "--purge"),
+            ("slides", "delete", "a", "--yes"),
+        ):
+            ended = run(*words, *where)
+            assert ended.code == 1, words
+            assert "is a link, to " in ended.err
+            assert files(tmp_path) == before
+        assert run("verify", where[1], *where[2:], "--purged", "a").code == 1
+        place.unlink()
+        (tmp_path / "elsewhere").rename(place)
+    assert files(tmp_path) == whole
+
+
+@pytest.mark.parametrize("is_within", [True, False])
+def test_a_private_place_that_is_linked_with_the_published_one(
+    is_within: bool, where: tuple[str, ...], tmp_path: Path, run: Run
+) -> None:
+    published, private = tmp_path / "to/.private", tmp_path / "private/private"
+    if is_within:
+        private.rename(published)
+        private.symlink_to(published)
+    else:
+        published.symlink_to(private)
+    before = files(tmp_path)
+    for words in (
+        ("private", "move", where[1], *where[2:]),
+        ("delete", "a", "--yes", *where),
+        ("refresh", where[1], *where[2:]),
+    ):
+        ended = run(*words)
+        assert ended.code in (1, 2), words
+        assert_one_sentence(ended.err, "remove the link")
+        assert files(tmp_path) == before
+    if not is_within:
+        assert run("verify", where[1]).code == 1
+
+
+def test_a_purge_leaves_other_programs_notes(
+    where: tuple[str, ...], tmp_path: Path, run: Run
+) -> None:
+    others = {
+        tmp_path / "private/watch/theirs.json": b'{"slide": "a", "mine": "another program"}',
+        tmp_path / "private/manifests/theirs.json": b'["a.svs", "b.svs"]',
+    }
+    for path, data in others.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    assert run("delete", "a", *where, "--purge", "--yes").code == 0
+    assert {path: path.read_bytes() for path in others} == others
+
+
+def test_a_hard_link_is_not_written_through(where: tuple[str, ...], tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_bytes(b"mine")
+    (tmp_path / "to/images/.index.json.partial").hardlink_to(own)
+    store = open_destination(where[1]).published
+    with pytest.raises(StoreError, match="is in the way of a file that is to be made"):
+        store.put(keys.catalog_key(), b"{}")
+    assert own.read_bytes() == b"mine"

@@ -251,7 +251,7 @@ def _naming(destination: Destination, slide_id: str) -> IsIts:
 def _notes(store: Store, is_its: IsIts) -> Iterator[str]:
     """The keys of what `watch` remembers of the slide's failures."""
     for found in store.keys(f"{keys.WATCHED}/"):
-        if not found.key.endswith(".json"):
+        if not keys.is_private_key(found.key):
             continue
         try:
             slide = documents.read(store.get(found.key), shapes.OfSlide)["slide"]
@@ -275,7 +275,7 @@ def _former_lists(destination: Destination) -> Iterator[Left]:
             for one in store.versions(f"{folder}/{begins}"):
                 name = one.key.removeprefix(f"{folder}/")
                 is_list = name == keys.CATALOG or keys.is_shard(name) or one.key == keys.DELETED
-                is_note = folder in (keys.WATCHED, keys.MANIFESTS) and name.endswith(".json")
+                is_note = folder in (keys.WATCHED, keys.MANIFESTS) and keys.is_private_key(one.key)
                 if (is_list or is_note) and not one.is_latest:
                     yield Left(store, one.key, one.size, one)
 

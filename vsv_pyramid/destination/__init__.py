@@ -156,7 +156,10 @@ class Destination:
         self.published.check_way(folder)
 
     def check_removable(self, folder: str) -> None:
+        """Of what is known of the slide, too."""
         self.published.check_removable(folder)
+        if self.private:
+            self.private.check_removable(keys.private_folder(folder.rpartition("/")[2]))
 
     def leftovers(self, folder: str) -> list[str]:
         return self.published.leftovers(folder)
@@ -277,11 +280,15 @@ def _check_apart(published: Store, private: Store) -> None:
     what = f"{private}: private files cannot be kept here, because this place is"
     if isinstance(published, DirectoryStore) and isinstance(private, DirectoryStore):
         place = normal(private.root)
-        for root in (normal(published.root), normal(published.root / keys.IMAGES)):
+        roots = (normal(published.root), normal(published.root / keys.IMAGES))
+        for root in roots:
             if place.is_relative_to(root):
                 raise OptionError(f"{what} in {published}, which is published; give another folder")
             if root.is_relative_to(place):
                 raise OptionError(f"{what} around {published}; give a folder beside it")
+        for part in (*keys.PRIVATE_PARTS, keys.KEPT, keys.FAILED, keys.PLACES):
+            if any(normal(private.root / part).is_relative_to(root) for root in roots):
+                raise OptionError(f"{what} linked into {published} ({part}); remove the link")
         for folder in place.parents:
             if _publishes(folder):
                 raise OptionError(f"{what} in {folder}, which is published; give another folder")

@@ -6,10 +6,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from vsv_pyramid.errors import StoreBusy, StoreRefused
+from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store import Store
 from vsv_pyramid.store.base import StoredObject
+from vsv_pyramid.store.directory import DirectoryStore
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()  # places, for as long as this process runs
@@ -21,11 +22,17 @@ def key(private: str) -> str:
 
 
 def beside(published: Store) -> set[str]:
-    """The names in the root, if they may be listed."""
+    """The names in the root, if they may be listed. Raises StoreError where one of the parts is a
+    link: what it leads to may be the private place itself."""
     try:
-        return set(published.names(""))
+        names = set(published.names(""))
     except StoreRefused:
         return set()
+    for part in parts(names):
+        if isinstance(published, DirectoryStore) and published.path(part).is_symlink():
+            what = "is a link, to what can be read by whoever may read the slides"
+            raise StoreError(published.path(part), f"{what}; remove the link")
+    return names
 
 
 def parts(names: set[str]) -> list[str]:

@@ -59,7 +59,7 @@ _PRIVATE = re.compile(
     rf"|{IMAGES}/(?:{re.escape(CATALOG)}|{_SHARD.pattern}"
     rf"|{_ID.pattern}/(?:slide\.private\.json|(?:{'|'.join(ASSOCIATED_IMAGES)})\.{FORMAT})))"
     rf"|{WATCHED}/(?:places/{_ID.pattern}|[0-9a-f]+\.json)"
-    rf"|{MANIFESTS}/[A-Za-z0-9-]+\.(?:json|txt)"  # former releases' were text
+    rf"|{MANIFESTS}/(?:[0-9a-f]+\.json|[A-Za-z0-9-]+\.txt)"  # former releases' were text
 )
 
 _FOR_EVER = "public, max-age=31536000, immutable"

@@ -207,7 +207,7 @@ class DirectoryStore:
         check_way(self.path(folder))
 
     def check_removable(self, folder: str) -> None:
-        check_removable(self.path(folder))
+        check_removable(self.path(folder), folder)
 
     def leftovers(self, folder: str) -> list[str]:
         found = ((name, _PARTIAL.fullmatch(name)) for name in self.names(folder))

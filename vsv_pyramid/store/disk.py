@@ -156,9 +156,10 @@ def check_plain(path: Path) -> None:
 
 def check_own(path: Path) -> None:
     """Raises StoreError for what is in the place of a file that is ours for a moment, and is none
-    that one of ours has left: a link, a folder, a pipe."""
+    that one of ours has left: a link, a hard link, too, a folder, a pipe."""
     with contextlib.suppress(OSError):
-        if not S_ISREG(path.lstat().st_mode):
+        stat = path.lstat()
+        if not S_ISREG(stat.st_mode) or stat.st_nlink > 1:
             raise StoreError(path, "is in the way of a file that is to be made; move it away")
 
 

@@ -61,16 +61,16 @@ def check_way(target: Path) -> None:
         _check_below(target)
 
 
-def check_removable(target: Path) -> None:
-    """Raises StoreError where the pyramid's folder, or a part of it, is a link: what that leads to
-    may be another's, and is not looked for."""
-    for path in (target, *_parts_of(target)):
+def check_removable(target: Path, key: str) -> None:
+    """Raises StoreError where the slide's folder, which has that key, or a part of it, is a link:
+    what that leads to may be another's, and is not looked for."""
+    for path in (target, *_parts_of(target, key)):
         if path.is_symlink():
             what = f"is a link, to {path.readlink()}, of which nothing is removed"
             raise StoreError(path, f"{what}; remove the link, and what it leads to, yourself")
 
 
-def _parts_of(target: Path, within: str = "") -> Iterator[Path]:
+def _parts_of(target: Path, key: str, within: str = "") -> Iterator[Path]:
     if not (target / within).is_dir():
         return
     with naming(target / within), os.scandir(target / within) as entries:
@@ -79,8 +79,10 @@ def _parts_of(target: Path, within: str = "") -> Iterator[Path]:
             if keys.is_folder(name):
                 yield Path(entry.path)
                 if entry.is_dir(follow_symlinks=False):
-                    yield from _parts_of(target, f"{name}/")
-            elif keys.is_file(name) and entry.is_symlink():
+                    yield from _parts_of(target, key, f"{name}/")
+            elif entry.is_symlink() and (
+                keys.is_file(name) or keys.is_private_key(f"{key}/{name}")
+            ):
                 yield Path(entry.path)
 
 

@@ -65,6 +65,8 @@ def name_of(place: str) -> str:
 def naming(store: Store, is_its: Callable[[str], bool]) -> Iterator[str]:
     """The keys of the manifests in the store with such a place. Raises StoreError."""
     for found in store.keys(f"{keys.MANIFESTS}/"):
+        if not keys.is_private_key(found.key):
+            continue  # it is somebody else's
         with contextlib.suppress(NoSuchObject, TooLarge, ValueError):
             if any(place and is_its(place) for place in _read(store, found.key)):
                 yield found.key

@@ -27,7 +27,7 @@ review.barcode review.failures review.outcome review.records review.rescans runt
 runtime.progress runtime.threads slide.decoding slide.files slide.handles slide.icc slide.metadata
 slide.names slide.pixels slide.plain slide.remote slide.samples slide.scale slide.scratch
 slide.search slide.series slide.signatures slide.source slide.tiles slide_json store store.base
-store.directory store.disk store.edits store.listing store.moves store.options
+store.directory store.enclosed store.disk store.edits store.listing store.moves store.options
 """
 # Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}

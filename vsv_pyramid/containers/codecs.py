@@ -156,13 +156,14 @@ def codec(page: Any) -> Codec:
     stated_size = SIZES.get(int(page.compression))
     as_libtiff_does(page)
     samples = 1 if page.planarconfig == 2 else int(page.samplesperpixel)
-    decode = _lzw(page, samples) if page.compression == LZW else page.decode
+    lzw = _lzw(page, samples) if page.compression == LZW else None
 
     def decoded(data: bytes, index: int) -> Pixels:
         if stated_size and stated_size(data) not in _sizes(page, index):
             raise StreamError(f"no {page.compression.name} tile of the slide's size, with 8 bits")
         try:
-            pixels, *_ = decode(data, index)
+            # tifffile's own looks into the file for its first tile when it is asked for.
+            pixels, *_ = (lzw or page.decode)(data, index)
         except Exception as exc:  # whatever tifffile and the codecs raise
             raise StreamError(str(exc)) from exc
         result: Pixels = pixels[0]

@@ -16,8 +16,8 @@ runtime runtime.clock runtime.signals slide slide.excluded slide.pseudonyms vers
 CONVERT = f"""
 {VERSION}
 catalog catalog_json cli.convert cli.help cli.options cli.store_options containers containers.codecs
-containers.dicom containers.frames containers.instances containers.pages containers.raw
-containers.reading containers.tiff conversion conversion.listing conversion.making
+containers.dicom containers.frame_kinds containers.frames containers.instances containers.pages
+containers.raw containers.reading containers.tiff conversion conversion.listing conversion.making
 conversion.summary destination destination.former destination.layouts destination.tie facts jpeg
 jpeg._splice jpeg.colour jpeg.encode jpeg.join jpeg.kernel jpeg.markers jpeg.planes jpeg.stream
 layout.bounds packed packed.published places planning planning.decision planning.ids planning.lanes

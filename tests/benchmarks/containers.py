@@ -21,9 +21,9 @@ from tests.benchmarks.lossless import median
 from tests.benchmarks.measure import Cost, measure
 from tests.benchmarks.pixels import OURS, TISSUE, size
 from tests.benchmarks.report import OUR_NAME, USUAL_NAME, VIPS, Verdict, machine, tell
-from tests.containers.test_dicom import instance
 from tests.slide.test_icc import PROFILES
 from tests.support.forge import Encoding, forge_svs
+from tests.support.forge_dicom import instance
 from tests.support.forge_makers import RUN, hamamatsu, ventana
 from tests.support.forge_mirax import mirax
 from vsv_pyramid.containers.raw import RawTiles

@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
-from tests.containers.test_dicom import J2K, bare, coded, fragmented, run_length, sparse
+from tests.support.forge_dicom import J2K, bare, coded, fragmented, run_length, sparse
 from tests.support.forge_makers import RUN, hamamatsu, ventana
 from tests.support.forge_tiffs import JFIF, PICTURE, TILE, Row, Stored, jpeg, tiles
 from tests.support.mutations import Place, dicom_places, tiff_places

@@ -17,9 +17,9 @@ from openslide import OpenSlide
 from PIL import Image
 from tifffile import TiffWriter, imwrite
 
-from tests.containers.test_dicom import blocks
 from tests.pyramid.test_copied import assert_copied
 from tests.slide.test_every_picture import ENCODED, apart, options, published
+from tests.support.forge_dicom import blocks
 from tests.support.forge_makers import OVERLAP, RUN, SIDE, dicom, hamamatsu, leica, philips, ventana
 from tests.support.forge_mirax import OVERLAP as SHARED
 from tests.support.forge_mirax import SHOT, mirax

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.test_dicom import YCBCR, concatenated, instance, several
 from tests.slide.test_every_picture import apart, options, published
+from tests.support.forge_dicom import YCBCR, concatenated, instance, several
 from tests.support.forge_tiffs import PICTURE, SIZE
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, SlideUnavailable

@@ -12,12 +12,12 @@ import pytest
 import s3_events
 
 from tests.conftest import Run
-from tests.containers.test_dicom import concatenated
 from tests.situations.test_keeps import created
 from tests.store.conftest import OPTIONS
 from tests.store.test_s3 import DESCRIPTOR, SLIDE_JSON, cut_the_answer
 from tests.support.clock import FakeClock
 from tests.support.forge import damage_tile
+from tests.support.forge_dicom import concatenated
 from tests.support.s3_proxy import Handler, Proxy, Request
 from tests.support.s3_server import Place
 from vsv_pyramid.conversion import convert

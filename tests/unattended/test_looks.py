@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.test_dicom import concatenated
+from tests.support.forge_dicom import concatenated
 from vsv_pyramid.errors import SlideAccessError
 from vsv_pyramid.runtime import clock
 from vsv_pyramid.unattended import looks

@@ -10,41 +10,29 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from vsv_pyramid.containers.codecs import DICOM_CODECS, JPEG_2000, is_jpeg_2000_ycbcr
+from vsv_pyramid.containers.codecs import is_jpeg_2000_ycbcr
+from vsv_pyramid.containers.frame_kinds import (
+    JPEGS,
+    TRANSFORMED,
+    are_alike,
+    are_layers,
+    decoder,
+    obstacle,
+)
 from vsv_pyramid.containers.frames import frames, places
 from vsv_pyramid.containers.instances import DAMAGED, Instance, grid, lacking, pictures, series_of
 from vsv_pyramid.containers.pages import is_reduced
 from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel, probes
-from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, StreamError
+from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.words import counted
 
-_JPEGS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # baseline and extended
-_MOST_PIXELS = 1 << 26  # of a frame
-_MOST_TILES = 1 << 22  # 275 gigapixels in tiles of 256 px: any more would fill the memory
-_TINY, _MOST_TINY = 32 * 32, 1 << 16  # px of a frame that no scanner makes, and how many of these
 # The kinds of pictures beside the volume, by what OpenSlide calls them.
 _ASSOCIATED = {"LABEL": "label", "OVERVIEW": "macro", "THUMBNAIL": "thumbnail"}
-_YCBCR = ("YBR_FULL", "YBR_FULL_422")
-_TRANSFORMED = ("YBR_ICT", "YBR_RCT")  # by JPEG 2000, whose decoders make R, G and B of it again
-_COLOURS = ("RGB", *_YCBCR, *_TRANSFORMED)
-_XYB, _JPEG_XL = "XYB", ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.112")  # likewise
-_SAMPLES = {
-    "SamplesPerPixel": (3,),
-    "BitsAllocated": (8,),
-    "BitsStored": (8,),
-    "HighBit": (7,),
-    "PixelRepresentation": (0,),  # unsigned
-    "PlanarConfiguration": (0, 1),
-}
 # By OpenSlide's names: the facts that metadata are made of.
 _FACTS = {
     "dicom.ManufacturerModelName": "ManufacturerModelName",
@@ -77,12 +65,6 @@ class DicomBase(StoredLevel):
         return self.decode(data)
 
 
-_SHAPE = (
-    *("Rows", "Columns", "TotalPixelMatrixColumns", "TotalPixelMatrixRows"),
-    *("PhotometricInterpretation", "DimensionOrganizationType"),
-)
-
-
 class _Unread(Exception):
     """Why a picture is not read, with what to do."""
 
@@ -111,7 +93,7 @@ def miscoded(base: DicomBase) -> str | None:
     """Why the colours of its JPEG 2000 frames are not what it states, by three of them, with what
     to do. Raises SlideError."""
     stated = base.properties.get("dicom.PhotometricInterpretation")
-    if stated in _TRANSFORMED and all(map(is_jpeg_2000_ycbcr, probes(base))):
+    if stated in TRANSFORMED and all(map(is_jpeg_2000_ycbcr, probes(base))):
         return (
             f"the colours of its frames are not coded as {stated}, which it states; export it anew"
         )
@@ -168,16 +150,16 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
     """A picture by its frames. Raises _Unread, and what DAMAGED has."""
     said, whole = parts[0].elements, grid(parts[0])
     tile = Size(int(said.Columns), int(said.Rows))
-    if sentence := _obstacle(parts[0], tile, whole):
+    if sentence := obstacle(parts[0], tile, whole):
         raise _Unread(sentence)
-    is_jpeg = parts[0].syntax in _JPEGS
-    if any(_storage(part) != _storage(parts[0]) for part in parts):
+    is_jpeg = parts[0].syntax in JPEGS
+    if not are_alike(parts):
         raise _Unread("the parts of its picture are stored in several ways; export it anew")
     is_full = parts[0].is_full
     count = sum(part.frames for part in parts)
     if is_full and whole.pixels > count:
         raise _Unread("it has fewer frames than cover its picture; copy it again")
-    if is_full and not _are_layers(said, count, whole):
+    if is_full and not are_layers(said, count, whole):
         raise _Unread(
             f"it has {count:,} frames, where a picture of its size has {whole.pixels:,}; export it "
             "anew"
@@ -214,78 +196,11 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
         counts=counts,
         file_of=file_of,
         fragments=fragments,
-        decode=None if is_jpeg else _decoder(parts[0], tile),
+        decode=None if is_jpeg else decoder(parts[0], tile),
         properties=_properties(said, tile),
         icc_profile=_profile(said),
         left_out=tuple(_left_out(said, spare)),
     )
-
-
-def _storage(part: Instance) -> list[object]:
-    """What tells how its frames are stored, and in which picture."""
-    return [part.syntax, *(part.elements.get(name) for name in (*_SAMPLES, *_SHAPE))]
-
-
-def _are_layers(said: Any, frames: int, grid: Size) -> bool:
-    """Whether the frames are of as many planes and paths as it says, and not of another grid."""
-    layers = [said.get(name) for name in ("TotalPixelMatrixFocalPlanes", "NumberOfOpticalPaths")]
-    if None in layers:
-        return frames % grid.pixels == 0
-    return frames <= grid.pixels * prod(max(1, int(number)) for number in layers)
-
-
-def _obstacle(part: Instance, tile: Size, grid: Size) -> str | None:
-    """Why the picture is not read, with what to do; None where it is."""
-    said, is_jpeg = part.elements, part.syntax in _JPEGS
-    for name, read in _SAMPLES.items():
-        if (found := said.get(name, read[0])) not in read:
-            return (
-                f"its {name} is {found}, where it is {' or '.join(map(str, read))} of slides that "
-                "are read; export it anew, in colours of 8 bits"
-            )
-    if not is_jpeg and part.syntax not in DICOM_CODECS:
-        return f"its frames are {_named(part.syntax)}, which is not read; export it anew, as JPEG"
-    colours = str(said.PhotometricInterpretation)
-    is_read = colours in _COLOURS or (colours == _XYB and part.syntax in _JPEG_XL)
-    if not is_read or (colours == "YBR_FULL_422" and not is_jpeg):
-        return (
-            f"its PhotometricInterpretation is {colours or 'empty'}, which is not read of frames "
-            f"that are {_named(part.syntax)}; export it anew, as RGB"
-        )
-    if not 0 < tile.pixels <= _MOST_PIXELS:
-        width, height = tile
-        return f"its frames of {width} x {height} px are too large; export it with smaller ones"
-    if grid.pixels > (_MOST_TINY if tile.pixels < _TINY else _MOST_TILES):
-        return f"it has {grid.pixels:,} frames, which are too many; export it with larger ones"
-    return None
-
-
-def _named(syntax: str) -> str:
-    from pydicom.uid import UID
-
-    return UID(syntax).name
-
-
-def _decoder(part: Instance, tile: Size) -> Callable[[bytes], Pixels]:
-    """What makes RGB of a frame that is no JPEG."""
-    said = part.elements
-    stated = str(said.PhotometricInterpretation)
-    shape = (tile.height, tile.width, 3)
-    is_planar = bool(said.get("PlanarConfiguration"))
-    codec = DICOM_CODECS[part.syntax]
-
-    def decode(data: bytes) -> Pixels:
-        pixels = codec(data, shape, is_planar)
-        if pixels.shape != shape or pixels.dtype != np.uint8:
-            raise StreamError("a frame of another size or depth than the series states")
-        is_coded_so = codec is not JPEG_2000 or is_jpeg_2000_ycbcr(data)
-        if stated in _TRANSFORMED and is_coded_so:
-            raise StreamError(f"a frame whose colours are not coded as {stated}, which it states")
-        if stated in _YCBCR and is_coded_so:
-            return np.asarray(Image.fromarray(pixels, "YCbCr").convert("RGB"))
-        return pixels
-
-    return decode
 
 
 def _properties(said: Any, tile: Size) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""DICOM series made for tests: whole slides of the picture that forged TIFFs have, in any layout."""
+"""DICOM series made for tests: slides of the picture that forged TIFFs have, in any layout."""
 
 from __future__ import annotations
 

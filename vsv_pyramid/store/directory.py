@@ -31,7 +31,14 @@ from vsv_pyramid.store.disk import (
     written_front_last,
 )
 from vsv_pyramid.store.listing import plain
-from vsv_pyramid.store.moves import beside, check_removable, check_way, settle, switch
+from vsv_pyramid.store.moves import (
+    beside,
+    check_no_link,
+    check_removable,
+    check_way,
+    settle,
+    switch,
+)
 
 _HELD_SECONDS = 2.0  # for which another process that only puts may hold a lock
 
@@ -198,6 +205,8 @@ class DirectoryStore:
             next(filter(Path.exists, (parent, *parent.parents)))
             for parent in {path.parent for path in paths}
         }
+        for path in sorted({path.parent for path in paths}):
+            _check_slide(path)
         for path in sorted(folders | paths):
             check_changeable(path)
         for path in sorted(changed):
@@ -216,6 +225,7 @@ class DirectoryStore:
     @contextmanager
     def exclusive(self, folder: str) -> Iterator[None]:
         target = self.path(folder)
+        _check_slide(target)
         with made(target.parent), locked(target, _HELD_SECONDS):
             settle(target)
             with naming(target):
@@ -306,6 +316,12 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
                 else:
                     is_broken = entry.is_symlink() and not Path(entry.path).exists()
                     yield prefix + entry.name, entry.stat(follow_symlinks=not is_broken)
+
+
+def _check_slide(folder: Path) -> None:
+    """Raises StoreError where a slide's folder is a link, as to another slide's."""
+    if folder.parent.name == layout.IMAGES:
+        check_no_link(folder)
 
 
 def _is_ours(key: str) -> bool:

@@ -65,9 +65,14 @@ def check_removable(target: Path, key: str) -> None:
     """Raises StoreError where the slide's folder, which has that key, or a part of it, is a link:
     what that leads to may be another's, and is not looked for."""
     for path in (target, *_parts_of(target, key)):
-        if path.is_symlink():
-            what = f"is a link, to {path.readlink()}, of which nothing is removed"
-            raise StoreError(path, f"{what}; remove the link, and what it leads to, yourself")
+        check_no_link(path)
+
+
+def check_no_link(path: Path) -> None:
+    """Raises StoreError for one."""
+    if path.is_symlink():
+        what = f"is a link, to {path.readlink()}, through which nothing is changed or removed"
+        raise StoreError(path, f"{what}; remove the link, or work with what it leads to")
 
 
 def _parts_of(target: Path, key: str, within: str = "") -> Iterator[Path]:

@@ -94,6 +94,18 @@ def test_webp_and_jpeg_xl(shape: tuple[int, int]) -> None:
     assert WEBP(b"RIFF0000WEBPALPH" + bytes(20)) is None
 
 
+@pytest.mark.parametrize("bits", [*range(1, 9), None])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_jpeg_xl_of_another_depth_is_none_of_ours(lossless: bool, bits: int | None) -> None:
+    """Decoders make 8 bits of any, half as bright."""
+    assert JPEG_XL
+    picture = PICTURE if bits is None else PICTURE >> (8 - bits)
+    data = bytes(imagecodecs.jpegxl_encode(picture, lossless=lossless, bitspersample=bits))
+    assert JPEG_XL(data) == ((80, 48) if bits in (8, None) else None)
+    wide = bytes(imagecodecs.jpegxl_encode(picture.astype(np.uint16) * 257, lossless=lossless))
+    assert JPEG_XL(wide) is None
+
+
 def tile_of(path: Path, compression: str) -> tuple[Codec, bytes]:
     imwrite(path, PICTURE, tile=(48, 80), photometric="rgb", compression=compression)
     with TiffFile(path) as tiff:

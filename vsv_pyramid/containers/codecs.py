@@ -106,7 +106,7 @@ def _webp(data: bytes) -> _Size | None:
 
 
 def _jpeg_xl(data: bytes) -> _Size | None:
-    """As in ISO/IEC 18181-1 (SizeHeader), of a bare codestream."""
+    """As in ISO/IEC 18181-1 (SizeHeader, ImageMetadata), of a bare codestream of 8 bits."""
     if data[:2] != b"\xff\x0a":
         return None
     bits = int.from_bytes(data[2:14], "little")
@@ -123,7 +123,15 @@ def _jpeg_xl(data: bytes) -> _Size | None:
 
     height = side()
     ratio = _JXL_RATIOS[take(3)]
-    return (height * ratio[0] // ratio[1] if ratio else side()), height
+    width = height * ratio[0] // ratio[1] if ratio else side()
+    if not take(1):  # else all is as usual
+        if take(1):
+            take(3)  # orientation
+            if take(3):  # another size to show, a preview, an animation
+                return None
+        if take(1) or take(2):  # floating-point samples, or other depths
+            return None
+    return width, height
 
 
 def _jpeg_ls(data: bytes) -> _Size | None:

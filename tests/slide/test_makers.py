@@ -169,6 +169,19 @@ def test_of_two_pages_the_one_that_is_told_of_is_shown(tmp_path: Path) -> None:
     assert apart(published(summary), PICTURE) < 5
 
 
+def test_focal_planes_are_told(tissue: Pixels, tmp_path: Path) -> None:
+    right = STREAMS["rgb"]
+    areas = [right, right[::-1], right[::-1]]
+    scn = leica(tmp_path / "a.scn", areas, "rgb", SIZE, TILE, planes=True)
+    assert info(scn, options("auto"))["left_out"] == ["2 further focal planes"]
+    bounded = replace(options("auto"), bounds=True)
+    assert apart(published(convert(scn, str(tmp_path / "scn"), bounded)), PICTURE) < 5
+    ndpi = hamamatsu(tmp_path / "b.ndpi", tissue, levels=2, planes=(0, 5000))
+    assert info(ndpi, options("auto"))["left_out"] == ["1 further focal plane"]
+    assert apart(published(convert(ndpi, str(tmp_path / "ndpi"), options("auto"))), tissue) < 5
+    assert info(hamamatsu(ndpi, tissue, levels=2), options("auto"))["left_out"] == []
+
+
 @pytest.mark.parametrize("at", [(0, 0), (30, 20), (17.4, 64.5)])
 @pytest.mark.parametrize("tag", ["rgb", "ycbcr"])
 def test_the_only_area_of_a_slide_is_copied_from_where_it_lies(

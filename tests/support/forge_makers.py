@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,13 @@ _LEICA = (
 )
 _AREA = (
     '<image>{7}<device model="Leica SCN400" version="1"/><pixels sizeX="{0}" sizeY="{1}">'
-    '<dimension sizeX="{0}" sizeY="{1}" r="0" ifd="{2}"/></pixels>'
+    "{2}</pixels>"
     '<view sizeX="{3}" sizeY="{4}" offsetX="{5}" offsetY="{6}" spacingZ="0"/><scanSettings>'
     "<objectiveSettings><objective>20</objective></objectiveSettings><illuminationSettings>"
     "<illuminationSource>brightfield</illuminationSource></illuminationSettings></scanSettings>"
     "</image>"
 )
+_DIMENSION = '<dimension sizeX="{0}" sizeY="{1}" r="0" ifd="{2}"{3}/>'
 _NM = 500  # a pixel
 
 
@@ -105,19 +107,25 @@ def leica(
     more: str = "",
     at: tuple[float, float] = (0, 0),
     told: Sequence[int] | None = None,
+    planes: bool = False,
 ) -> Path:
     """A Leica slide of areas of `size`, side by side with as much between them from `at` on, and a
     macro; each is a page of its own, and `more` is said of each. The description tells of all, or
-    of these."""
+    of these; or they are the focal `planes` of one."""
     width, height = size
     left, top = (round(px * _NM) for px in at)
     across, down = left + 2 * width * len(areas) * _NM, 2 * top + height * _NM
     nm = (width * _NM, height * _NM)
+    pages = range(len(areas)) if told is None else told
+    dimensions = [_DIMENSION.format(width, height, i, f' z="{i}"' if planes else "") for i in pages]
     images = [
-        _AREA.format(width, height, i, *nm, left + 2 * i * width * _NM, top, more)
-        for i in (range(len(areas)) if told is None else told)
+        _AREA.format(width, height, dimension, *nm, left + 2 * i * width * _NM, top, more)
+        for i, dimension in zip(pages, dimensions, strict=True)
     ]
-    images.append(_AREA.format(tile, tile, len(areas), across, down, 0, 0, more))
+    if planes:
+        images = [_AREA.format(width, height, "".join(dimensions), *nm, left, top, more)]
+    macro = _DIMENSION.format(tile, tile, len(areas), "")
+    images.append(_AREA.format(tile, tile, macro, across, down, 0, 0, more))
     description = _LEICA.format(across, down, "".join(images))
     with TiffWriter(path, bigtiff=True) as tiff:
         for number, tiles in enumerate(areas):
@@ -133,17 +141,19 @@ def leica(
                 software=False,
                 description=None if number else description,
             )
-        macro = np.zeros((tile, tile, 3), np.uint8)
-        tiff.write(macro, photometric="rgb", tile=(tile, tile), metadata=None, software=False)
+        black = np.zeros((tile, tile, 3), np.uint8)
+        tiff.write(black, photometric="rgb", tile=(tile, tile), metadata=None, software=False)
     return path
 
 
-def hamamatsu(path: Path, picture: Pixels, *, levels: int = 3, run: int = RUN) -> Path:
+def hamamatsu(
+    path: Path, picture: Pixels, *, levels: int = 3, run: int = RUN, planes: Sequence[int] = (0,)
+) -> Path:
     """An NDPI: each level, a quarter of the one before, is one strip of one JPEG, which is read by
     its restart markers, `run` px apart, or as a whole where that is 0. The width (px) has to be a
-    multiple of that in each level."""
+    multiple of that in each level, of which there are as many as focal `planes`."""
     with TiffWriter(path) as tiff:
-        for number in range(levels):
+        for number, z in product(range(levels), planes):
             height, width = picture.shape[:2]
             assert not run or width % run == 0
             made = BytesIO()
@@ -170,11 +180,12 @@ def hamamatsu(path: Path, picture: Pixels, *, levels: int = 3, run: int = RUN) -
                     (271, "s", 0, "Hamamatsu", True),
                     (65420, "I", 1, 1, True),  # that it is an NDPI
                     (65421, "f", 1, 20 / 4**number, True),  # the objective
-                    (65424, "i", 1, 0, True),  # the focal plane
+                    (65424, "i", 1, z, True),  # the focal plane
                     (65426, "I", len(starts), starts, True),
                 ],
             )
-            picture = np.asarray(Image.fromarray(picture).reduce(4))
+            if z == planes[-1]:
+                picture = np.asarray(Image.fromarray(picture).reduce(4))
     return path
 
 

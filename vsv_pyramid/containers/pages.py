@@ -43,6 +43,7 @@ _IMAGE_TYPE = re.compile(r"<ImageType>\s*(\w+)\s*</ImageType>")  # PerkinElmer's
 _OME_PARTS = re.compile(r'<(?:\w+:)?(OME|Image|TiffData|UUID)\b((?:[^<>"]|"[^<"]*")*)>\s*([^<\s]*)')
 _OME_PAGES = re.compile(r'\b(IFD|PlaneCount)="(\d{1,9})"')
 _IMAGEJ_PLANES = re.compile(r"^images=(\d+)", re.MULTILINE)
+_LEICA_PLANES = re.compile(r'<dimension\b[^<>]*\bz="([1-9][0-9]*)"')
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^<>]*>")
 
 
@@ -285,6 +286,16 @@ def left_out(base: Page, pages: Sequence[Page], told: Collection[Size]) -> tuple
     if spare := [kind for kind in base.extra if kind == 0]:
         found.append(f"{len(spare)} of {base.samples} samples a pixel, neither colour nor alpha")
     return tuple(found)
+
+
+def focal_planes(vendor: str, base: Page, pages: Sequence[Page]) -> tuple[str, ...]:
+    """What Hamamatsu's and Leica's slides have besides the plane that OpenSlide shows, in words."""
+    further = 0
+    if vendor == "hamamatsu":
+        further = sum(page.size == base.size for page in pages) - 1
+    elif vendor == "leica":
+        further = len(set(_LEICA_PLANES.findall(pages[0].description)))
+    return (counted(further, "further focal plane"),) if further > 0 else ()
 
 
 def _area(page: Page) -> int:

@@ -19,7 +19,7 @@ from vsv_pyramid.containers.codecs import (
 )
 from vsv_pyramid.containers.dicom import DicomBase, dicom_base, miscoded
 from vsv_pyramid.containers.instances import is_dicom, properties_of
-from vsv_pyramid.containers.pages import JPEG, left_out, rival
+from vsv_pyramid.containers.pages import JPEG, focal_planes, left_out, rival
 from vsv_pyramid.containers.raw import JPEG as JPEG_NAME
 from vsv_pyramid.containers.raw import RawTiles, StoredLevel
 from vsv_pyramid.containers.reading import check_readable, twice
@@ -153,8 +153,11 @@ class Slide:
             return self._pixels.left_out
         if isinstance(self.stored, DicomBase):
             return self.stored.left_out
-        if self.tiff is None or self.metadata.vendor not in (*_ANYBODYS, "aperio"):
+        if self.tiff is None:
             return ()
+        vendor = self.metadata.vendor
+        if vendor not in (*_ANYBODYS, "aperio"):
+            return focal_planes(vendor, self.tiff.page, self.tiff.pages)
         return left_out(self.tiff.page, self.tiff.pages, set(self._facts.associated_sizes.values()))
 
     @cached_property

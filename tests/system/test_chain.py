@@ -36,7 +36,7 @@ from tests.support.cloudformation import EVERYTHING
 from tests.support.lambda_runtime import Function
 from tests.support.s3_server import HOST
 from tests.support.stacks import Distribution, Made, received, taken
-from tests.system.test_viewer import differences, opened
+from tests.support.viewed import differences, opened
 from vsv_pyramid.pages import publish
 from vsv_pyramid.store import lease, open_store
 from vsv_pyramid.verification import verify

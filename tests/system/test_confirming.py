@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser import window
 from tests.support.destinations import opened
+from tests.support.viewed import button
 from tests.system.test_morning import IDS, Lab, counted, refresh, right_id, row, saved, working
-from tests.system.test_viewer import button
 from vsv_pyramid.layout import keys
 from vsv_pyramid.review.desk import Desk
 from vsv_pyramid.store import open_store

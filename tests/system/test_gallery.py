@@ -26,7 +26,7 @@ from tests.support.browser import Window, serious_faults, window
 from tests.support.destinations import keeping
 from tests.support.forge import forge_svs
 from tests.support.site import Site, serving
-from tests.system.test_viewer import SCREENSHOTS, button, opened
+from tests.support.viewed import SCREENSHOTS, button, opened
 from tests.web.test_app import PROGRAM
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root

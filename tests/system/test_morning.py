@@ -27,7 +27,7 @@ from tests.support.cdr_stub import HANG_UP, HANG_UP_AFTERWARDS, Cdr
 from tests.support.destinations import keeping, opened
 from tests.support.forge import forge_svs
 from tests.support.site import HOST, serving
-from tests.system.test_viewer import SCREENSHOTS, button
+from tests.support.viewed import SCREENSHOTS, button
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review import cdr, failures

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from tests.support.browser import Window, window
 from tests.support.forge import Encoding, forge_svs
 from tests.support.site import Site, serving
-from tests.system.test_viewer import MEDIUM, button, differences, level, opened, small
+from tests.support.viewed import MEDIUM, button, differences, level, opened, small
 from vsv_pyramid import repacking
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root

@@ -1,269 +1,43 @@
-"""The viewer's page in a real browser: what it draws, and every control as a person uses it."""
+"""The viewer's page in a real browser: every control as a person uses it."""
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, FloatRect, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.benchmarks import viewing
-from tests.support import browser, http_server
+from tests.support import http_server
 from tests.support.browser import Window, serious_faults, window
-from tests.support.destinations import keeping
-from tests.support.forge import Encoding, forge_svs
 from tests.support.site import Site, serving
-from tests.support.tiles import Pixels
+from tests.support.viewed import (
+    MEDIUM,
+    MPP,
+    ROOT,
+    SCREENSHOTS,
+    button,
+    opened,
+    small,
+    stage,
+    undress,
+    view,
+)
 from vsv_pyramid import pages
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination.root import open_root
-from vsv_pyramid.packed.reading import with_tiles
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
-
-SCREENSHOTS = Path(__file__).parents[2] / ".cache/screenshots"
-MPP = 0.499
-DARK = (60, 20, 80)
-MEDIUM = {"width": 900, "height": 600}  # px; WebGL is computed here
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def root(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real slide with all its images; an odd one in small tiles; one that states no mpp; one
-    that is dark all over, in small tiles."""
-    folder = tmp_path_factory.mktemp("root")
-    odd, bare, dark = folder / "odd.svs", folder / "bare.svs", folder / "dark.png"
-    Image.new("RGB", (1200, 900), DARK).save(dark)
-    forge_svs(
-        odd,
-        tissue=real_slide,
-        size=(1501, 1103),
-        levels=(1, 4),
-        encoding=Encoding(256, 70, "4:2:0", rgb=False),
-    )
-    unstated = {"MPP": None, "AppMag": None}
-    forge_svs(bare, tissue=real_slide, size=(1201, 903), levels=(1,), description=unstated)
-    images = ("thumbnail", "label", "macro")
-    options = ConvertOptions(slide_id="real", associated=images)
-    convert(real_slide, str(folder), keeping(options, folder))
-    convert(odd, str(folder), keeping(ConvertOptions(tile_size=256), folder))
-    convert(bare, str(folder), keeping(ConvertOptions(), folder))
-    convert(dark, str(folder), keeping(ConvertOptions(tile_size=256), folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def site(root: Path) -> Iterator[Site]:
-    with serving(create_app(open_root(str(root)))) as site:
-        yield site
-
-
-class View(NamedTuple):
-    """What the address says of a view: the centre in px, the scale, the rotation, more words."""
-
-    x: float
-    y: float
-    scale: float
-    rotation: float
-    words: list[str]
-
-
-def view(page: Page) -> View:
-    numbers = page.url.partition("#")[2].split(",")
-    x, y, scale, rotation = map(float, numbers[:4])
-    return View(x, y, scale, rotation, numbers[4:])
-
-
-def opened(window: Window) -> Page:
-    """The window's page, once it shows the slide."""
-    window.page.wait_for_url("**#*")
-    expect(window.page.locator(".pane .message")).to_be_hidden()
-    window.settled()
-    return window.page
-
-
-def stage(page: Page, number: int = 0) -> FloatRect:
-    box = page.locator(".stage").nth(number).bounding_box()
-    assert box
-    return box
-
-
-def undress(page: Page) -> None:
-    """Leaves the slide alone, to compare its pixels with the screen's."""
-    page.evaluate(
-        """document.querySelectorAll(".scale-bar, .navigator, .pane > h2")
-            .forEach((element) => element.style.setProperty("visibility", "hidden"))"""
-    )
-
-
-def level(page: Page, root: Path, slide: str, number: int) -> Pixels:
-    """A level as the browser decodes its tiles, each once."""
-    by = page.context.browser
-    assert by
-    return _level(by, root, slide, number)
-
-
-@cache
-def _level(by: Browser, root: Path, slide: str, number: int) -> Pixels:
-    facts = json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]
-    stated = facts["levels"][number]
-    prefix = f"images/{slide}/DeepZoom_files/{number}/"
-    store = with_tiles(open_store(str(root)), f"images/{slide}")
-    tiles = {
-        tuple(map(int, Path(found.key).stem.split("_"))): store.get(found.key)
-        for found in store.keys(prefix)
-    }
-    page = by.new_page()
-    drawn = browser.decoded(page, list(tiles.values()))
-    page.close()
-    whole = np.zeros((stated["height"], stated["width"], 3), np.uint8)
-    for (column, row), pixels in zip(tiles, drawn, strict=True):
-        x, y = column * facts["tile_size"], row * facts["tile_size"]
-        whole[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels[..., :3]
-    return whole
-
-
-def differences(window: Window, pixels: Pixels, shrink: int, ratio: int) -> np.ndarray[Any, Any]:
-    """By how much the screen differs from the level's pixels, where it shows the slide. The level
-    is `shrink` times smaller than the base; the screen has `ratio` pixels a CSS px."""
-    page = window.page
-    undress(page)
-    box, seen = stage(page), view(page)
-    assert seen.scale == pytest.approx(1 / shrink)
-    screen = window.screenshot(box).astype(int)
-    left = seen.x / shrink - box["width"] * ratio / 2
-    top = seen.y / shrink - box["height"] * ratio / 2
-    assert (left % 1, top % 1) == (0, 0)
-    x, y = max(0, int(left)), max(0, int(top))
-    shown = pixels[y : int(top) + screen.shape[0], x : int(left) + screen.shape[1]]
-    at = screen[y - int(top) :, x - int(left) :][: shown.shape[0], : shown.shape[1]]
-    assert shown.size > 100_000
-    return np.abs(at - shown)
-
-
-def small(ratio: int) -> dict[str, int]:
-    """Of so many pixels at any ratio: a larger window would not show so little of a slide."""
-    return {"width": 690 // ratio, "height": 560 // ratio}
-
-
-@pytest.mark.parametrize(("shrink", "ratio"), [(1, 1), (2, 1), (4, 1), (1, 2), (2, 2)])
-@pytest.mark.parametrize(
-    ("slide", "at"),
-    [
-        ("real", (1000, 1500)),
-        ("real", (2000, 2700)),
-        ("odd", (500.5, 400.25)),
-        ("odd", (1300, 900)),
-    ],
-)
-def test_each_pixel_is_drawn_as_it_is(
-    webgl: Browser,
-    site: Site,
-    root: Path,
-    slide: str,
-    at: tuple[float, float],
-    shrink: int,
-    ratio: int,
-) -> None:
-    """Seams, odd sizes and the last tiles included."""
-    url = f"{site.url}/viewer/?id={slide}#{at[0]},{at[1]},{1 / shrink},0"
-    with window(webgl, url, device_scale_factor=ratio, viewport=small(ratio)) as seen:
-        page = opened(seen)
-        top = len(
-            json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]["levels"]
-        )
-        pixels = level(page, root, slide, top - 1 - int(math.log2(shrink)))
-        assert differences(seen, pixels, shrink, ratio).max() == 0
-
-
-@pytest.mark.parametrize(("slide", "at"), [("real", (1000, 1500)), ("odd", (1300, 900))])
-def test_without_webgl_each_pixel_is_drawn_as_it_is_too(
-    chromium: Browser, site: Site, root: Path, slide: str, at: tuple[int, int]
-) -> None:
-    with window(chromium, f"{site.url}/viewer/?id={slide}#{at[0]},{at[1]},1,0") as seen:
-        page = opened(seen)
-        assert page.evaluate("document.createElement('canvas').getContext('webgl')") is None
-        top = len(
-            json.loads((root / f"images/{slide}/slide.json").read_text())["pyramid"]["levels"]
-        )
-        assert differences(seen, level(page, root, slide, top - 1), 1, 1).max() == 0
-
-
-@pytest.mark.parametrize("scale", [0.61, 1.37])
-def test_without_webgl_there_is_no_seam(chromium: Browser, site: Site, scale: float) -> None:
-    with window(chromium, f"{site.url}/viewer/?id=dark#600.3,450.7,{scale},0") as seen:
-        page = opened(seen)
-        undress(page)
-        box, at = stage(page), view(page)
-        screen = seen.screenshot(box).astype(int)[:-3, :-3]  # at its edge the stage may show
-        inside = [
-            slice(max(0, math.ceil(middle - half) + 2), math.floor(middle + half) - 2)
-            for middle, half in (
-                (box["height"] / 2 + (450 - at.y) * scale, 450 * scale),
-                (box["width"] / 2 + (600 - at.x) * scale, 600 * scale),
-            )
-        ]
-        slide = screen[inside[0], inside[1]]
-        assert slide.size > 800_000
-        assert np.abs(slide - DARK).max() <= 3
-
-
-@pytest.mark.parametrize("scale", [0.61, 1.37])
-def test_without_webgl_nothing_is_displaced_between_levels(
-    chromium: Browser, site: Site, root: Path, scale: float
-) -> None:
-    """Each pixel is one that the slide has there, or a pixel beside it."""
-    with window(chromium, f"{site.url}/viewer/?id=odd#700.3,560.7,{scale},0") as seen:
-        page = opened(seen)
-        undress(page)
-        box, at = stage(page), view(page)
-        screen = seen.screenshot(box).astype(int)
-        top = len(json.loads((root / "images/odd/slide.json").read_text())["pyramid"]["levels"])
-        base = Image.fromarray(level(page, root, "odd", top - 1))
-        half = box["width"] / 2 / at.scale, box["height"] / 2 / at.scale
-        region = (at.x - half[0], at.y - half[1], at.x + half[0], at.y + half[1])
-        inner = tuple(
-            int(edge)
-            for edge in (
-                max(0, -region[0]) * at.scale + 3,
-                max(0, -region[1]) * at.scale + 3,
-                min(box["width"], (1501 - region[0]) * at.scale) - 3,
-                min(box["height"], (1103 - region[1]) * at.scale) - 3,
-            )
-        )
-        wanted = np.asarray(
-            base.transform(
-                (screen.shape[1], screen.shape[0]),
-                Image.Transform.EXTENT,
-                region,
-                Image.Resampling.BILINEAR,
-            )
-        ).astype(int)
-        around = [
-            np.roll(wanted, (dy, dx), (0, 1))[inner[1] : inner[3], inner[0] : inner[2]]
-            for dy in (-1, 0, 1)
-            for dx in (-1, 0, 1)
-        ]
-        at_screen = screen[inner[1] : inner[3], inner[0] : inner[2]]
-        beyond = np.maximum(np.min(around, 0) - at_screen, at_screen - np.max(around, 0)).clip(0)
-        assert at_screen.size > 500_000
-        assert beyond.max() <= 80  # another way to interpolate differs by as much
-
-
-def button(page: Page, label: str) -> Any:
-    return page.get_by_role("button", name=label, exact=True)
 
 
 @pytest.fixture

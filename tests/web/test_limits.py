@@ -6,12 +6,16 @@ import contextlib
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from starlette.applications import Starlette
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from tests.support.destinations import opened
 from tests.support.hostile import json_documents
@@ -20,7 +24,7 @@ from tests.web.test_desk_api import call
 from vsv_pyramid.store import open_store
 from vsv_pyramid.web.app import create_app
 from vsv_pyramid.web.desk_api import Entrance
-from vsv_pyramid.web.limits import Limits
+from vsv_pyramid.web.limits import Limited, Limits
 from vsv_pyramid.web.people import Owner
 
 LIMITS = Limits(head_bytes=1 << 12, headers=20, connections=12, of_address=8)
@@ -93,26 +97,63 @@ def test_a_body_that_does_not_come_ends(tmp_path: Path, capfd: pytest.CaptureFix
     assert "Traceback" not in capfd.readouterr().err
 
 
+@contextlib.contextmanager
+def asked_for_much(site: Site) -> Iterator[http.client.HTTPResponse]:
+    """An answer that has begun, to a client with room for little."""
+    with socket.socket() as connection:
+        connection.settimeout(60)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        connection.connect((HOST, site.port))
+        connection.sendall(ICC)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert response.status == 200
+        yield response
+
+
 def test_an_answer_that_nobody_takes_ends(app: Starlette) -> None:
     limits = replace(LIMITS, stalled_seconds=SOON, connections=2)
-    with serving(app, limits) as site, connected(site) as connection:
-        connection.sendall(ICC)
+    with serving(app, limits) as site, asked_for_much(site) as answer:
         while site.ask("/viewer/").status == 503:  # until the first one is gone
             pass
-        taken = 0
-        with contextlib.suppress(ConnectionResetError):
-            while data := connection.recv(1 << 20):
-                taken += len(data)
-    assert taken < 1 << 24
+        with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+            answer.read()
 
 
 def test_an_answer_that_is_taken_slowly_does_not(app: Starlette) -> None:
-    with serving(app, replace(LIMITS, stalled_seconds=5)) as site, connected(site) as connection:
-        connection.sendall(ICC)
-        taken = 0
-        while data := connection.recv(1 << 16):
-            taken += len(data)
-    assert taken > 1 << 24
+    paused = threading.Event()
+
+    def pause(connection: Limited) -> None:
+        pause_writing(connection)
+        paused.set()
+
+    pause_writing = Limited.pause_writing
+    with (
+        mock.patch.object(Limited, "pause_writing", pause),
+        serving(app) as site,
+        asked_for_much(site) as answer,
+    ):
+        assert paused.wait(60)
+        assert len(answer.read()) == 1 << 24
+
+
+def test_a_client_that_takes_anything_is_waited_for() -> None:
+    """It is looked at again after each time, and let go when nothing has gone since."""
+    waiting = [9000, 8000, 8000, 7000, 7000, 7000]  # at the start, then looked at and noted
+    transport = mock.Mock(**{"get_write_buffer_size.side_effect": waiting})
+    loop = mock.Mock()
+    config, state = Config(Starlette()), ServerState()
+    connection = Limited(LIMITS, config=config, server_state=state, app_state={}, _loop=loop)
+    connection.transport = transport
+    connection.flow = mock.Mock()
+    connection.pause_writing()
+    for looked in range(1, 4):
+        assert transport.abort.call_count == 0
+        assert loop.call_later.call_count == looked
+        seconds, look = loop.call_later.call_args.args
+        assert seconds == LIMITS.stalled_seconds
+        look()
+    assert transport.abort.call_count == 1
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def containers(result: Result) -> str:
     rows = [run for run in result["runs"] if run["tool"] != OUR_NAME]
     columns: Columns = {
         "slide": lambda run: str(run["slide"]),
+        "gigapixels": lambda run: f"{run['gigapixels']:g}",
         "CPU s": lambda run: f"{ours[run['slide']]['cpu_seconds']:.1f}",
         "wall s": lambda run: f"{ours[run['slide']]['wall_seconds']:.1f}",
         "peak MB": lambda run: _megabytes(ours[run["slide"]]),
@@ -93,9 +94,9 @@ def containers(result: Result) -> str:
         "its CPU s": lambda run: f"{run['cpu_seconds']:.1f}",
         "ratio": lambda run: f"{ours[run['slide']]['cpu_seconds'] / run['cpu_seconds']:.2f}",
     }
-    lead = "Slides of {gigapixels:g} gigapixels, median of {runs} runs, {workers} workers."
+    lead = "Median of {runs} runs, {workers} workers."
     return _section(
-        lead.format(**result["options"]), _table(rows, columns, left=(0, 4)), *_end(result)
+        lead.format(**result["options"]), _table(rows, columns, left=(0, 5)), *_end(result)
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import socketserver
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -109,6 +110,32 @@ def test_what_is_read_afterwards_ends_too(s3: object, endless: _Server) -> None:
     client = session.Account(session.parse_url("s3://bucket")).client
     with pytest.raises(ReadTimeoutError), exchanges.one():
         client.get_object(Bucket="bucket", Key="a")["Body"].read()
+
+
+@pytest.mark.parametrize(("size", "fewest"), [(4_000_000, 1 << 16), (100, 1)])
+def test_a_slide_comes_at_its_own_pace(
+    s3: object,
+    endless: _Server,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    size: int,
+    fewest: int,
+) -> None:
+    """A byte now and then, which is less than may be, or just as much."""
+    monkeypatch.setattr(exchanges, "_FEWEST_BYTES", fewest)
+    endless.answer = OK + f'ETag: "a"\r\nContent-Length: {size}\r\n\r\n'.encode(), b"a"
+    client = session.Account(session.parse_url("s3://bucket")).client
+    path = tmp_path / "a.svs"
+
+    def fetch() -> None:
+        retry.with_retries("a.svs", lambda: client.download_file("bucket", "a.svs", str(path)))
+
+    if fewest > 1:
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            fetch()
+    else:
+        fetch()
+        assert path.read_bytes() == b"a" * size
 
 
 def test_what_is_answered_in_time_is_not_cut(place: Place) -> None:

@@ -8,6 +8,7 @@ import http.client
 import io
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from vsv_pyramid.runtime.deadline import Deadline
 
 SECONDS = 60.0  # for a request and the whole answer, none of which is large
 _MOST_BYTES = 1 << 26  # of an answer
+_FEWEST_BYTES = 1 << 16  # in as many seconds of waiting, also of a slide, which may take hours
 
 
 class _Exchange(threading.local):
@@ -79,17 +81,25 @@ def _end(**_: object) -> None:
 
 
 class _Counted(io.RawIOBase):
-    """What comes from a socket, as far as it may go."""
+    """What comes from a socket, as far as it may go, and as slowly."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
         self._left = _MOST_BYTES
+        self._waited, self._came = 0.0, 0  # seconds and bytes, since it was last looked at
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        begun = time.monotonic()
         count: int | None = self._raw.readinto(buffer)
+        self._waited += time.monotonic() - begun
+        self._came += count or 0
+        if self._waited > SECONDS:
+            if self._came < _FEWEST_BYTES:
+                raise TimeoutError
+            self._waited, self._came = 0.0, 0
         self._left -= count or 0
         if self._left < 0 and _this.deadline:
             _this.flooded = True

@@ -9,14 +9,14 @@ import pytest
 
 from tests.conftest import Run
 from tests.support.clock import FakeClock
-from vsv_pyramid import removal, repacking
+from vsv_pyramid import catalog, removal, repacking
 from vsv_pyramid.conversion import convert
-from vsv_pyramid.errors import DescriptorError
+from vsv_pyramid.errors import DescriptorError, StoreError
 from vsv_pyramid.layout import keys
-from vsv_pyramid.packed.published import packed_key
+from vsv_pyramid.packed.published import is_published, packed_key
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.removal import DAY
-from vsv_pyramid.store import open_store
+from vsv_pyramid.store import Store, open_store
 
 FOLDER = "images/small"
 NEVER_SHOWN = f"{FOLDER}/DeepZoom-{'0' * 32}.szi"
@@ -107,3 +107,20 @@ def test_what_is_not_there(tmp_path: Path, run: Run) -> None:
     ended = run("tidy", tmp_path / "images" / "nothing")
     assert (ended.code, ended.out) == (1, "0 objects removed, 0.0 MB; 1 failed\n")
     assert "there is no pyramid" in ended.err
+
+
+def test_one_that_cannot_be_read_goes_as_a_whole(
+    target: str, small_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(small_slide, target, ConvertOptions(slide_id="small"))
+    store = open_store(target)
+
+    def unreadable(store: Store, folder: str) -> bool:
+        if store.head(keys.slide_json_key(folder)):
+            raise StoreError(folder, "Permission denied")
+        return is_published(store, folder)
+
+    monkeypatch.setattr(catalog, "is_published", unreadable)
+    removal.delete(store, FOLDER)
+    assert not list(store.keys(f"{FOLDER}/"))
+    assert catalog.listed(store) == []

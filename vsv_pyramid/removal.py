@@ -43,10 +43,12 @@ def remove(store: Store, folder: str) -> None:
     try:
         with_room(store, folder, lambda: unlist(store, folder))
     except StoreError as exc:
-        if not exc.environment:
-            store.delete(*own)
-        raise
-    store.delete(*own)
+        if exc.environment:
+            raise
+        store.delete(*own)
+        unlist(store, folder)  # goes well where it was slide.json that could not be read
+    else:
+        store.delete(*own)
 
 
 def withdraw(store: Store, folder: str) -> Callable[[], None]:

@@ -109,6 +109,8 @@ def other_streams() -> Iterator[Row]:
         abbreviated = tiles(rgb=rgb, marker=marker, without=(DQT, DHT))
         stored = jpeg(abbreviated, tag, jpegtables=shared)
         yield Row(f"restart interval in JPEGTables, {tag}", [stored], streams=(rgb,))
+        stored = jpeg(abbreviated, tag, jpegtables=tables_of(whole[0])[:-2])
+        yield Row(f"no EOI in JPEGTables, {tag}", [stored], streams=(rgb,))
         restart = tiles(rgb=rgb, marker=marker, restart_marker_blocks=5)
         yield Row(f"restart interval, {tag}", [jpeg(restart, tag)], streams=(rgb,))
         ids = b"RGB" if rgb else b"\1\2\3"  # as in all of its scans

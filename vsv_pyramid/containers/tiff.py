@@ -32,7 +32,7 @@ from vsv_pyramid.layout.geometry import Size
 
 BIG_ENDIAN, BIG_ENDIAN_BIGTIFF = b"MM\0*", b"MM\0+"
 _MAGIC = (b"II*\0", BIG_ENDIAN, b"II+\0", BIG_ENDIAN_BIGTIFF)
-
+_EOI = b"\xff\xd9"
 
 # What tifffile raises on bytes that are no TIFF, or only the beginning of one.
 _DAMAGED = (
@@ -147,7 +147,7 @@ def _read_base(path: Path, file: BinaryIO, choose: _Choice, **flags: Any) -> Tif
                 tile_size=shown.tile or Size(shown.size.width, _rows_per_strip(page)),
                 compression=shown.compression_name,
                 photometric=shown.photometric_name,
-                tables=page.jpegtables or b"",
+                tables=page.jpegtables + _EOI if page.jpegtables else b"",  # which may lack it
                 # 8 bytes a tile, where a tuple of integers takes 40
                 offsets=array("Q", page.dataoffsets),
                 counts=array("Q", page.databytecounts),

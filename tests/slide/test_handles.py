@@ -44,7 +44,8 @@ def test_a_damaged_image_is_named_and_the_slide_goes_on(reader: OpenSlideReader)
     with pytest.raises(SlideError, match=r"its macro image is damaged .* --associated"):
         reader.associated("macro")
     assert reader.associated("label").size == (99, 99)
-    assert reader.read(0, 0, Size(70, 50)).shape == (50, 70, 4)
+    assert reader.read(0, 0, Size(70, 50)).shape == (50, 70, 3)
+    assert reader.read(690, 0, Size(70, 50)).shape == (50, 70, 4)  # across the edge
 
 
 def test_what_could_not_be_read_is_not_called_damaged(

@@ -1,4 +1,4 @@
-"""Tiles as large as no scanner's: one of them is in memory, whoever reads, and shows the same."""
+"""Tiles as large as no scanner's: few of them are in memory, whoever reads, and show the same."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def opened(path: Path) -> NativeTiles:
 
 
 @pytest.mark.parametrize("left_out", [False, True])
+@pytest.mark.parametrize("kept", [1, 3])
 def test_large_tiles_show_what_small_ones_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: bool, kept: int
 ) -> None:
     rows = [[VARIANTS[0].tile(part) for part in row] for row in cut(tissue(*SIZE), TILE)]
     if left_out:
@@ -37,6 +38,7 @@ def test_large_tiles_show_what_small_ones_do(
     path = write_tiff(tmp_path / "a.tif", rows, SIZE, TILE, rgb=VARIANTS[0].rgb)
     with closing(opened(path)) as small:
         monkeypatch.setattr(tiles, "_LARGE_BYTES", TILE * TILE * 3 - 1)
+        monkeypatch.setattr(tiles, "_LARGE_CACHE_BYTES", kept * TILE * TILE * 3 + 1)
         with closing(opened(path)) as large, ThreadPoolExecutor(4) as pool:
 
             def read(region: tuple[int, int, int, int]) -> None:
@@ -47,4 +49,4 @@ def test_large_tiles_show_what_small_ones_do(
                 assert (other[..., 3:] == alpha).all()
 
             list(pool.map(read, [*REGIONS, BEYOND] * 4))
-            assert large._tile.cache_info().maxsize == 1
+            assert large._tile.cache_info().maxsize == kept

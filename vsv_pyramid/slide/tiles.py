@@ -37,6 +37,7 @@ IMAGECODECS = "imagecodecs"
 _CACHE_BYTES = 1 << 25
 _CACHED = range(4, 1024)  # tiles
 _LARGE_BYTES = 1 << 26  # a tile of 4,730 px
+_LARGE_CACHE_BYTES = 1 << 28
 
 
 class Facts(NamedTuple):
@@ -91,10 +92,11 @@ class NativeTiles:
         self._is_negative = facts.is_negative
         bytes_each = base.tile_size.pixels * 3
         count = min(max(_CACHE_BYTES // bytes_each, _CACHED.start), _CACHED.stop)
-        # Of one that is as large as no scanner's, a single one is in memory, whoever waits for it.
         self._is_large = bytes_each > _LARGE_BYTES
+        if self._is_large:  # as no scanner's is; one is decoded at a time, whoever waits for it
+            count = max(1, _LARGE_CACHE_BYTES // bytes_each)
         self._turns = threading.Lock() if self._is_large else contextlib.nullcontext()
-        self._tile = lru_cache(maxsize=1 if self._is_large else count)(self._decoded)
+        self._tile = lru_cache(maxsize=count)(self._decoded)
         self.name = "simplejpeg" if base.compression == JPEG else IMAGECODECS
         self.size = facts.canvas or self._turned(base.size)
         self.level_sizes = (self.size, *sorted(map(self._turned, facts.levels), reverse=True))

@@ -33,7 +33,8 @@ store.directory store.enclosed store.disk store.edits store.listing store.moves 
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}
 IMPORTED = """
 import atexit, sys
-atexit.register(lambda: print("\\n" + " ".join(sys.modules)))
+of_python = set(sys.modules)  # a system's own sitecustomize among them
+atexit.register(lambda: print("\\n" + " ".join(set(sys.modules) - of_python)))
 from vsv_pyramid.__main__ import main
 main()
 """

@@ -193,9 +193,9 @@ class _Reporter:
         environment = os.environ
         private = f"--private-to {self._options.private_to}"
         for failed in found[:_NAMED]:
-            said = met.sentence(failed.reason)[:_LONGEST]
-            yield said if said.startswith(failed.id) else f"{failed.id}: {said}"
-            if failed.slide:
+            said, name = met.sentence(failed.reason)[:_LONGEST], _name(failed)
+            yield said if said.startswith(name) else f"{name}: {said}"
+            if failed.slide and name == failed.id:
                 yield f"    vsv-pyramid slides retry {failed.id} --in {self._destination} {private}"
         if len(found) > _NAMED:
             yield f"And {len(found) - _NAMED:,} more."
@@ -210,8 +210,13 @@ class _Reporter:
         yield f"    vsv-pyramid slides {self._destination} {private} --failed"
 
 
+def _name(failed: Failed) -> str:
+    """What a mail may call it: where the file's name can be no id, it may be a person's."""
+    return met.called(failed.slide) if failed.slide else failed.id
+
+
 def _subject(found: list[Failed]) -> str:
-    slides = [failed.id for failed in found if failed.id]
+    slides = [_name(failed) for failed in found if failed.id]
     if not slides:
         return "something failed"
     which = slides[0] if len(slides) == 1 else counted(len(slides), "slide")

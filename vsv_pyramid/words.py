@@ -16,6 +16,7 @@ IS_ODD = f"its name {_WHY}; rename it"
 # Control characters, ends of lines, what turns the direction of writing, what is no text (of names
 # in another encoding, by surrogateescape), and what is a slash on Windows.
 _ODD = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\\\\]")
+_QUOTED = re.compile("""“[^”]*”|(?<!\\w)'[^']*'(?!\\w)|(?<!\\w)"[^"]*"(?!\\w)""")
 _NO_NAMES = frozenset(["", ".", ".."])
 
 
@@ -29,6 +30,11 @@ def one_line(text: str) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def unquoted(exc: Exception) -> str:
+    """What a library says of a slide, without what it quotes of it, which can be about a person."""
+    return _QUOTED.sub("...", str(exc))
 
 
 def is_plain(key: str) -> bool:

@@ -18,6 +18,7 @@ from vsv_pyramid.review import failures
 from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.store import open_store
 from vsv_pyramid.unattended.manifests import handed_to
+from vsv_pyramid.words import digest
 
 JOB = {
     "jobId": "job-7",
@@ -227,16 +228,18 @@ def test_a_reason_without_end_is_told(place: Place, services: Services) -> None:
 
 
 def test_a_name_that_cannot_be_an_id(place: Place, services: Services) -> None:
-    url = f"{place}/scans/a b\x1b[31m.svs"
+    """It may be a person's, and a mail does not tell it."""
+    url = f"{place}/scans/DOE Jane\x1b[31m.svs"
     assert not reported(
-        message({"slide": url, "reason": "cannot be an id\nBcc: x", "exit_code": 2})
+        message({"slide": url, "reason": f"{url}: cannot be an id\nBcc: x", "exit_code": 2})
     )
     (failed,) = remembered(place)
-    assert failed.id.startswith("a-b-31m-")
+    assert failed.id.startswith("DOE-Jane-31m-")
     ((subject, text),) = services.mails
-    assert failed.id in subject
-    assert "\x1b" not in subject + text
-    assert "\nBcc" not in text
+    assert subject == f"vsv-pyramid: slide {digest(url)} could not be converted"
+    assert text.startswith(f"slide {digest(url)}: cannot be an id")
+    for part in ("\x1b", "\nBcc", "DOE", "Jane"):
+        assert part not in subject + text
 
 
 def test_ids_that_do_not_tell_names(

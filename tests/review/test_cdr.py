@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -193,6 +195,21 @@ def test_a_token_is_given(stub: Cdr, monkeypatch: pytest.MonkeyPatch) -> None:
     assert stub.tokens == {"Bearer abc"}
 
 
+@pytest.mark.parametrize("wrong", ["SECRET\r\nX: y", "SECRET\u20ac", "SEC RET", "SECRET\0"])
+def test_what_is_no_token_is_told_without_it(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setattr(os, "environ", {cdr.TOKEN: wrong})  # which takes any character
+    for action in cdr.check_url, lambda url: cdr.send(RECORD, url):
+        with pytest.raises(OptionError, match=f"{cdr.TOKEN} has a character") as raised:
+            action("https://cdr.example.org/")
+        assert "SECRET" not in str(raised.value)
+
+
+def test_the_end_of_a_line_is_none_of_the_token(stub: Cdr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cdr.TOKEN, "abc\r\n")
+    cdr.send(RECORD, stub.url)
+    assert stub.tokens == {"Bearer abc"}
+
+
 @pytest.mark.parametrize("fault", [408, 425, 429, 500, 502, 503, 504, HANG_UP])
 def test_what_passes_is_tried_again(stub: Cdr, fault: int) -> None:
     stub.fail(fault, fault)
@@ -238,6 +255,28 @@ def test_one_that_says_when(stub: Cdr, clock: FakeClock, asked_for: str, pause: 
     assert clock.slept == [pause]
 
 
+@pytest.mark.parametrize(
+    "asked_for",
+    ["soon", "-5", "9" * 5000, "Fri, 31 Dec 99999 23:59:59 GMT", f"Fri, 31 Dec {'9' * 25} 23:59"],
+)
+def test_one_that_says_no_time_for_it(stub: Cdr, clock: FakeClock, asked_for: str) -> None:
+    stub.fail(*[503] * 100)
+    stub.headers = {"Retry-After": asked_for}
+    with pytest.raises(CdrUnavailable, match="answers 503 again and again"):
+        cdr.send(RECORD, stub.url)
+    assert stub.requests == 6
+
+
+def test_once_it_is_stopped_nothing_is_waited_for(stub: Cdr, clock: FakeClock) -> None:
+    stopped = threading.Event()
+    clock.meanwhile = stopped.set
+    stub.fail(*[503] * 100)
+    for requests in (1, 1):
+        with pytest.raises(CdrUnavailable, match="the program was ended"):
+            cdr.send(RECORD, stub.url, stopped=stopped)
+        assert stub.requests == requests
+
+
 def test_one_that_is_not_there(clock: FakeClock) -> None:
     with pytest.raises(CdrUnavailable, match="does not answer") as raised:
         cdr.send(RECORD, "https://user:secret@127.0.0.1:9/slides?secret=1")
@@ -251,8 +290,14 @@ def test_a_prefix_in_s3(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "cdr", "http://cdr.example.org/", "ftp://x/", "s3://", "https://", "s3:/x"]
+    "url",
+    [
+        *("", "cdr", "http://cdr.example.org/", "ftp://x/", "s3://", "https://", "s3:/x"),
+        *("https://u:secret@127.0.0.1:99999/x?key=secret", "https://cdr:port/", "https://a..b/"),
+        *(f"https://{'a' * 70}.example/", "https://a b/", "https://[::1/", "https://:443/"),
+    ],
 )
 def test_where_nothing_can_be_sent(url: str) -> None:
-    with pytest.raises(OptionError, match="is refused; give https://host/path"):
+    with pytest.raises(OptionError, match="is refused; give https://host/path") as raised:
         cdr.check_url(url)
+    assert "secret" not in str(raised.value)

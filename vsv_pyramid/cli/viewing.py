@@ -135,7 +135,8 @@ def serve_command(
             raise OptionError(
                 f"--allow-origin {origin!r} is refused; give https://host, or https://host:port"
             )
-    entrance = _entrance(s3, time_zone, **desk) if edit else None
+    stopped = threading.Event()
+    entrance = _entrance(s3, time_zone, stopped, **desk) if edit else None
     if not edit and any(desk.values()):
         raise OptionError("--cdr, --by and --token-file need --edit")
     from vsv_pyramid import pages  # late, as all below: most commands need no web server
@@ -150,7 +151,6 @@ def serve_command(
 
         made = map(signing.read_public_key, public_keys)
         verifiers = list(map(signing.Verifier, made, key_ids or [None] * len(public_keys)))
-    stopped = threading.Event()
     pages.files()  # refuses where the viewer is not there
     store: Store | Destination
     if edit:
@@ -187,6 +187,7 @@ def serve_command(
 def _entrance(
     s3: S3Options,
     time_zone: str | None,
+    stopped: threading.Event,
     cdr: str | None,
     by: str | None,
     token_file: Path | None,
@@ -200,7 +201,7 @@ def _entrance(
     if by and token_file:
         raise OptionError("--by is without --token-file, which says who works there")
     people: People = TokenFile(token_file) if token_file else Owner(by or user_name())
-    return Entrance(people, cdr, s3, time_zone)
+    return Entrance(people, cdr, s3, time_zone, stopped)
 
 
 @command(

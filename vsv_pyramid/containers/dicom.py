@@ -29,7 +29,7 @@ from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel, probes
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
-from vsv_pyramid.words import counted
+from vsv_pyramid.words import counted, unquoted
 
 # The kinds of pictures beside the volume, by what OpenSlide calls them.
 _ASSOCIATED = {"LABEL": "label", "OVERVIEW": "macro", "THUMBNAIL": "thumbnail"}
@@ -84,9 +84,8 @@ def dicom_base(path: Path) -> DicomBase:
     except _Unread as exc:
         raise SlideError(path, str(exc)) from exc
     except DAMAGED as exc:
-        raise SlideError(
-            path, f"damaged or cut off: its DICOM elements cannot be read ({exc}); copy it again"
-        ) from exc
+        why = f"damaged or cut off: its DICOM elements cannot be read ({unquoted(exc)})"
+        raise SlideError(path, f"{why}; copy it again") from exc
 
 
 def miscoded(base: DicomBase) -> str | None:

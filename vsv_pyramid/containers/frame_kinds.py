@@ -43,9 +43,11 @@ def obstacle(part: Instance, tile: Size, grid: Size) -> str | None:
     said, is_jpeg = part.elements, part.syntax in JPEGS
     for name, read in _SAMPLES.items():
         if (found := said.get(name, read[0])) not in read:
+            is_found = found if isinstance(found, int) else "no number"
+            others = " or ".join(map(str, read))
             return (
-                f"its {name} is {found}, where it is {' or '.join(map(str, read))} of slides that "
-                "are read; export it anew, in colours of 8 bits"
+                f"its {name} is {is_found}, where it is {others} of slides that are read; export "
+                "it anew, in colours of 8 bits"
             )
     if not is_jpeg and part.syntax not in DICOM_CODECS:
         return f"its frames are {_named(part.syntax)}, which is not read; export it anew, as JPEG"

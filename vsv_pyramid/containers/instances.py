@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from vsv_pyramid.containers.reading import Watched, naming, unavailable
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
 from vsv_pyramid.layout.geometry import Size
+from vsv_pyramid.words import unquoted
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -296,7 +297,7 @@ def _reading(path: Path) -> Iterator[Watched]:
             if file.trouble:
                 raise unavailable(path, file.trouble) from exc
             raise SlideError(
-                path, f"damaged or cut off: pydicom cannot read it ({exc}); copy it again"
+                path, f"damaged or cut off: pydicom cannot read it ({unquoted(exc)}); copy it again"
             ) from exc
 
 

@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import socket
+import threading
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -15,7 +17,7 @@ import urllib3
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry, Timeout
+from urllib3.util import Retry, Timeout, parse_url
 
 from vsv_pyramid.errors import CdrError, CdrUnavailable, OptionError
 from vsv_pyramid.facts import zoned
@@ -32,17 +34,37 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
+class _Ended(HTTPError):
+    """It is not tried again, since the program ends."""
+
+
 class _Retry(Retry):
-    """Pauses by the program's clock, and reads nothing of an answer that is not the last."""
+    """Pauses by the program's clock until that is stopped, and reads nothing of an answer that is
+    not the last."""
+
+    stopped: threading.Event | None = None
+
+    def new(self, **more: Any) -> _Retry:
+        made = super().new(**more)
+        made.stopped = self.stopped
+        return made
 
     def increment(self, *args: Any, **more: Any) -> _Retry:
         if response := more.get("response"):
             response.close()  # or all of it would be read, which may have no end
         return super().increment(*args, **more)
 
+    def parse_retry_after(self, retry_after: str) -> float:
+        """0 for what is no time: the answer before it counts."""
+        try:
+            return super().parse_retry_after(retry_after)
+        except (HTTPError, ValueError, OverflowError):
+            return 0.0
+
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         asked_for = response and self.get_retry_after(response)
-        clock.sleep(asked_for or self.get_backoff_time())
+        if clock.sleep(asked_for or self.get_backoff_time(), self.stopped):
+            raise _Ended("the program was ended")
 
 
 _RETRIES = _Retry(
@@ -111,34 +133,59 @@ def metadata_record(
 
 
 def check_url(url: str) -> str:
-    """The URL itself where a record can be sent to it, else OptionError."""
+    """The URL itself where a record can be sent to it, with the token that is set, else
+    OptionError."""
     parts = split_url(url)
     if parts.scheme == "s3" and parts.netloc:
         return url
-    if parts.scheme == "https" and parts.hostname:
-        return url
-    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
-        return url
-    raise OptionError(
-        f"--cdr {url!r} is refused; give https://host/path, or s3://bucket/prefix (http:// is for "
-        "this machine only)"
-    )
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    if not (is_safe and _is_host(url, parts.hostname)):
+        raise OptionError(
+            f"--cdr {address(url, '')!r} is refused; give https://host/path, or s3://bucket/prefix "
+            "(http:// is for this machine only)"
+        )
+    _token()
+    return url
+
+
+def _is_host(url: str, host: str | None) -> bool:
+    """Whether the URL's host can be one, and its port."""
+    try:
+        parse_url(url)
+        return bool(host and (":" in host or host.encode("idna")))
+    except (HTTPError, UnicodeError):
+        return False
+
+
+def _token() -> str:
+    """The CDR's token; empty where none is set. Raises OptionError."""
+    token = os.environ.get(TOKEN, "").strip()
+    if not re.fullmatch("[!-~]*", token):
+        raise OptionError(f"{TOKEN} has a character that no token can have; set it anew")
+    return token
 
 
 def address(url: str, slide_id: str) -> str:
     """Where the slide's record goes, in words that hold no secret."""
     parts = split_url(url)
+    if not parts.netloc:
+        return url
     if parts.scheme == "s3":
         return f"{url.rstrip('/')}/{slide_id}.json"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict[str, Any]:
+def send(
+    made: Mapping[str, Any],
+    url: str,
+    s3: S3Options | None = None,
+    stopped: threading.Event | None = None,
+) -> dict[str, Any]:
     """Sends the record, and returns what was answered: `to`, `status`, `answer`.
 
     To HTTPS it is a POST with an Idempotency-Key, the same for the same record, so that what is
-    sent twice counts once; what passes is tried again. Below s3:// it is the object
-    ID.json. Raises CdrError, and StoreError for S3.
+    sent twice counts once; what passes is tried again, until it is stopped. Below s3:// it is the
+    object ID.json. Raises CdrError, OptionError for a token that is none, and StoreError for S3.
     """
     body = json.dumps(made, sort_keys=True).encode()
     place = address(url, made["id"])
@@ -149,10 +196,14 @@ def send(made: Mapping[str, Any], url: str, s3: S3Options | None = None) -> dict
         "Content-Type": "application/json",
         "Idempotency-Key": hashlib.sha256(body).hexdigest(),
     }
-    if os.environ.get(TOKEN):
-        headers["Authorization"] = f"Bearer {os.environ[TOKEN]}"
+    if token := _token():
+        headers["Authorization"] = f"Bearer {token}"
+    retries = _RETRIES.new()
+    retries.stopped = stopped
     try:
-        with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as pool:
+        if stopped and stopped.is_set():
+            raise _Ended("the program was ended")
+        with urllib3.PoolManager(retries=retries, timeout=_TIMEOUT) as pool:
             pool.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
             response = pool.request(
                 "POST", url, body=body, headers=headers, redirect=False, preload_content=False

@@ -7,6 +7,7 @@ and in the catalog, each made what the record says, whoever else is at it.
 from __future__ import annotations
 
 import getpass
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -38,7 +39,7 @@ from vsv_pyramid.review.checks import (
 )
 from vsv_pyramid.review.history import Changes, Record
 from vsv_pyramid.review.outcome import Outcome
-from vsv_pyramid.runtime.threads import WAITERS, Pool
+from vsv_pyramid.runtime.threads import WAITERS, Ending, Pool
 from vsv_pyramid.slide.files import ANOTHER
 from vsv_pyramid.slide.source import Source, find_source, is_of
 from vsv_pyramid.store import S3Options
@@ -47,8 +48,8 @@ Slides = Mapping[str, int | None]  # ids, and the revisions that were looked at 
 
 
 class Desk:
-    """What `who` does to the slides of a store; `s3` is for scanned files and CDRs in S3, and
-    `time_zone` that of scanners that state none.
+    """What `who` does to the slides of a store; `s3` is for scanned files and CDRs in S3,
+    `time_zone` that of scanners that state none, and once `stopped` is set, no CDR is waited for.
 
     Raises OptionError for a name that cannot be one. Each action takes many slides, and goes on
     where one fails. A slide that has another revision than the one given is left as it is, with a
@@ -61,8 +62,10 @@ class Desk:
         who: str,
         s3: S3Options | None = None,
         time_zone: str | None = None,
+        stopped: threading.Event | None = None,
     ) -> None:
         self._store = store
+        self._stopped = Ending(stopped)
         self._time_zone = time_zone
         self.who = typed.name(who)
         self._s3 = s3 or S3Options()
@@ -181,7 +184,7 @@ class Desk:
                 return record
             check_ready(record)
             self._check_rights(slide_id)
-            answer = {**cdr.send(made, url, self._s3), "date": date}
+            answer = {**cdr.send(made, url, self._s3, self._stopped), "date": date}
 
             def change(present: Record) -> Record:
                 status = {} if present.revision > record.revision else {"status": history.SENT}
@@ -283,7 +286,11 @@ class Desk:
                 return Outcome(slide_id, error=exc)
 
         with Pool(threads or min(WAITERS, self._store.parallel_puts) or 1) as pool:
-            outcomes = list(pool.map(outcome, slides, slides.values()))
+            try:
+                outcomes = list(pool.map(outcome, slides, slides.values()))
+            except BaseException:
+                self._stopped.set()
+                raise
         changed = [outcome.id for outcome in outcomes if outcome.record]
         try:
             if changed:

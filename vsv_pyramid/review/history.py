@@ -30,7 +30,7 @@ FIELDS = {"status": "status", **IDS}
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:;/+#-]{0,63}")
 _LONGEST_NOTE = 2000  # characters
-_IN_NOTES = "\n\t"  # of what else is refused
+_IN_NOTES = f"\n\t{typed.VARIANTS}"  # of what else is refused
 # Of the facts.
 _TOLD = {"to": "to {}", "rescan_of": "a rescan of {}", "rescanned_as": "by the rescan {}"}
 TIES = ("rescan_of", "rescanned_as")

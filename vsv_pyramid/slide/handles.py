@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -23,20 +24,21 @@ from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.slide.metadata import native_tile
 from vsv_pyramid.slide.scale import number
+from vsv_pyramid.words import unquoted
 
 # No scanner's label or macro image has as many; what claims more fills the memory.
 ASSOCIATED_PIXELS = 1 << 26
 # Without the folder that the command runs in, from which Python would import.
 _OPENING = """
-import sys
+import os, sys
 sys.path = [folder for folder in sys.path if folder]
 try:
     from resource import RLIMIT_AS, setrlimit
-    setrlimit(RLIMIT_AS, (int(sys.argv[2]),) * 2)
+    setrlimit(RLIMIT_AS, (int(sys.argv[1]),) * 2)
 except (ImportError, OSError, ValueError):
     pass  # the system cannot limit it
 import openslide
-openslide.OpenSlide(sys.argv[1])
+openslide.OpenSlide(os.fsdecode(sys.stdin.buffer.read()))
 """
 _OPENING_SECONDS = 120
 _OPENING_BYTES = 1 << 31
@@ -195,7 +197,7 @@ class OpenSlideReader:
             try:
                 handle = self._twice(self._opened, self._check_readable)
             except openslide.OpenSlideError as exc:
-                what = f"OpenSlide cannot open it ({exc}); check it, or copy it again"
+                what = f"OpenSlide cannot open it ({unquoted(exc)}); check it, or copy it again"
                 raise SlideError(self._path, what) from exc
             self._local.handle = handle
             self._handles.append(handle)
@@ -222,10 +224,14 @@ def _decoded_at_once(properties: Mapping[str, str]) -> Iterator[Size]:
 
 def _check_opening(path: Path) -> None:
     """Has another process open what nobody has looked at before: where counts and lengths are
-    damaged, OpenSlide 4.0.1 may end the process. Raises SlideError."""
-    command = [sys.executable, "-c", _OPENING, str(path), str(_OPENING_BYTES)]
+    damaged, OpenSlide 4.0.1 may end the process. Any account of the machine sees what its words
+    are, and the slide's name is none of them. Raises SlideError."""
+    command = [sys.executable, "-c", _OPENING, str(_OPENING_BYTES)]
+    name = os.fsencode(path)
     try:
-        ended = subprocess.run(command, capture_output=True, check=False, timeout=_OPENING_SECONDS)
+        ended = subprocess.run(
+            command, input=name, capture_output=True, check=False, timeout=_OPENING_SECONDS
+        )
     except subprocess.TimeoutExpired:
         why = f"OpenSlide needs more than {_OPENING_SECONDS} s to open it"
         raise unavailable(path, why) from None
@@ -243,4 +249,4 @@ def too_large(name: str, size: Size) -> str:
 
 def damaged(name: str, exc: Exception) -> str:
     """Of an associated image."""
-    return f"its {name} image is damaged ({exc}); leave it out of --associated"
+    return f"its {name} image is damaged ({unquoted(exc)}); leave it out of --associated"

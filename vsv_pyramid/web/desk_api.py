@@ -6,9 +6,11 @@ by its origin and a token that only this page can know, and whether the person h
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
+import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -53,13 +55,13 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Entrance:
-    """Who may work at the desk. Records are sent to the CDR at `cdr`; `s3` and `time_zone` are the
-    Desk's."""
+    """Who may work at the desk. Records are sent to the CDR at `cdr`; all else is the Desk's."""
 
     people: People
     cdr: str | None = None
     s3: S3Options | None = None
     time_zone: str | None = None
+    stopped: threading.Event | None = None
 
 
 class _Looked(TypedDict):
@@ -122,8 +124,9 @@ class Site:
             "retry": (EDIT, self._retry),
             "dismiss": (EDIT, self._dismiss),
         }
-        self._writing = threading.Lock()  # a store takes one lease at a time
-        self._sending = threading.Lock()  # without one, and as long as a CDR takes
+        # Whoever waits for their turn holds no thread, of which there are few for all.
+        self._writing = asyncio.Lock()  # a store takes one lease at a time
+        self._sending = asyncio.Lock()  # without one, and as long as a CDR takes
 
     def routes(self) -> list[Route]:
         reads = {
@@ -160,23 +163,20 @@ class Site:
         return _told(guarded)
 
     def _called(self, role: str, call: _Call) -> Endpoint:
-        def locked(desk: Desk, wanted: _Wanted) -> list[Outcome]:
-            with self._sending if role == SEND else self._writing:
-                return call(desk, wanted)
-
         async def called(request: Request) -> Response:
             person = door.who(request)
             if not person.may(role):
                 what = f"The role of {person.name} is {person.role}; this takes the role {role}."
                 return _sentence(403, what)
             size = request.headers.get("Content-Length", "")
-            if not size.isdecimal() or int(size) > _MOST_BYTES:
+            if not re.fullmatch("[0-9]{1,20}", size) or int(size) > _MOST_BYTES:
                 return _sentence(413, f"A call takes {_MOST_BYTES} bytes at most.")
             try:
                 wanted = _Wanted.of(await request.body())
             except (ValueError, ClientDisconnect):
                 return _sentence(400, "The desk does not understand this request; reload the page.")
-            outcomes = await run_in_threadpool(locked, self._desk(request), wanted)
+            async with self._sending if role == SEND else self._writing:
+                outcomes = await run_in_threadpool(call, self._desk(request), wanted)
             return _json({"results": [outcome.facts() for outcome in outcomes]})
 
         return called
@@ -255,8 +255,8 @@ class Site:
         return Response(data, headers={**_HEADERS, **keys.http_headers(key)})
 
     def _desk(self, request: Request) -> Desk:
-        name = door.who(request).name
-        return Desk(self._store, name, self._entrance.s3, self._entrance.time_zone)
+        name, about = door.who(request).name, self._entrance
+        return Desk(self._store, name, about.s3, about.time_zone, about.stopped)
 
 
 def _told(endpoint: Endpoint) -> Endpoint:

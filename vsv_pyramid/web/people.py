@@ -219,6 +219,7 @@ def _is_right(made: str, secret: str) -> bool:
 def _network(address: str) -> str:
     """The address, or the network of one in IPv6, of which a machine may have many."""
     try:
-        return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))
+        whole = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
+    return str(whole.ipv4_mapped or ipaddress.IPv6Network((whole, 64), strict=False))

@@ -4,11 +4,13 @@ their word: right, or refused by a sentence."""
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -356,6 +358,35 @@ def test_an_mrxs_that_openslide_does_not_outlive(
     facts.write_text(said)
     with pytest.raises(SlideError, match=f"a\\.mrxs: .*{told}"):
         info(path)
+
+
+def test_what_a_slide_says_is_not_told(tissue: Pixels, tmp_path: Path) -> None:
+    path = mirax(tmp_path / "a.mrxs", np.tile(tissue, (2, 2, 1)), levels=1)
+    facts = tmp_path / "a/Slidedat.ini"
+    facts.write_text(f"{facts.read_text()}\nDOE JANE 1950-01-02\n")
+    with pytest.raises(
+        SlideError, match="contains line .* which is not a key-value pair"
+    ) as raised:
+        info(path)
+    assert "DOE" not in str(raised.value)
+
+
+def test_no_other_account_sees_a_slide_s_name(
+    tissue: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would among the words of a process."""
+    path = mirax(tmp_path / "doe.mrxs", np.tile(tissue, (2, 2, 1)), levels=1)
+    begun: list[list[str]] = []
+    run = subprocess.run
+
+    def noted(words: list[str], **how: Any) -> subprocess.CompletedProcess[bytes]:
+        begun.append(words)
+        return run(words, **how)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    info(path)
+    assert begun
+    assert "doe" not in str(begun)
 
 
 def test_what_openslide_does_not_open_for_long_is_tried_again(

@@ -454,6 +454,12 @@ def test_what_the_server_refuses_is_said(
         seen.wants(str(status))
 
 
+@pytest.mark.parametrize("cut", ["1000%2C1500%2C1%2", "1000,1500,1", "%", "%FF,1,1,1"])
+def test_a_view_that_was_cut_is_none(chromium: Browser, site: Site, cut: str) -> None:
+    with window(chromium, f"{site.url}/viewer/?id=real#{cut}") as seen:
+        opened(seen)
+
+
 def test_a_tile_that_fails_is_tried_again(webgl: Browser, site: Site) -> None:
     with window(webgl, f"{site.url}/viewer/", viewport=small(1)) as seen:
         failures: dict[str, int] = {}

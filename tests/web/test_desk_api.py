@@ -17,7 +17,7 @@ from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
 from tests.review.test_desk import scan
 from tests.support import cdr_stub
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, until
 from tests.support.destinations import keeping, opened
 from tests.support.s3_server import Place
 from tests.support.site import HOST, Answer, Site, serving
@@ -95,6 +95,30 @@ def test_the_list(desk: Site, store: Destination) -> None:
     assert (same.status, same.body) == (304, b"")
     Desk(store, "ben").set({"170782": 1}, {"status": "GOOD"})
     assert desk.ask("/desk/api/slides").headers["ETag"] != answer.headers["ETag"]
+
+
+def test_who_waits_for_a_turn_holds_up_nobody_else(
+    desk: Site, repository: cdr_stub.Cdr, store: Destination
+) -> None:
+    """Of the server's threads there are 40 for all."""
+    over = threading.Event()
+
+    def hanging() -> Iterator[bytes]:
+        over.wait(60)
+        yield b""
+
+    repository.first = hanging
+    Desk(store, "ben").set({"170782": 1}, {"slide_id": "S1", "case_id": "C1"})
+    about = {"slides": [{"id": "170782", "revision": 2}]}
+    with ThreadPoolExecutor(50) as pool:
+        sent = [pool.submit(call, desk, "send", about) for _ in range(50)]
+        until(lambda: repository.requests)
+        for _ in range(3):
+            assert desk.ask("/desk/api/slides").status == 200
+        over.set()
+        results = [document(answer.result())["results"] for answer in sent]
+    assert sum("error" not in result for (result,) in results) == 1
+    assert sum(result.get("conflict", False) for (result,) in results) == 49
 
 
 def test_what_could_not_be_converted(desk: Site, store: Destination) -> None:
@@ -249,6 +273,19 @@ def test_calls_that_make_no_sense(
     assert answer.status == status
     assert re.fullmatch(rb".+\n", answer.body)
     assert Desk(store, "ben").record("170782").revision == 1
+
+
+@pytest.mark.parametrize(
+    "length", ["0" * 5000 + "2", "9" * 20, "9" * 5000, "-1", "+2", "2 ", "", "1_0"]
+)
+@pytest.mark.parametrize("store", ["directory"], indirect=True)
+def test_lengths_that_make_no_sense(
+    desk: Site, length: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = call(desk, "set", b"{}", Content_Length=length)
+    assert answer.status in (400, 413)
+    assert re.fullmatch(rb".+\n", answer.body)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("store", ["directory"], indirect=True)

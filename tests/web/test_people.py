@@ -149,6 +149,15 @@ class TestWrongTries:
             file.entering("anna", TOKEN, "2001:db8::99")
         assert file.entering("anna", TOKEN, "2001:db8:0:1::1")
 
+    def test_by_an_address_that_ipv6_wraps(self, tmp_path: Path, clock: FakeClock) -> None:
+        """As a server at `::` sees whoever comes by IPv4."""
+        file = token_file(tmp_path / "people", anna="send")
+        for number in range(tries.FREE):
+            file.entering(f"name {number}", "wrong", "::ffff:192.0.2.1")
+        with pytest.raises(Wait):
+            file.entering("anna", TOKEN, "::ffff:192.0.2.1")
+        assert file.entering("anna", TOKEN, "::ffff:192.0.2.2")
+
     def test_a_right_one_ends_it_for_the_name(self, tmp_path: Path, clock: FakeClock) -> None:
         file = token_file(tmp_path / "people", anna="send")
         for number in range(3 * tries.FREE):

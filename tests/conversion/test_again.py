@@ -41,6 +41,19 @@ def test_the_same_again_is_skipped(small_slide: Path, tmp_path: Path) -> None:
     assert objects(tmp_path) == before
 
 
+@pytest.mark.parametrize(("there", "given"), [("Small", "small"), ("a-B", "A-b")])
+def test_another_slide_of_an_id_that_a_disk_takes_for_the_same_stays(
+    small_slide: Path, tmp_path: Path, there: str, given: str
+) -> None:
+    """As a disk shows its folder that tells no capitals apart."""
+    convert(small_slide, str(tmp_path), replace(OPTIONS, slide_id=there))
+    (tmp_path / "images" / there).rename(tmp_path / "images" / given)
+    before = objects(tmp_path)
+    with pytest.raises(StoreError, match=f"is of the slide '{there}', from which the disk"):
+        convert(small_slide, str(tmp_path), replace(OPTIONS, slide_id=given, overwrite=True))
+    assert objects(tmp_path) == before
+
+
 def test_the_same_again_has_the_same_bytes(small_slide: Path, tmp_path: Path) -> None:
     for folder, workers in (("1", 1), ("2", 2), ("7", 7)):
         convert(small_slide, str(tmp_path / folder), ConvertOptions(tile_size=64, workers=workers))

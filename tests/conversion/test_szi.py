@@ -139,6 +139,20 @@ def test_what_others_put_into_it_stays(file: Path, real_slide: Path, tmp_path: P
     assert verify(path, deep=True).errors == []
 
 
+@pytest.mark.parametrize("name", ["readme.txt", "other/a.txt", "170782.txt"])
+def test_what_others_put_beside_it_stays(
+    file: Path, real_slide: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "a.szi"
+    path.write_bytes(file.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"mine")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=f"holds {name}, and is for one slide"):
+        convert(real_slide, path, ConvertOptions(slide_id="170782", overwrite=True))
+    assert path.read_bytes() == before
+
+
 def test_what_is_large_and_anothers_is_not_loaded(
     file: Path, real_slide: Path, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ UNKNOWN = "the place of that file is not known here"
         ({"document": {}}, PLAIN, "Skip"),
         ({"document": {}}, UPDATE, "Skip"),
         ({"document": {}}, OVERWRITE, "Replace"),
+        ({"twin": "S1"}, OVERWRITE, "is of the slide 'S1', from which the disk does not tell this"),
         ({"document": OLD_OPTIONS}, PLAIN, "Skip"),
         ({"document": {}}, FINER, HELD),
         ({"document": {}}, dataclasses.replace(FINER, update=True), "Skip"),

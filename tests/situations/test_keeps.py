@@ -696,6 +696,14 @@ class TestIds:
         found = [path.parent.name for path in Path(folder.to).rglob("DeepZoom.dzi")]
         assert found == ([] if "--dry-run" in words else ["b"])
 
+    @pytest.mark.skipif(sys.platform == "darwin", reason="one file to a Mac")
+    def test_ids_made_of_one_name_in_two_ways(self, folder: World) -> None:
+        for name in ("e\u0301.svs", "\u00e9.svs"):
+            folder.scan(name)
+        outcome = folder.convert(folder.scans, "--ids", "opaque", "--overwrite")
+        assert (outcome.code, outcome.err.count("would get the same id")) == (2, 2)
+        assert not list(Path(folder.to).rglob("DeepZoom.dzi"))
+
     def test_they_are_told_on_one_line(self, folder: World) -> None:
         folder.scan("a\nb\x1b[31m.svs")
         outcome = folder.convert(folder.scans, "--ids", "safe")

@@ -364,9 +364,7 @@ def test_what_a_slide_says_is_not_told(tissue: Pixels, tmp_path: Path) -> None:
     path = mirax(tmp_path / "a.mrxs", np.tile(tissue, (2, 2, 1)), levels=1)
     facts = tmp_path / "a/Slidedat.ini"
     facts.write_text(f"{facts.read_text()}\nDOE JANE 1950-01-02\n")
-    with pytest.raises(
-        SlideError, match="contains line .* which is not a key-value pair"
-    ) as raised:
+    with pytest.raises(SlideError, match="contains line") as raised:
         info(path)
     assert "DOE" not in str(raised.value)
 

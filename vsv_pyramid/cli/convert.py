@@ -156,7 +156,7 @@ def convert_command(
         except (VsvPyramidError, OSError) as exc:
             fail(place, exc)
     met.meet(found)
-    doubles = once_each(found, keys.safe_id if options.ids == "safe" else str)
+    doubles = once_each(found, options.id_of)
     found = list(doubles)
     if options.slide_id and len(found) > 1:
         raise OptionError(f"--id {options.slide_id} is for one slide, not for {len(found)}")

@@ -98,7 +98,7 @@ def _look(
     folder = keys.folder(slide_id)
     place = f"{store}/{folder}"
     if options.overwrite:
-        return Present(place)
+        return Present(place, twin=_twin(store, folder, slide_id))
     if not is_published(store, folder):
         goes_on = store.remote or options.layout == keys.PACKED
         return Present(
@@ -117,6 +117,18 @@ def _look(
         origins=places.known(store, slide_id, document) if document else frozenset(),
         is_set_aside=not is_held and rescans.is_set_aside(store, slide_id, source),
     )
+
+
+def _twin(store: Destination, folder: str, slide_id: str) -> str | None:
+    """The id of what is in the folder where only its capitals are other ones, which many a disk
+    does not tell apart."""
+    if store.remote:
+        return None
+    try:
+        found = str(published_document(store, folder).get("id"))
+    except (DescriptorError, StoreError):
+        return None
+    return found if found != slide_id and found.lower() == slide_id.lower() else None
 
 
 class _PublishedMeanwhile(Exception):

@@ -20,7 +20,8 @@ class Present(NamedTuple):
     """What is in the folder `place`: a pyramid that is published, of which `document` is slide.json
     (None where it cannot be read) and `origins` are the places where its file may have been, as far
     as they are known; or parts of one that nobody is at (`is_left`). `is_set_aside` says that this
-    very scan was deleted, to be scanned anew."""
+    very scan was deleted, to be scanned anew; `twin` is the id of what is there where a disk takes
+    it for the same name."""
 
     place: str
     is_published: bool = False
@@ -28,6 +29,7 @@ class Present(NamedTuple):
     origins: frozenset[str] = frozenset()
     is_left: bool = False
     is_set_aside: bool = False
+    twin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ Decision = Skip | Replace | Resume | Refuse
 
 def decide(present: Present, source: Source, options: ConvertOptions) -> Decision:
     """What the options want to be done about what is there."""
+    if present.twin:
+        return _refused(
+            present,
+            f"is of the slide {present.twin!r}, from which the disk does not tell this id; give "
+            "another one with --id",
+        )
     if options.overwrite:
         return Replace()
     if not present.is_published:

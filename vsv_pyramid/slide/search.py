@@ -6,11 +6,12 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from vsv_pyramid.containers.reading import unavailable
-from vsv_pyramid.errors import SlideAccessError, passing
+from vsv_pyramid.errors import OptionError, SlideAccessError, passing
 from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
@@ -145,7 +146,10 @@ def once_each(
     published under the same id; `id_of` makes an id of a file's stem."""
     groups: dict[str, list[str | Path]] = {}
     for slide in slides:
-        group = groups.setdefault(id_of(stem_of(slide)), [])
+        made = stem_of(slide)
+        with suppress(OptionError):  # which is told when its turn comes
+            made = id_of(made)
+        group = groups.setdefault(made, [])
         if not any(_is_same(other, slide) for other in group):
             group.append(slide)
     return {

@@ -28,6 +28,7 @@ from vsv_pyramid.store.disk import (
     written_front_last,
 )
 from vsv_pyramid.store.zipped import DAMAGED, Members, Zipped, damage, members
+from vsv_pyramid.words import one_line
 
 _USUAL = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others have errors of their own
 _MOST_OF_OTHERS = 1 << 26  # bytes in all
@@ -114,11 +115,9 @@ class ArchiveStore(Zipped):
         partial = path.with_name(f".{path.name}.partial")
         with self.exclusive(folder):
             check_own(partial)
-            for found in self.every(""):
-                if not found.key.startswith(folder + "/") and found.key != keys.catalog_key():
-                    raise StoreError(
-                        self._path, f"holds {found.key}, and is for one slide; give another file"
-                    )
+            for name in self._strange(folder):
+                what = f"holds {one_line(name)}, and is for one slide; give another file"
+                raise StoreError(self._path, what)
             try:
                 if self.packed:
                     yield _Packed(self._path, partial)
@@ -135,6 +134,18 @@ class ArchiveStore(Zipped):
             finally:
                 with contextlib.suppress(OSError):
                     partial.unlink(missing_ok=True)
+
+    def _strange(self, folder: str) -> Iterator[str]:
+        """What is in the file beside the slide's folder, by its keys and its members' names."""
+        for found in self.every(""):
+            if not found.key.startswith(f"{folder}/") and found.key != keys.catalog_key():
+                yield found.key
+        if not self._path.exists():
+            return
+        with self._opened() as opened:
+            for name in opened.archive.namelist() if opened.root else ():
+                if not name.startswith(f"{opened.root}/"):
+                    yield name
 
     def others(self, folder: str) -> Iterator[tuple[str, bytes]]:
         """What the layout does not know in the slide's folder, by the names there."""

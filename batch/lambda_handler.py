@@ -35,6 +35,7 @@ from vsv_pyramid.errors import (
     JobFailed,
     OptionError,
     SlideAccessError,
+    SlideUnavailable,
     VsvPyramidError,
     exit_code,
 )
@@ -144,6 +145,8 @@ class _Function:
             try:
                 self._check_key(url)
                 self._hand_on(url, size)
+            except SlideUnavailable as exc:
+                again = again or exc
             except SlideAccessError as exc:  # it was removed, or moved, since
                 self.say.failed(url, exc, exc.exit_code)
             except (VsvPyramidError, OSError) as exc:

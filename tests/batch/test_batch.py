@@ -23,7 +23,13 @@ from vsv_pyramid.aws import costs, session
 from vsv_pyramid.cli.messages import Voice
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import open_destination
-from vsv_pyramid.errors import SlideError, StoreError, StoreUnavailable, VsvPyramidError
+from vsv_pyramid.errors import (
+    SlideError,
+    SlideUnavailable,
+    StoreError,
+    StoreUnavailable,
+    VsvPyramidError,
+)
 from vsv_pyramid.review import failures as told
 from vsv_pyramid.review.failures import Failed
 from vsv_pyramid.store import open_store
@@ -355,12 +361,13 @@ class TestIngest:
         assert not failures.bodies
         assert not jobs.places
 
+    @pytest.mark.parametrize("kind", [StoreUnavailable, SlideUnavailable])
     def test_what_may_go_well_later_is_given_back(
-        self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch
+        self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch, kind: Any
     ) -> None:
         def sometimes(slide: str, *words: Any, **options: Any) -> Any:
             if "away" in slide:
-                raise StoreUnavailable(slide, "away")
+                raise kind(slide, "away")
             return convert(slide, *words, **options)
 
         monkeypatch.setattr(lambda_handler, "convert", sometimes)
@@ -369,7 +376,7 @@ class TestIngest:
         failed = [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]
         assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": failed}
         assert "to/images/170782/DeepZoom.dzi" in place.objects()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(kind):
             lambda_handler.ingest(away, Context())
 
     def test_one_that_fails_does_not_stop_the_others_of_its_message(

@@ -96,6 +96,21 @@ def test_what_is_no_slide_is_not_found(tmp_path: Path) -> None:
     assert stem_of(tmp_path / "a.dcm") == "a"
 
 
+def test_what_cannot_be_read_is_told(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And keeps no other slide from being found."""
+    data = (folder / "7.dcm").read_bytes()
+    for name, part in {"cut": data[:200], "zeros": bytes(len(data)), "none": b"DICOM"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.dcm").write_bytes(part)
+    (folder / "other.dcm").write_bytes(data[:200])
+    assert find_slides(tmp_path) == [folder]
+    assert caplog.text.count("a.dcm: skipped, cut off in its header; copy it again") == 1
+    assert caplog.text.count("a.dcm: skipped, it holds no DICOM; check it") == 2
+    assert caplog.text.count("other.dcm: skipped, cut off in its header") == 1
+
+
 def test_it_is_waited_for_until_it_is_complete(folder: Path, tmp_path: Path) -> None:
     last = folder / "7.dcm"
     data = last.read_bytes()

@@ -17,6 +17,12 @@ from vsv_pyramid.unattended.looks import UNFINISHED_SECONDS, is_unfinished
 Make = Callable[[Path], Path]
 
 
+def empty(folder: Path) -> Path:
+    path = folder / "a.svs"
+    path.touch()
+    return path
+
+
 def half_tiff(folder: Path) -> Path:
     path = folder / "a.svs"
     path.write_bytes(b"II*\0\xff\xff\xff\0")
@@ -29,7 +35,7 @@ def half_series(folder: Path) -> Path:
     return folder / "9.dcm"
 
 
-@pytest.mark.parametrize("make", [half_tiff, half_series])
+@pytest.mark.parametrize("make", [empty, half_tiff, half_series])
 def test_what_nothing_has_come_to_for_long_is_all_there_will_be(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,15 +43,6 @@ def test_what_nothing_has_come_to_for_long_is_all_there_will_be(
     assert is_unfinished(path)
     monkeypatch.setattr(clock, "time", lambda: time.time() + UNFINISHED_SECONDS)
     assert not is_unfinished(path)
-
-
-def test_an_empty_file_is_never_all_there_will_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.svs"
-    path.touch()
-    monkeypatch.setattr(clock, "time", lambda: time.time() + UNFINISHED_SECONDS)
-    assert is_unfinished(path)
 
 
 def test_no_series_is_unfinished(tmp_path: Path) -> None:

@@ -228,6 +228,21 @@ class TestWithoutItsEnd:
             present.look(2)
             assert present.handed == ["a.svs"]
 
+    @pytest.mark.parametrize("data", [b"", bytes(1000)], ids=["nothing", "zeros"])
+    def test_what_holds_nothing_either(
+        self, present: Watched, data: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A DICOM file is none of a slide, by what is in it, and is told of."""
+        present.put("a.svs", data)
+        present.put("b/b.dcm", data)
+        with present.running(Failing(present, bad)):
+            present.let_pass(UNFINISHED_SECONDS - INTERVAL)
+            assert present.handed == ([] if not data else ["a.svs"])
+            assert "b.dcm" not in caplog.text
+            present.look(3)
+        assert present.handed == ["a.svs"]
+        assert caplog.text.count("b.dcm: skipped, it holds no DICOM") == 1
+
     def test_one_whose_end_comes_while_it_is_looked_for_is_to_settle(
         self, present: Watched, whole: bytes, half: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -307,6 +322,20 @@ def test_after_a_failure_it_is_tried_again(watched: Watched) -> None:
             watched.look()
             assert len(watched.handed) == attempts + 1
     assert watched.failures == [("a.svs", 1), ("a.svs", 75)]
+    assert not watched.notes()
+
+
+def test_a_clock_that_was_ahead_keeps_none_waiting(watched: Watched) -> None:
+    watched.put("a.svs")
+    with watched.running(Failing(watched, in_the_way)) as started:
+        watched.look()
+        path = watched.folder / "a.svs"
+        attempt = started._attempts.get(path)
+        assert attempt
+        assert attempt.due
+        started._attempts.put(path, replace(attempt, due=attempt.due + 10 * 365 * 86400))
+        watched.look()
+        assert watched.handed == ["a.svs"] * 2
     assert not watched.notes()
 
 
@@ -656,6 +685,18 @@ class TestJobs:
                 watched.look(14)
             assert asked == [["job-a"], ["another"]]
             assert not watched.failures
+
+    def test_one_that_is_published_has_not_failed(self, watched: Watched) -> None:
+        """Whatever is said of its job, as where that is known no longer."""
+        path = watched.put("a.svs")
+        with self.running(watched):
+            watched.look(2)
+            publish(watched.destination, path)
+            self.ended["job-a"] = "its job is known no longer, and it is not published"
+            watched.look(7)
+            assert not watched.notes()
+            watched.look(12)
+        assert (watched.handed, watched.failures) == (["a.svs"], [])
 
     def test_one_that_failed_sets_the_slide_aside(self, watched: Watched) -> None:
         watched.put("a.svs")

@@ -8,6 +8,7 @@ import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path, PurePosixPath
 
 from vsv_pyramid.containers.reading import naming, read_exactly, reason
@@ -24,8 +25,8 @@ _MEGABYTE = 1 << 20
 # The other files of the formats that are more than one file, as (folder, pattern) of the slide.
 _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
     ".mrxs": lambda path: path.with_suffix("").glob("*"),
-    ".vms": lambda path: path.parent.glob(f"{path.stem}*"),
-    ".vmu": lambda path: path.parent.glob(f"{path.stem}*"),
+    ".vms": lambda path: path.parent.glob(f"{escape(path.stem)}*"),
+    ".vmu": lambda path: path.parent.glob(f"{escape(path.stem)}*"),
 }
 
 
@@ -156,8 +157,9 @@ def extent(path: Path) -> tuple[int, int]:
 def _stats(path: Path) -> list[os.stat_result]:
     companions = _COMPANIONS.get(path.suffix.lower())
     series = series_at(path) if path.is_dir() or is_dicom_name(path.name) else None
-    files = series.files if series else (path, *(companions(path) if companions else ()))
-    return [file.stat() for file in dict.fromkeys(files)]
+    # A link that leads nowhere is left to OpenSlide, which says so if it needs it.
+    others = filter(Path.exists, companions(path)) if companions else ()
+    return [file.stat() for file in dict.fromkeys(series.files if series else (path, *others))]
 
 
 def fingerprint(path: Path) -> dict[str, object]:

@@ -27,10 +27,12 @@ _DEEPEST = 100  # of folders within each other, which no share of slides has
 
 
 class Found(NamedTuple):
-    """Slide files in order of name, and what was skipped on the way to them, with the reason."""
+    """Slide files in order of name, and what was skipped on the way to them, with the reason; of
+    DICOM also what is `unread`, since it is no whole file, or not yet."""
 
     slides: list[Path]
     skipped: dict[Path, str]
+    unread: dict[Path, str]
 
 
 def find_slides(path: Path, excluded: Excluded = NOTHING_MORE) -> list[Path]:
@@ -42,7 +44,7 @@ def find_slides(path: Path, excluded: Excluded = NOTHING_MORE) -> list[Path]:
         series = series_at(path)
         return [series.place if series else path]
     found = slides_in(path, excluded)
-    for place, reason in found.skipped.items():
+    for place, reason in {**found.skipped, **found.unread}.items():
         _log.warning("%s: skipped, %s", place, reason)
     if not found.slides:
         raise SlideAccessError(path, "a folder without slides; give slide files or another folder")
@@ -57,7 +59,7 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = T
     to folders, which could lead round in a circle.
     """
     met.meet_folder(path)
-    found = Found([], {})
+    found = Found([], {}, {})
     first: dict[tuple[str, str], Path] = {}
 
     def skip(exc: OSError) -> None:
@@ -89,11 +91,14 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = T
         names = wanted(folder, files)
         places = [Path(folder, name) for name in names if is_slide(name)]
         if any(map(is_dicom_name, names)):
-            for one in all_series(Path(folder)):
+            unread: dict[Path, str] = {}
+            for one in all_series(Path(folder), unread):
                 if one.place == path and not itself:
                     found.skipped[one.base] = "DICOM needs a folder of its own; move it into one"
                 elif one.base.name in names:
                     places.append(one.place)
+            found.unread.update({one: why for one, why in unread.items() if one.name in names})
+            met.meet(unread)
         met.meet(places)
         for place in places:
             obstacle = _obstacle(place)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vsv_pyramid.containers import instances
 from vsv_pyramid.containers.reading import naming
-from vsv_pyramid.errors import SlideAccessError, SlideError
+from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.words import digest
 
@@ -27,21 +27,30 @@ class Series(NamedTuple):
     base: Path
 
 
-def all_series(folder: Path) -> list[Series]:
-    """The slides of the folder's .dcm files. Raises SlideAccessError."""
+def all_series(folder: Path, unread: dict[Path, str] | None = None) -> list[Series]:
+    """The slides of the folder's .dcm files; those that cannot be read are entered in `unread`,
+    with the reason. Raises SlideAccessError."""
     groups: dict[str, dict[Path, int]] = {}
     with naming(folder):
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     for entry in entries:
         if not is_dicom_name(entry.name):
             continue
-        with suppress(OSError, SlideError):  # it has vanished, or is not there as a whole yet
+        path = folder / entry.name
+        with suppress(OSError, SlideUnavailable):  # it has vanished, or not just now
             stat = entry.stat()
             if not entry.is_file():  # a pipe would wait for who writes into it
                 continue
-            if heading := _heading(entry.path, stat.st_size, stat.st_mtime_ns):
-                path = folder / entry.name
-                groups.setdefault(heading.series, {})[path] = heading.pixels
+            try:
+                if heading := _heading(entry.path, stat.st_size, stat.st_mtime_ns):
+                    groups.setdefault(heading.series, {})[path] = heading.pixels
+                elif unread is not None and not instances.is_dicom(path):
+                    unread[path] = "it holds no DICOM; check it, or copy it again"
+            except SlideUnavailable:
+                raise
+            except SlideError as exc:  # it may not be there as a whole yet
+                if unread is not None:
+                    unread[path] = exc.what
     is_alone = len(groups) == 1 and not any(is_slide(entry.name) for entry in entries)
     found = []
     for series, files in groups.items():

@@ -31,17 +31,21 @@ def look_at(path: Path) -> Look | None:
         return None
 
 
+def is_at_rest(path: Path) -> bool:
+    """Whether nothing has been written to the file for so long that nothing more will come."""
+    return clock.time() - path.stat().st_ctime > UNFINISHED_SECONDS  # copies preserve the mtime
+
+
 def is_unfinished(path: Path) -> bool:
-    """Whether a file of a DICOM series is missing; or the file is empty; or the TIFF lacks data
+    """Whether a file of a DICOM series is missing; or the file is empty, or the TIFF lacks data
     that it points to, and has been written to not long ago: most scanners and copies write the end
     last."""
     if path.is_dir() or is_dicom_name(path.name):
         return _lacks_files(path)
-    stat = path.stat()
-    if not stat.st_size:
-        return True
-    if clock.time() - stat.st_ctime > UNFINISHED_SECONDS:  # copies preserve the mtime
+    if is_at_rest(path):
         return False
+    if not path.stat().st_size:
+        return True
     try:
         base = tiff_base(path)
     except SlideAccessError:

@@ -42,7 +42,7 @@ from vsv_pyramid.slide.files import extent, normal
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.unattended.attempts import PAUSES, Attempt, Attempts
 from vsv_pyramid.unattended.events import listening
-from vsv_pyramid.unattended.looks import Look, is_unfinished, look_at
+from vsv_pyramid.unattended.looks import Look, is_at_rest, is_unfinished, look_at
 from vsv_pyramid.unattended.outage import Outage
 from vsv_pyramid.unattended.published import Published
 from vsv_pyramid.words import counted
@@ -201,9 +201,14 @@ class Watch:
 
     def _looks(self) -> dict[Path, Look]:
         found = slides_in(self._folder, self._excluded, itself=False)
-        for place in found.skipped.keys() - self._skipped.keys():
-            _log.warning("%s: skipped, %s", place, found.skipped[place])
-        self._skipped = found.skipped
+        skipped = dict(found.skipped)
+        for place, reason in found.unread.items():
+            with suppress(OSError):  # it vanished in between
+                if is_at_rest(place):
+                    skipped[place] = reason
+        for place in skipped.keys() - self._skipped.keys():
+            _log.warning("%s: skipped, %s", place, skipped[place])
+        self._skipped = skipped
         looks = {}
         for path in found.slides:
             try:
@@ -251,7 +256,10 @@ class Watch:
         attempt = self._attempts.get(path)
         if attempt is None or attempt.look != look:
             return True
-        return attempt.due is not None and attempt.due <= clock.time()
+        if attempt.due is None:
+            return False
+        rest = attempt.due - clock.time()
+        return rest <= 0 or rest > max(PAUSES)  # by a clock that was ahead
 
     def _handle(self, path: Path, look: Look, doubles: list[Path]) -> None:
         """Hands the slide on unless it is published; the doubles would be so under the same id."""
@@ -344,7 +352,7 @@ class Watch:
             attempt = self._attempts.get(path)
             if attempt is None or attempt.job != job:
                 continue  # another attempt has come between
-            if reason is None:
+            if reason is None or self._published.has(path, attempt.look):
                 self._done[path] = attempt.look
                 self._attempts.remove(path)
             else:

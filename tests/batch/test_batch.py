@@ -361,13 +361,12 @@ class TestIngest:
         assert not failures.bodies
         assert not jobs.places
 
-    @pytest.mark.parametrize("kind", [StoreUnavailable, SlideUnavailable])
     def test_what_may_go_well_later_is_given_back(
-        self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch, kind: Any
+        self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def sometimes(slide: str, *words: Any, **options: Any) -> Any:
             if "away" in slide:
-                raise kind(slide, "away")
+                raise StoreUnavailable(slide, "away")
             return convert(slide, *words, **options)
 
         monkeypatch.setattr(lambda_handler, "convert", sometimes)
@@ -376,8 +375,20 @@ class TestIngest:
         failed = [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]
         assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": failed}
         assert "to/images/170782/DeepZoom.dzi" in place.objects()
-        with pytest.raises(kind):
+        with pytest.raises(StoreUnavailable):
             lambda_handler.ingest(away, Context())
+
+    def test_one_that_cannot_be_read_just_now_is_given_back(
+        self, uploaded: str, failures: Failures, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unread(slide: str, *_: Any, **__: Any) -> Any:
+            raise SlideUnavailable(slide, "cannot be read just now")
+
+        monkeypatch.setattr(lambda_handler, "convert", unread)
+        event = messages(object_created(uploaded))
+        failed = [{"itemIdentifier": "0"}]
+        assert lambda_handler.ingest(event, Context()) == {"batchItemFailures": failed}
+        assert not failures.bodies
 
     def test_one_that_fails_does_not_stop_the_others_of_its_message(
         self, uploaded: str, place: Place, monkeypatch: pytest.MonkeyPatch

@@ -69,7 +69,7 @@ from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, SlideUnavailable
 from vsv_pyramid.inspection import info
 from vsv_pyramid.slide.pixels import open_slide
-from vsv_pyramid.slide.series import all_series
+from vsv_pyramid.slide.series import series_in
 from vsv_pyramid.verification import verify
 
 LAYOUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
@@ -188,7 +188,7 @@ def test_a_pipe_beside_it_is_not_waited_for(tmp_path: Path) -> None:
     slide = instance(tmp_path / "series/a.dcm", YCBCR)
     os.mkfifo(tmp_path / "series/b.dcm")
     assert info(slide)["width"] == info(tmp_path / "series")["width"] == SIZE[0]
-    assert [one.place for one in all_series(tmp_path / "series")] == [tmp_path / "series"]
+    assert [one.place for one in series_in(tmp_path / "series").slides] == [tmp_path / "series"]
 
 
 def test_another_area_is_told(tmp_path: Path) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydicom.uid import CTImageStorage
 
 from tests.slide.test_every_picture import apart, options, published
-from tests.support.forge_dicom import YCBCR, concatenated, instance, several
+from tests.support.forge_dicom import YCBCR, concatenated, instance, several, stated
 from tests.support.forge_tiffs import PICTURE, SIZE
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import SlideAccessError, SlideError, SlideIncomplete, SlideUnavailable
 from vsv_pyramid.inspection import info, is_pyramid
 from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.slide.search import find_slides, slides_in
-from vsv_pyramid.slide.series import all_series, series_at, stem_of
+from vsv_pyramid.slide.series import series_at, series_in, stem_of
 from vsv_pyramid.slide.source import find_source
 from vsv_pyramid.unattended.looks import is_unfinished, look_at
 from vsv_pyramid.words import digest
@@ -30,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_with_one_series_is_the_slide(folder: Path, tmp_path: Path) -> None:
-    (series,) = all_series(folder)
+    (series,) = series_in(folder).slides
     assert (series.place, series.stem) == (folder, folder.name)
     for given in folder, folder / "7.dcm", folder / "9.dcm":
         assert find_slides(given) == [folder]
@@ -49,7 +50,7 @@ def test_a_folder_with_one_series_is_the_slide(folder: Path, tmp_path: Path) -> 
 
 def test_several_series_in_a_folder_are_several_slides(tmp_path: Path) -> None:
     several(tmp_path)
-    found = {series.stem: series.base.name for series in all_series(tmp_path)}
+    found = {series.stem: series.base.name for series in series_in(tmp_path).slides}
     names = {uid: f"series-{digest(uid)}" for uid in ("1.2.3", "1.2.9")}
     assert found == {names["1.2.3"]: "c.dcm", names["1.2.9"]: "0.dcm"}
     assert find_slides(tmp_path) == [tmp_path / "0.dcm", tmp_path / "c.dcm"]
@@ -77,7 +78,7 @@ def test_beside_other_slides_it_is_not_called_as_their_folder(tmp_path: Path) ->
     assert find_slides(tmp_path) == [tmp_path]
     (tmp_path / "170782.svs").write_bytes(b"another slide")
     assert find_slides(tmp_path) == [tmp_path / "170782.svs", tmp_path / "7.dcm"]
-    (series,) = all_series(tmp_path)
+    (series,) = series_in(tmp_path).slides
     assert stem_of(tmp_path / "7.dcm") == series.stem != tmp_path.name
 
 
@@ -89,26 +90,44 @@ def test_a_watched_folder_is_no_slide_itself(tmp_path: Path) -> None:
 
 
 def test_what_is_no_slide_is_not_found(tmp_path: Path) -> None:
-    (tmp_path / "a.dcm").write_bytes(bytes(1000))
+    path = instance(tmp_path / "a.dcm", YCBCR, change=stated(SOPClassUID=CTImageStorage))
     (tmp_path / "._b.dcm").write_bytes(b"Mac")
-    assert slides_in(tmp_path).slides == []
-    assert series_at(tmp_path) is series_at(tmp_path / "a.dcm") is None
-    assert stem_of(tmp_path / "a.dcm") == "a"
+    assert slides_in(tmp_path) == ([], {}, {})
+    assert series_at(tmp_path) is series_at(path) is None
 
 
-def test_what_cannot_be_read_is_told(
+DAMAGED = {
+    b"": "does not begin as one",
+    bytes(1000): "does not begin as one",
+    bytes(128) + b"DICM": "cut off in its header",
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED)
+def test_a_file_that_cannot_be_read_is_told_of(
+    data: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "1", "2":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.dcm").write_bytes(data)
+    found = slides_in(tmp_path)
+    assert (found.slides, found.skipped) == ([], {})
+    assert list(found.damaged) == [tmp_path / "1/a.dcm", tmp_path / "2/a.dcm"]
+    with pytest.raises(SlideAccessError, match="a folder without slides"):
+        find_slides(tmp_path)
+    for path, reason in found.damaged.items():
+        assert DAMAGED[data] in reason
+        assert f"{path}: skipped, {reason}" in caplog.text
+    assert len({stem_of(path) for path in found.damaged}) == 2
+
+
+def test_a_file_that_cannot_be_read_stops_no_series_beside_it(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And keeps no other slide from being found."""
-    data = (folder / "7.dcm").read_bytes()
-    for name, part in {"cut": data[:200], "zeros": bytes(len(data)), "none": b"DICOM"}.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.dcm").write_bytes(part)
-    (folder / "other.dcm").write_bytes(data[:200])
-    assert find_slides(tmp_path) == [folder]
-    assert caplog.text.count("a.dcm: skipped, cut off in its header; copy it again") == 1
-    assert caplog.text.count("a.dcm: skipped, it holds no DICOM; check it") == 2
-    assert caplog.text.count("other.dcm: skipped, cut off in its header") == 1
+    (folder / "zeros.dcm").write_bytes(bytes(1000))
+    assert find_slides(folder) == [folder]
+    assert caplog.text.count("zeros.dcm: skipped, named as a DICOM file") == 1
+    assert convert(folder, str(tmp_path / "out"), options("auto")).id == folder.name
 
 
 def test_it_is_waited_for_until_it_is_complete(folder: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vsv_pyramid.unattended.looks import UNFINISHED_SECONDS, is_unfinished
 Make = Callable[[Path], Path]
 
 
-def empty(folder: Path) -> Path:
+def nothing(folder: Path) -> Path:
     path = folder / "a.svs"
     path.touch()
     return path
@@ -35,13 +35,15 @@ def half_series(folder: Path) -> Path:
     return folder / "9.dcm"
 
 
-@pytest.mark.parametrize("make", [empty, half_tiff, half_series])
+@pytest.mark.parametrize("make", [nothing, half_tiff, half_series])
+@pytest.mark.parametrize("seconds", [UNFINISHED_SECONDS, -UNFINISHED_SECONDS - 60])
 def test_what_nothing_has_come_to_for_long_is_all_there_will_be(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
+    """Also by a clock that was ahead when it came."""
     path = make(tmp_path)
     assert is_unfinished(path)
-    monkeypatch.setattr(clock, "time", lambda: time.time() + UNFINISHED_SECONDS)
+    monkeypatch.setattr(clock, "time", lambda: time.time() + seconds)
     assert not is_unfinished(path)
 
 

@@ -35,6 +35,8 @@ from vsv_pyramid.errors import (
 )
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.review.desk import Desk
+from vsv_pyramid.runtime import clock
+from vsv_pyramid.slide.pixels import open_slide
 from vsv_pyramid.unattended import looks, watch
 from vsv_pyramid.unattended.attempts import PAUSES
 from vsv_pyramid.unattended.looks import UNFINISHED_SECONDS, Look
@@ -228,21 +230,6 @@ class TestWithoutItsEnd:
             present.look(2)
             assert present.handed == ["a.svs"]
 
-    @pytest.mark.parametrize("data", [b"", bytes(1000)], ids=["nothing", "zeros"])
-    def test_what_holds_nothing_either(
-        self, present: Watched, data: bytes, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """A DICOM file is none of a slide, by what is in it, and is told of."""
-        present.put("a.svs", data)
-        present.put("b/b.dcm", data)
-        with present.running(Failing(present, bad)):
-            present.let_pass(UNFINISHED_SECONDS - INTERVAL)
-            assert present.handed == ([] if not data else ["a.svs"])
-            assert "b.dcm" not in caplog.text
-            present.look(3)
-        assert present.handed == ["a.svs"]
-        assert caplog.text.count("b.dcm: skipped, it holds no DICOM") == 1
-
     def test_one_whose_end_comes_while_it_is_looked_for_is_to_settle(
         self, present: Watched, whole: bytes, half: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -264,6 +251,25 @@ class TestWithoutItsEnd:
             present.look(4)
         assert present.handed == ["a.svs"]
 
+    def test_a_dicom_file_that_cannot_be_read(
+        self, present: Watched, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is of no series, and yet no file to be silent about."""
+        for name in "x/a.dcm", "y/a.dcm":
+            present.put(name, bytes(1000))
+
+        def hand_on(path: Path) -> Handed:
+            with open_slide(path):
+                return Handed()
+
+        with present.running(hand_on):
+            present.let_pass(UNFINISHED_SECONDS - INTERVAL)
+            assert caplog.text.count("a.dcm is not complete yet") == 2
+            assert not present.failures
+            present.look(4)
+        assert present.failures == [("a.dcm", 65), ("a.dcm", 65)]
+        assert {note["due"] for note in present.notes()} == {None}
+
 
 def test_several_files_are_one_slide(watched: Watched) -> None:
     watched.put("a.mrxs")
@@ -276,6 +282,19 @@ def test_several_files_are_one_slide(watched: Watched) -> None:
         watched.before_look = lambda: None
         watched.look()
         assert watched.handed == ["a.mrxs"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows wants a permission for links")
+@pytest.mark.parametrize(("name", "other"), [("a.vms", "a.opt"), ("a.mrxs", "a/Data0001.dat")])
+def test_a_broken_link_among_them_does_not_hide_it(name: str, other: str, watched: Watched) -> None:
+    """OpenSlide tells of it, if it needs it."""
+    watched.put(name)
+    link = watched.put(other)
+    link.unlink()
+    link.symlink_to("nothing")
+    with watched.running():
+        watched.look(2)
+    assert watched.handed == [name]
 
 
 class Failing:
@@ -325,20 +344,6 @@ def test_after_a_failure_it_is_tried_again(watched: Watched) -> None:
     assert not watched.notes()
 
 
-def test_a_clock_that_was_ahead_keeps_none_waiting(watched: Watched) -> None:
-    watched.put("a.svs")
-    with watched.running(Failing(watched, in_the_way)) as started:
-        watched.look()
-        path = watched.folder / "a.svs"
-        attempt = started._attempts.get(path)
-        assert attempt
-        assert attempt.due
-        started._attempts.put(path, replace(attempt, due=attempt.due + 10 * 365 * 86400))
-        watched.look()
-        assert watched.handed == ["a.svs"] * 2
-    assert not watched.notes()
-
-
 def test_a_bad_slide_is_set_aside_at_once(watched: Watched) -> None:
     path = watched.put("a.svs")
     with watched.running(Failing(watched, bad)):
@@ -361,6 +366,19 @@ def test_what_fails_again_and_again_is_set_aside(watched: Watched) -> None:
         assert [note["due"] for note in watched.notes()] == [None]
         watched.let_pass(2 * PAUSES[-1])
     assert watched.handed == ["a.svs"] * (1 + len(PAUSES))
+
+
+def test_a_clock_that_was_wrong_keeps_no_slide_waiting(watched: Watched) -> None:
+    """It was years ahead when the slide failed, and the next attempt is due by it."""
+    watched.put("a.svs")
+    ten_years = 10 * 365 * 86400.0
+    with watched.running(Failing(watched, in_the_way)):
+        with mock.patch.object(clock, "time", lambda: watched.clock.time() + ten_years):
+            watched.look()
+            assert watched.failures == [("a.svs", 1)]
+        watched.look()
+    assert watched.handed == ["a.svs", "a.svs"]
+    assert not watched.notes()
 
 
 def test_a_passing_trouble_sets_nothing_aside(watched: Watched) -> None:
@@ -686,18 +704,6 @@ class TestJobs:
             assert asked == [["job-a"], ["another"]]
             assert not watched.failures
 
-    def test_one_that_is_published_has_not_failed(self, watched: Watched) -> None:
-        """Whatever is said of its job, as where that is known no longer."""
-        path = watched.put("a.svs")
-        with self.running(watched):
-            watched.look(2)
-            publish(watched.destination, path)
-            self.ended["job-a"] = "its job is known no longer, and it is not published"
-            watched.look(7)
-            assert not watched.notes()
-            watched.look(12)
-        assert (watched.handed, watched.failures) == (["a.svs"], [])
-
     def test_one_that_failed_sets_the_slide_aside(self, watched: Watched) -> None:
         watched.put("a.svs")
         with self.running(watched):
@@ -711,6 +717,39 @@ class TestJobs:
         (note,) = watched.notes()
         assert (note["job"], note["due"]) == ("", None)
         assert "65" in note["reason"]
+
+    def test_one_that_is_published_has_not_failed(self, watched: Watched) -> None:
+        """Batch forgets a job after a week; and one that failed may have done its work before."""
+        path = watched.put("a.svs")
+        with self.running(watched):
+            watched.look(2)
+            publish(watched.destination, path)
+            self.ended["job-a"] = "its job is known no longer"
+            watched.look(14)
+        assert watched.handed == ["a.svs"]
+        assert not watched.failures
+        assert not watched.notes()
+
+    def test_one_that_was_published_while_nobody_watched_is_forgotten(
+        self, watched: Watched, small_slide: Path
+    ) -> None:
+        path = watched.put("a.svs", small_slide.read_bytes())
+        with self.running(watched):
+            watched.look(2)
+            assert watched.notes()
+        convert(path, watched.destination, keeping(OPTIONS, watched.destination))
+        with self.running(watched):
+            assert not watched.notes()
+
+    def test_one_of_which_another_file_is_published_has(self, watched: Watched) -> None:
+        watched.put("a.svs")
+        with self.running(watched):
+            watched.look(2)
+            publish(watched.destination, watched.put("../a.svs", b"II*\0 a former scan"))
+            self.ended["job-a"] = "its job is known no longer"
+            watched.look(14)
+        (note,) = watched.notes()
+        assert note["reason"].endswith("its job is known no longer")
 
 
 def test_a_queue_that_is_away_does_not_end_it(

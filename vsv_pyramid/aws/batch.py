@@ -58,7 +58,7 @@ class Queue:
                 raise self._refusal(exc) from exc
             ended |= {job["jobId"]: reason(job) for job in known if job["status"] in _ENDS}
             lost = set(some) - {job["jobId"] for job in known}
-            ended |= dict.fromkeys(lost, "its job is known no longer, and it is not published")
+            ended |= dict.fromkeys(lost, "its job is known no longer")
         return ended
 
     def _refusal(self, exc: Exception) -> QueueError:

@@ -18,6 +18,8 @@ from vsv_pyramid.errors import SlideAccessError, SlideError, SlideUnavailable
 from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.words import unquoted
 
+NO_DICOM = "named as a DICOM file, and does not begin as one; copy it again"
+
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _MICROSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"  # (7FE0,0010)
@@ -125,7 +127,9 @@ def is_dicom(path: Path) -> bool:
 
 def heading(path: Path) -> Heading | None:
     """None where the file is no slide's. Raises SlideError."""
-    if not is_dicom(path) or (instance := _instance(path, _HEADING)) is None:
+    if not is_dicom(path):
+        raise SlideError(path, NO_DICOM)
+    if (instance := _instance(path, _HEADING)) is None:
         return None
     said = instance.elements
     try:

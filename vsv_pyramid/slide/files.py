@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path, PurePosixPath
 
 from vsv_pyramid.containers.reading import naming, read_exactly, reason
 from vsv_pyramid.errors import SlideAccessError, SlideChanged, SlideError, SlideUnavailable
 from vsv_pyramid.slide.names import is_dicom_name
 from vsv_pyramid.slide.pixels import Slide, open_slide
-from vsv_pyramid.slide.series import series_at
+from vsv_pyramid.slide.series import series_at, stem_of
 from vsv_pyramid.words import digest
 
 ANOTHER = "is another scan by now; look at it first"
@@ -25,8 +25,8 @@ _MEGABYTE = 1 << 20
 # The other files of the formats that are more than one file, as (folder, pattern) of the slide.
 _COMPANIONS: dict[str, Callable[[Path], Iterable[Path]]] = {
     ".mrxs": lambda path: path.with_suffix("").glob("*"),
-    ".vms": lambda path: path.parent.glob(f"{escape(path.stem)}*"),
-    ".vmu": lambda path: path.parent.glob(f"{escape(path.stem)}*"),
+    ".vms": lambda path: path.parent.glob(f"{glob.escape(path.stem)}*"),
+    ".vmu": lambda path: path.parent.glob(f"{glob.escape(path.stem)}*"),
 }
 
 
@@ -43,7 +43,7 @@ class FileSource:
         if self._series:
             path = self._series.place
         self._path = path
-        self.stem = self._series.stem if self._series else path.stem
+        self.stem = stem_of(path)
         self.location = str(path.absolute())
         self.name = path.name
         self.place = place_of(path)

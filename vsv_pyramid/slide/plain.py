@@ -18,6 +18,7 @@ from PIL import (
     features,
 )
 
+from vsv_pyramid.containers.instances import NO_DICOM
 from vsv_pyramid.containers.pages import Page
 from vsv_pyramid.containers.reading import Watched, naming, unavailable
 from vsv_pyramid.containers.tiff import BIG_ENDIAN_BIGTIFF, TiffBase
@@ -57,7 +58,7 @@ _SCANNERS = {
     ".scn": "named as a Leica slide, and not one that OpenSlide knows; copy it again",
     ".bif": "named as a Ventana slide, and not one that OpenSlide knows; copy it again",
     ".czi": f"a Zeiss file, and not a slide that OpenSlide knows; {_EXPORT}",
-    ".dcm": "named as a DICOM file, and does not begin as one; copy it again",
+    ".dcm": NO_DICOM,
     ".svslide": "named as a Sakura slide, and not one that OpenSlide knows; copy it again",
     ".qptiff": f"an Akoya file that is no tiled TIFF in colour; {_EXPORT}",
     ".afi": "a list of Aperio slides, one a channel; convert the .svs files that it names",

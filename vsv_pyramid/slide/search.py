@@ -16,7 +16,7 @@ from vsv_pyramid.slide.excluded import Excluded
 from vsv_pyramid.slide.files import normal
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.slide.pseudonyms import met
-from vsv_pyramid.slide.series import all_series, series_at, stem_of
+from vsv_pyramid.slide.series import series_at, series_in, stem_of
 from vsv_pyramid.words import IS_ODD, is_plain, raw
 
 _log = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ _DEEPEST = 100  # of folders within each other, which no share of slides has
 
 
 class Found(NamedTuple):
-    """Slide files in order of name, and what was skipped on the way to them, with the reason; of
-    DICOM also what is `unread`, since it is no whole file, or not yet."""
+    """Slide files in order of name, what was skipped on the way to them, with the reason, and
+    DICOM files that cannot be read, with that."""
 
     slides: list[Path]
     skipped: dict[Path, str]
-    unread: dict[Path, str]
+    damaged: dict[Path, str]
 
 
 def find_slides(path: Path, excluded: Excluded = NOTHING_MORE) -> list[Path]:
@@ -44,7 +44,7 @@ def find_slides(path: Path, excluded: Excluded = NOTHING_MORE) -> list[Path]:
         series = series_at(path)
         return [series.place if series else path]
     found = slides_in(path, excluded)
-    for place, reason in {**found.skipped, **found.unread}.items():
+    for place, reason in (found.skipped | found.damaged).items():
         _log.warning("%s: skipped, %s", place, reason)
     if not found.slides:
         raise SlideAccessError(path, "a folder without slides; give slide files or another folder")
@@ -91,14 +91,15 @@ def slides_in(path: Path, excluded: Excluded = NOTHING_MORE, *, itself: bool = T
         names = wanted(folder, files)
         places = [Path(folder, name) for name in names if is_slide(name)]
         if any(map(is_dicom_name, names)):
-            unread: dict[Path, str] = {}
-            for one in all_series(Path(folder), unread):
+            dicom = series_in(Path(folder))
+            damaged = {file: why for file, why in dicom.damaged.items() if file.name in names}
+            met.meet(damaged)
+            found.damaged.update(damaged)
+            for one in dicom.slides:
                 if one.place == path and not itself:
                     found.skipped[one.base] = "DICOM needs a folder of its own; move it into one"
                 elif one.base.name in names:
                     places.append(one.place)
-            found.unread.update({one: why for one, why in unread.items() if one.name in names})
-            met.meet(unread)
         met.meet(places)
         for place in places:
             obstacle = _obstacle(place)

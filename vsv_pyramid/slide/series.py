@@ -27,37 +27,41 @@ class Series(NamedTuple):
     base: Path
 
 
-def all_series(folder: Path, unread: dict[Path, str] | None = None) -> list[Series]:
-    """The slides of the folder's .dcm files; those that cannot be read are entered in `unread`,
-    with the reason. Raises SlideAccessError."""
+class Dicom(NamedTuple):
+    """The slides of a folder's .dcm files, and those of these files that cannot be read, with the
+    reason: they may be of a slide."""
+
+    slides: list[Series]
+    damaged: dict[Path, str]
+
+
+def series_in(folder: Path) -> Dicom:
+    """What there is in the folder itself. Raises SlideAccessError."""
     groups: dict[str, dict[Path, int]] = {}
+    damaged: dict[Path, str] = {}
     with naming(folder):
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     for entry in entries:
         if not is_dicom_name(entry.name):
             continue
         path = folder / entry.name
-        with suppress(OSError, SlideUnavailable):  # it has vanished, or not just now
+        try:
             stat = entry.stat()
             if not entry.is_file():  # a pipe would wait for who writes into it
                 continue
-            try:
-                if heading := _heading(entry.path, stat.st_size, stat.st_mtime_ns):
-                    groups.setdefault(heading.series, {})[path] = heading.pixels
-                elif unread is not None and not instances.is_dicom(path):
-                    unread[path] = "it holds no DICOM; check it, or copy it again"
-            except SlideUnavailable:
-                raise
-            except SlideError as exc:  # it may not be there as a whole yet
-                if unread is not None:
-                    unread[path] = exc.what
+            if heading := _heading(entry.path, stat.st_size, stat.st_mtime_ns):
+                groups.setdefault(heading.series, {})[path] = heading.pixels
+        except (OSError, SlideUnavailable):
+            continue  # it has vanished, or its share does not answer
+        except SlideError as exc:
+            damaged[path] = exc.what
     is_alone = len(groups) == 1 and not any(is_slide(entry.name) for entry in entries)
     found = []
     for series, files in groups.items():
         base = max(files, key=lambda path: files[path])
         place, stem = (folder, folder.absolute().name) if is_alone else (base, _name(series))
         found.append(Series(place, stem, tuple(files), base))
-    return found
+    return Dicom(found, damaged)
 
 
 def series_at(path: Path) -> Series | None:
@@ -68,7 +72,7 @@ def series_at(path: Path) -> Series | None:
     with naming(path):
         is_folder = path.is_dir()
     if is_folder:
-        found = all_series(path)
+        found = series_in(path).slides
         if len(found) > 1:
             raise SlideAccessError(
                 path, f"holds {len(found)} slides (DICOM series); give a file of one of them"
@@ -76,12 +80,13 @@ def series_at(path: Path) -> Series | None:
         return found[0] if found else None
     if not is_dicom_name(path.name):
         return None
-    return next((one for one in all_series(path.parent) if path in one.files), None)
+    return next((one for one in series_in(path.parent).slides if path in one.files), None)
 
 
 def stem_of(place: str | PurePath) -> str:
     """What the id of a slide at the path or s3:// URL is made of: its file's name without suffix,
-    or the name of its folder."""
+    or the name of its folder. Of a .dcm file that is of no slide, it is none that
+    others could have, too."""
     if str(place).startswith("s3://"):
         folder, _, name = str(place).rpartition("/")
         if not name or is_dicom_name(name):
@@ -90,6 +95,8 @@ def stem_of(place: str | PurePath) -> str:
     with suppress(SlideError):
         if found := series_at(Path(place)):
             return found.stem
+        if is_dicom_name(PurePath(place).name):
+            return _name(str(Path(place).absolute()))
     return PurePath(place).stem
 
 

@@ -48,6 +48,12 @@ class Attempt:
         """Whether a person has to do something."""
         return not self.due and not self.job
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the slide may be tried again. A pause longer than any is of a clock that was
+        wrong."""
+        return self.due is not None and not 0 < self.due - clock.time() <= PAUSES[-1]
+
 
 _FIELDS = frozenset(field.name for field in fields(Attempt))
 

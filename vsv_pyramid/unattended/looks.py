@@ -31,20 +31,16 @@ def look_at(path: Path) -> Look | None:
         return None
 
 
-def is_at_rest(path: Path) -> bool:
-    """Whether nothing has been written to the file for so long that nothing more will come."""
-    return clock.time() - path.stat().st_ctime > UNFINISHED_SECONDS  # copies preserve the mtime
-
-
 def is_unfinished(path: Path) -> bool:
-    """Whether a file of a DICOM series is missing; or the file is empty, or the TIFF lacks data
-    that it points to, and has been written to not long ago: most scanners and copies write the end
-    last."""
+    """Whether what is there has been written to not long ago, and lacks something: a file of a
+    DICOM series; all that the file should hold; or data that the TIFF points to, for most scanners
+    and copies write the end last."""
     if path.is_dir() or is_dicom_name(path.name):
         return _lacks_files(path)
-    if is_at_rest(path):
+    stat = path.stat()
+    if _is_old(stat.st_ctime):
         return False
-    if not path.stat().st_size:
+    if not stat.st_size:
         return True
     try:
         base = tiff_base(path)
@@ -55,12 +51,20 @@ def is_unfinished(path: Path) -> bool:
     return base is not None and base.cut
 
 
+def _is_old(ctime: float) -> bool:
+    """Of what was last written to then, if not by a clock that was wrong: copies keep the mtime."""
+    return abs(clock.time() - ctime) > UNFINISHED_SECONDS
+
+
 def _lacks_files(path: Path) -> bool:
     series = series_at(path)
+    if series is None and path.is_dir():
+        return True
+    files = series.files if series else [path]
+    if _is_old(max(file.stat().st_ctime for file in files)):
+        return False
     if series is None:
         return True
-    if clock.time() - max(file.stat().st_ctime for file in series.files) > UNFINISHED_SECONDS:
-        return False
     try:
         return lacking(series_of(series.base)) is not None
     except SlideAccessError:

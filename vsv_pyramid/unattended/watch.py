@@ -28,6 +28,7 @@ from vsv_pyramid.errors import (
     QueueError,
     SlideAccessError,
     SlideError,
+    SlideUnavailable,
     StoreError,
     StoreUnavailable,
     VsvPyramidError,
@@ -42,7 +43,7 @@ from vsv_pyramid.slide.files import extent, normal
 from vsv_pyramid.slide.search import slides_in
 from vsv_pyramid.unattended.attempts import PAUSES, Attempt, Attempts
 from vsv_pyramid.unattended.events import listening
-from vsv_pyramid.unattended.looks import Look, is_at_rest, is_unfinished, look_at
+from vsv_pyramid.unattended.looks import Look, is_unfinished, look_at
 from vsv_pyramid.unattended.outage import Outage
 from vsv_pyramid.unattended.published import Published
 from vsv_pyramid.words import counted
@@ -167,7 +168,8 @@ class Watch:
                 self._tell_once(exc)
                 self._rest(woken=False)
         for path, attempt in self._attempts:
-            if (retry and not attempt.job) or (looks and path not in looks and self._is_gone(path)):
+            is_gone = looks and path not in looks and self._is_gone(path)
+            if is_gone or path in self._done or (retry and not attempt.job):
                 self._attempts.remove(path)
             elif attempt.is_set_aside:
                 _log.warning("set aside: %s", attempt.reason)
@@ -201,26 +203,20 @@ class Watch:
 
     def _looks(self) -> dict[Path, Look]:
         found = slides_in(self._folder, self._excluded, itself=False)
-        skipped = dict(found.skipped)
-        for place, reason in found.unread.items():
-            with suppress(OSError):  # it vanished in between
-                if is_at_rest(place):
-                    skipped[place] = reason
-        for place in skipped.keys() - self._skipped.keys():
-            _log.warning("%s: skipped, %s", place, skipped[place])
-        self._skipped = skipped
         looks = {}
-        for path in found.slides:
+        for path in (*found.slides, *found.damaged):
             try:
                 looks[path] = Look(*extent(path))
             except FileNotFoundError:
                 continue  # it vanished in between
-            except (
-                OSError,
-                SlideAccessError,
-            ):  # the share does not answer, and the slide is as it was
+            except (OSError, SlideUnavailable):  # of the share; the slide is as it was
                 if seen := self._seen.get(path):
                     looks[path] = seen.look
+            except SlideAccessError as exc:
+                found.skipped[path] = exc.what
+        for place in found.skipped.keys() - self._skipped.keys():
+            _log.warning("%s: skipped, %s", place, found.skipped[place])
+        self._skipped = found.skipped
         return looks
 
     def _hand_out(self, looks: Mapping[Path, Look], pool: Pool) -> None:
@@ -254,12 +250,7 @@ class Watch:
         if path in self._under_way or self._done.get(path) == look:
             return False
         attempt = self._attempts.get(path)
-        if attempt is None or attempt.look != look:
-            return True
-        if attempt.due is None:
-            return False
-        rest = attempt.due - clock.time()
-        return rest <= 0 or rest > max(PAUSES)  # by a clock that was ahead
+        return attempt is None or attempt.look != look or attempt.is_due
 
     def _handle(self, path: Path, look: Look, doubles: list[Path]) -> None:
         """Hands the slide on unless it is published; the doubles would be so under the same id."""
@@ -343,6 +334,12 @@ class Watch:
             )
             _log.warning("%s is tried again in %s", path, counted(round(pause / 60), "minute"))
 
+    def _has(self, path: Path, look: Look) -> bool:
+        """Whether it is published after all, as far as it can have an id."""
+        with suppress(OptionError):
+            return self._published.has(path, look)
+        return False
+
     def _ask_for_jobs(self) -> None:
         jobs = {attempt.job: path for path, attempt in self._attempts if attempt.job}
         if not jobs or not self._ended:
@@ -352,7 +349,7 @@ class Watch:
             attempt = self._attempts.get(path)
             if attempt is None or attempt.job != job:
                 continue  # another attempt has come between
-            if reason is None or self._published.has(path, attempt.look):
+            if reason is None or self._has(path, attempt.look):
                 self._done[path] = attempt.look
                 self._attempts.remove(path)
             else:

@@ -10,7 +10,7 @@ const PAGE = "slide";
  * Null where the text is none.
  */
 export function parsed(hash) {
-  const [x, y, scale, rotation, ...words] = decoded(hash.replace(/^#/, "")).split(",");
+  const [x, y, scale, rotation, ...words] = hash.replace(/^#/, "").split(/,|%2C/i);
   const numbers = [x, y, scale, rotation].map((part) => (part?.trim() ? Number(part) : NaN));
   if (!numbers.every(Number.isFinite) || numbers[2] <= 0) {
     return null;
@@ -25,15 +25,6 @@ export function parsed(hash) {
     side: words.includes(SIDE),
     page: Number(page?.slice(PAGE.length)) || 1,
   };
-}
-
-/** The text without its escapes; empty where one of them was cut. */
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return "";
-  }
 }
 
 /** The view as text. */

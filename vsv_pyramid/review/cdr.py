@@ -152,7 +152,7 @@ def _is_host(url: str, host: str | None) -> bool:
     """Whether the URL's host can be one, and its port."""
     try:
         parse_url(url)
-        return bool(host and (":" in host or host.encode("idna")))
+        return bool(host and (":" in host or re.fullmatch(rb"[\w.-]+", host.encode("idna"))))
     except (HTTPError, UnicodeError):
         return False
 

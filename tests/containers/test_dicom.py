@@ -21,6 +21,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -28,6 +29,7 @@ from pydicom.uid import (
 )
 
 from tests.slide.test_every_picture import apart, options, published
+from tests.slide.test_icc import PROFILES
 from tests.support.forge_dicom import (
     ABOVE,
     BY_TURNS,
@@ -220,6 +222,49 @@ def test_what_ends_openslide_does_not_end_us(tmp_path: Path, plain_opening: None
     summary = convert(slide, str(tmp_path / "to"), options("auto"))
     assert apart(published(summary), PICTURE) < 4
     assert verify(summary.target, deep=True, against=slide).errors == []
+
+
+def _two_paths(said: Dataset) -> None:
+    """With a profile and a lens each."""
+    paths = []
+    for name, power in ("1", 20), ("2", 40):
+        light = Dataset()
+        light.OpticalPathIdentifier, light.ObjectiveLensPower = name, power
+        light.ICCProfile = PROFILES["LUT of 16 bits"] + name.encode() * 2  # of even length
+        paths.append(light)
+    said.OpticalPathSequence = Items(paths)
+
+
+def _shared(name: str, *, full: bool) -> Callable[[Dataset], None]:
+    def change(said: Dataset) -> None:
+        _two_paths(said)
+        light = Dataset()
+        light.OpticalPathIdentifier = name
+        said.SharedFunctionalGroupsSequence[0].OpticalPathIdentificationSequence = Items([light])
+        if not full:
+            positions(said, GRID)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda folder: layered(folder, BY_TURNS, change=_two_paths), "1"),
+        (lambda folder: layered(folder, BY_TURNS[1:] + BY_TURNS[:1], change=_two_paths), "2"),
+        (lambda folder: instance(folder / "a.dcm", YCBCR, change=_two_paths), "1"),
+        (lambda folder: instance(folder / "a.dcm", YCBCR, change=_shared("2", full=True)), "2"),
+        (lambda folder: instance(folder / "a.dcm", YCBCR, change=_shared("2", full=False)), "2"),
+        (lambda folder: instance(folder / "a.dcm", YCBCR, change=_shared("3", full=False)), ""),
+    ],
+)
+def test_profile_and_lens_are_of_the_light_that_is_shown(
+    tmp_path: Path, make: Callable[[Path], Path], path: str
+) -> None:
+    base = dicom_base(make(tmp_path))
+    power = {"1": "20", "2": "40"}.get(path)
+    assert base.properties.get("openslide.objective-power") == power
+    assert (base.icc_profile or b"").removeprefix(PROFILES["LUT of 16 bits"]) == path.encode() * 2
 
 
 def test_all_that_it_says_is_kept_in_private(tmp_path: Path) -> None:

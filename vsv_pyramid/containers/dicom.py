@@ -22,7 +22,7 @@ from vsv_pyramid.containers.frame_kinds import (
     decoder,
     obstacle,
 )
-from vsv_pyramid.containers.frames import frames, places
+from vsv_pyramid.containers.frames import frames, optical_path, places
 from vsv_pyramid.containers.instances import DAMAGED, Instance, grid, lacking, pictures, series_of
 from vsv_pyramid.containers.pages import is_reduced
 from vsv_pyramid.containers.raw import JPEG, Piece, StoredLevel, probes
@@ -196,13 +196,14 @@ def _level(parts: Sequence[Instance]) -> DicomBase:
         file_of=file_of,
         fragments=fragments,
         decode=None if is_jpeg else decoder(parts[0], tile),
-        properties=_properties(said, tile),
-        icc_profile=_profile(said),
+        properties=_properties(parts[0], tile),
+        icc_profile=_profile(parts[0]),
         left_out=tuple(_left_out(said, spare)),
     )
 
 
-def _properties(said: Any, tile: Size) -> dict[str, str]:
+def _properties(part: Instance, tile: Size) -> dict[str, str]:
+    said = part.elements
     found = {key: str(said[name].value) for key, name in _FACTS.items() if name in said}
     found["openslide.vendor"] = "dicom"
     found["openslide.level[0].tile-width"] = str(tile.width)
@@ -213,12 +214,12 @@ def _properties(said: Any, tile: Size) -> dict[str, str]:
             f"{1000 * float(millimetres):.12g}" for millimetres in spacing
         )
     with suppress(*DAMAGED):
-        power = said.OpticalPathSequence[0].ObjectiveLensPower
+        power = optical_path(part).ObjectiveLensPower
         found["openslide.objective-power"] = f"{float(power):g}"
     return found
 
 
-def _profile(said: Any) -> bytes | None:
+def _profile(part: Instance) -> bytes | None:
     with suppress(*DAMAGED):
-        return bytes(said.OpticalPathSequence[0].ICCProfile)
+        return bytes(optical_path(part).ICCProfile)
     return None

@@ -58,7 +58,6 @@ def _stated(part: Instance, grid: Size, tile: Size) -> list[_Place] | None:
     groups = _groups(part)
     if len(groups) != part.frames:
         raise ValueError(f"{len(groups)} places for {part.frames} frames")
-    shared = part.elements.get("SharedFunctionalGroupsSequence") or [{}]
     found = []
     for group in groups:
         position = group.PlanePositionSlideSequence[0]
@@ -70,13 +69,28 @@ def _stated(part: Instance, grid: Size, tile: Size) -> list[_Place] | None:
         if not (0 <= column < grid.width and 0 <= row < grid.height):
             return None
         z = float(position.get("ZOffsetInSlideCoordinateSystem") or 0)
-        found.append(_Place(row * grid.width + column, z, _path(group) or _path(shared[0])))
+        found.append(_Place(row * grid.width + column, z, _path(group) or _shared_path(part)))
     return found
+
+
+def optical_path(part: Instance) -> Any:
+    """The item of the OpticalPathSequence of all frames that are shown: that of the first one.
+    Raises LookupError where there is none."""
+    groups = () if part.is_full else _groups(part)
+    name = (groups and _path(groups[0])) or _shared_path(part)
+    paths = part.elements.OpticalPathSequence
+    if not name or len(paths) == 1:
+        return paths[0]
+    return {str(one.get("OpticalPathIdentifier")): one for one in paths}[name]
 
 
 def _path(group: Any) -> str:
     said = group.get("OpticalPathIdentificationSequence")
     return str(said[0].OpticalPathIdentifier) if said else ""
+
+
+def _shared_path(part: Instance) -> str:
+    return _path((part.elements.get("SharedFunctionalGroupsSequence") or [{}])[0])
 
 
 def _of_one_layer(path: Path, found: Sequence[Sequence[_Place]]) -> list[Sequence[int | None]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
+from tifffile import imwrite
 
 from tests.slide.test_icc import PROFILES
 from tests.support.forge import forge_svs
@@ -94,3 +95,23 @@ def test_what_is_srgb_already_is_copied(
         "state": state,
         "way": way,
     }
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_the_background_is_srgb_already(tmp_path: Path, name: str) -> None:
+    slide, data = tmp_path / name, PROFILES["matrix"]
+    red, clear = (150, 60, 90, 255), (10, 20, 30, 0)
+    pixels = np.full((100, 200, 4), red, np.uint8)
+    pixels[:, 100:] = clear
+    if name == "a.png":
+        Image.fromarray(pixels).save(slide, icc_profile=data)
+    else:
+        imwrite(slide, pixels, photometric="rgb", tile=(64, 64), extrasamples=[2], iccprofile=data)
+    options = ConvertOptions(color="srgb", background="#808080", quality=95)
+    summary = convert(slide, str(tmp_path), options)
+    base = Image.open(Path(summary.target).with_name("DeepZoom_files") / "8/0_0.jpeg")
+    shown = np.asarray(base.convert("RGB")).astype(int)
+    expected = by_littlecms(np.full((1, 1, 3), red[:3], np.uint8), data)[0, 0]
+    assert np.abs(shown[50, 20] - expected).max() < 4
+    assert np.abs(shown[50, 180] - 128).max() < 4
+    assert verify(summary.target, deep=True, against=slide).errors == []

@@ -50,8 +50,7 @@ class DecodedLeaves:
 
     def shown(self, pixels: Pixels) -> Pixels:
         """The slide's pixels as they are published, RGB."""
-        rgb = opaque(pixels, self.base.background)
-        return self.to_srgb(rgb) if self.to_srgb else rgb
+        return opaque(pixels, self.base.background, self.to_srgb)
 
 
 def _undecoded(address: TileAddress, exc: openslide.OpenSlideError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
@@ -10,16 +12,21 @@ from vsv_pyramid.layout.geometry import Size
 from vsv_pyramid.pyramid import planes
 
 
-def opaque(pixels: Pixels, background: tuple[int, int, int]) -> Pixels:
-    """The pixels over a background, as RGB."""
-    if pixels.shape[2] == 3:
-        return pixels
-    if pixels[..., 3].min(initial=255) == 255:
-        return np.ascontiguousarray(pixels[..., :3])
-    rgba = Image.fromarray(pixels)
-    rgb = Image.new("RGB", rgba.size, background)
-    rgb.paste(rgba, mask=rgba.getchannel("A"))
-    return np.asarray(rgb)
+def opaque(
+    pixels: Pixels,
+    background: tuple[int, int, int],
+    recoloured: Callable[[Pixels], Pixels] | None = None,
+) -> Pixels:
+    """The pixels over a background, as RGB; `recoloured` is applied to them alone."""
+    rgb = pixels if pixels.shape[2] == 3 else np.ascontiguousarray(pixels[..., :3])
+    if recoloured:
+        rgb = recoloured(rgb)
+    if pixels.shape[2] == 3 or pixels[..., 3].min(initial=255) == 255:
+        return rgb
+    alpha = Image.fromarray(pixels[..., 3])
+    below = Image.new("RGB", alpha.size, background)
+    below.paste(Image.fromarray(rgb), mask=alpha)
+    return np.asarray(below)
 
 
 def blank(size: Size, background: tuple[int, int, int]) -> Pixels:

@@ -24,7 +24,7 @@ from vsv_pyramid.errors import NoSuchObject, OptionError, StoreBusy, StoreError
 from vsv_pyramid.runtime.locks import Lock
 from vsv_pyramid.store import Store, directory, disk, moves, open_pyramid, open_store
 from vsv_pyramid.store.archive import ArchiveStore
-from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
 from vsv_pyramid.store.enclosed import EnclosedStore
 
 FOLDER = "images/a"
@@ -567,6 +567,60 @@ def test_a_reader_sees_the_old_or_the_new_at_any_time(store: DirectoryStore) -> 
     reader.join()
     assert "a mixture" not in seen
     assert len(seen) > 1
+
+
+def _replace(store: DirectoryStore, _: str) -> None:
+    with store.replacing("w/x/one") as staged:
+        staged.put("w/x/one/DeepZoom.dzi", b"1")
+
+
+@pytest.mark.parametrize("kind", [DirectoryStore, PrivateStore])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store, key: store.put(key, b"1"),
+        lambda store, key: store.put_if(key, b"1", None),
+        _replace,
+    ],
+)
+def test_folders_that_a_delete_leaves_empty_come_back(
+    tmp_path: Path, kind: type[DirectoryStore], write: Callable[[DirectoryStore, str], object]
+) -> None:
+    store, key = kind(tmp_path), "w/x/one.json"
+    done = threading.Event()
+
+    def delete() -> None:
+        while not done.is_set():
+            store.delete("w/x/other.json")
+
+    others = [threading.Thread(target=delete) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(200):
+            write(store, key)
+            store.delete(*(found.key for found in list(store.every(""))))
+    finally:
+        done.set()
+        for other in others:
+            other.join()
+
+
+def test_a_folder_that_goes_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [3]
+
+    def write(path: Path, data: bytes, mode: int = 0o666) -> None:
+        if left[0] and path.parent.exists():
+            left[0] -= 1
+            path.parent.rmdir()
+        disk.write(path, data, mode)
+
+    monkeypatch.setattr(directory, "write", write)
+    DirectoryStore(tmp_path).put("watch/a.json", b"1")
+    assert (tmp_path / "watch/a.json").read_bytes() == b"1"
+    assert not left[0]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from stat import S_ISREG
 
+from vsv_pyramid.runtime.folders import make_folder
+
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # how systems say that another one holds it
 
 if sys.platform == "win32":
@@ -45,11 +47,13 @@ class Lock:
         self._descriptor = -1
 
     def acquired(self) -> bool:
-        """Whether it is held by now; False where another one holds it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Whether it is held by now; False where another one holds it, or removes its folder."""
         try:
+            make_folder(self._path.parent)
             self._check_place()
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            return False
         except PermissionError:
             if sys.platform == "win32":  # of a file that another process is about to remove
                 return False

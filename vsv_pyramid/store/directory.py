@@ -15,6 +15,7 @@ from stat import S_ISDIR
 from vsv_pyramid.errors import NoSuchObject, StoreBusy, StoreError
 from vsv_pyramid.layout import bounds
 from vsv_pyramid.layout import keys as layout
+from vsv_pyramid.runtime.folders import in_folder, make_folder
 from vsv_pyramid.store.base import FrontLast, Part, StoredObject, Tagged
 from vsv_pyramid.store.disk import (
     check_changeable,
@@ -53,6 +54,7 @@ class DirectoryStore:
     parallel_puts = 0
     remote = False
     sealed = False
+    _folder_mode = 0o777
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,17 +77,16 @@ class DirectoryStore:
         """Where the object is a link, into the file that it leads to."""
         path = real(self.path(key))
         partial = path.with_name(f".{path.name}.partial")
+
+        def write_it() -> None:
+            self._write(partial, data)
+            partial.replace(path)
+
         check_plain(path)
         check_own(partial)
         with naming(path):
             try:
-                try:
-                    self._write(partial, data)
-                    partial.replace(path)
-                except FileNotFoundError:  # there is no folder yet, or a purge was faster
-                    self._make_folder(path.parent)
-                    self._write(partial, data)
-                    partial.replace(path)
+                in_folder(path.parent, write_it, self._folder_mode)
             except BaseException:
                 partial.unlink(missing_ok=True)
                 raise
@@ -97,7 +98,7 @@ class DirectoryStore:
         check_plain(path)
         check_own(partial)
         with naming(path):
-            self._make_folder(path.parent)
+            make_folder(path.parent, self._folder_mode)
             try:
                 with written_front_last(partial) as file:
                     yield file
@@ -147,7 +148,7 @@ class DirectoryStore:
     def put_if(self, key: str, data: bytes, tag: str | None) -> bool:
         path = self.path(key)
         with naming(path):
-            self._make_folder(path.parent)
+            make_folder(path.parent, self._folder_mode)
         try:
             with locked(path, _HELD_SECONDS):
                 found = self.tagged(key)
@@ -255,9 +256,6 @@ class DirectoryStore:
                     settle(target, made_here=True)
                     raise
 
-    def _make_folder(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-
     def _write(self, path: Path, data: bytes) -> None:
         write(path, data)
 
@@ -266,10 +264,7 @@ class PrivateStore(DirectoryStore):
     """A store for this account only: what it makes are folders of mode 0700 and files of 0600,
     where the system knows modes."""
 
-    def _make_folder(self, folder: Path) -> None:
-        for path in reversed((folder, *folder.parents)):
-            if not path.exists():
-                path.mkdir(mode=0o700, exist_ok=True)
+    _folder_mode = 0o700
 
     def _write(self, path: Path, data: bytes) -> None:
         path.unlink(missing_ok=True)  # or it kept its mode

@@ -23,6 +23,7 @@ from vsv_pyramid.errors import (
     passing,
 )
 from vsv_pyramid.runtime import clock
+from vsv_pyramid.runtime.folders import make_folder
 from vsv_pyramid.runtime.locks import Lock, NoLock
 from vsv_pyramid.store.base import FrontLast
 
@@ -200,7 +201,7 @@ def made(folder: Path) -> Iterator[None]:
     """Makes the folder, and removes what it made where the block leaves it empty."""
     lacking = [path for path in (folder, *folder.parents) if not path.exists()]
     with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     try:
         yield
     finally:

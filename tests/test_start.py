@@ -23,11 +23,12 @@ jpeg._splice jpeg.colour jpeg.encode jpeg.join jpeg.kernel jpeg.markers jpeg.pla
 layout.bounds packed packed.published places planning planning.decision planning.ids planning.lanes
 planning.options planning.plan publication publication.uploads pyramid pyramid.copied
 pyramid.decoded pyramid.images pyramid.leaves pyramid.planes pyramid.quadtree pyramid.srgb
-review.barcode review.failures review.outcome review.records review.rescans runtime.locks
-runtime.progress runtime.threads slide.decoding slide.files slide.handles slide.icc slide.metadata
-slide.names slide.pixels slide.plain slide.remote slide.samples slide.scale slide.scratch
-slide.search slide.series slide.signatures slide.source slide.tiles slide_json store store.base
-store.directory store.enclosed store.disk store.edits store.listing store.moves store.options
+review.barcode review.failures review.outcome review.records review.rescans runtime.folders
+runtime.locks runtime.progress runtime.threads slide.decoding slide.files slide.handles slide.icc
+slide.metadata slide.names slide.pixels slide.plain slide.remote slide.samples slide.scale
+slide.scratch slide.search slide.series slide.signatures slide.source slide.tiles slide_json store
+store.base store.directory store.enclosed store.disk store.edits store.listing store.moves
+store.options
 """
 # Older ones of simplejpeg are made with cffi, and newer ones of OpenSlide with openslide_bin.
 OF_OTHERS = {"PIL", "cffi", "click", "numpy", "openslide", "openslide_bin", "simplejpeg"}

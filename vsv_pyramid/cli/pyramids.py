@@ -37,8 +37,9 @@ from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions, usable_cpus
 from vsv_pyramid.review.desk import user_name
 from vsv_pyramid.store import S3Options, Store, open_pyramid
-from vsv_pyramid.verification import verify, verify_root
+from vsv_pyramid.verification import verify
 from vsv_pyramid.verification.findings import Report
+from vsv_pyramid.verification.reach import verify_root
 from vsv_pyramid.words import counted
 
 

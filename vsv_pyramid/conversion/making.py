@@ -16,7 +16,7 @@ from vsv_pyramid.errors import STOPPED, SlideError, StoreError
 from vsv_pyramid.facts import zoned
 from vsv_pyramid.jpeg.encode import has_stepped_back
 from vsv_pyramid.layout import keys
-from vsv_pyramid.layout.geometry import Pyramid, TileAddress
+from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.packed.published import shown_key
 from vsv_pyramid.planning.lanes import NO_KERNEL, base_level, leaf_source
 from vsv_pyramid.planning.options import LOSSLESS, ConvertOptions
@@ -34,8 +34,6 @@ from vsv_pyramid.store import Store
 from vsv_pyramid.store.base import Sealed
 from vsv_pyramid.versions import software
 from vsv_pyramid.words import counted
-
-_THUMBNAIL_SIDE = 1024
 
 
 def make(
@@ -140,8 +138,7 @@ def _publication(
         from vsv_pyramid.publication import packed as forms  # late: most are not packed
 
         kind = partial(forms.PackedPublication, name=packed) if packed else forms.SealedPublication
-    thumbnail = _thumbnail_tile(plan.pyramid)
-    return kind(staged, plan.folder, plan.pyramid, thumbnail=thumbnail, stop=stop)
+    return kind(staged, plan.folder, plan.pyramid, thumbnail=plan.pyramid.thumbnail, stop=stop)
 
 
 def _slide(source: Source, slide: Slide, plan: Plan, options: ConvertOptions) -> slide_json.Slide:
@@ -197,15 +194,6 @@ def _put_images(
         publication.put(keys.associated_key(plan.folder, name), jpeg)
     if plan.icc.is_published and slide.published_icc:
         publication.put(keys.icc_key(plan.folder), slide.published_icc)
-
-
-def _thumbnail_tile(pyramid: Pyramid) -> TileAddress:
-    """The largest level that is one tile, and small: the whole slide at a glance."""
-    return max(
-        TileAddress(level.number, 0, 0)
-        for level in pyramid.levels
-        if level.columns * level.rows == 1 and max(level.size) <= _THUMBNAIL_SIDE
-    )
 
 
 def _notes(

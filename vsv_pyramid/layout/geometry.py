@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+_THUMBNAIL_SIDE = 1024
+
 
 class Size(NamedTuple):
     """Width and height in px."""
@@ -87,6 +89,15 @@ class Pyramid:
     @property
     def tile_count(self) -> int:
         return sum(level.columns * level.rows for level in self.levels)
+
+    @property
+    def thumbnail(self) -> TileAddress:
+        """The largest level that is one tile, and small: the whole slide at a glance."""
+        return max(
+            TileAddress(level.number, 0, 0)
+            for level in self.levels
+            if level.columns * level.rows == 1 and max(level.size) <= _THUMBNAIL_SIDE
+        )
 
     def tiles(self) -> Iterator[TileAddress]:
         """The addresses of all tiles, from level 0 up."""

@@ -62,11 +62,15 @@ _PRIVATE = re.compile(
     rf"|{MANIFESTS}/(?:[0-9a-f]+\.json|[A-Za-z0-9-]+\.txt)"  # former releases' were text
 )
 
+_ASTRAY = re.compile(rf"(?:.*/)?\.?(?:slide\.private\.json|{_PRIVATE.pattern})", re.DOTALL)
+# Images that show a name.
+NAMING = ("label", "macro")
+
 _FOR_EVER = "public, max-age=31536000, immutable"
 _CHECKED = "no-cache"
 _NEVER = "no-store"
-# What shows a name, and was published by mistake, is gone when it is removed.
-_REVOCABLE = (f"label.{FORMAT}", f"macro.{FORMAT}")
+# What was published by mistake is gone when it is removed.
+_REVOCABLE = tuple(f"{name}.{FORMAT}" for name in NAMING)
 _HTTP_HEADERS = {
     suffix: {"Content-Type": media_type, "Cache-Control": kept}
     for suffix, media_type, kept in (
@@ -247,6 +251,11 @@ def is_key(key: str) -> bool:
 def is_private_key(key: str) -> bool:
     """Whether the private place's layout can have an object under the key."""
     return _PRIVATE.fullmatch(key) is not None
+
+
+def is_private_astray(key: str) -> bool:
+    """Whether the key ends as one of the private place's does, wherever it is."""
+    return _ASTRAY.fullmatch(key) is not None
 
 
 def http_headers(key: str) -> dict[str, str]:

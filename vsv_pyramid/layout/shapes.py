@@ -43,7 +43,12 @@ class Tiles(TypedDict, total=False):
     bytes: int
     version: str | None
     algorithm: int
+    quality: int | None
+    chroma_subsampling: str | None
     lane: str | None
+    base: str | None
+    fallback_tiles: dict[str, int] | None
+    blank_tiles: int | None
     levels: list[dict[str, int]]
 
 

@@ -126,6 +126,12 @@ class Zipped(ABC):
                 if key.startswith(prefix):
                     yield StoredObject(key, member.file_size)
 
+    def without_key(self) -> list[str]:
+        """The names of an SZI's members that the layout has no key for."""
+        with self._opened() as opened:
+            known = {member.filename for member in opened.by_key.values()}
+            return [name for name in opened.archive.namelist() if name not in known]
+
     def as_szi(self) -> Szi | None:
         """What an SZI is besides its objects; None of a file with the layout's own names. Raises
         StoreError."""

@@ -9,9 +9,7 @@ from typing import Any
 
 import simplejpeg
 
-from vsv_pyramid import catalog, slide_json
-from vsv_pyramid.destination import former
-from vsv_pyramid.destination.root import open_root
+from vsv_pyramid import slide_json
 from vsv_pyramid.errors import CONVERT_AGAIN, DescriptorError, OptionError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.descriptor import FORMAT, Descriptor
@@ -21,17 +19,17 @@ from vsv_pyramid.packed.reading import PackedStore, with_tiles
 from vsv_pyramid.publication import TileDigest
 from vsv_pyramid.pyramid.quadtree import fold
 from vsv_pyramid.runtime.progress import Progress
-from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.store import S3Options, Store, open_pyramid
-from vsv_pyramid.store.base import Reader, Versioned
+from vsv_pyramid.store.base import Reader
 from vsv_pyramid.store.zipped import Zipped
-from vsv_pyramid.verification import comparison
+from vsv_pyramid.verification import coding, comparison
 from vsv_pyramid.verification.comparison import Picture
+from vsv_pyramid.verification.document import check_document, check_images
 from vsv_pyramid.verification.findings import Check, Report
 from vsv_pyramid.verification.links import check_links
 from vsv_pyramid.verification.packed import check_places
+from vsv_pyramid.verification.reach import report_astray
 from vsv_pyramid.verification.reference import hold_against
-from vsv_pyramid.words import counted
 
 _HEADER_BYTES = 4096
 _MOST_LACKING = 1_000_000  # tiles, each of which is looked for: a descriptor can state any number
@@ -93,8 +91,9 @@ def verify(
         )
     check = Check(store, folder, report, descriptor.pyramid, document)
     check_links(check, published)
-    _check_document(check)
-    _check_images(check)
+    check_document(check)
+    check_images(check)
+    _check_astray(check, published)
     present = _check_keys(check)
     if present is None:
         return report
@@ -123,44 +122,6 @@ def _why_none(store: Store, folder: str) -> str:
     return "no pyramid here (no DeepZoom.dzi); give the folder that holds it"
 
 
-def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
-    """A report on what is in reach beside the pyramids in the root. Raises StoreError."""
-    store = open_root(root, s3)
-    report = Report(str(root), tiles=None)
-    if found := former.not_empty(store):
-        report.errors.append(former.sentence(store, found))
-    folders = map(keys.folder, catalog.ids_among(store.names(keys.IMAGES)))
-    report.errors += [
-        f"{store}/{key} is what a command that was ended has left, and may show what is private; "
-        f"vsv-pyramid refresh {store} removes it"
-        for folder in (keys.IMAGES, *folders)
-        for key in store.leftovers(folder)
-    ]
-    former_entries = catalog.of_former_versions(store)
-    if former_entries:
-        report.errors.append(
-            f"{store}/{keys.IMAGES}: earlier releases published names of files and times of "
-            f"{counted(len(former_entries), 'slide')}, such as {former_entries[0]}; vsv-pyramid "
-            f"refresh {store} removes them"
-        )
-    if isinstance(store, Versioned) and store.versions_never_end(f"{keys.IMAGES}/"):
-        report.warnings.append(
-            f"{store}: its bucket keeps versions for ever, so that each new pyramid keeps the one "
-            "before; give it a lifecycle rule that ends noncurrent versions after a day"
-        )
-    for name in sorted(store.names("")):
-        if keys.is_private(name):
-            report.errors.append(
-                f"{store}/{name} is private; move it to a place that nobody serves"
-            )
-        elif is_slide(name) or is_dicom_name(name):
-            report.warnings.append(
-                f"{store}/{name} is a slide's own file, with its label; whoever may read the "
-                "pyramids may read it, too"
-            )
-    return report
-
-
 def _slide_json(store: Reader, folder: str, report: Report) -> dict[str, Any] | None:
     try:
         return slide_json.parse(store.get(keys.slide_json_key(folder)))
@@ -172,52 +133,6 @@ def _slide_json(store: Reader, folder: str, report: Report) -> dict[str, Any] | 
     except DescriptorError as exc:
         report.errors.append(str(exc))
     return None
-
-
-def _check_document(check: Check) -> None:
-    """slide.json must tell the same pyramid as the descriptor."""
-    if check.document is None:
-        return
-    size, stated = check.pyramid.size, check.document["pyramid"]
-    pairs = {
-        "layout": (
-            check.document.get("layout"),
-            keys.PACKED_VERSION if isinstance(check.store, PackedStore) else keys.LAYOUT_VERSION,
-        ),
-        "size": ((check.document.get("width"), check.document.get("height")), tuple(size)),
-        "tile size": (stated.get("tile_size"), check.pyramid.tile_size),
-        "levels": (stated.get("levels"), slide_json.pyramid_levels(check.pyramid)),
-        "tile count": (stated.get("tile_count"), check.pyramid.tile_count),
-    }
-    for name, (one, other) in pairs.items():
-        if one != other:
-            check.report.wrong(f"slide.json and the descriptor do not agree on the {name}")
-    name = check.folder.rpartition("/")[2]
-    if check.document.get("id") != name:
-        check.report.warnings.append(
-            f"slide.json is of the id {check.document.get('id')!r}, the folder is {name!r}"
-        )
-
-
-def _check_images(check: Check) -> None:
-    """The associated images that slide.json lists must be there, and be JPEGs; the ICC profile
-    must be there just if it says so."""
-    stated = check.document.get("associated_images") if check.document else None
-    for name in stated.get("published", ()) if isinstance(stated, dict) else ():
-        try:
-            jpeg = check.store.get(keys.associated_key(check.folder, str(name)))
-        except StoreError:
-            check.report.errors.append(f"the {name} image is missing")
-            continue
-        if comparison.picture(jpeg) is None:
-            check.report.errors.append(f"the {name} image is damaged")
-    there = check.store.head(keys.icc_key(check.folder)) is not None
-    if check.document and there != (check.document.get("icc_profile") == "published"):
-        check.report.errors.append(
-            "the ICC profile is there, and was not to be published"
-            if there
-            else "the ICC profile is missing"
-        )
 
 
 def _check_keys(check: Check) -> set[TileAddress] | None:
@@ -244,19 +159,27 @@ def _check_keys(check: Check) -> set[TileAddress] | None:
         else:
             present.add(address)
             total += size
-    check.add(lacking)
-    check.add([f"{key} is not part of the pyramid" for key in sorted(stored)])
+    check.report.add(lacking)
+    check.report.add([f"{key} is not part of the pyramid" for key in sorted(stored)])
     stated = check.document["pyramid"].get("bytes") if check.document else total
     if not lacking and stated != total:
         check.report.errors.append(
             f"the tiles hold {total:,} bytes, slide.json says {stated}; --deep finds the tile"
         )
-    check.report.warnings += [
-        f"{found.key} is not part of the layout"
-        for found in check.store.keys(check.folder + "/")
-        if not keys.is_own(check.folder, found.key)
-    ]
     return present
+
+
+def _check_astray(check: Check, published: Store) -> None:
+    """What is none of the layout's, in the slide's folder or its archive, must not be private."""
+    beside = [
+        one.key
+        for one in check.store.keys("" if isinstance(published, Zipped) else f"{check.folder}/")
+        if not keys.is_own(check.folder, one.key) and one.key != keys.catalog_key()
+    ]
+    check.report.warnings += [f"{key} is not part of the layout" for key in beside]
+    if isinstance(published, Zipped):
+        beside += published.without_key()
+    report_astray(check.report, published, beside)
 
 
 def _spread(present: set[TileAddress], count: int) -> list[TileAddress]:
@@ -269,7 +192,7 @@ def _spread(present: set[TileAddress], count: int) -> list[TileAddress]:
 def _check_headers(check: Check, addresses: Sequence[TileAddress], *, whole: bool = False) -> None:
     """Each tile's JPEG header must state the planned size; a `whole` tile must be decodable."""
     faults = (_header_fault(check, address, whole) for address in addresses)
-    check.add([fault for fault in faults if fault])
+    check.report.add([fault for fault in faults if fault])
 
 
 def _header_fault(check: Check, address: TileAddress, whole: bool) -> str | None:
@@ -284,7 +207,7 @@ def _header_fault(check: Check, address: TileAddress, whole: bool) -> str | None
     height, width = header[:2]
     if (width, height) != planned:
         return f"tile {address} is {width}x{height} px instead of {planned.width}x{planned.height}"
-    return None
+    return coding.fault(check, address, jpeg, whole=whole)
 
 
 def _check_deep(
@@ -308,6 +231,8 @@ def _check_deep(
         if shown is None:
             faults.append(f"tile {address} is damaged: it cannot be decoded to its end")
             return None
+        if odd := coding.fault(check, address, jpeg):
+            faults.append(odd)
         if halves:
             faults.extend(comparison.misplaced(check.pyramid, address, shown, halves))
         return shown.halved()
@@ -316,7 +241,7 @@ def _check_deep(
         progress(Progress(len(visited), check.pyramid.tile_count, 0))
 
     fold(check.pyramid, visit, workers=workers, tick=tick)
-    check.add(sorted(faults))
+    check.report.add(sorted(faults))
     stated = check.document and check.document["pyramid"].get("version")
     if check.document and not check.report.errors and stated != digest.hexdigest():
         check.report.wrong("slide.json is of other tiles than these (version digest)")

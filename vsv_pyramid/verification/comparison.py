@@ -41,38 +41,67 @@ _LEAST_SIDE = 16  # px: rounding adds up in the lowest levels, and a sliver is n
 
 # Light is compared as means of 8x8 luma samples. Good tiles of the tissue above differ by 0.3 of
 # this at the most, of quality 5 to 95; pages full of black print on white, where coarse coding
-# overshoots what can be shown, by 0.81. At quality 80 it is 4.3 gray levels.
+# overshoots what can be shown, by 0.81. At quality 80 it is 4.3 gray levels. No cell of tissue
+# differs by more than 0.4 of it, of noise in full colours by 0.73, of print by 1.21, of random
+# squares of black and white, 4 px wide, by 2.2.
 _LIGHT_LEVELS, _LIGHT_LOSSES = 3.0, 3.0
+_WORST_LIGHT = 3.0
 
 # Detail is compared after coding: what a tile should show, coded by the tile's own table. Good
 # tiles of the tissue above reach 36.6 dB at the least, print on white 35.5, noise of black and
 # white 31.5, of quality 5 to 95 in either lane; tissue that is blurred by 2 px, 26 to 29.
 _SAME_DETAIL_PSNR = 30.0
 
+# The DCT of JPEG (T.81, A.3.3), and where of a block's frequencies half as high ones are.
+_DCT = np.array(
+    [
+        [(0.5 if u else 0.5**1.5) * math.cos((2 * x + 1) * u * math.pi / 16) for x in range(8)]
+        for u in range(8)
+    ]
+)
+_OF_TWICE = np.ix_(np.arange(8) // 2, np.arange(8) // 2)
+_ROUNDED = 4.0  # which samples are; 8 a gray level
+
 _MIDDLE_LEVEL = 2  # levels below the base: one tile is made of 16 base tiles at the most
 _LEAST_SAMPLE = 16
 
 
 class Picture(NamedTuple):
-    """A tile's planes, 4:2:0, and by how much coding may have moved its colours, in gray levels."""
+    """A tile's planes, 4:2:0, by how much coding may have moved its colours, in gray levels, and by
+    which steps its luma is coded, row by row."""
 
     planes: Planes
     loss: float = 0.0
+    steps: tuple[int, ...] = ()
 
     def halved(self) -> Picture:
-        return Picture(planes.halved(self.planes), self.loss)
+        return self._replace(planes=planes.halved(self.planes))
 
 
 def picture(jpeg: bytes) -> Picture | None:
     """What the JPEG shows, None where it is damaged or ends early."""
     try:
-        # Not out of RGB, where what coarse coding overshoots is cut off.
         luma: Plane = simplejpeg.decode_jpeg(jpeg, "GRAY", strict=True)[:, :, 0]
-        rgb = simplejpeg.decode_jpeg(jpeg, "RGB", strict=True)
-    except ValueError:
+        chroma = _chroma(jpeg)
+        steps = tuple(luma_steps(jpeg))
+    except (ValueError, RuntimeError, StreamError):
         return None
-    _, cb, cr = planes.from_rgb(rgb, "420")
-    return Picture(Planes(luma, cb, cr), _loss(jpeg))
+    return Picture(Planes(luma, *chroma), _loss(jpeg), steps)
+
+
+def _chroma(jpeg: bytes) -> tuple[Plane, Plane]:
+    """At half size; where the tile has it, not out of RGB, where what coarse coding overshoots is
+    cut off. Raises ValueError, RuntimeError."""
+    import imagecodecs
+
+    if simplejpeg.decode_jpeg_header(jpeg)[2] != "YCbCr":
+        rgb = simplejpeg.decode_jpeg(jpeg, "RGB", strict=True)
+        return planes.from_rgb(rgb, "420")[1:]
+    decoded = imagecodecs.jpeg8_decode(jpeg, outcolorspace="YCBCR")
+    half = [np.empty([-(-side // 2) for side in decoded.shape[:2]], np.uint8) for _ in range(2)]
+    for n, smaller in enumerate(half, 1):
+        planes.box_halve(np.ascontiguousarray(decoded[..., n]), smaller)
+    return half[0], half[1]
 
 
 def _loss(jpeg: bytes) -> float:
@@ -105,21 +134,39 @@ def same_place(one: Plane, other: Plane) -> bool:
     return float(np.sum(centred[0] * centred[1])) >= _LEAST_CORRELATION * energy
 
 
-def same_detail(jpeg: bytes, found: Picture, expected: Picture) -> bool:
+def same_detail(found: Picture, expected: Picture) -> bool:
     """Whether the tile shows what is expected as sharply as its coding lets it."""
-    luma = expected.planes.y
-    if found.planes.y.shape != luma.shape or min(luma.shape) < _LEAST_SIDE:
-        return same_place(found.planes.y, luma)
-    if psnr(found.planes.y, luma) >= _SAME_DETAIL_PSNR:
-        return True
-    try:
-        steps = luma_steps(jpeg)
-    except StreamError:  # a table with a step of 0, by which nothing is coded
-        return False
+    luma, other = found.planes.y, expected.planes.y
+    if luma.shape != other.shape or min(luma.shape) < _LEAST_SIDE:
+        return same_place(luma, other)
+    return psnr(luma, other) >= _SAME_DETAIL_PSNR or _same_coded(found, other)
+
+
+def _within_coding(part: Picture, half: Picture) -> bool:
+    """Whether no more lies between the two than what their coding may have left out, frequency by
+    frequency: half a step of the part's, and half a step of what the half was coded by at twice
+    the scale, where a frequency was half as high."""
+    steps = [np.reshape(one.steps, (8, 8)) for one in (part, half)]
+    lost = (steps[0] + steps[1][_OF_TWICE]) / 2 + _ROUNDED
+    difference = _frequencies(part.planes.y) - _frequencies(half.planes.y)
+    return bool(np.sqrt(np.mean((difference / lost) ** 2, axis=(0, 1))).max() <= 1)
+
+
+def _frequencies(plane: Plane) -> npt.NDArray[np.float64]:
+    """The DCT of each block of 8x8 samples, (rows, columns, 8, 8)."""
+    height, width = plane.shape
+    whole = np.pad(plane, ((0, -height % 8), (0, -width % 8)), "edge").astype(np.float64)
+    rows, columns = (side // 8 for side in whole.shape)
+    blocks = whole.reshape(rows, 8, columns, 8).swapaxes(1, 2)
+    return np.asarray(_DCT @ blocks @ _DCT.T, np.float64)
+
+
+def _same_coded(one: Picture, other: Plane) -> bool:
+    """Whether the other one's luma, coded as the one is, is the same."""
     coded = io.BytesIO()
-    Image.fromarray(luma).save(coded, "JPEG", qtables=[steps])
+    Image.fromarray(other).save(coded, "JPEG", qtables=[list(one.steps)])
     alike: Plane = simplejpeg.decode_jpeg(coded.getvalue(), "GRAY")[:, :, 0]
-    return psnr(found.planes.y, alike) >= _SAME_DETAIL_PSNR
+    return psnr(one.planes.y, alike) >= _SAME_DETAIL_PSNR
 
 
 def other_tint(one: Picture, other: Picture, than: str, measured: str = "") -> str | None:
@@ -164,6 +211,18 @@ def other_light(one: Picture, other: Picture) -> str | None:
     return "darker" if mean < 0 else "lighter"
 
 
+def other_spot(one: Picture, other: Picture) -> str | None:
+    """As `other_light`, of the cell that differs most."""
+    luma, luma_other = one.planes.y, other.planes.y
+    if luma.shape != luma_other.shape or min(luma.shape) < _LEAST_SIDE:
+        return None
+    difference = _cells(luma) - _cells(luma_other)
+    worst = float(difference.flat[np.abs(difference).argmax()])
+    if abs(worst) <= _WORST_LIGHT * (_LIGHT_LEVELS + _LIGHT_LOSSES * (one.loss + other.loss)):
+        return None
+    return "darker in a spot" if worst < 0 else "lighter in a spot"
+
+
 def _cells(plane: Plane) -> npt.NDArray[np.float32]:
     """The means of the plane's cells, as their distance from 128, which is gray; a cell that the
     plane's edge cuts is the mean of too few samples."""
@@ -190,10 +249,12 @@ def misplaced(
             x = (child.column - 2 * address.column) * pyramid.tile_size // 2
             y = (child.row - 2 * address.row) * pyramid.tile_size // 2
             part = _cut(whole, x, y, half)
-            if not same_place(part.planes.y, half.planes.y):
+            if not (same_place(part.planes.y, half.planes.y) or _within_coding(part, half)):
                 yield f"tile {child} does not show what tile {address} shows at its place"
             elif tint := other_tint(half, part, f"than tile {address}"):
                 yield f"tile {child} {tint}"
+            elif spot := other_spot(half, part):
+                yield f"tile {child} is {spot} than tile {address} is at its place"
 
 
 def _cut(whole: Picture, x: int, y: int, like: Picture) -> Picture:
@@ -202,7 +263,7 @@ def _cut(whole: Picture, x: int, y: int, like: Picture) -> Picture:
         plane[y // down : y // down + part.shape[0], x // down : x // down + part.shape[1]]
         for plane, part, down in zip(whole.planes, like.planes, (1, 2, 2), strict=True)
     ]
-    return Picture(Planes(*parts), whole.loss)
+    return whole._replace(planes=Planes(*parts))
 
 
 def sample(pyramid: Pyramid, present: set[TileAddress]) -> Iterator[TileAddress]:

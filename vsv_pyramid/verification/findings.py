@@ -39,6 +39,12 @@ class Report:
         """Adds what only another conversion puts right."""
         self.errors.append(f"{what}; {CONVERT_AGAIN}")
 
+    def add(self, found: list[str]) -> None:
+        """Adds errors of one kind, and counts those past the first few."""
+        self.errors += found[:_ERRORS_A_KIND]
+        if len(found) > _ERRORS_A_KIND:
+            self.errors.append(f"... and {len(found) - _ERRORS_A_KIND:,} more like the last one")
+
 
 @dataclass(frozen=True)
 class Check:
@@ -49,14 +55,6 @@ class Check:
     report: Report
     pyramid: Pyramid
     document: dict[str, Any] | None
-
-    def add(self, found: list[str]) -> None:
-        """Adds errors of one kind, and counts those past the first few."""
-        self.report.errors += found[:_ERRORS_A_KIND]
-        if len(found) > _ERRORS_A_KIND:
-            self.report.errors.append(
-                f"... and {len(found) - _ERRORS_A_KIND:,} more like the last one"
-            )
 
     def tile(self, address: TileAddress, *, first: int | None = None) -> bytes:
         return self.store.read(keys.tile_key(self.folder, address), 0, first).data

@@ -18,7 +18,7 @@ def check_links(check: Check, published: Store) -> None:
         found.key.removeprefix(f"{check.folder}/") for found in published.keys(f"{check.folder}/")
     )
     own = (name for name in names if keys.is_file(name) or keys.is_folder(name))
-    check.add(
+    check.report.add(
         [
             f"{key} is a link that leads out of images/, which serve does not follow; put the file "
             "itself there"

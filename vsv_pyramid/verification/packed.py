@@ -16,7 +16,7 @@ def check_places(check: Check, szi: Szi) -> None:
     """No two members may share bytes; and the index, where the file has one, must be of this
     pyramid, and lead to each tile."""
     members = sorted(szi.places.items(), key=lambda member: member[1].start)
-    check.add(
+    check.report.add(
         [
             f"{other} lies in the bytes of {key}; {CONVERT_AGAIN}"
             for (key, place), (other, next_place) in pairwise(members)
@@ -28,7 +28,7 @@ def check_places(check: Check, szi: Szi) -> None:
     try:
         index = Index.parse(szi.root, szi.index_data)
     except DescriptorError as exc:
-        check.report.wrong(str(exc))
+        check.report.errors.append(str(exc))
         return
     if index.pyramid != check.pyramid:
         check.report.wrong("its index is of another pyramid than its descriptor")
@@ -38,4 +38,4 @@ def check_places(check: Check, szi: Szi) -> None:
         place = szi.places.get(keys.tile_key(check.folder, address))
         if place is not None and index.span(address) != (place.start, place.stop):
             astray.append(f"the index has tile {address} in another place; {CONVERT_AGAIN}")
-    check.add(astray)
+    check.report.add(astray)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +17,10 @@ from vsv_pyramid.pyramid.decoded import DecodedLeaves
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference
 from vsv_pyramid.slide.source import find_source
-from vsv_pyramid.verification import comparison
+from vsv_pyramid.verification import coding, comparison
+from vsv_pyramid.verification.coding import Tables
 from vsv_pyramid.verification.comparison import Picture
+from vsv_pyramid.verification.document import check_facts
 from vsv_pyramid.verification.findings import Check
 from vsv_pyramid.words import counted
 
@@ -53,10 +55,12 @@ def hold_against(
             return
         if not slide_json.is_of(check.document, source.fingerprint):
             check.report.warnings.append("the slide's file is not the one that was converted")
+        check_facts(check, slide)
+        copies = coding.tables_of_copies(check, slide)
         base = base_level(check.pyramid, origin, options)
         with _ways(slide, decoded_leaves(slide, base, options)) as ways:
             for address in comparison.sample(check.pyramid, present):
-                _compare(check, address, ways)
+                _compare(check, address, ways, copies)
     report = check.report
     report.reader = next((way.name for way in ways if way.name in report.compared_by), None)
     if report.unread:
@@ -101,7 +105,9 @@ def _expected(
     return None
 
 
-def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
+def _compare(
+    check: Check, address: TileAddress, ways: Sequence[_Way], copies: Collection[Tables]
+) -> None:
     report = check.report
     jpeg = check.tile(address)
     found = comparison.picture(jpeg)
@@ -112,7 +118,7 @@ def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
     name, expected = read
     psnr = comparison.psnr(found.planes.y, expected.planes.y) if found else 0.0
     chroma = comparison.chroma_psnr(found, expected) if found else 0.0
-    is_alike = found is not None and comparison.same_detail(jpeg, found, expected)
+    is_alike = found is not None and comparison.same_detail(found, expected)
     fault: str | None
     if found is None or not (is_alike or comparison.same_place(found.planes.y, expected.planes.y)):
         fault = f"does not show the slide at its place ({psnr:.1f} dB)"
@@ -120,6 +126,8 @@ def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
         fault = comparison.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)")
         if not (fault or is_alike):
             fault = f"does not have the slide's detail at its place ({psnr:.1f} dB)"
+        if not fault and (spot := comparison.other_spot(found, expected)):
+            fault = f"is {spot} than the slide is at its place"
     if fault and _is_blank(check, address, ways):
         report.unread += 1
         return
@@ -129,6 +137,8 @@ def _compare(check: Check, address: TileAddress, ways: Sequence[_Way]) -> None:
     report.lowest_chroma_psnr = min(chroma, report.lowest_chroma_psnr or chroma)
     if fault:
         report.errors.append(f"tile {address} {fault}")
+    elif odd := coding.fault(check, address, jpeg, copies=copies):
+        report.errors.append(odd)
 
 
 def _is_blank(check: Check, address: TileAddress, ways: Sequence[_Way]) -> bool:

@@ -1,0 +1,95 @@
+"""Holds how a tile is coded against how tiles are, and against the quality that is stated."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from functools import cache
+
+from PIL import Image
+
+from vsv_pyramid.containers.raw import probes
+from vsv_pyramid.errors import SlideError, StreamError
+from vsv_pyramid.jpeg.markers import APP0, APP14, DHT, DQT, DRI, EOI, SOF0, SOS, segments
+from vsv_pyramid.jpeg.stream import parse
+from vsv_pyramid.layout.geometry import TileAddress
+from vsv_pyramid.planning.options import LOSSLESS
+from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.verification.findings import Check
+
+Tables = tuple[tuple[int, ...], ...]  # for each component, in zigzag order
+
+_EXTENDED = 0xC1  # sequential, as some scanners say where baseline is meant
+_NEEDED = frozenset((APP0, APP14, DQT, DHT, DRI, SOF0, _EXTENDED, SOS))
+_SMALL, _BEST = 16, 100  # tiles of fewer px are coded as well as can be
+
+
+def fault(
+    check: Check,
+    address: TileAddress,
+    jpeg: bytes,
+    *,
+    whole: bool = True,
+    copies: Collection[Tables] = (),
+) -> str | None:
+    """What is odd about the coding of a tile that slide.json tells of, None where nothing is. Of a
+    JPEG that is not `whole`, its end is not looked at; tiles that are copied out of the slide have
+    one of the `copies`' tables, where there are any."""
+    if check.document is None:
+        return None
+    odd = _strange(jpeg, whole) or _other_quality(check, address, jpeg, copies)
+    return f"tile {address} {odd}" if odd else None
+
+
+def _strange(jpeg: bytes, whole: bool) -> str | None:
+    """What viewers may show otherwise than it is meant, or is no part of the picture."""
+    try:
+        scan = parse(jpeg).scan
+    except StreamError as exc:
+        return f"is coded in another way than tiles are ({exc})"
+    if more := [code for code, *_ in segments(jpeg) if code not in _NEEDED]:
+        return f"holds more than its picture (marker FF{more[0]:02X})"
+    if whole and jpeg.find(bytes((0xFF, EOI)), scan) != len(jpeg) - 2:
+        return "goes on behind the end of its picture"
+    return None
+
+
+def _other_quality(
+    check: Check, address: TileAddress, jpeg: bytes, copies: Collection[Tables]
+) -> str | None:
+    tables, quality = parse(jpeg).quantisation, _quality(check)
+    is_base = address.level == check.pyramid.base.number
+    if is_base and check.document and check.document["pyramid"].get("lane") == LOSSLESS:
+        is_other = bool(copies) and tables not in copies
+        return "is not coded as the slide's own tiles are" if is_other else None
+    if max(check.pyramid.dimensions(address)) < _SMALL:
+        quality = _BEST
+    if quality is None or tables == _tables(quality):
+        return None
+    return f"is not coded at the quality that slide.json states ({quality})"
+
+
+def tables_of_copies(check: Check, slide: Slide) -> Collection[Tables]:
+    """Those that copied tiles have: the slide's own, and where one could not be copied those of the
+    quality. None where the slide's tiles have several."""
+    quality = _quality(check)
+    if slide.stored is None or quality is None:
+        return ()
+    try:
+        own = {parse(tile, slide.stored.tables).quantisation for tile in probes(slide.stored)}
+    except (SlideError, StreamError):
+        return ()
+    return (*own, _tables(quality)) if len(own) == 1 else ()
+
+
+def _quality(check: Check) -> int | None:
+    stated = check.document["options"].get("quality") if check.document else None
+    return stated if isinstance(stated, int) and 1 <= stated <= 100 else None
+
+
+@cache
+def _tables(quality: int) -> Tables:
+    """Those of libjpeg's scale, as Pillow has it."""
+    made = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(made, "JPEG", quality=quality)
+    return parse(made.getvalue()).quantisation

@@ -49,8 +49,10 @@ def test_another_slide_of_an_id_that_a_disk_takes_for_the_same_stays(
     convert(small_slide, str(tmp_path), replace(OPTIONS, slide_id=there))
     (tmp_path / "images" / there).rename(tmp_path / "images" / given)
     before = objects(tmp_path)
-    with pytest.raises(StoreError, match=f"is of the slide '{there}', from which the disk"):
-        convert(small_slide, str(tmp_path), replace(OPTIONS, slide_id=given, overwrite=True))
+    options = replace(OPTIONS, slide_id=given)
+    for how in options, replace(options, overwrite=True), replace(options, update=True):
+        with pytest.raises(StoreError, match=f"is of the slide '{there}', from which the disk"):
+            convert(small_slide, str(tmp_path), how)
     assert objects(tmp_path) == before
 
 

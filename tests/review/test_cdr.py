@@ -272,7 +272,7 @@ def test_once_it_is_stopped_nothing_is_waited_for(stub: Cdr, clock: FakeClock) -
     clock.meanwhile = stopped.set
     stub.fail(*[503] * 100)
     for requests in (1, 1):
-        with pytest.raises(CdrUnavailable, match="the program was ended"):
+        with pytest.raises(CdrUnavailable, match="was not told, since the program was ended; send"):
             cdr.send(RECORD, stub.url, stopped=stopped)
         assert stub.requests == requests
 

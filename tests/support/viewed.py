@@ -107,6 +107,14 @@ def differences(window: Window, pixels: Pixels, shrink: int, ratio: int) -> np.n
     return np.abs(at - shown)
 
 
+def worst(seen: Window, root: Path, slide: str, shrink: int = 1, ratio: int = 1) -> int:
+    """The largest of the differences from the published level that the page shows."""
+    document = json.loads((root / f"images/{slide}/slide.json").read_text())
+    number = len(document["pyramid"]["levels"]) - shrink.bit_length()
+    pixels = level(seen.page, root, slide, number)
+    return int(differences(seen, pixels, shrink, ratio).max())
+
+
 def small(ratio: int) -> dict[str, int]:
     """Of so many pixels at any ratio: a larger window would not show so little of a slide."""
     return {"width": 690 // ratio, "height": 560 // ratio}

@@ -284,7 +284,7 @@ def test_several_files_are_one_slide(watched: Watched) -> None:
         assert watched.handed == ["a.mrxs"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows wants a permission for links")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few make links")
 @pytest.mark.parametrize(("name", "other"), [("a.vms", "a.opt"), ("a.mrxs", "a/Data0001.dat")])
 def test_a_broken_link_among_them_does_not_hide_it(name: str, other: str, watched: Watched) -> None:
     """OpenSlide tells of it, if it needs it."""

@@ -64,7 +64,7 @@ class _Retry(Retry):
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         asked_for = response and self.get_retry_after(response)
         if clock.sleep(asked_for or self.get_backoff_time(), self.stopped):
-            raise _Ended("the program was ended")
+            raise _Ended
 
 
 _RETRIES = _Retry(
@@ -202,13 +202,16 @@ def send(
     retries.stopped = stopped
     try:
         if stopped and stopped.is_set():
-            raise _Ended("the program was ended")
+            raise _Ended
         with urllib3.PoolManager(retries=retries, timeout=_TIMEOUT) as pool:
             pool.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
             response = pool.request(
                 "POST", url, body=body, headers=headers, redirect=False, preload_content=False
             )
             answer = _begin(response)
+    except _Ended as exc:
+        what = "was not told, since the program was ended; send the slide again"
+        raise CdrUnavailable(place, what) from exc
     except HTTPError as exc:
         reason = getattr(exc, "reason", None) or exc
         raise CdrUnavailable(place, f"does not answer ({reason}); try again later") from exc

@@ -43,7 +43,7 @@ class FileSource:
         if self._series:
             path = self._series.place
         self._path = path
-        self.stem = stem_of(path)
+        self.stem = self._series.stem if self._series else stem_of(path)
         self.location = str(path.absolute())
         self.name = path.name
         self.place = place_of(path)

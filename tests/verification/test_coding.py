@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.forge_tiffs import PICTURE, Row, cut3, jpeg, stream
 from tests.support.tiles import tissue
 from tests.verification.test_verification import edit_json, tile
 from vsv_pyramid.conversion import convert
@@ -164,3 +166,20 @@ def test_good_ones_of_any_quality(tmp_path: Path, kind: str, quality: int, tile_
     Image.fromarray(pixels).save(slide)
     options = ConvertOptions(quality=quality, tile_size=tile_size, workers=1)
     assert verify(convert(slide, str(tmp_path), options).target, deep=True).errors == []
+
+
+def test_copies_of_a_slide_whose_tiles_are_coded_in_several_ways(tmp_path: Path) -> None:
+    data = [
+        stream(part, quality=40 + 5 * n)
+        for n, part in enumerate(chain.from_iterable(cut3(PICTURE)))
+    ]
+    slide = Row("", [jpeg(data, "ycbcr")]).write(tmp_path / "a.tif")
+    options = ConvertOptions(tile_size=64, lane="lossless", workers=1)
+    folder = Path(convert(slide, tmp_path, options).target).parent
+    report = verify(folder, deep=True, against=slide)
+    assert report.errors == report.warnings == []
+    base = max(folder.glob("DeepZoom_files/*"), key=lambda path: int(path.name))
+    saved(base / "1_1.jpeg", qtables=None, quality=15)
+    stated(folder)
+    (error,) = verify(folder, against=slide).errors
+    assert error == f"tile {base.name}/1_1 is not coded as the slide's own tiles are"

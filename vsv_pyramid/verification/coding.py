@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
+from contextlib import suppress
 from functools import cache
 
 from PIL import Image
 
-from vsv_pyramid.containers.raw import probes
-from vsv_pyramid.errors import SlideError, StreamError
+from vsv_pyramid.containers.raw import RawTiles
+from vsv_pyramid.errors import StreamError
 from vsv_pyramid.jpeg.markers import APP0, APP14, DHT, DQT, DRI, EOI, SOF0, SOS, segments
 from vsv_pyramid.jpeg.stream import parse
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.options import LOSSLESS
-from vsv_pyramid.slide.pixels import Slide
+from vsv_pyramid.pyramid.leaves import BaseLevel
 from vsv_pyramid.verification.findings import Check
 
 Tables = tuple[tuple[int, ...], ...]  # for each component, in zigzag order
@@ -58,9 +59,9 @@ def _other_quality(
     check: Check, address: TileAddress, jpeg: bytes, copies: Collection[Tables]
 ) -> str | None:
     tables, quality = parse(jpeg).quantisation, _quality(check)
-    is_base = address.level == check.pyramid.base.number
-    if is_base and check.document and check.document["pyramid"].get("lane") == LOSSLESS:
-        is_other = bool(copies) and tables not in copies
+    if may_be_copied(check, address):
+        made = {_tables(quality)} if quality else set()  # where it could not be copied
+        is_other = bool(copies) and tables not in {*copies, *made}
         return "is not coded as the slide's own tiles are" if is_other else None
     if max(check.pyramid.dimensions(address)) < _SMALL:
         quality = _BEST
@@ -69,17 +70,23 @@ def _other_quality(
     return f"is not coded at the quality that slide.json states ({quality})"
 
 
-def tables_of_copies(check: Check, slide: Slide) -> Collection[Tables]:
-    """Those that copied tiles have: the slide's own, and where one could not be copied those of the
-    quality. None where the slide's tiles have several."""
-    quality = _quality(check)
-    if slide.stored is None or quality is None:
-        return ()
-    try:
-        own = {parse(tile, slide.stored.tables).quantisation for tile in probes(slide.stored)}
-    except (SlideError, StreamError):
-        return ()
-    return (*own, _tables(quality)) if len(own) == 1 else ()
+def may_be_copied(check: Check, address: TileAddress) -> bool:
+    """Whether the tile is one of those that slide.json says are copied, where they can be."""
+    is_lossless = check.document and check.document["pyramid"].get("lane") == LOSSLESS
+    return bool(is_lossless) and address.level == check.pyramid.base.number
+
+
+def tables_of_copy(raw: RawTiles, base: BaseLevel, address: TileAddress) -> set[Tables]:
+    """Those that the base tile can have where it is copied: the slide's own there; none where these
+    cannot be read."""
+    x, y = base.pyramid.location(address)
+    left, top = (base.origin[side] - raw.base.at[side] for side in (0, 1))
+    found = set()
+    for tile in raw.read(*raw.base.around(left + x, top + y, base.pyramid.dimensions(address))):
+        with suppress(StreamError):
+            if tile:
+                found.add(parse(tile, raw.base.tables).quantisation)
+    return found
 
 
 def _quality(check: Check) -> int | None:

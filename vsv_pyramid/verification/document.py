@@ -40,11 +40,13 @@ def check_document(check: Check) -> None:
     for name, holds in _statements(check, check.document, stated).items():
         if not holds:
             check.report.wrong(f"{name} in slide.json cannot be, or contradicts the rest of it")
-    name = check.folder.rpartition("/")[2]
+    parent, _, name = check.folder.rpartition("/")
     if check.document.get("id") != name:
-        check.report.warnings.append(
-            f"slide.json is of the id {check.document.get('id')!r}, the folder is {name!r}"
-        )
+        other = f"slide.json is of the id {check.document.get('id')!r}, the folder is {name!r}"
+        if parent == keys.IMAGES:  # elsewhere it is a copy
+            check.report.errors.append(f"{other}; give the folder its name, or convert the slide")
+        else:
+            check.report.warnings.append(other)
 
 
 def _statements(check: Check, document: dict[str, Any], tiles: dict[str, Any]) -> dict[str, bool]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from vsv_pyramid import slide_json
+from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.errors import OptionError, TileError
 from vsv_pyramid.jpeg.planes import Pixels
 from vsv_pyramid.layout.geometry import TileAddress
@@ -56,10 +57,15 @@ def hold_against(
         if not slide_json.is_of(check.document, source.fingerprint):
             check.report.warnings.append("the slide's file is not the one that was converted")
         check_facts(check, slide)
-        copies = coding.tables_of_copies(check, slide)
         base = base_level(check.pyramid, origin, options)
-        with _ways(slide, decoded_leaves(slide, base, options)) as ways:
+        with (
+            _ways(slide, decoded_leaves(slide, base, options)) as ways,
+            closing(RawTiles(slide.stored)) if slide.stored else nullcontext() as raw,
+        ):
             for address in comparison.sample(check.pyramid, present):
+                copies: Collection[Tables] = ()
+                if raw and coding.may_be_copied(check, address):
+                    copies = coding.tables_of_copy(raw, base, address)
                 _compare(check, address, ways, copies)
     report = check.report
     report.reader = next((way.name for way in ways if way.name in report.compared_by), None)

@@ -381,7 +381,7 @@ class TestVerifyingARoot:
         Path("private").mkdir()
         outcome = run("verify", ".")
         assert outcome.code == 1
-        assert "error: ./private/ is private" in outcome.out
+        assert "error: ./private is private" in outcome.out
 
     @pytest.mark.parametrize("option", ["--deep", "--against"])
     def test_it_is_no_pyramid(self, run: Run, slide: Path, option: str) -> None:

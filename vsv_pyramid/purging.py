@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vsv_pyramid import deletion, removal
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.deletion import Found
-from vsv_pyramid.destination import Destination
+from vsv_pyramid.destination import Destination, former
 from vsv_pyramid.errors import (
     NoSuchObject,
     ReviewError,
@@ -67,6 +67,12 @@ def left(destination: Destination, slide_id: str) -> list[Left]:
 def _objects(destination: Destination, slide_id: str, is_its: IsIts) -> list[Left]:
     """The same without the documents that list other slides, too."""
     destination.check_removable(keys.folder(slide_id))
+    if parts := former.not_empty(destination.published):
+        raise StoreError(
+            destination,
+            f"{' and '.join(parts)} may tell of the slide, too; move what is there first: "
+            f"vsv-pyramid private move {destination} --private-to PLACE",
+        )
     found = [*_residues(destination, slide_id)]
     for store, prefix, is_own in _places(destination, slide_id, is_its):
         present = {one.key: one.size for one in store.every(prefix) if is_own(one.key)}
@@ -263,7 +269,10 @@ def _notes(store: Store, is_its: IsIts) -> Iterator[str]:
 
 def _former_lists(destination: Destination) -> Iterator[Left]:
     """Former versions of what lists many slides, of which nobody can be taken out, and of notes of
-    failures, whose keys do not tell of which slide they are."""
+    failures, whose keys do not tell of which slide they are; and of what was private beside the
+    pyramids once."""
+    for one in former.versions(destination.published):
+        yield Left(destination.published, one.key, one.size, one)
     for store, folder, begins in (
         (destination.published, keys.IMAGES, "index"),
         (destination.private, keys.KEPT, "index"),

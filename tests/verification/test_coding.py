@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from tests.support.forge_tiffs import PICTURE, Row, cut3, jpeg, stream
+from tests.support.forge_tiffs import JFIF, PICTURE, Row, cut3, jpeg, stream, tiles
 from tests.support.tiles import tissue
 from tests.verification.test_verification import edit_json, tile
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
+from vsv_pyramid.jpeg.markers import APP0, APP14, DQT, segment
 from vsv_pyramid.layout.descriptor import Descriptor
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.publication import TileDigest
@@ -58,6 +60,16 @@ def turned(path: Path) -> None:
     saved(path, exif=exif)
 
 
+def with_text(code: int, at: int) -> Callable[[Path], None]:
+    """In a segment of a kind that tiles have, but do not need."""
+
+    def change(path: Path) -> None:
+        data, text = path.read_bytes(), bytes((at,)) + b"Zebulon".ljust(64, b"\1")
+        path.write_bytes(data[:2] + segment(code, text) + data[2:])
+
+    return change
+
+
 def behind(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"Zebulon")
 
@@ -65,6 +77,9 @@ def behind(path: Path) -> None:
 ODD: list[tuple[Callable[[Path], None], str]] = [
     (turned, "holds more than its picture (marker FFE1)"),
     (lambda path: saved(path, comment=b"Zebulon"), "holds more than its picture (marker FFFE)"),
+    (with_text(APP0, 0x4A), "holds more than its picture (marker FFE0)"),
+    (with_text(APP14, 0x41), "holds more than its picture (marker FFEE)"),
+    (with_text(DQT, 3), "holds more than its picture (marker FFDB)"),
     (behind, "goes on behind the end of its picture"),
     (lambda path: saved(path, progressive=True), "is coded in another way than tiles are"),
     (lambda path: saved(path, mode="CMYK"), "is coded in another way than tiles are"),
@@ -110,6 +125,12 @@ def test_tiles_of_another_quality(
         assert said in verify(folder, against=small_slide).errors
 
 
+def test_upper_tiles_of_another_subsampling(folder: Path) -> None:
+    saved(tile(folder, "9/1_0"))
+    stated(folder)
+    assert verify(folder).errors == ["tile 9/1_0 is not subsampled as slide.json states (420)"]
+
+
 def test_upper_tiles_of_another_quality(folder: Path) -> None:
     saved(tile(folder, "9/1_0"), qtables=None, quality=40, subsampling=2)
     stated(folder)
@@ -146,6 +167,65 @@ def test_spots(folder: Path, small_slide: Path, colour: int, side: int) -> None:
     stated(folder)
     for report in (verify(folder, deep=True), verify(folder, against=small_slide)):
         assert any(error.startswith("tile 11/3_2 is ") for error in report.errors), report
+
+
+def green(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Of the same light."""
+    y = np.asarray(Image.fromarray(pixels).convert("L")).astype(int)
+    return np.stack([y - 30, y + 21, y - 30], -1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_spots_of_another_colour(folder: Path, small_slide: Path, side: int) -> None:
+    path = tile(folder, "11/3_2")
+    with Image.open(path) as image:
+        pixels, tables = np.array(image.convert("RGB")), image.quantization  # type: ignore[attr-defined]
+    spot = (slice(96, 96 + side),) * 2
+    pixels[spot] = green(pixels[spot])
+    Image.fromarray(pixels).save(path, qtables=tables, subsampling=2)
+    stated(folder)
+    for report in (verify(folder, deep=True), verify(folder, against=small_slide)):
+        said = ("tile 11/3_2 has other colours than ", "tile 11/3_2 is of other colours in a spot")
+        assert any(error.startswith(said) for error in report.errors), report
+
+
+@pytest.mark.parametrize("lane", ["lossless", "pixels"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pixels: pixels[..., ::-1],
+        lambda pixels: pixels // 2,
+        lambda pixels: pixels.mean(2, keepdims=True).repeat(3, 2).astype(np.uint8),
+    ],
+)
+def test_slivers(tmp_path: Path, lane: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+    """The last column is 8 px wide."""
+    slide = Row("", [jpeg(tiles(marker=JFIF), "ycbcr")]).write(tmp_path / "a.tif")
+    options = ConvertOptions(lane=lane, tile_size=64, workers=1)
+    folder = Path(convert(slide, str(tmp_path), options).target).parent
+    assert verify(folder, deep=True, against=slide).errors == []
+    for path in (folder / "DeepZoom_files/8").glob("3_*.jpeg"):
+        with Image.open(path) as image:
+            pixels, tables = np.array(image.convert("RGB")), image.quantization  # type: ignore[attr-defined]
+        changed = np.ascontiguousarray(change(pixels))
+        Image.fromarray(changed).save(path, qtables=tables, subsampling=2)
+    stated(folder)
+    assert verify(folder, against=slide).errors
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
+@pytest.mark.parametrize("lane", ["lossless", "pixels"])
+def test_spots_of_full_colours_are_good(tmp_path: Path, lane: str, subsampling: str) -> None:
+    """Which a reader that gives RGB cuts off, and the tile does not."""
+    pixels = np.full((*PICTURE.shape[:2], 3), 255, np.uint8)
+    for n, colour in enumerate([(255, 0, 0), (0, 0, 255), (0, 255, 0)]):
+        for x in range(8 + 13 * n, pixels.shape[1] - 6, 40):
+            pixels[20 + 9 * n :: 30, x : x + 6] = colour
+    data = tiles(pixels, marker=JFIF, subsampling=subsampling, quality=85)
+    slide = Row("", [jpeg(data, "ycbcr")]).write(tmp_path / "a.tif")
+    options = ConvertOptions(tile_size=64, lane=lane, workers=1)
+    report = verify(convert(slide, tmp_path, options).target, deep=True, against=slide)
+    assert report.errors == report.warnings == []
 
 
 @pytest.mark.table

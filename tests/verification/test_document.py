@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.slide.test_icc import PROFILES
+from tests.support.forge import forge_svs
 from tests.verification.test_verification import edit_json, tile
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
@@ -24,6 +26,7 @@ def folder(published: Summary) -> Path:
 IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"mpp": {"x": 0.0, "y": 0.5}}, "mpp"),
     ({"mpp": {"x": 0.5, "y": -0.5}}, "mpp"),
+    ({"mpp": {"x": None, "y": 0.5}}, "mpp"),
     ({"objective_power": 0}, "objective_power"),
     ({"objective_power": -20}, "objective_power"),
     ({"objective_power": 5000}, "objective_power"),
@@ -98,3 +101,25 @@ def test_the_thumbnail_is_its_tile(folder: Path) -> None:
     shutil.copy(tile(folder, "10/1_1"), folder / "thumbnail.jpeg")
     (error,) = verify(folder).errors
     assert error.startswith("the thumbnail is not tile 8/0_0; convert the slide again")
+
+
+@pytest.mark.parametrize("name", ["label", "macro"])
+def test_published_images_are_the_slides(real_slide: Path, tmp_path: Path, name: str) -> None:
+    options = ConvertOptions(slide_id="a", associated=("label", "macro"), workers=2)
+    folder = Path(convert(real_slide, tmp_path, options).target).parent
+    assert verify(folder, against=real_slide).errors == []
+    other = {"label": "macro", "macro": "label"}[name]
+    shutil.copy(folder / f"{other}.jpeg", folder / f"{name}.jpeg")
+    assert verify(folder).errors == []
+    (error,) = verify(folder, against=real_slide).errors
+    assert error.startswith(f"the {name} image does not show the slide")
+
+
+def test_the_profile_is_the_slides(real_slide: Path, tmp_path: Path) -> None:
+    slide = tmp_path / "a.svs"
+    forge_svs(slide, tissue=real_slide, size=(600, 400), levels=(1,), icc=PROFILES["matrix"])
+    folder = Path(convert(slide, tmp_path, ConvertOptions(workers=1)).target).parent
+    assert verify(folder, against=slide).errors == []
+    (folder / "icc.icc").write_bytes(b"no profile")
+    (error,) = verify(folder, against=slide).errors
+    assert error.startswith("the ICC profile is not the slide's; convert the slide again")

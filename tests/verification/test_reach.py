@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import Run
 from tests.support.destinations import opened
 from tests.support.s3_server import Place
 from vsv_pyramid.conversion import convert
+from vsv_pyramid.errors import StoreError
 from vsv_pyramid.planning.options import ConvertOptions
 from vsv_pyramid.verification import verify
 from vsv_pyramid.verification.reach import verify_root
@@ -76,8 +78,8 @@ def test_many_are_counted(root: Path) -> None:
         (root / f"images/a/old/slide{n}/slide.private.json").write_bytes(b"{}")
     report = verify_root(root)
     assert len(report.errors) == 21
-    assert report.errors[-1] == "... and 10 more like the last one"
-    assert len(report.warnings) == 30
+    assert report.errors[-1] == "... and 40 more like the last one"
+    assert report.warnings == []
 
 
 @pytest.mark.parametrize("name", ["slide.private.json", "label.jpeg", "old/slide.private.json"])
@@ -111,3 +113,68 @@ def test_in_a_bucket(place: Place, small_slide: Path, key: str) -> None:
     opened(str(place)).published.put(key, b"{}")
     said = f"{place}/{key} is private; move it to a place that nobody serves"
     assert verify_root(str(place)).errors == [said]
+
+
+@pytest.mark.parametrize(
+    "member", ["label.jpeg", "a/label.jpeg", "a/associated_images/label.jpg", "slide.private.json"]
+)
+def test_in_a_packed_slide(small_slide: Path, tmp_path: Path, member: str) -> None:
+    options = ConvertOptions(slide_id="a", tile_size=256, workers=2, layout="packed")
+    convert(small_slide, tmp_path, options)
+    (packed,) = tmp_path.glob("images/a/*.szi")
+    assert verify(tmp_path / "images/a").errors == []
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr(member, b"{}")
+    assert any("is private" in error for error in verify(tmp_path / "images/a").errors)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.szi", "images/a"])
+@pytest.mark.parametrize("place", ["before", "behind", "comment"])
+def test_text_around_an_archives_members(
+    small_slide: Path, tmp_path: Path, name: str, place: str
+) -> None:
+    is_packed = name == "images/a"
+    options = ConvertOptions(slide_id="a", tile_size=256, workers=2)
+    if is_packed:
+        convert(small_slide, tmp_path, replace(options, layout="packed"))
+    else:
+        convert(small_slide, tmp_path / name, options)
+    (path,) = tmp_path.glob("images/a/*.szi") if is_packed else [tmp_path / name]
+    assert verify(tmp_path / name).errors == []
+    if place == "comment":
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = b"Zebulon"
+    else:
+        data = path.read_bytes()
+        path.write_bytes(b"Zebulon" + data if place == "before" else data + b"Zebulon")
+    try:
+        errors = verify(tmp_path / name).errors
+    except StoreError as exc:
+        errors = [str(exc)]
+    assert errors
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "images/a/DeepZoom_files/slide.private.json",
+        "images/a/DeepZoom_files/9/label.jpeg",
+        "images/a/DeepZoom_files/9/scan.svs",
+        "images/a/Label.PNG",
+        "images/a/.slide.private.json.partial",
+        "images/scan.ndpi",
+    ],
+)
+def test_wherever_it_lies_in_images(root: Path, place: str) -> None:
+    (root / place).write_bytes(b"{}")
+    assert len(verify_root(root).errors) >= 1
+
+
+def test_what_a_killed_conversion_has_set_aside_comes_back(
+    real_slide: Path, tmp_path: Path
+) -> None:
+    """Its label was asked for."""
+    options = ConvertOptions(slide_id="a", associated=("label",), workers=2)
+    convert(real_slide, tmp_path, options)
+    (tmp_path / "images/a").rename(tmp_path / "images/.a.old")
+    assert verify_root(tmp_path).errors == []

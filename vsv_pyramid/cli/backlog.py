@@ -174,10 +174,12 @@ def _pack(
     options: ConvertOptions,
 ) -> None:
     from vsv_pyramid.aws.batch import Queue
+    from vsv_pyramid.destination.root import open_root
     from vsv_pyramid.unattended import packing
 
     if not root.startswith("s3://"):
         raise OptionError(f"{root!r} is no place that jobs can reach; give s3://bucket/prefix")
+    open_root(root, options.s3)
     pyramids = packing.tiles_in(root, options)
     if not as_json:
         echo(f"{root}: {counted(len(pyramids), 'pyramid')} to be packed")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 
 from vsv_pyramid.cli.help import Group
 from vsv_pyramid.cli.options import PlaceType, private_to
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.cli.streams import echo
-from vsv_pyramid.destination import former, open_destination, tie
+from vsv_pyramid.destination import former, moving, open_destination, tie
 from vsv_pyramid.destination.root import open_root
-from vsv_pyramid.errors import OptionError
+from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.store import S3Options
 from vsv_pyramid.words import counted
+
+_log = logging.getLogger(__name__)
 
 
 @click.group("private", cls=Group, short_help="Care for the private place of a destination.")
@@ -48,5 +52,10 @@ def move_command(destination: str, private_to: str | None, s3: S3Options) -> Non
         nonlocal count
         count += 1
 
-    former.move(place.published, place.private, moved)
+    stays = moving.move(place.published, place.private, moved)
     echo(f"{counted(count, 'object')} moved to {place.private}")
+    for sentence in stays:
+        _log.warning("%s", sentence)
+    if former.not_empty(place.published):
+        what = f"{counted(len(stays), 'thing')} could not be moved, as said above"
+        raise StoreError(place.published, f"{what}; see to them, and do it once more")

@@ -163,7 +163,7 @@ def _run(
     left = [(store, folder) for store, folder in found if not _is_done(way, store, folder)]
     if not yes and left:
         confirm(_question(way, left), way.done, f"{way.verb.lower()}s")
-    changed, codes = 0, []
+    changed, gone, codes = 0, 0, []
     for store, folder in found:
         name = folder.rpartition("/")[2]
         try:
@@ -173,6 +173,10 @@ def _run(
         except VsvPyramidError as exc:
             if is_environment(exc):
                 raise
+            if roots and not removal.own_keys(store, folder):
+                gone += 1
+                echo(f"{name}: was deleted meanwhile")
+                continue
             say_error(exc)
             codes.append(exit_code(exc))
             continue
@@ -182,7 +186,8 @@ def _run(
         for root in roots:
             layouts.remember(root, way.layout, instead=True)
     failed = len(codes)
-    echo(f"{changed} {way.done}, {len(found) - changed - failed} already, {failed} failed")
+    already = len(found) - changed - gone - failed
+    echo(f"{changed} {way.done}, {already} already, {failed} failed")
     _exit(context, codes)
 
 

@@ -160,6 +160,11 @@ class Destination:
         self.published.check_removable(folder)
         if self.private:
             self.private.check_removable(keys.private_folder(folder.rpartition("/")[2]))
+        self._look()
+        if self._former:
+            known = former.key(keys.private_folder(folder.rpartition("/")[2]))
+            for its in (known.rpartition("/")[0], known):
+                self.published.check_removable(its)
 
     def leftovers(self, folder: str) -> list[str]:
         return self.published.leftovers(folder)

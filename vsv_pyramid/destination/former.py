@@ -4,13 +4,18 @@ same keys with a dot before them, in reach of whoever may read the slides."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused
+from vsv_pyramid.errors import StoreError, StoreRefused
 from vsv_pyramid.layout import keys
 from vsv_pyramid.store import Store
-from vsv_pyramid.store.base import StoredObject
+from vsv_pyramid.store.base import StoredObject, Versioned
 from vsv_pyramid.store.directory import DirectoryStore
+
+if TYPE_CHECKING:
+    from vsv_pyramid.store.versions import Version
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()  # places, for as long as this process runs
@@ -41,14 +46,48 @@ def parts(names: set[str]) -> list[str]:
 
 
 def not_empty(published: Store) -> list[str]:
-    """Those that something of ours is in, which takes a list of all."""
-    return [part for part in parts(beside(published)) if next(_own(published, part), None)]
+    """Those that something of ours is in, or a link, which takes a list of all."""
+    return [
+        part
+        for part in parts(beside(published))
+        if next(own(published, part), None) or next(links(published, part), None)
+    ]
 
 
-def _own(published: Store, part: str) -> Iterator[StoredObject]:
+def own(published: Store, part: str) -> Iterator[StoredObject]:
     """What is in the part, without what has such a name, and is somebody else's."""
-    found = published.keys(f"{part}/")
-    return (one for one in found if keys.is_private_key(one.key.removeprefix(".")))
+    return (one for one in published.keys(f"{part}/") if _is_own(one.key))
+
+
+def strangers(published: Store, part: str) -> list[str]:
+    """The keys of what is somebody else's."""
+    return [one.key for one in published.every(f"{part}/") if not _is_own(one.key)]
+
+
+def links(published: Store, part: str) -> Iterator[Path]:
+    """The links to folders in the part: what these lead to is read as if it were in it."""
+    if isinstance(published, DirectoryStore):
+        paths = (published.path(one.key) for one in published.every(f"{part}/"))
+        yield from (path for path in paths if path.is_symlink() and path.is_dir())
+
+
+def versions(published: Store) -> list[Version]:
+    """What a bucket keeps of the parts' objects that are not there any more. Raises StoreError."""
+    if not isinstance(published, Versioned):
+        return []
+    found = []
+    for part in map(key, keys.PRIVATE_PARTS):
+        there = {one.key for one in published.every(f"{part}/")}
+        found += [
+            one
+            for one in published.versions(f"{part}/")
+            if _is_own(one.key) and not (one.is_latest and one.key in there)
+        ]
+    return found
+
+
+def _is_own(stored: str) -> bool:
+    return keys.is_private_key(stored.removeprefix("."))
 
 
 def warn(published: Store, found: list[str]) -> None:
@@ -63,18 +102,3 @@ def sentence(published: Store, found: list[str]) -> str:
         f"{published}: {' and '.join(found)} can be read by whoever may read the slides; move "
         f"what is there: vsv-pyramid private move {published} --private-to PLACE"
     )
-
-
-def move(published: Store, private: Store, moved: Callable[[str], object]) -> None:
-    """Moves the parts into the private place, object by object, and tells of each key: what is
-    interrupted can be gone on with. What the private place has by now is newer, and stays; and so
-    does what is somebody else's."""
-    for part in parts(beside(published)):
-        for found in list(_own(published, part)):
-            to = found.key.removeprefix(".")
-            if private.head(to) is None:  # not all servers put on condition
-                private.put_if(to, published.get(found.key), None)
-                if private.head(to) is None:
-                    raise StoreBusy(f"{private}/{to}", "is being written; do it once more")
-            published.delete(found.key)
-            moved(to)

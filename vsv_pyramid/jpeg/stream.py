@@ -6,7 +6,7 @@ in a slide in the JPEGTables tag (TIFF Technical Note 2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -107,6 +107,14 @@ def luma_steps(jpeg: bytes) -> list[int]:
         raise StreamError("a JPEG stream without a quantisation table")
     steps = reader.quantisation[min(reader.quantisation)]
     return [step for _, step in sorted(zip(ZIGZAG, steps, strict=True))]
+
+
+def table_numbers(body: bytes) -> Iterator[int]:
+    """The numbers of the quantisation tables in a DQT that has been parsed."""
+    at = 0
+    while at < len(body):
+        yield body[at] & 15
+        at += 1 + (64 << (body[at] >> 4))
 
 
 class _Reader:

@@ -62,7 +62,9 @@ _PRIVATE = re.compile(
     rf"|{MANIFESTS}/(?:[0-9a-f]+\.json|[A-Za-z0-9-]+\.txt)"  # former releases' were text
 )
 
-_ASTRAY = re.compile(rf"(?:.*/)?\.?(?:slide\.private\.json|{_PRIVATE.pattern})", re.DOTALL)
+_ASTRAY = re.compile(
+    rf"(?:.*/)?\.?(?:slide\.private\.json(?:\.partial)?|{_PRIVATE.pattern})", re.DOTALL
+)
 # Images that show a name.
 NAMING = ("label", "macro")
 

@@ -59,6 +59,11 @@ class PackedStore(Zipped):
             if self._is_inside(key) and key.startswith(prefix):
                 yield found._replace(key=key)
 
+    def strangers(self) -> list[str]:
+        """Also what nobody is to find in it: it is never changed, so no image with a name."""
+        naming = {keys.associated_key(self._root, name) for name in keys.NAMING}
+        return [*super().strangers(), *(one.key for one in super().keys("") if one.key in naming)]
+
     def _is_inside(self, key: str) -> bool:
         is_tile = key.startswith(keys.tiles_prefix(self._folder))
         return is_tile or key == keys.descriptor_key(self._folder)

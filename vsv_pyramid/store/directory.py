@@ -304,7 +304,7 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     left = [(str(folder), prefix)] if folder.is_dir() else []  # at any depth
     while left:
         path, prefix = left.pop()
-        with os.scandir(path) as entries:
+        with naming(Path(path)), os.scandir(path) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     left.append((entry.path, f"{prefix}{entry.name}/"))

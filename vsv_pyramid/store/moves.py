@@ -207,6 +207,11 @@ def _move(path: Path, to: Path) -> None:
         path.rename(to)
 
 
+def is_beside(name: str) -> bool:
+    """Whether a folder of that name is one of those that are made beside a slide's."""
+    return re.fullmatch(r"\.[A-Za-z0-9_-].*\.(partial|old|new|left)", name) is not None
+
+
 def is_left(folder: str, name: str) -> bool:
     """Whether a folder of that name, with its slash, is what could not be removed of a pyramid."""
     return re.fullmatch(rf"\.{re.escape(folder)}\.[0-9a-f]{{8}}\.left/", name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 import zlib
@@ -29,6 +30,7 @@ DAMAGED = (
 )
 
 _LOCAL_HEADER = 30  # bytes, before a member's name
+_END, _END_MAGIC = 22, b"PK\5\6"  # bytes, of the end record without a comment
 
 
 def damage(exc: Exception) -> str:
@@ -126,11 +128,19 @@ class Zipped(ABC):
                 if key.startswith(prefix):
                     yield StoredObject(key, member.file_size)
 
-    def without_key(self) -> list[str]:
+    def strangers(self) -> list[str]:
         """The names of an SZI's members that the layout has no key for."""
         with self._opened() as opened:
             known = {member.filename for member in opened.by_key.values()}
             return [name for name in opened.archive.namelist() if name not in known]
+
+    def is_plain(self) -> bool:
+        """Whether the file is its members, from the first byte, and their directory, to the last
+        one."""
+        with self._opened() as opened, self._file() as file:
+            first = min((member.header_offset for member in opened.archive.infolist()), default=0)
+            file.seek(-_END, os.SEEK_END)
+            return first == 0 and file.read(4) == _END_MAGIC
 
     def as_szi(self) -> Szi | None:
         """What an SZI is besides its objects; None of a file with the layout's own names. Raises

@@ -283,8 +283,8 @@ class Watch:
         except WatchEnded:
             pass
         except (VsvPyramidError, OSError) as exc:
-            if self._stop.is_set():
-                return  # it was left for that
+            if self._stop.is_set() or not self._folder.is_dir():
+                return  # it was left for that, or the share is away
             if self._outage.is_cause(path, exc):
                 self._hold_up(path, exc)
             else:

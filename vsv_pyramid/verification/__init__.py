@@ -177,8 +177,12 @@ def _check_astray(check: Check, published: Store) -> None:
         if not keys.is_own(check.folder, one.key) and one.key != keys.catalog_key()
     ]
     check.report.warnings += [f"{key} is not part of the layout" for key in beside]
-    if isinstance(published, Zipped):
-        beside += published.without_key()
+    if isinstance(check.store, Zipped):
+        beside += check.store.strangers()
+        if check.document and not check.store.is_plain():
+            check.report.errors.append(
+                f"{check.store}: has a comment, or bytes around its members; {CONVERT_AGAIN}"
+            )
     report_astray(check.report, published, beside)
 
 

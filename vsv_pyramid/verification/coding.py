@@ -12,7 +12,8 @@ from PIL import Image
 from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.errors import StreamError
 from vsv_pyramid.jpeg.markers import APP0, APP14, DHT, DQT, DRI, EOI, SOF0, SOS, segments
-from vsv_pyramid.jpeg.stream import parse
+from vsv_pyramid.jpeg.planes import FACTORS
+from vsv_pyramid.jpeg.stream import parse, table_numbers
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.options import LOSSLESS
 from vsv_pyramid.pyramid.leaves import BaseLevel
@@ -22,6 +23,7 @@ Tables = tuple[tuple[int, ...], ...]  # for each component, in zigzag order
 
 _EXTENDED = 0xC1  # sequential, as some scanners say where baseline is meant
 _NEEDED = frozenset((APP0, APP14, DQT, DHT, DRI, SOF0, _EXTENDED, SOS))
+_LONGEST = {APP0: 14, APP14: 12}  # bytes: JFIF without a thumbnail, and Adobe's
 _SMALL, _BEST = 16, 100  # tiles of fewer px are coded as well as can be
 
 
@@ -45,12 +47,18 @@ def fault(
 def _strange(jpeg: bytes, whole: bool) -> str | None:
     """What viewers may show otherwise than it is meant, or is no part of the picture."""
     try:
-        scan = parse(jpeg).scan
+        stream = parse(jpeg)
     except StreamError as exc:
         return f"is coded in another way than tiles are ({exc})"
-    if more := [code for code, *_ in segments(jpeg) if code not in _NEEDED]:
-        return f"holds more than its picture (marker FF{more[0]:02X})"
-    if whole and jpeg.find(bytes((0xFF, EOI)), scan) != len(jpeg) - 2:
+    tables = []
+    for code, body, _ in segments(jpeg):
+        if code not in _NEEDED or len(body) > _LONGEST.get(code, len(body)):
+            return f"holds more than its picture (marker FF{code:02X})"
+        if code == DQT:
+            tables += list(table_numbers(body))
+    if sorted(tables) != sorted({component.tq for component in stream.components}):
+        return f"holds more than its picture (marker FF{DQT:02X})"
+    if whole and jpeg.find(bytes((0xFF, EOI)), stream.scan) != len(jpeg) - 2:
         return "goes on behind the end of its picture"
     return None
 
@@ -58,16 +66,22 @@ def _strange(jpeg: bytes, whole: bool) -> str | None:
 def _other_quality(
     check: Check, address: TileAddress, jpeg: bytes, copies: Collection[Tables]
 ) -> str | None:
-    tables, quality = parse(jpeg).quantisation, _quality(check)
+    stream, quality = parse(jpeg), _quality(check)
+    tables = stream.quantisation
     if may_be_copied(check, address):
         made = {_tables(quality)} if quality else set()  # where it could not be copied
         is_other = bool(copies) and tables not in {*copies, *made}
         return "is not coded as the slide's own tiles are" if is_other else None
-    if max(check.pyramid.dimensions(address)) < _SMALL:
+    size = check.pyramid.dimensions(address)
+    if max(size) < _SMALL:
         quality = _BEST
-    if quality is None or tables == _tables(quality):
-        return None
-    return f"is not coded at the quality that slide.json states ({quality})"
+    if quality is not None and tables != _tables(quality):
+        return f"is not coded at the quality that slide.json states ({quality})"
+    stated = check.document["options"].get("subsampling") if check.document else None
+    sampled = stream.components[0].h, stream.components[0].v
+    if min(size) > 1 and stated in FACTORS and sampled != FACTORS[stated]:
+        return f"is not subsampled as slide.json states ({stated})"
+    return None
 
 
 def may_be_copied(check: Check, address: TileAddress) -> bool:

@@ -37,7 +37,8 @@ _SINGLE_COLOUR_PSNR = 20.0
 _CELL = 8
 _COLOUR_LEVELS, _COLOUR_LOSSES = 3.0, 1.5
 _COLOURED = 1.5  # times as far from gray
-_LEAST_SIDE = 16  # px: rounding adds up in the lowest levels, and a sliver is no colour
+_LEAST_SIDE = 16  # px: rounding adds up in the lowest levels
+_LEAST_CUT = 4  # samples of a cell that an edge cuts
 
 # Light is compared as means of 8x8 luma samples. Good tiles of the tissue above differ by 0.3 of
 # this at the most, of quality 5 to 95; pages full of black print on white, where coarse coding
@@ -45,7 +46,7 @@ _LEAST_SIDE = 16  # px: rounding adds up in the lowest levels, and a sliver is n
 # differs by more than 0.4 of it, of noise in full colours by 0.73, of print by 1.21, of random
 # squares of black and white, 4 px wide, by 2.2.
 _LIGHT_LEVELS, _LIGHT_LOSSES = 3.0, 3.0
-_WORST_LIGHT = 3.0
+_WORST = 3.0  # times as much, of one cell; the colours of one differ by 2.6 at the most
 
 # Detail is compared after coding: what a tile should show, coded by the tile's own table. Good
 # tiles of the tissue above reach 36.6 dB at the least, print on white 35.5, noise of black and
@@ -78,25 +79,26 @@ class Picture(NamedTuple):
         return self._replace(planes=planes.halved(self.planes))
 
 
-def picture(jpeg: bytes) -> Picture | None:
-    """What the JPEG shows, None where it is damaged or ends early."""
+def picture(jpeg: bytes, *, as_rgb: bool = False) -> Picture | None:
+    """What the JPEG shows, None where it is damaged or ends early; `as_rgb` without what a screen
+    cannot show, as readers have it that give RGB."""
     try:
+        header = simplejpeg.decode_jpeg_header(jpeg)
         luma: Plane = simplejpeg.decode_jpeg(jpeg, "GRAY", strict=True)[:, :, 0]
-        chroma = _chroma(jpeg)
-        steps = tuple(luma_steps(jpeg))
+        if as_rgb or header[2] != "YCbCr":
+            decoded = planes.from_rgb(simplejpeg.decode_jpeg(jpeg, "RGB", strict=True), "420")
+            shown = decoded if as_rgb else Planes(luma, decoded.cb, decoded.cr)
+        else:
+            shown = Planes(luma, *_chroma(jpeg))
+        return Picture(shown, _loss(jpeg), tuple(luma_steps(jpeg)))
     except (ValueError, RuntimeError, StreamError):
         return None
-    return Picture(Planes(luma, *chroma), _loss(jpeg), steps)
 
 
 def _chroma(jpeg: bytes) -> tuple[Plane, Plane]:
-    """At half size; where the tile has it, not out of RGB, where what coarse coding overshoots is
-    cut off. Raises ValueError, RuntimeError."""
+    """Cb and Cr at half size. Raises RuntimeError."""
     import imagecodecs
 
-    if simplejpeg.decode_jpeg_header(jpeg)[2] != "YCbCr":
-        rgb = simplejpeg.decode_jpeg(jpeg, "RGB", strict=True)
-        return planes.from_rgb(rgb, "420")[1:]
     decoded = imagecodecs.jpeg8_decode(jpeg, outcolorspace="YCBCR")
     half = [np.empty([-(-side // 2) for side in decoded.shape[:2]], np.uint8) for _ in range(2)]
     for n, smaller in enumerate(half, 1):
@@ -182,12 +184,10 @@ def other_tint(one: Picture, other: Picture, than: str, measured: str = "") -> s
 def same_colours(one: Picture, other: Picture) -> bool:
     """Whether both can be of one place's colours, as far as their coding leaves any."""
     pairs = [(one.planes.cb, other.planes.cb), (one.planes.cr, other.planes.cr)]
-    if any(
-        a.shape != b.shape or min(2 * a.shape[0], 2 * a.shape[1]) < _LEAST_SIDE for a, b in pairs
-    ):
+    if not _has_cells(one, other):
         return True
     (blue, blue_other), (red, red_other) = [(_cells(a), _cells(b)) for a, b in pairs]
-    visible = _COLOUR_LEVELS + _COLOUR_LOSSES * (one.loss + other.loss)
+    visible = _visible_colours(one, other)
     coloured = (
         np.maximum(np.hypot(blue, red), np.hypot(blue_other, red_other)) > _COLOURED * visible
     )
@@ -198,11 +198,10 @@ def same_colours(one: Picture, other: Picture) -> bool:
 def other_light(one: Picture, other: Picture) -> str | None:
     """How the one's light differs from the other's by more than their coding accounts for, in
     words that "than" follows; None where it does not."""
-    luma, luma_other = one.planes.y, other.planes.y
-    if luma.shape != luma_other.shape or min(luma.shape) < _LEAST_SIDE:
+    if not _has_cells(one, other):
         return None
-    difference = _cells(luma) - _cells(luma_other)
-    visible = _LIGHT_LEVELS + _LIGHT_LOSSES * (one.loss + other.loss)
+    difference = _cells(one.planes.y) - _cells(other.planes.y)
+    visible = _visible_light(one, other)
     if math.sqrt(float(np.mean(difference**2))) <= visible:
         return None
     mean = float(np.mean(difference))
@@ -212,21 +211,44 @@ def other_light(one: Picture, other: Picture) -> str | None:
 
 
 def other_spot(one: Picture, other: Picture) -> str | None:
-    """As `other_light`, of the cell that differs most."""
-    luma, luma_other = one.planes.y, other.planes.y
-    if luma.shape != luma_other.shape or min(luma.shape) < _LEAST_SIDE:
+    """As `other_light`, of the cell that differs most, in light or colour."""
+    if not _has_cells(one, other):
         return None
-    difference = _cells(luma) - _cells(luma_other)
+    difference = _cells(one.planes.y) - _cells(other.planes.y)
     worst = float(difference.flat[np.abs(difference).argmax()])
-    if abs(worst) <= _WORST_LIGHT * (_LIGHT_LEVELS + _LIGHT_LOSSES * (one.loss + other.loss)):
-        return None
-    return "darker in a spot" if worst < 0 else "lighter in a spot"
+    if abs(worst) > _WORST * _visible_light(one, other):
+        return "darker in a spot" if worst < 0 else "lighter in a spot"
+    blue, red = (_cells(one.planes[n]) - _cells(other.planes[n]) for n in (1, 2))
+    if float(np.hypot(blue, red).max()) > _WORST * _visible_colours(one, other):
+        return "of other colours in a spot"
+    return None
+
+
+def _visible_light(one: Picture, other: Picture) -> float:
+    return _LIGHT_LEVELS + _LIGHT_LOSSES * (one.loss + other.loss)
+
+
+def _visible_colours(one: Picture, other: Picture) -> float:
+    return _COLOUR_LEVELS + _COLOUR_LOSSES * (one.loss + other.loss)
+
+
+def _has_cells(one: Picture, other: Picture) -> bool:
+    """Whether the two can be compared by cells: a line, or what is small in both directions, shows
+    what rounding adds up to in the lowest levels."""
+    alike = [a.shape == b.shape for a, b in zip(one.planes, other.planes, strict=True)]
+    return (
+        all(alike)
+        and min(one.planes.cb.shape) >= _LEAST_CUT
+        and max(one.planes.y.shape) >= _LEAST_SIDE
+    )
 
 
 def _cells(plane: Plane) -> npt.NDArray[np.float32]:
-    """The means of the plane's cells, as their distance from 128, which is gray; a cell that the
-    plane's edge cuts is the mean of too few samples."""
-    height, width = (side // _CELL * _CELL for side in plane.shape)
+    """The means of the plane's cells, as their distance from 128, which is gray; of those that the
+    plane's edge cuts, where they have samples enough."""
+    height, width = (
+        side if side % _CELL >= _LEAST_CUT else side // _CELL * _CELL for side in plane.shape
+    )
     return np.asarray(Image.fromarray(plane[:height, :width]).reduce(_CELL), np.float32) - 128
 
 

@@ -53,12 +53,13 @@ def _statements(check: Check, document: dict[str, Any], tiles: dict[str, Any]) -
     """Whether what is said can be; what earlier releases did not say, can."""
     options = document["options"]
     power = document.get("objective_power")
+    sides = [side and side > 0 for side in (document.get("mpp") or {}).values()]
     base = check.pyramid.base.columns * check.pyramid.base.rows
     is_copied = tiles.get("lane") == LOSSLESS
     blank, fallbacks = tiles.get("blank_tiles") or 0, tiles.get("fallback_tiles") or {}
     sampled = ":".join(str(options.get("subsampling", "")))
     return {
-        "mpp": all(side is None or side > 0 for side in (document.get("mpp") or {}).values()),
+        "mpp": all(sides) or not any(side is not None for side in sides),
         "objective_power": power is None or magnification(power) is not None,
         "quality": tiles.get("quality") in (None, options.get("quality")),
         "chroma_subsampling": tiles.get("chroma_subsampling") in (None, sampled),

@@ -7,14 +7,19 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from vsv_pyramid import slide_json
 from vsv_pyramid.containers.raw import RawTiles
-from vsv_pyramid.errors import OptionError, TileError
+from vsv_pyramid.errors import NoSuchObject, OptionError, SlideError, StoreError, TileError
 from vsv_pyramid.jpeg.planes import Pixels
+from vsv_pyramid.layout import keys
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.lanes import base_level, decoded_leaves
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.pyramid import planes
 from vsv_pyramid.pyramid.decoded import DecodedLeaves
+from vsv_pyramid.pyramid.images import opaque
 from vsv_pyramid.slide.pixels import Slide
 from vsv_pyramid.slide.reference import ByOpenSlide, Reference, by_openslide, reference
 from vsv_pyramid.slide.source import find_source
@@ -57,6 +62,7 @@ def hold_against(
         if not slide_json.is_of(check.document, source.fingerprint):
             check.report.warnings.append("the slide's file is not the one that was converted")
         check_facts(check, slide)
+        _check_associated(check, slide, options)
         base = base_level(check.pyramid, origin, options)
         with (
             _ways(slide, decoded_leaves(slide, base, options)) as ways,
@@ -116,24 +122,17 @@ def _compare(
 ) -> None:
     report = check.report
     jpeg = check.tile(address)
-    found = comparison.picture(jpeg)
     read = _expected(check, address, ways)
     if read is None:
         report.unread += 1
         return
     name, expected = read
+    found = comparison.picture(jpeg)
     psnr = comparison.psnr(found.planes.y, expected.planes.y) if found else 0.0
     chroma = comparison.chroma_psnr(found, expected) if found else 0.0
-    is_alike = found is not None and comparison.same_detail(found, expected)
-    fault: str | None
-    if found is None or not (is_alike or comparison.same_place(found.planes.y, expected.planes.y)):
-        fault = f"does not show the slide at its place ({psnr:.1f} dB)"
-    else:
-        fault = comparison.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)")
-        if not (fault or is_alike):
-            fault = f"does not have the slide's detail at its place ({psnr:.1f} dB)"
-        if not fault and (spot := comparison.other_spot(found, expected)):
-            fault = f"is {spot} than the slide is at its place"
+    fault = _fault(found, expected)
+    if fault and (shown := comparison.picture(jpeg, as_rgb=True)):
+        fault = _fault(shown, expected) and fault
     if fault and _is_blank(check, address, ways):
         report.unread += 1
         return
@@ -145,6 +144,39 @@ def _compare(
         report.errors.append(f"tile {address} {fault}")
     elif odd := coding.fault(check, address, jpeg, copies=copies):
         report.errors.append(odd)
+
+
+def _check_associated(check: Check, slide: Slide, options: ConvertOptions) -> None:
+    """Published label and macro images must be the slide's, and so must the ICC profile."""
+    for name in set(keys.NAMING) & set(options.associated) & set(slide.associated_names):
+        key = keys.associated_key(check.folder, name)
+        with suppress(StoreError, SlideError):  # reported already, or as the slide's
+            pixels = opaque(np.asarray(slide.associated(name)), options.background_rgb)
+            expected = Picture(planes.from_rgb(pixels, "420"))
+            shown = comparison.picture(check.store.get(key), as_rgb=True)
+            if shown and (fault := _fault(shown, expected)):
+                check.report.errors.append(f"the {name} image {fault}")
+    with suppress(NoSuchObject):
+        profile = check.store.get(keys.icc_key(check.folder))
+        if profile != slide.published_icc:
+            check.report.wrong("the ICC profile is not the slide's")
+
+
+def _fault(found: Picture | None, expected: Picture) -> str | None:
+    """How the tile differs from what it should be, None where it does not."""
+    psnr = comparison.psnr(found.planes.y, expected.planes.y) if found else 0.0
+    if found is None:
+        return f"does not show the slide at its place ({psnr:.1f} dB)"
+    is_alike = comparison.same_detail(found, expected)
+    if not (is_alike or comparison.same_place(found.planes.y, expected.planes.y)):
+        return f"does not show the slide at its place ({psnr:.1f} dB)"
+    chroma = comparison.chroma_psnr(found, expected)
+    if tint := comparison.other_tint(found, expected, "than the slide", f" ({chroma:.1f} dB)"):
+        return tint
+    if not is_alike:
+        return f"does not have the slide's detail at its place ({psnr:.1f} dB)"
+    spot = comparison.other_spot(found, expected)
+    return f"is {spot} than the slide is at its place" if spot else None
 
 
 def _is_blank(check: Check, address: TileAddress, ways: Sequence[_Way]) -> bool:

@@ -14,6 +14,7 @@ from tests.conftest import Run
 from vsv_pyramid import repacking
 from vsv_pyramid.catalog import Catalog
 from vsv_pyramid.conversion import convert
+from vsv_pyramid.deletion import delete
 from vsv_pyramid.destination import open_destination
 from vsv_pyramid.errors import StoreBusy, StoreError
 from vsv_pyramid.layout import keys
@@ -323,6 +324,31 @@ def test_one_that_fails_does_not_stop_the_others(
     assert ended.code == 1
     assert ended.out.splitlines() == ["small: packed", "1 packed, 0 already, 1 failed"]
     assert "images/a/slide.json" in ended.err
+
+
+def test_one_that_is_deleted_meanwhile_is_no_failure(
+    as_tiles: dict[str, bytes],
+    target: str,
+    real_slide: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    convert(real_slide, target, ConvertOptions(slide_id="a"))
+    pack = repacking.pack
+
+    def late(store: Store, folder: str, *rest: Any) -> bool:
+        if folder == "images/a":
+            delete(target, "a")
+        return pack(store, folder, *rest)
+
+    monkeypatch.setattr(repacking, "pack", late)
+    ended = run("pack", target, "--yes")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        "a: was deleted meanwhile",
+        "small: packed",
+        "1 packed, 0 already, 0 failed",
+    ]
 
 
 @pytest.mark.parametrize("words", [("nothing",), ("images/nothing",)])

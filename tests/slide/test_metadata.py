@@ -332,3 +332,26 @@ def test_native_tile() -> None:
     tiled = {"openslide.level[0].tile-width": "240", "openslide.level[0].tile-height": "256"}
     assert native_tile(tiled) == Size(240, 256)
     assert native_tile({}) is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_what_is_read_as_a_whole_says_the_same(
+    tmp_path: Path, dtype: type[np.unsignedinteger[Any]], orientation: int
+) -> None:
+    most = np.iinfo(dtype).max
+    pixels = np.random.default_rng(1).integers(0, most, (90, 150, 3), dtype, endpoint=True)
+    imwrite(
+        tmp_path / "a.tif",
+        pixels,
+        photometric="rgb",
+        tile=(64, 64),
+        description=ome(PhysicalSizeX="0.25", PhysicalSizeY="0.5"),
+        extratags=[(274, 3, 1, orientation, True)],
+        metadata=None,
+    )
+    with open_slide(tmp_path / "a.tif") as slide:
+        said = slide.metadata
+    sides = (said.mpp_x, said.mpp_y)
+    assert sides == ((0.25, 0.5) if orientation == 1 else (0.5, 0.25))
+    assert said.vendor == "generic-tiff"

@@ -495,6 +495,11 @@ class TestPack:
         assert json.loads(run(*words, "--json").out)["pyramids"][0] == f"{root}/images/a"
         assert_one_sentence(run(*words, "--to", root).err, "give either --to or --pack")
 
+    def test_of_a_place_without_pyramids(self, run: Run, place: Place) -> None:
+        ended = run("submit", f"{place}/nowhere", "--pack", "--dry-run")
+        assert ended.code == 1
+        assert_one_sentence(ended.err, "holds no images/")
+
 
 def test_the_costs_are_those_of_the_script() -> None:
     folder = Path(__file__).parents[2] / "cloudformation"

@@ -828,6 +828,28 @@ def test_a_damaged_catalog_is_done_without(
     assert "the catalog is damaged" in caplog.text
 
 
+def test_a_folder_that_is_away_is_no_slides_failure(watched: Watched, tmp_path: Path) -> None:
+    """As a share is for a moment, while a slide is read."""
+    watched.put("a.svs")
+    away = tmp_path / "away"
+    tried = []
+
+    def hand_on(path: Path) -> Handed:
+        tried.append(path.name)
+        if len(tried) == 1:
+            watched.folder.rename(away)
+            raise SlideAccessError(path, "No such file or directory; check the path")
+        return watched.hand_on(path)
+
+    with watched.running(hand_on):
+        watched.look(2)
+        assert tried == ["a.svs"]
+        away.rename(watched.folder)
+        watched.let_pass(60)
+    assert watched.failures == []
+    assert watched.handed == ["a.svs"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows wakes nobody by a signal")
 def test_a_signal_stops_what_is_under_way_for_once(watched: Watched) -> None:
     watched.put("a.svs")

@@ -84,6 +84,11 @@ class TiffBase(StoredLevel):
         return self.page.tile is not None
 
     @property
+    def said(self) -> dict[str, str]:
+        """What it says of itself, as OpenSlide has it of a tiled TIFF that is nobody's own."""
+        return {"openslide.vendor": "generic-tiff", **self.tags} if self.tiled else {}
+
+    @property
     def planes(self) -> int:
         """How many tiles there are of each place: one, or one a sample."""
         return self.page.samples if self.page.planar else 1

@@ -98,7 +98,7 @@ class Slide:
     def metadata(self) -> Metadata:
         if self.tiff is None:
             return metadata(self.properties)
-        is_shown_so = isinstance(self._pixels, NativeTiles)
+        is_shown_so = isinstance(self._pixels, NativeTiles | PlainImage)
         swapped = is_shown_so and self.tiff.page.orientation in _SWAPPING
         return metadata(self.properties, self.tiff.size, swapped=swapped)
 

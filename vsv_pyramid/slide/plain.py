@@ -90,10 +90,10 @@ class PlainImage:
     name = "Pillow"
     icc_profile: bytes | None
     associated_sizes: Mapping[str, Size] = {}
-    properties: Mapping[str, str] = {}
 
     def __init__(self, path: Path, tiff: TiffBase | None) -> None:
         """Raises SlideError where it cannot be read, or not with 8 bits a channel."""
+        self.properties: Mapping[str, str] = tiff.said if tiff else {}
         page = tiff.page.number if tiff else 0
         if page is None:
             raise SlideError(

@@ -227,7 +227,7 @@ def tiff_tiles(base: TiffBase, canvas: Size | None = None) -> NativeTiles:
     if base.tiled:  # as OpenSlide has them of a TIFF that is nobody's own
         tile = base.tile_size._asdict().items()
         sides = {f"openslide.level[0].tile-{side}": str(length) for side, length in tile}
-        properties = {"openslide.vendor": "generic-tiff", **sides, **base.tags}
+        properties = {**base.said, **sides}
     facts = Facts(
         properties,
         levels,

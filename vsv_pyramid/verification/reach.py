@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,14 +63,14 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
         )
     for part in former.parts(set(store.names(""))):
         report_astray(report, store, former.strangers(store, part))
-    report_astray(report, store, _at_top(store, ids))
+    report_astray(report, store, _at_top(store, set(ids)))
     with Pool(WAITERS) as pool:
         for found in pool.map(partial(_in_slide, store), folders):
             report_astray(report, store, found)
     return report
 
 
-def _at_top(store: Store, ids: Sequence[str]) -> Iterator[str]:
+def _at_top(store: Store, ids: Collection[str]) -> Iterator[str]:
     """What lies in the root and in images/, and is no slide's; of the root's folders, those that
     have the names of private ones."""
     for name in sorted(store.names("")):

@@ -77,7 +77,7 @@ def _other_quality(
         quality = _BEST
     if quality is not None and tables != _tables(quality):
         return f"is not coded at the quality that slide.json states ({quality})"
-    stated = check.document["options"].get("subsampling") if check.document else None
+    stated = str(check.document["options"].get("subsampling")) if check.document else ""
     sampled = stream.components[0].h, stream.components[0].v
     if min(size) > 1 and stated in FACTORS and sampled != FACTORS[stated]:
         return f"is not subsampled as slide.json states ({stated})"

@@ -170,6 +170,15 @@ def test_wherever_it_lies_in_images(root: Path, place: str) -> None:
     assert len(verify_root(root).errors) >= 1
 
 
+@pytest.mark.parametrize("name", ["a.szi", "a.zip"])
+def test_an_archive_beside_the_pyramids_is_told(root: Path, name: str) -> None:
+    (root / "images" / name).write_bytes(b"")
+    report = verify_root(root)
+    assert report.errors == []
+    (warning,) = report.warnings
+    assert warning.startswith(f"{root}/images/{name} may hold what is private")
+
+
 def test_what_a_killed_conversion_has_set_aside_comes_back(
     real_slide: Path, tmp_path: Path
 ) -> None:

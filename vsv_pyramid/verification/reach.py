@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Images that show a name, where nothing has them published.
 _NAMING = re.compile(rf"({'|'.join(keys.NAMING)})\.(jpe?g|png|tiff?|bmp|webp)", re.IGNORECASE)
 
+_ARCHIVES = (".zip", ".szi")
+
 
 def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
     """A report on what is in reach beside the pyramids in the root. Raises StoreError."""
@@ -107,6 +109,10 @@ def report_astray(report: Report, store: object, found: Iterable[str]) -> None:
                 private.append(f"{what}; move it to a place that nobody serves")
             else:
                 report.warnings.append(f"{what}; whoever may read the pyramids may read it, too")
+        elif name.endswith(_ARCHIVES):
+            report.warnings.append(
+                f"{store}/{key} may hold what is private; vsv-pyramid verify looks into that file"
+            )
     report.add(private)
 
 

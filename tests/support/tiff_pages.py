@@ -265,7 +265,17 @@ def series() -> Iterator[Row]:
         )
     elsewhere = first.replace("/>", '><UUID FileName="b.ome.tif">urn:uuid:b</UUID></TiffData>')
     text = ome(("label", elsewhere), ("scan", first), own="urn:uuid:a")
-    yield Row("OME's label in another file", [described(PICTURE, text)])
+    yield Row(
+        "OME's label in another file",
+        [described(PICTURE, text)],
+        left="1 further picture in other files",
+    )
+    text = ome(("region 1", first), ("scan", elsewhere), ("more", elsewhere), own="urn:uuid:a")
+    yield Row(
+        "OME's scan in another file",
+        [described(PICTURE, text)],
+        left="2 further pictures in other files",
+    )
 
 
 def cut_off() -> Iterator[Row]:

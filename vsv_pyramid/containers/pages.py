@@ -44,6 +44,7 @@ _OME_PARTS = re.compile(r'<(?:\w+:)?(OME|Image|TiffData|UUID)\b((?:[^<>"]|"[^<"]
 _OME_PAGES = re.compile(r'\b(IFD|PlaneCount)="(\d{1,9})"')
 _IMAGEJ_PLANES = re.compile(r"^images=(\d+)", re.MULTILINE)
 _LEICA_PLANES = re.compile(r'<dimension\b[^<>]*\bz="([1-9][0-9]*)"')
+_OME_IMAGE = re.compile(r"<(?:\w+:)?Image\b")
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^<>]*>")
 
 
@@ -283,6 +284,10 @@ def left_out(base: Page, pages: Sequence[Page], told: Collection[Size]) -> tuple
     planes = base.planes - 1 - sum(page.size == base.size for page in others)
     if planes > 0:
         found.append(counted(planes, "further plane"))
+    here = {page.image for page in pages if page.image}
+    elsewhere = len(_OME_IMAGE.findall(pages[0].description)) - len(here)
+    if here and elsewhere > 0:
+        found.append(f"{counted(elsewhere, 'further picture')} in other files")
     if spare := [kind for kind in base.extra if kind == 0]:
         found.append(f"{len(spare)} of {base.samples} samples a pixel, neither colour nor alpha")
     return tuple(found)

@@ -83,6 +83,11 @@ def resize(folder: Path) -> None:
     Image.new("RGB", (255, 256)).save(tile(folder, "11/2_1"))
 
 
+def shrink(folder: Path) -> None:
+    Image.new("RGB", (90, 70), "red").save(tile(folder, "11/2_1"))
+    Image.new("RGB", (90, 70), "red").save(tile(folder, "9/0_0"))
+
+
 def swap(folder: Path) -> None:
     """Two tiles of one level in each other's place: the sizes and the bytes in all are right."""
     one, other = tile(folder, "11/3_1").read_bytes(), tile(folder, "11/4_2").read_bytes()
@@ -145,6 +150,8 @@ DEFECTS = [
     (truncate, "slide.json says"),
     (truncate_in_header, "tile 11/2_1 is not a JPEG"),
     (resize, "tile 11/2_1 is 255x256 px instead of 256x256"),
+    (shrink, "tile 11/2_1 is 90x70 px instead of 256x256"),
+    (shrink, "tile 9/0_0 is 90x70 px instead of 256x256"),
     (damage_descriptor, "the descriptor is not XML"),
     (other_descriptor, "another overlap"),
     (absurd_descriptor, "52 of the 6,148,914,686,941,549,910 tiles"),

@@ -148,6 +148,8 @@ def _within_coding(part: Picture, half: Picture) -> bool:
     """Whether no more lies between the two than what their coding may have left out, frequency by
     frequency: half a step of the part's, and half a step of what the half was coded by at twice
     the scale, where a frequency was half as high."""
+    if part.planes.y.shape != half.planes.y.shape:
+        return False
     steps = [np.reshape(one.steps, (8, 8)) for one in (part, half)]
     lost = (steps[0] + steps[1][_OF_TWICE]) / 2 + _ROUNDED
     difference = _frequencies(part.planes.y) - _frequencies(half.planes.y)

@@ -15,6 +15,7 @@ from tests.support.s3_server import Place
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.errors import StoreError
 from vsv_pyramid.planning.options import ConvertOptions
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.verification import verify
 from vsv_pyramid.verification.reach import verify_root
 
@@ -68,6 +69,13 @@ def test_what_was_asked_for_is_no_mistake(real_slide: Path, tmp_path: Path) -> N
     assert verify_root(tmp_path).errors == [said]
     (error,) = verify(folder).errors
     assert "images/a/macro.jpeg is there, and slide.json does not list it as published" in error
+
+
+def test_it_says_how_far_it_is(root: Path) -> None:
+    (root / "images/b").mkdir()
+    seen: list[Progress] = []
+    verify_root(root, progress=seen.append)
+    assert [(one.tiles, one.total) for one in seen] == [(1, 2), (2, 2)]
 
 
 def test_many_are_counted(root: Path) -> None:

@@ -155,7 +155,9 @@ def verify_command(
     if is_root(target, s3):
         if deep or against:
             raise OptionError(f"{target} is no pyramid; give {target}/images/ID")
-        _tell(context, verify_root(target, s3), as_json)
+        with display.ProgressDisplay(target, "slide") as show:
+            report = verify_root(target, s3, show)
+        _tell(context, report, as_json)
         return
     threads = ConvertOptions(workers=usable_cpus() if workers is None else workers).workers
     with display.ProgressDisplay(PurePath(target).name) as show:

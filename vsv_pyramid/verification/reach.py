@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from vsv_pyramid.destination import former
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import DescriptorError, StoreError, StoreRefused
 from vsv_pyramid.layout import keys
+from vsv_pyramid.runtime.progress import Progress
 from vsv_pyramid.runtime.threads import WAITERS, Pool
 from vsv_pyramid.slide.names import is_dicom_name, is_slide
 from vsv_pyramid.store import S3Options, Store, moves
@@ -31,8 +32,13 @@ _NAMING = re.compile(rf"({'|'.join(keys.NAMING)})\.(jpe?g|png|tiff?|bmp|webp)", 
 _ARCHIVES = (".zip", ".szi")
 
 
-def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
-    """A report on what is in reach beside the pyramids in the root. Raises StoreError."""
+def verify_root(
+    root: str | Path,
+    s3: S3Options | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """A report on what is in reach beside the pyramids in the root, for which all that is in
+    images/ is listed; `progress` is called with the slides that are done. Raises StoreError."""
     store = open_root(root, s3)
     report = Report(str(root), tiles=None)
     if found := former.not_empty(store):
@@ -67,8 +73,10 @@ def verify_root(root: str | Path, s3: S3Options | None = None) -> Report:
         report_astray(report, store, former.strangers(store, part))
     report_astray(report, store, _at_top(store, set(ids)))
     with Pool(WAITERS) as pool:
-        for found in pool.map(partial(_in_slide, store), folders):
+        for done, found in enumerate(pool.map(partial(_in_slide, store), folders), 1):
             report_astray(report, store, found)
+            if progress:
+                progress(Progress(done, len(folders), 0))
     return report
 
 

@@ -15,10 +15,11 @@ from tests.support.s3_server import Place
 from tests.support.versioned import keeping_versions, kept_by, versions
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.destination import moving
-from vsv_pyramid.errors import StoreBusy
+from vsv_pyramid.errors import StoreBusy, StoreError, StoreRefused
 from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
-from vsv_pyramid.store.directory import DirectoryStore
+from vsv_pyramid.store.directory import DirectoryStore, PrivateStore
+from vsv_pyramid.store.s3 import S3Store
 
 RECORD = keys.private_json_key("a")
 LABEL = keys.private_image_key("a", "label")
@@ -134,6 +135,34 @@ def test_what_another_process_has_moved_is_no_error(
     assert move(target, run) == (0, "")
 
 
+def test_a_slide_that_is_being_written_waits(target: str, run: Run) -> None:
+    with DirectoryStore(Path(target)).exclusive(keys.folder("a")):
+        code, err = move(target, run)
+    assert code == 1 and "another process is writing it" in err
+    assert (Path(target) / f".{RECORD}").exists()
+    assert not (Path(private_of(target)) / RECORD).exists()
+    assert move(target, run) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StoreRefused("private", "the disk is full"), 1), (StoreError("private", "is damaged"), 1)],
+)
+def test_what_the_private_place_does_not_take_stays(
+    target: str, run: Run, monkeypatch: pytest.MonkeyPatch, error: StoreError, code: int
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise error
+
+    before = sorted(Path(target).glob(".private/**/*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(PrivateStore, "put_if", refuse)
+        refused = move(target, run)
+    assert refused[0] == code and str(error) in refused[1]
+    assert sorted(Path(target).glob(".private/**/*")) == before
+    assert move(target, run) == (0, "")
+
+
 @LINKS
 def test_a_link_is_told_and_nothing_goes_through_it(target: str, run: Run, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -200,6 +229,24 @@ class TestVersions:
         assert (outcome.code, outcome.err) == (0, "")
         assert self.former(kept) == []
         assert run("verify", str(kept)).code == 0
+
+    def test_those_that_stay_are_told(
+        self, kept: Place, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        words = ("private", "move", str(kept), "--private-to", str(kept_by(kept)))
+        with monkeypatch.context() as patch:
+            patch.setattr(S3Store, "remove_versions", lambda *_: ["AccessDenied"])
+            outcome = run(*words)
+        assert "1 former version cannot be removed (AccessDenied)" in outcome.err
+
+        def refuse(*_: object) -> None:
+            raise StoreRefused("bucket", "no s3:ListBucketVersions")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(S3Store, "versions", refuse)
+            outcome = run(*words)
+            assert "whether former versions are left in" in outcome.err
+            assert "former versions like it" not in run("verify", str(kept)).out
 
     def test_those_of_what_was_deleted_are_told_and_purged(self, kept: Place, run: Run) -> None:
         private = str(kept_by(kept))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.test_cli import assert_one_sentence
 from tests.conftest import Run
-from tests.support.destinations import keeping, opened, private_of
+from tests.support.destinations import as_formerly, keeping, opened, private_of
 from tests.support.forge import forge_svs
 from tests.support.s3_server import Place
 from vsv_pyramid.conversion import convert
@@ -262,12 +262,7 @@ class TestFormerParts:
         Desk(place, "anna").delete({"a": None})
         place.put("watch/1.json", b"{}")
         place.put("manifests/1.txt", b"s3://scans/a.svs")
-        assert place.private
-        for found in list(place.private.keys("")):
-            if found.key != "root.json":
-                place.published.put(f".{found.key}", place.private.get(found.key))
-            place.private.delete(found.key)
-        place.published.delete(keys.root_key())
+        as_formerly(target)
         return target
 
     def test_no_deleted_scan_comes_back(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.support.destinations import keeping, opened, private_of
+from tests.support.destinations import as_formerly, keeping, private_of
 from tests.support.s3_server import Place
 from tests.support.versioned import keeping_versions, kept_by, versions
 from vsv_pyramid.conversion import convert
@@ -27,22 +27,11 @@ OPTIONS = ConvertOptions(slide_id="a", workers=2)
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few make links")
 
 
-def as_before(target: str) -> None:
-    """Has all that is in the private place lie beside the pyramids."""
-    place = opened(target)
-    assert place.private
-    for found in list(place.private.keys("")):
-        if found.key != "root.json":
-            place.published.put(f".{found.key}", place.private.get(found.key))
-        place.private.delete(found.key)
-    place.published.delete(keys.root_key())
-
-
 @pytest.fixture
 def target(real_slide: Path, tmp_path: Path) -> str:
     target = str(tmp_path / "to")
     convert(real_slide, target, keeping(OPTIONS, target))
-    as_before(target)
+    as_formerly(target)
     return target
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support.s3_server import BUCKET, PRIVATE_BUCKET
 from vsv_pyramid.destination import Destination, open_destination
+from vsv_pyramid.layout import keys
 from vsv_pyramid.planning.options import ConvertOptions
 
 
@@ -28,3 +29,15 @@ def keeping(options: ConvertOptions, destination: object) -> ConvertOptions:
     """The options with which a conversion into the destination keeps what is private, and publishes
     a lab's details."""
     return replace(options, private_to=private_of(destination), details="lab")
+
+
+def as_formerly(destination: object) -> None:
+    """Has all that is in the private place lie beside the pyramids, as releases before there were
+    such places left it."""
+    place = opened(destination)
+    assert place.private
+    for found in list(place.private.keys("")):
+        if found.key != keys.ROOT:
+            place.published.put(f".{found.key}", place.private.get(found.key))
+        place.private.delete(found.key)
+    place.published.delete(keys.root_key())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.conftest import Run
 from tests.support.clock import FakeClock
 from vsv_pyramid import catalog, removal, repacking
 from vsv_pyramid.conversion import convert
+from vsv_pyramid.deletion import delete
 from vsv_pyramid.errors import DescriptorError, StoreError
 from vsv_pyramid.layout import keys
 from vsv_pyramid.packed.published import is_published, packed_key
@@ -124,3 +126,21 @@ def test_one_that_cannot_be_read_goes_as_a_whole(
     removal.delete(store, FOLDER)
     assert not list(store.keys(f"{FOLDER}/"))
     assert catalog.listed(store) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few make links")
+def test_a_name_that_the_disk_takes_for_another(
+    small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a disk shows a folder that tells no capitals apart."""
+    target = str(tmp_path)
+    convert(small_slide, target, ConvertOptions(slide_id="small", tile_size=240, workers=2))
+    images = tmp_path / keys.IMAGES
+    (images / "SMALL").symlink_to("small")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", lambda _: iter([images / "SMALL"]))
+        with pytest.raises(StoreError, match="is 'SMALL', from which the disk does not tell it"):
+            delete(target, "small")
+    assert is_published(open_store(target), FOLDER)
+    delete(target, "small")
+    assert not is_published(open_store(target), FOLDER)

@@ -15,6 +15,7 @@ import jpeglib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from tifffile import TiffFile
 
 from vsv_pyramid.jpeg.stream import ZIGZAG, HuffmanTable
@@ -22,6 +23,13 @@ from vsv_pyramid.jpeg.stream import ZIGZAG, HuffmanTable
 Pixels = NDArray[np.uint8]
 Coefficients = NDArray[np.signedinteger]
 MAGENTA = (255, 0, 255)
+
+
+def tables_of(path: Path) -> dict[int, list[int]]:
+    """The quantisation tables of a JPEG, as Pillow takes them to make another one with."""
+    with Image.open(path) as image:
+        assert isinstance(image, JpegImageFile)
+        return dict(image.quantization)
 
 
 @dataclass(frozen=True)

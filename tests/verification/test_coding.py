@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.support.forge_tiffs import JFIF, PICTURE, Row, cut3, jpeg, stream, tiles
-from tests.support.tiles import tissue
+from tests.support.tiles import tables_of, tissue
 from tests.verification.test_verification import edit_json, tile
 from vsv_pyramid.conversion import convert
 from vsv_pyramid.conversion.summary import Summary
@@ -43,10 +43,9 @@ def stated(folder: Path) -> None:
 
 
 def saved(path: Path, **settings: Any) -> None:
+    options = {"qtables": tables_of(path), "subsampling": 0, **settings}
     with Image.open(path) as image:
         made = io.BytesIO()
-        tables = image.quantization  # type: ignore[attr-defined]
-        options = {"qtables": tables, "subsampling": 0, **settings}
         if options["qtables"] is None:
             del options["qtables"]
         mode = options.pop("mode", "RGB")
@@ -161,9 +160,7 @@ def test_spots(folder: Path, small_slide: Path, colour: int, side: int) -> None:
     spot = (slice(96, 96 + side),) * 2
     colour = colour if abs(int(pixels[spot].mean()) - colour) > 60 else 200
     pixels[spot] = colour
-    with Image.open(path) as image:
-        tables = image.quantization  # type: ignore[attr-defined]
-    Image.fromarray(pixels).save(path, qtables=tables, subsampling=0)
+    Image.fromarray(pixels).save(path, qtables=tables_of(path), subsampling=0)
     stated(folder)
     for report in (verify(folder, deep=True), verify(folder, against=small_slide)):
         assert any(error.startswith("tile 11/3_2 is ") for error in report.errors), report
@@ -179,10 +176,10 @@ def green(pixels: NDArray[Any]) -> NDArray[Any]:
 def test_spots_of_another_colour(folder: Path, small_slide: Path, side: int) -> None:
     path = tile(folder, "11/3_2")
     with Image.open(path) as image:
-        pixels, tables = np.array(image.convert("RGB")), image.quantization  # type: ignore[attr-defined]
+        pixels = np.array(image.convert("RGB"))
     spot = (slice(96, 96 + side),) * 2
     pixels[spot] = green(pixels[spot])
-    Image.fromarray(pixels).save(path, qtables=tables, subsampling=2)
+    Image.fromarray(pixels).save(path, qtables=tables_of(path), subsampling=2)
     stated(folder)
     for report in (verify(folder, deep=True), verify(folder, against=small_slide)):
         said = ("tile 11/3_2 has other colours than ", "tile 11/3_2 is of other colours in a spot")
@@ -206,9 +203,8 @@ def test_slivers(tmp_path: Path, lane: str, change: Callable[[NDArray[Any]], NDA
     assert verify(folder, deep=True, against=slide).errors == []
     for path in (folder / "DeepZoom_files/8").glob("3_*.jpeg"):
         with Image.open(path) as image:
-            pixels, tables = np.array(image.convert("RGB")), image.quantization  # type: ignore[attr-defined]
-        changed = np.ascontiguousarray(change(pixels))
-        Image.fromarray(changed).save(path, qtables=tables, subsampling=2)
+            changed = np.ascontiguousarray(change(np.array(image.convert("RGB"))))
+        Image.fromarray(changed).save(path, qtables=tables_of(path), subsampling=2)
     stated(folder)
     assert verify(folder, against=slide).errors
 

@@ -10,7 +10,7 @@ from vsv_pyramid.cli.help import Group
 from vsv_pyramid.cli.options import PlaceType, private_to
 from vsv_pyramid.cli.store_options import store_options
 from vsv_pyramid.cli.streams import echo
-from vsv_pyramid.destination import former, moving, open_destination, tie
+from vsv_pyramid.destination import moving, open_destination, tie
 from vsv_pyramid.destination.root import open_root
 from vsv_pyramid.errors import OptionError, StoreError
 from vsv_pyramid.store import S3Options
@@ -56,6 +56,6 @@ def move_command(destination: str, private_to: str | None, s3: S3Options) -> Non
     echo(f"{counted(count, 'object')} moved to {place.private}")
     for sentence in stays:
         _log.warning("%s", sentence)
-    if former.not_empty(place.published):
-        what = f"{counted(len(stays), 'thing')} could not be moved, as said above"
-        raise StoreError(place.published, f"{what}; see to them, and do it once more")
+    if stays:
+        what = "not all of it could be moved, as said above; see to that, and do it once more"
+        raise StoreError(place.published, what)

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vsv_pyramid import places, slide_json
 from vsv_pyramid.conversion.listing import enter, published_document, record
@@ -98,11 +97,10 @@ def _look(
     slide_id = id_in(options)
     folder = keys.folder(slide_id)
     place = f"{store}/{folder}"
-    if options.overwrite and store.remote:
-        return Present(place)
+    twin = _twin(store, folder, slide_id)
+    if options.overwrite or twin:
+        return Present(place, twin=twin)
     if not is_published(store, folder):
-        if options.overwrite:
-            return Present(place)
         goes_on = store.remote or options.layout == keys.PACKED
         return Present(
             place,
@@ -113,9 +111,6 @@ def _look(
         document = published_document(store, folder)
     except (DescriptorError, StoreError):
         document = None
-    twin = None if store.remote else _twin(document, slide_id)
-    if options.overwrite or twin:
-        return Present(place, twin=twin)
     present = Present(place, is_published=True, document=document)
     if not options.update or is_current(document, source, options):
         return present
@@ -125,10 +120,15 @@ def _look(
     )
 
 
-def _twin(document: Mapping[str, Any] | None, slide_id: str) -> str | None:
-    """The id of what is published where only its capitals are other ones, which many a disk does
-    not tell apart."""
-    found = str(document.get("id")) if document else slide_id
+def _twin(store: Destination, folder: str, slide_id: str) -> str | None:
+    """The id of what is in the folder where only its capitals are other ones, which many a disk
+    does not tell apart."""
+    if store.remote:
+        return None
+    try:
+        found = str(published_document(store, folder).get("id"))
+    except (DescriptorError, StoreError):
+        return None
     return found if found != slide_id and found.lower() == slide_id.lower() else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import groupby
@@ -16,14 +17,16 @@ from vsv_pyramid.store.directory import DirectoryStore
 from vsv_pyramid.store.disk import flush, naming
 from vsv_pyramid.words import counted
 
+_log = logging.getLogger(__name__)
+
 _KEPT = f"{former.key(keys.KEPT)}/"
 _JPEG = b"\xff\xd8"
 
 
 def move(published: Store, private: Store, moved: Callable[[str], object]) -> list[str]:
-    """Moves the parts into the private place, slide by slide, and tells of each key; what stays is
-    said in sentences. What is interrupted can be gone on with. What the private place has by now
-    stays there, if it is sound, and not older; and so does what is somebody else's.
+    """Moves the parts into the private place, slide by slide, and tells of each key; what could not
+    be moved is said in sentences. What is interrupted can be gone on with. What the private place
+    has by now stays there, if it is sound, and not older; and so does what is somebody else's.
 
     Nothing is removed before it is on the private place's disk; of a bucket that keeps versions,
     these are removed, too. Raises StoreError where the places themselves cannot be used.
@@ -41,9 +44,11 @@ def move(published: Store, private: Store, moved: Callable[[str], object]) -> li
                     raise
                 stays.append(str(exc))
         if others := former.strangers(published, part):
-            stays.append(
-                f"{published}/{others[0]}: is not of this program, and stays, as "
-                f"{counted(len(others), 'file')} in {part}; move what nobody is to read"
+            _log.warning(
+                "%s/%s: is not of this program, and stays, as %s; move what nobody is to read",
+                published,
+                others[0],
+                counted(len(others), "file"),
             )
     return stays + _without_versions(published)
 

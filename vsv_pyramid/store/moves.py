@@ -63,9 +63,22 @@ def check_way(target: Path) -> None:
 
 def check_removable(target: Path, key: str) -> None:
     """Raises StoreError where the slide's folder, which has that key, or a part of it, is a link:
-    what that leads to may be another's, and is not looked for."""
+    what that leads to may be another's, and is not looked for. And where the folder has that name
+    only on a disk that does not tell capitals apart."""
+    _check_name(target)
     for path in (target, *_parts_of(target, key)):
         check_no_link(path)
+
+
+def _check_name(target: Path) -> None:
+    other = target.with_name(target.name.swapcase())
+    if other == target or not (target.exists() and other.exists() and target.samefile(other)):
+        return
+    names = [path.name for path in target.parent.iterdir()]
+    if target.name not in names:
+        own = next((name for name in names if name.lower() == target.name.lower()), other.name)
+        what = f"is {own!r}, from which the disk does not tell it; give that name"
+        raise StoreError(target, what)
 
 
 def check_no_link(path: Path) -> None:

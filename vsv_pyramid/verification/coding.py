@@ -13,7 +13,7 @@ from vsv_pyramid.containers.raw import RawTiles
 from vsv_pyramid.errors import StreamError
 from vsv_pyramid.jpeg.markers import APP0, APP14, DHT, DQT, DRI, EOI, SOF0, SOS, segments
 from vsv_pyramid.jpeg.planes import FACTORS
-from vsv_pyramid.jpeg.stream import parse, table_numbers
+from vsv_pyramid.jpeg.stream import Stream, parse, table_numbers
 from vsv_pyramid.layout.geometry import TileAddress
 from vsv_pyramid.planning.options import LOSSLESS
 from vsv_pyramid.pyramid.leaves import BaseLevel
@@ -40,16 +40,16 @@ def fault(
     one of the `copies`' tables, where there are any."""
     if check.document is None:
         return None
-    odd = _strange(jpeg, whole) or _other_quality(check, address, jpeg, copies)
-    return f"tile {address} {odd}" if odd else None
-
-
-def _strange(jpeg: bytes, whole: bool) -> str | None:
-    """What viewers may show otherwise than it is meant, or is no part of the picture."""
     try:
         stream = parse(jpeg)
     except StreamError as exc:
-        return f"is coded in another way than tiles are ({exc})"
+        return f"tile {address} is coded in another way than tiles are ({exc})"
+    odd = _superfluous(jpeg, stream, whole) or _other_quality(check, address, stream, copies)
+    return f"tile {address} {odd}" if odd else None
+
+
+def _superfluous(jpeg: bytes, stream: Stream, whole: bool) -> str | None:
+    """What is no part of the picture, or has viewers show it otherwise than it is meant."""
     tables = []
     for code, body, _ in segments(jpeg):
         if code not in _NEEDED or len(body) > _LONGEST.get(code, len(body)):
@@ -64,10 +64,9 @@ def _strange(jpeg: bytes, whole: bool) -> str | None:
 
 
 def _other_quality(
-    check: Check, address: TileAddress, jpeg: bytes, copies: Collection[Tables]
+    check: Check, address: TileAddress, stream: Stream, copies: Collection[Tables]
 ) -> str | None:
-    stream, quality = parse(jpeg), _quality(check)
-    tables = stream.quantisation
+    tables, quality = stream.quantisation, _quality(check)
     if may_be_copied(check, address):
         made = {_tables(quality)} if quality else set()  # where it could not be copied
         is_other = bool(copies) and tables not in {*copies, *made}

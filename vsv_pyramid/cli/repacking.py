@@ -160,7 +160,7 @@ def _run(
 ) -> None:
     roots = [open_root(target, s3) for target in targets if is_root(target, s3)]
     found = [each for target in targets for each in _pyramids(target, s3)]
-    left = [(store, folder) for store, folder in found if not _is_done(way, store, folder)]
+    left = [(store, folder) for store, folder in found if _is_left(way, store, folder)]
     if not yes and left:
         confirm(_question(way, left), way.done, f"{way.verb.lower()}s")
     changed, gone, codes = 0, 0, []
@@ -191,8 +191,10 @@ def _run(
     _exit(context, codes)
 
 
-def _is_done(way: _Way, store: Store, folder: str) -> bool:
-    return (packed_key(store, folder) is not None) == (way is _PACK)
+def _is_left(way: _Way, store: Store, folder: str) -> bool:
+    """Whether there is something to be done, so that somebody is to be asked."""
+    is_done = (packed_key(store, folder) is not None) == (way is _PACK)
+    return not is_done and next(store.keys(f"{folder}/"), None) is not None
 
 
 def _pyramids(target: str, s3: S3Options) -> Iterator[tuple[Store, str]]:
